@@ -1,0 +1,181 @@
+"""
+A client-supplied path becomes bytes, or a refusal.  Containment lives here and nowhere else.
+
+Two kinds of bytes are served.  *Programs* (loaders and memdisk) are a small closed set of names,
+found in the file root or the firmware folders when the configuration is loaded, and held in memory:
+a boot program that is replaced on disk while a node fetches it can neither tear nor, as a map
+would, kill the daemon.  *Files* are everything below the file root, opened for each request.
+
+The path is what the client wrote, after its protocol's own decoding (percent signs are decoded by
+HTTP only, and once).  Backslashes count as slashes (Windows loaders), runs of slashes as one
+(PXELINUX), a leading slash is dropped.  Symbolic links may be followed as long as they stay below
+the root; the check is made on the file that was opened, so a link changed at that moment gains
+nothing.
+"""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import os
+import stat
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from netbootd import arch
+from netbootd.errors import Forbidden, NotFound
+
+MEMDISK = "memdisk"
+#: Another name of the same program: what a site's own DHCP server may call it.
+ALIASES = {"undionly.ipxe": "undionly.kpxe"}
+PROGRAMS: frozenset[str] = frozenset(
+    name for row in arch.TABLE.values() for name in row.loaders
+) | {MEMDISK}
+
+_LONGEST_PATH = 1024
+_LONGEST_NAME = 255  # NAME_MAX of every Linux file system
+_LARGEST_PROGRAM = 16 << 20
+
+
+class Content:
+    """
+    The bytes of one answer: *size* in bytes, an *etag* that changes whenever they do.
+
+    Either *held* (bytes in memory) or an open file *fd*; ``read`` serves both.  The owner closes it.
+    """
+
+    __slots__ = ("etag", "fd", "held", "modified", "name", "size")
+
+    def __init__(
+        self, name: str, *, held: bytes | None = None, fd: int = -1, status: os.stat_result | None = None
+    ) -> None:
+        self.name = name
+        self.held = held
+        self.fd = fd
+        if status is not None:
+            self.size = status.st_size
+            self.modified = int(status.st_mtime)
+            self.etag = f"{status.st_ino:x}-{status.st_size:x}-{status.st_mtime_ns:x}"
+        else:
+            assert held is not None
+            self.size = len(held)
+            self.modified = 0
+            self.etag = hashlib.sha256(held).hexdigest()[:32]
+
+    def read(self, offset: int, count: int) -> bytes:
+        """Up to *count* bytes from *offset*; fewer at the end, or where the file shrank."""
+        if self.held is not None:
+            return self.held[offset : offset + count]
+        return os.pread(self.fd, count, offset)
+
+    def close(self) -> None:
+        """Give the file back; twice does no harm."""
+        if self.fd >= 0:
+            os.close(self.fd)
+            self.fd = -1
+
+
+@dataclass(frozen=True, slots=True)
+class Program:
+    """A loader, held whole; *path* is where it was found."""
+
+    name: str
+    path: Path
+    data: bytes
+    sha256: str
+
+
+def parts_of(path: str) -> tuple[str, ...]:
+    """
+    The clean parts of a client's path; raises Forbidden for one that no honest client sends.
+
+    An empty path has no parts.  ``.`` is dropped, ``..`` refused wherever it stands.
+    """
+    if len(path) > _LONGEST_PATH:
+        raise Forbidden(f"path of {len(path)} characters")
+    if any(character < " " or character == "\x7f" for character in path):
+        raise Forbidden(f"control character in {path!r}")
+    parts = tuple(part for part in path.replace("\\", "/").split("/") if part not in ("", "."))
+    if ".." in parts:
+        raise Forbidden(f"{path!r} leaves the root")
+    if any(len(os.fsencode(part)) > _LONGEST_NAME for part in parts):
+        raise Forbidden("file name of more than 255 bytes")
+    return parts
+
+
+def find_programs(folders: Iterable[Path]) -> dict[str, Program]:
+    """The programs that exist in *folders*; an earlier folder wins."""
+    found: dict[str, Program] = {}
+    for folder in folders:
+        for name in sorted(PROGRAMS - found.keys()):
+            path = folder / name
+            try:
+                if path.is_file() and path.stat().st_size <= _LARGEST_PROGRAM:
+                    data = path.read_bytes()
+                    found[name] = Program(name, path, data, hashlib.sha256(data).hexdigest())
+            except OSError:
+                continue  # unreadable: as good as absent; the banner lists what was found
+    return found
+
+
+@dataclass(frozen=True, slots=True)
+class Library:
+    """All that can be fetched: the programs by name, and everything below *root*."""
+
+    root: Path
+    programs: Mapping[str, Program] = field(default_factory=dict)
+    real_root: str = field(init=False, default="")
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "real_root", os.path.realpath(self.root))
+
+    def lookup(self, path: str) -> Content:
+        """
+        Open what *path* names.
+
+        Raises NotFound where there is nothing, Forbidden for a path that leaves the root, for
+        anything but a regular file, and for one we may not read.
+        """
+        parts = parts_of(path)
+        if not parts:
+            raise NotFound("the empty path")
+        if len(parts) == 1 and (program := self.program(parts[0])):
+            return Content(program.name, held=program.data)
+        return self._open("/".join(parts))
+
+    def program(self, name: str) -> Program | None:
+        """The loader of that name or alias."""
+        return self.programs.get(ALIASES.get(name, name))
+
+    def where(self, path: str) -> Path:
+        """Where below the root *path* would stand, for messages."""
+        return self.root.joinpath(*parts_of(path))
+
+    def _open(self, relative: str) -> Content:
+        real = os.path.realpath(os.path.join(self.real_root, relative))
+        self._must_be_inside(real, relative)
+        try:
+            # Not blocking: a FIFO in the root must not hold up the reactor.
+            fd = os.open(real, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+        except OSError as problem:
+            raise _refusal(problem, relative) from None
+        try:
+            self._must_be_inside(os.readlink(f"/proc/self/fd/{fd}"), relative)
+            status = os.fstat(fd)
+            if not stat.S_ISREG(status.st_mode):
+                raise Forbidden(f"{relative!r} is not a regular file")
+        except BaseException:
+            os.close(fd)
+            raise
+        return Content(relative, fd=fd, status=status)
+
+    def _must_be_inside(self, real: str, asked: str) -> None:
+        if not real.startswith(self.real_root.rstrip("/") + "/"):
+            raise Forbidden(f"{asked!r} leads out of the root")
+
+
+def _refusal(problem: OSError, path: str) -> NotFound | Forbidden:
+    if problem.errno in (errno.ENOENT, errno.ENOTDIR):
+        return NotFound(path)
+    return Forbidden(f"{path!r}: {problem.strerror}")

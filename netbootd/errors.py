@@ -1,0 +1,102 @@
+"""
+Every error that crosses a file border, as one small tree.
+
+Each is named after what went wrong for whoever has to act.  Who turns it into what:
+``WireError`` becomes a dropped-packet event; ``NotFound``, ``Forbidden`` and ``OptionRefused``
+become TFTP ERROR 1, 2 and 8 or HTTP 404 and 403; ``ConfigErrors`` is printed whole, and a running
+daemon keeps the configuration it had.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from enum import IntEnum
+
+
+class NetbootdError(Exception):
+    """Anything that netbootd raises on purpose."""
+
+
+class WireError(NetbootdError):
+    """The peer sent bytes that are not a packet of this protocol."""
+
+
+class NotFound(NetbootdError):
+    """No such file; the text names the path that was asked for."""
+
+
+class Forbidden(NetbootdError):
+    """The path may not be served: it leaves the root, is no regular file, or is unreadable."""
+
+
+class OptionRefused(NetbootdError):
+    """A TFTP option has a value that cannot be negotiated (RFC 2347, ERROR 8)."""
+
+
+class PortTaken(NetbootdError):
+    """A port we need belongs to another process; the text names it and the way out."""
+
+
+class Level(IntEnum):
+    """How bad a finding in the configuration is."""
+
+    DEBUG = 0
+    WARNING = 1  # loaded as described
+    TARGET = 2  # only that machine or target is unusable
+    ERROR = 3  # the file is refused
+
+    @property
+    def word(self) -> str:
+        """The level as ``netbootd check`` prints it."""
+        return _LEVEL_WORDS[self]
+
+
+_LEVEL_WORDS = {
+    Level.DEBUG: "debug",
+    Level.WARNING: "warning",
+    Level.TARGET: "target error",
+    Level.ERROR: "error",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a value stands: *line* and *column* count from 1, columns in characters."""
+
+    file: str
+    line: int = 0
+    column: int = 0
+
+    def __str__(self) -> str:
+        if not self.line:
+            return self.file
+        return f"{self.file}:{self.line}:{self.column}"
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """
+    One thing to say about a configuration.
+
+    *code* is stable (``mac-duplicate``), *path* names the value (``machines."00:25:…".name``),
+    *text* says what, and what would be right.
+    """
+
+    level: Level
+    code: str
+    text: str
+    place: Place
+    path: str = ""
+
+    def __str__(self) -> str:
+        where = f" [{self.path}]" if self.path else ""
+        return f"{self.place}: {self.level.word}: {self.code}: {self.text}{where}"
+
+
+class ConfigErrors(NetbootdError):
+    """The configuration cannot be used; *findings* holds every problem, not only the first."""
+
+    def __init__(self, findings: Iterable[Finding]) -> None:
+        self.findings = tuple(findings)
+        super().__init__("\n".join(str(finding) for finding in self.findings))

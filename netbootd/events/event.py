@@ -1,0 +1,203 @@
+"""
+What can happen to a machine, as frozen values; published once, at the edge where it happened.
+
+An event prints as its log line: the machine first, then what, then where.  Plain values only: this
+room knows no protocol's types.  Text that came from the wire is escaped where it is printed.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from netbootd.mac import MAC
+
+
+def printable(text: str, limit: int = 200) -> str:
+    """*text* on one line, without control characters, at most *limit* characters."""
+    short = text if len(text) <= limit else text[:limit] + "…"
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in short)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Event:
+    """
+    The common part: who, and from where.
+
+    *target* is ``type/name``, empty for a machine nobody knows; *peer* the address it used.
+    """
+
+    level: ClassVar[str] = "info"
+
+    mac: MAC | None = None
+    target: str = ""
+    peer: str = ""
+
+    @property
+    def kind(self) -> str:
+        """The event's name, for counters."""
+        return type(self).__name__.lower()
+
+    @property
+    def who(self) -> str:
+        """The machine as log lines begin: ``00:25:90:27:db:b4 (nfs/Centos6.2_x64)``."""
+        known = f" ({printable(self.target)})" if self.target else ""
+        return f"{self.mac or self.peer or 'somebody'}{known}"
+
+    def __str__(self) -> str:
+        return f"{self.who} {self.what}"
+
+    @property
+    def what(self) -> str:
+        """The rest of the log line."""
+        raise NotImplementedError
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Dropped(Event):
+    """Bytes that are no packet of the protocol, or a packet we could not send."""
+
+    level: ClassVar[str] = "debug"
+    protocol: str
+    reason: str
+
+    @property
+    def what(self) -> str:
+        return f"{self.protocol} packet dropped: {printable(self.reason)}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Passed(Event):
+    """A packet that was understood and deliberately left unanswered."""
+
+    level: ClassVar[str] = "debug"
+    protocol: str
+    reason: str
+
+    @property
+    def what(self) -> str:
+        return f"{self.protocol} request not answered: {printable(self.reason)}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Unserved(Passed):
+    """A netboot client that got no answer: somebody will ask why."""
+
+    level: ClassVar[str] = "info"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Offered(Event):
+    """A boot file or script was named to a client; *message* is ``offered`` or ``acknowledged``."""
+
+    arch: str
+    file: str
+    server: str
+    interface: str
+    message: str = "offered"
+    because: str = ""
+
+    @property
+    def what(self) -> str:
+        return (
+            f"{self.arch} {self.message} {printable(self.file)} "
+            f"from {self.server} on {self.interface}"
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Transferred(Event):
+    """A TFTP transfer ended well; *size* in bytes, *seconds* of wall time, *resent* in blocks."""
+
+    path: str
+    size: int
+    seconds: float
+    resent: int = 0
+
+    @property
+    def what(self) -> str:
+        again = f", {self.resent} blocks sent again" if self.resent else ""
+        return f"fetched {printable(self.path)} by TFTP, {self.size} bytes in {self.seconds:.2f} s{again}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TransferEnded(Event):
+    """A TFTP transfer that did not complete; *expected* for the size probe every firmware makes."""
+
+    level: ClassVar[str] = "debug"
+    path: str
+    reason: str
+
+    @property
+    def what(self) -> str:
+        return f"TFTP of {printable(self.path)} ended: {printable(self.reason)}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TransferFailed(TransferEnded):
+    """A TFTP transfer that was given up in the middle."""
+
+    level: ClassVar[str] = "warn"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Refused(Event):
+    """A path that was not there, or not to be given; *status* in the protocol's own numbers."""
+
+    protocol: str
+    path: str
+    status: int
+    reason: str
+
+    @property
+    def what(self) -> str:
+        return (
+            f"refused {printable(self.path)} by {self.protocol} "
+            f"({self.status}: {printable(self.reason)})"
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Scripted(Event):
+    """A boot script went out; *says* is its meaning in a word or two."""
+
+    says: str
+
+    @property
+    def what(self) -> str:
+        return f"got its boot script: {printable(self.says)}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Served(Event):
+    """An HTTP body went out whole or in part; *sent* of *size* bytes in *seconds*."""
+
+    path: str
+    status: int
+    size: int
+    sent: int
+    seconds: float
+
+    @property
+    def what(self) -> str:
+        return (
+            f"fetched {printable(self.path)} by HTTP ({self.status}), "
+            f"{self.sent} bytes in {self.seconds:.2f} s"
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Looped(Event):
+    """The same loader again and again with no script in between: it loads itself."""
+
+    level: ClassVar[str] = "warn"
+    file: str
+    times: int
+
+    @property
+    def what(self) -> str:
+        return (
+            f"fetched {printable(self.file)} {self.times} times without asking for its script: "
+            "another DHCP server names the loader to iPXE as well; see 'The loader loads itself' "
+            "in the manual"
+        )
