@@ -41,10 +41,11 @@ class PortTaken(NetbootdError):
 class Level(IntEnum):
     """How bad a finding in the configuration is."""
 
-    DEBUG = 0
-    WARNING = 1  # loaded as described
-    TARGET = 2  # only that machine or target is unusable
-    ERROR = 3  # the file is refused
+    DEBUG = 0  # shown on request
+    NOTE = 1  # as written, and worth knowing
+    WARNING = 2  # loaded as described
+    TARGET = 3  # only that machine or target is unusable
+    ERROR = 4  # the file is refused
 
     @property
     def word(self) -> str:
@@ -54,6 +55,7 @@ class Level(IntEnum):
 
 _LEVEL_WORDS = {
     Level.DEBUG: "debug",
+    Level.NOTE: "note",
     Level.WARNING: "warning",
     Level.TARGET: "target error",
     Level.ERROR: "error",

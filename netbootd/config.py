@@ -1,0 +1,219 @@
+"""
+The daemon's own settings: section ``netbootd`` of the configuration, every key optional.
+
+``SETTINGS`` is the one table of them: parsing, the warning about an unknown name, the annotated
+manual in ``etc/`` and the README are all checked against it.  A wrong value is an error of the
+file: a boot server that guesses where it should listen helps nobody.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from netbootd.errors import Finding, Level, Place
+from netbootd.nearest import did_you_mean
+from netbootd.relaxedjson import Object
+
+DEFAULT_FILE = Path("/etc/netbootd/netbootd.json")
+
+
+@dataclass(frozen=True, slots=True)
+class Tftp:
+    """
+    ``tftp``: *windowsize* caps the blocks sent before an ACK (RFC 7440).
+
+    *script_for_ipxe* answers iPXE with its script under the loader's own name, for a site whose
+    DHCP server names ``undionly.kpxe`` to everybody and cannot be changed.
+    """
+
+    enabled: bool = True
+    port: int = 69
+    windowsize: int = 64
+    script_for_ipxe: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class ProxyDhcp:
+    """``proxydhcp``: answers on UDP 67 and 4011 beside the site's own DHCP server."""
+
+    enabled: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Config:
+    """All settings; *grace* in seconds, folders absolute or as the tests give them."""
+
+    interfaces: tuple[str, ...] = ()
+    http_port: tuple[int, ...] = (3000,)
+    tftp: Tftp = field(default_factory=Tftp)
+    proxydhcp: ProxyDhcp = field(default_factory=ProxyDhcp)
+    known_only: bool = False
+    files: Path = Path("/srv/netbootd")
+    firmware: tuple[Path, ...] = (
+        Path("/usr/local/lib/netbootd/firmware"),
+        Path("/usr/lib/ipxe"),
+        Path("/usr/lib/syslinux"),
+    )
+    state: Path = Path("/var/lib/netbootd")
+    grace: float = 30.0
+
+
+class _Wrong(Exception):
+    """A value of the wrong shape; the text says what was wanted."""
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """One row: *name* as written in the file (dotted inside a group), how to *read* its value."""
+
+    name: str
+    read: Callable[[Any], Any]
+
+
+def _boolean(value: Any) -> bool:
+    if not isinstance(value, bool):
+        raise _Wrong("true or false")
+    return value
+
+
+def _number(low: int, high: int) -> Callable[[Any], int]:
+    def read(value: Any) -> int:
+        if isinstance(value, bool) or not isinstance(value, int) or not low <= value <= high:
+            raise _Wrong(f"a whole number from {low} to {high}")
+        return value
+
+    return read
+
+
+def _seconds(value: Any) -> float:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= 86400:
+        raise _Wrong("seconds, from 0 to 86400")
+    return float(value)
+
+
+def _text(value: Any) -> str:
+    if not isinstance(value, str) or not value.strip():
+        raise _Wrong("a string")
+    return value.strip()
+
+
+def _path(value: Any) -> Path:
+    return Path(_text(value))
+
+
+def _some(read: Callable[[Any], Any]) -> Callable[[Any], tuple[Any, ...]]:
+    """One value or an array of them."""
+
+    def read_all(value: Any) -> tuple[Any, ...]:
+        return tuple(read(item) for item in (value if isinstance(value, list) else [value]))
+
+    return read_all
+
+
+_PORT = _number(1, 65535)
+
+
+def _ports(value: Any) -> tuple[int, ...]:
+    ports = tuple(dict.fromkeys(_some(_PORT)(value)))
+    if not ports:
+        raise _Wrong("at least one port")
+    return ports
+
+
+SETTINGS: Mapping[str, Setting] = {
+    setting.name: setting
+    for setting in (
+        Setting("interfaces", _some(_text)),
+        Setting("http_port", _ports),
+        Setting("tftp.enabled", _boolean),
+        Setting("tftp.port", _PORT),
+        Setting("tftp.windowsize", _number(1, 65535)),
+        Setting("tftp.script_for_ipxe", _boolean),
+        Setting("proxydhcp.enabled", _boolean),
+        Setting("known_only", _boolean),
+        Setting("files", _path),
+        Setting("firmware", _some(_path)),
+        Setting("state", _path),
+        Setting("grace", _seconds),
+    )
+}
+_GROUPS: Mapping[str, Callable[..., Any]] = {"tftp": Tftp, "proxydhcp": ProxyDhcp}
+
+
+def parse(section: Object | None, folder: Path, findings: list[Finding]) -> Config:
+    """
+    The Config that *section* describes; paths are relative to *folder*, the configuration's own.
+
+    Every problem goes into *findings*; a setting with a wrong value keeps its default there, and
+    the ERROR beside it keeps the whole from being used.
+    """
+    if section is None:
+        return Config()
+    values = _read(section, "", findings)
+    groups = {
+        name: make(**{key: values.pop(f"{name}.{key}") for key in _keys_of(name, values)})
+        for name, make in _GROUPS.items()
+    }
+    plain = {name: _rooted(value, folder) for name, value in values.items()}
+    return Config(**plain, **groups)
+
+
+def _keys_of(group: str, values: Mapping[str, Any]) -> list[str]:
+    return [name.partition(".")[2] for name in values if name.startswith(f"{group}.")]
+
+
+def _rooted(value: Any, folder: Path) -> Any:
+    if isinstance(value, Path):
+        return folder / value
+    if isinstance(value, tuple):
+        return tuple(_rooted(item, folder) for item in value)
+    return value
+
+
+def _read(section: Object, prefix: str, findings: list[Finding]) -> dict[str, Any]:
+    values: dict[str, Any] = {}
+    for key, value in section.items():
+        name = prefix + key
+        if name in _GROUPS and isinstance(value, Object):
+            values |= _read(value, f"{name}.", findings)
+        elif name in _GROUPS and isinstance(value, bool):
+            values[f"{name}.enabled"] = value  # "tftp": false is short for the whole group
+        elif setting := SETTINGS.get(name):
+            _take(setting, value, section.place_of(key), values, findings)
+        elif name in _GROUPS:
+            findings.append(_wrong(name, "true, false or an object", value, section.place_of(key)))
+        else:
+            known = [*SETTINGS, *_GROUPS]
+            hint = did_you_mean(name, known)
+            findings.append(
+                Finding(
+                    Level.WARNING,
+                    "unknown-setting",
+                    f'no setting "{name}"{hint}',
+                    section.place_of(key),
+                    f"netbootd.{name}",
+                )
+            )
+    return values
+
+
+def _take(
+    setting: Setting, value: Any, place: Place, values: dict[str, Any], findings: list[Finding]
+) -> None:
+    try:
+        values[setting.name] = setting.read(value)
+    except _Wrong as wanted:
+        findings.append(_wrong(setting.name, str(wanted), value, place))
+
+
+def _wrong(name: str, wanted: str, value: Any, place: Place) -> Finding:
+    return Finding(
+        Level.ERROR,
+        "setting-invalid",
+        f'"{name}" must be {wanted}, not {value!r:.60}',
+        place,
+        f"netbootd.{name}",
+    )

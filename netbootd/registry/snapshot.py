@@ -1,0 +1,86 @@
+"""
+The registry: a photograph of everything the operator wants.  It never changes.
+
+A reload makes a complete new one, with the next *generation*; whoever reads takes one snapshot at
+the start of a request and carries it along.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from netbootd.config import Config
+from netbootd.content import Library
+from netbootd.errors import Finding
+from netbootd.mac import MAC
+from netbootd.registry.machine import Machine
+from netbootd.targets.base import Target
+from netbootd.targets.ipxe import ScriptTemplate
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Registry:
+    """
+    Machines by MAC, targets by ``type/name``, the daemon's settings and the files it serves.
+
+    *boot_server* is the base URL the file gives for everything (``boot_servers.default``), None
+    where it leaves that to us; *first_server* the one that ``/`` chains to, which is the default
+    machine's own where that has one.
+    """
+
+    config: Config
+    library: Library
+    first_template: ScriptTemplate
+    notice_template: ScriptTemplate
+    machines: Mapping[MAC, Machine] = field(default_factory=dict)
+    targets: Mapping[str, Target] = field(default_factory=dict)
+    addresses: Mapping[str, Machine] = field(default_factory=dict)
+    default: Machine | None = None
+    boot_server: str | None = None
+    first_server: str | None = None
+    servers: Mapping[str, str] = field(default_factory=dict)
+    findings: tuple[Finding, ...] = ()
+    files: tuple[str, ...] = ()
+    generation: int = 1
+
+    def machine(self, mac: MAC) -> Machine | None:
+        """The entry of *mac*, else the default made its own, else None."""
+        found = self.machines.get(mac)
+        if found is None and self.default is not None:
+            return self.default.for_stranger(mac)
+        return found
+
+    def by_address(self, address: str) -> Machine | None:
+        """The machine whose ``ip`` is *address*, None if there is none."""
+        return self.addresses.get(address)
+
+
+@dataclass(frozen=True, slots=True)
+class Changes:
+    """What a swap did to the machines; ``default`` counts as one of them."""
+
+    added: int
+    removed: int
+    changed: int
+
+    def __str__(self) -> str:
+        return f"{self.added} added, {self.removed} removed, {self.changed} changed"
+
+
+def changes(old: Registry, new: Registry) -> Changes:
+    """Compare what each machine would boot and know, before and after."""
+    before, after = _entries(old), _entries(new)
+    kept = before.keys() & after.keys()
+    return Changes(
+        added=len(after.keys() - before.keys()),
+        removed=len(before.keys() - after.keys()),
+        changed=sum(before[mac] != after[mac] for mac in kept),
+    )
+
+
+def _entries(registry: Registry) -> dict[MAC | None, Machine]:
+    entries: dict[MAC | None, Machine] = dict(registry.machines)
+    if registry.default is not None:
+        entries[None] = registry.default
+    return entries

@@ -1,0 +1,72 @@
+"""
+The list of target types.  A type that is not here boots generically; a new one is one file beside
+this and one line in ``TYPES``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Protocol
+
+from netbootd.targets.base import Target
+from netbootd.targets.biosupdate import BiosUpdate
+from netbootd.targets.install import Install, check_legacy_args
+from netbootd.targets.ipxe import BrokenTemplate, ScriptTemplate, Templates
+from netbootd.targets.linux import Linux
+from netbootd.targets.localboot import LocalBoot
+from netbootd.targets.nfs import Nfs
+from netbootd.targets.notice import Notice
+from netbootd.targets.sanboot import SanBoot
+from netbootd.targets.settings import Settings
+
+
+class TargetType(Protocol):
+    """A class that makes a target of its settings."""
+
+    template_name: str
+
+    def from_settings(self, settings: Settings, template: ScriptTemplate) -> Target:
+        """Read *settings*, reporting every fault there."""
+
+
+TYPES: Mapping[str, TargetType] = {
+    "nfs": Nfs,
+    "install": Install,
+    "biosupdate": BiosUpdate,
+    "localboot": LocalBoot,
+}
+
+
+def type_of(name: str, settings: Settings) -> TargetType:
+    """What a target of type *name* with these settings is; ``sanboot`` decides over every name."""
+    if "sanboot" in settings:
+        return SanBoot
+    return TYPES.get(name, Linux)
+
+
+def build(name: str, settings: Settings, templates: Templates) -> Target:
+    """The target of type *name*; a Notice in its place where it cannot be used."""
+    kind = type_of(name, settings)
+    template = templates.get(kind.template_name)
+    if isinstance(template, BrokenTemplate):
+        settings.fault("template-error", f"template {template.text}")
+        return unusable(settings.title, "its template is broken", templates)
+    target = kind.from_settings(settings, template)
+    check_legacy_args(settings, getattr(target, "args", ()))
+    if settings.broken is not None:
+        return unusable(settings.title, "it has an error in the configuration", templates)
+    return target
+
+
+def unusable(title: str, reason: str, templates: Templates) -> Notice:
+    """A Notice for target *title*; *reason* must be fit for a node's console."""
+    return Notice(title, notice_template(templates), f"{title} cannot boot: {reason}")
+
+
+def notice_template(templates: Templates) -> ScriptTemplate:
+    """The notice's own template; a broken override of it falls back to the built-in one."""
+    template = templates.get(Notice.template_name)
+    if isinstance(template, BrokenTemplate):
+        template = Templates().get(Notice.template_name)
+    assert isinstance(template, ScriptTemplate)
+    return template

@@ -1,0 +1,132 @@
+"""
+iPXE syntax, quoting and templates: only here.
+
+A script is a Jinja2 template file beside its type (``nfs.ipxe``), in the sandbox and strict about
+undefined names.  A file of the same name in the configuration's folder takes its place, so an admin
+can copy one, read it and change it.  Templates are compiled when the configuration is loaded.
+
+How iPXE reads a line (tried with builds of 2019 and 2025): blanks collapse, quotes protect nothing,
+a word that begins with ``#`` ends the line, ``&&`` and ``||`` as words of their own end the command,
+and ``${name}`` is replaced wherever it stands; there is no way to write it literally.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import jinja2
+from jinja2.sandbox import ImmutableSandboxedEnvironment
+
+MAGIC = "#!ipxe\n"
+_SETTING = re.compile(r"\$\{([^}]*)\}")
+#: Settings that iPXE itself knows (https://ipxe.org/cfg); others may still come from DHCP by number.
+_KNOWN_SETTINGS = frozenset(
+    """asset base-url bootargs buildarch busid busloc bustype chip console cpumodel cpuvendor crosscert
+    cwduri cwuri dhcp-server dns domain domain-name errno fake-efi filename gateway hostname hwaddr
+    ifname initiator-iqn ip keep-san ldap linktype loaded mac manufacturer memsize mtu netmask
+    netX next-server ntp password platform priority product root-path san-filename scrollback
+    scope serial skip-san-boot syslog syslogs trust unixtime use-cached user-class username uuid
+    vendor-class version""".split()
+)
+_SCOPES = ("smbios", "pci", "cpuid", "efi", "dhcp", "proxydhcp", "pxebs", "cached", "fdt", "memmap")
+
+
+@dataclass(frozen=True, slots=True)
+class ScriptTemplate:
+    """A compiled template; two are equal when their text is."""
+
+    name: str
+    source: str
+    _compiled: jinja2.Template = field(compare=False, repr=False)
+
+    def render(self, **values: Any) -> str:
+        """The script; raises jinja2.TemplateError for an undefined name and its like."""
+        text = self._compiled.render(**values)
+        return text if text.endswith("\n") else text + "\n"
+
+
+@dataclass(frozen=True, slots=True)
+class BrokenTemplate:
+    """A template file that does not compile: *text* says where and why."""
+
+    name: str
+    text: str
+
+
+class Templates:
+    """
+    The templates of one configuration: *folder*'s own first, then those beside the types.
+
+    ``get`` compiles each once.
+    """
+
+    def __init__(self, folder: Path | None = None) -> None:
+        here = jinja2.FileSystemLoader(Path(__file__).parent)
+        own = [jinja2.FileSystemLoader(folder)] if folder else []
+        self._environment = ImmutableSandboxedEnvironment(
+            loader=jinja2.ChoiceLoader([*own, here]),
+            undefined=jinja2.StrictUndefined,
+            autoescape=False,  # noqa: S701  plain text for a boot loader, not HTML
+            trim_blocks=True,
+            lstrip_blocks=True,
+            keep_trailing_newline=True,
+        )
+        self._environment.filters["plain"] = plain
+        self._made: dict[str, ScriptTemplate | BrokenTemplate] = {}
+
+    def get(self, name: str) -> ScriptTemplate | BrokenTemplate:
+        """``get("nfs")`` is the template ``nfs.ipxe``."""
+        if name not in self._made:
+            self._made[name] = self._make(f"{name}.ipxe")
+        return self._made[name]
+
+    def _make(self, file: str) -> ScriptTemplate | BrokenTemplate:
+        try:
+            loader = self._environment.loader
+            assert loader is not None
+            source, _, _ = loader.get_source(self._environment, file)
+            return ScriptTemplate(file, source, self._environment.get_template(file))
+        except jinja2.TemplateSyntaxError as problem:
+            where = f"{problem.filename or problem.name or file}:{problem.lineno}"
+            return BrokenTemplate(file, f"{where}: {problem.message}")
+        except (jinja2.TemplateError, OSError, UnicodeDecodeError) as problem:
+            return BrokenTemplate(file, f"{file}: {problem}")
+
+
+def plain(value: object) -> str:
+    """
+    *value* as text that ``echo`` can show: one line, and nothing that iPXE would act on.
+
+    ``${`` loses its dollar, words that iPXE takes for operators or comments get a quote in front.
+    """
+    words = "".join(c if c.isprintable() else " " for c in str(value)).replace("${", "{").split()
+    return " ".join(f"'{word}" if _is_special(word) else word for word in words)
+
+
+def _is_special(word: str) -> bool:
+    return word.startswith("#") or word in ("&&", "||")
+
+
+def comment_word(words: Iterable[str]) -> str | None:
+    """The first word at which iPXE would stop reading the line, or None."""
+    return next((word for word in words if word.startswith("#")), None)
+
+
+def operator_word(words: Iterable[str]) -> str | None:
+    """The first word that iPXE would take for the end of the command, or None."""
+    return next((word for word in words if word in ("&&", "||")), None)
+
+
+def unknown_settings(text: str) -> Iterator[str]:
+    """The names in ``${…}`` that iPXE does not know and would replace by nothing."""
+    for name in _SETTING.findall(text):
+        scope, _, last = name.rpartition("/")
+        plain_name = last.partition(":")[0]
+        numbered = re.fullmatch(r"[0-9a-fx.]+", plain_name) is not None
+        scoped = any(part.partition(".")[-1] in _SCOPES or part in _SCOPES for part in scope.split("/"))
+        if not (plain_name in _KNOWN_SETTINGS or numbered or scoped):
+            yield name

@@ -1,0 +1,34 @@
+"""A target with ``sanboot``, whatever its type: a disk or CD image by iSCSI, HTTP and the like."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, ClassVar, Self
+
+from netbootd.targets.base import Facts, Target
+from netbootd.targets.ipxe import ScriptTemplate
+from netbootd.targets.settings import Settings
+
+
+@dataclass(frozen=True, slots=True)
+class SanBoot(Target):
+    """*uri* as iPXE's ``sanboot`` takes it (RFC 4173 for iSCSI)."""
+
+    uri: str
+
+    template_name: ClassVar[str] = "sanboot"
+
+    @classmethod
+    def from_settings(cls, settings: Settings, template: ScriptTemplate) -> Self:
+        """``sanboot`` counts; a kernel beside it is reported."""
+        settings.check_boot_server()
+        for key in ("kernel", "initrd", "boot_args"):
+            if key in settings:
+                settings.warn("target-unused-key", f'"sanboot" counts, "{key}" is not used', key)
+        return cls(settings.title, template, settings.location("sanboot") or "")
+
+    def values(self, facts: Facts) -> dict[str, Any]:
+        return {"uri": facts.url(self.uri)}
+
+    def fetches(self, facts: Facts) -> tuple[str, ...]:
+        return (facts.url(self.uri),)

@@ -1,0 +1,321 @@
+"""
+The written settings of one target, read with checks: what each key must be, and where it points.
+
+A target's keys come from its own entry, from what it inherits, and from the machine that replaces
+some of them; each value remembers the object it was written in, so that a finding can name its
+line.  A finding at level TARGET makes the target unusable; the rest of the file is not hurt.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+from urllib.parse import unquote, urlsplit
+
+from netbootd.content import Library
+from netbootd.errors import Finding, Forbidden, Level, NotFound, Place
+from netbootd.nearest import did_you_mean
+from netbootd.relaxedjson import Object
+from netbootd.targets import ipxe
+
+#: Keys that say what a target boots; in a machine's entry they replace the target's.
+TARGET_KEYS = frozenset({"kernel", "initrd", "boot_args", "boot_server", "sanboot"})
+EXTRA_ARGS = "extra_args"
+
+_SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:")
+_SCHEMES = ("http", "https", "tftp", "nfs", "ftp", "file", "iscsi", "aoe", "fcp", "ib_srp")
+_NAMED = re.compile(r"__(servers|boot_servers|bootargs)\.(.+?)__")
+_HOST = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[^\s:/\[\]@?#]+)(?::([0-9]+))?")
+_CONTROL = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
+_LONGEST_ARGS = 2047  # x86 Linux takes 2048 with the end mark (COMMAND_LINE_SIZE)
+
+
+class Sourced(NamedTuple):
+    """A value and the object it was written in."""
+
+    value: Any
+    owner: Object
+
+
+@dataclass(frozen=True, slots=True)
+class Names:
+    """
+    What a file calls by name: *servers* as base URLs, *raw_servers* and *bootargs* as written.
+
+    *default_server* is ``boot_servers.default`` as a base URL; None leaves it to the daemon.
+    """
+
+    servers: Mapping[str, str] = field(default_factory=dict)
+    raw_servers: Mapping[str, str] = field(default_factory=dict)
+    bootargs: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def default_server(self) -> str | None:
+        """The boot server of a target that names none."""
+        return self.servers.get("default")
+
+
+def parse_server(text: str) -> str:
+    """
+    ``host``, ``host:port``, ``[v6]:port`` or an http(s) URL as a base URL without a slash at its end.
+
+    Raises ValueError for anything else.
+    """
+    text = text.strip()
+    scheme, separator, rest = text.partition("://")
+    if not separator:
+        scheme, rest = "http", text
+    host, slash, path = rest.rstrip("/").partition("/")
+    match = _HOST.fullmatch(host)
+    if scheme.lower() not in ("http", "https") or not match:
+        raise ValueError(f"{text!r} is no address: host, host:port or http://host:port expected")
+    if match[2] and not 1 <= int(match[2][:6]) <= 65535:
+        raise ValueError(f"port {match[2]} is outside 1..65535")
+    if re.search(r"\s", path):
+        raise ValueError(f"{text!r} has a blank inside")
+    default_port = {"http": "80", "https": "443"}[scheme.lower()]
+    port = f":{match[2]}" if match[2] and match[2] != default_port else ""
+    return f"{scheme.lower()}://{match[1]}{port}{slash}{path}"
+
+
+@dataclass(slots=True)
+class Settings:
+    """
+    One target's keys, being read.
+
+    *path* names it in findings (``targets."nfs"."x"``).  ``broken`` is the first fault's text.
+    """
+
+    title: str
+    path: str
+    place: Place
+    values: Mapping[str, Sourced]
+    names: Names
+    library: Library
+    report: Callable[[Finding], None]
+    broken: str | None = None
+
+    # -- saying what is wrong ------------------------------------------------------------------
+
+    def fault(self, code: str, text: str, key: str = "", column: int = 0) -> None:
+        """The target cannot be used; *column* counts from the value's first character."""
+        self.broken = self.broken or text
+        self._say(Level.TARGET, code, text, key, column)
+
+    def warn(self, code: str, text: str, key: str = "") -> None:
+        """Loaded all the same."""
+        self._say(Level.WARNING, code, text, key)
+
+    def note(self, code: str, text: str, key: str = "") -> None:
+        """As written, and worth knowing."""
+        self._say(Level.NOTE, code, text, key)
+
+    def _say(self, level: Level, code: str, text: str, key: str, column: int = 0) -> None:
+        place = self.values[key].owner.place_of(key) if key in self.values else self.place
+        if column:
+            at = self.values[key].owner.place_of_value(key)
+            place = Place(at.file, at.line, at.column + column)
+        path = f"{self.path}.{key}" if key else self.path
+        self.report(Finding(level, code, f"{self.title}: {text}", place, path))
+
+    # -- reading -------------------------------------------------------------------------------
+
+    def __contains__(self, key: str) -> bool:
+        return key in self.values
+
+    def text(self, key: str) -> str | None:
+        """A string, trimmed, its ``__servers.X__`` and ``__bootargs.X__`` replaced."""
+        if key not in self.values:
+            return None
+        value = self.values[key].value
+        if not isinstance(value, str):
+            self._wrong_type(key, "a string", value)
+            return None
+        return self._expanded(key, value)
+
+    def location(self, key: str) -> str | None:
+        """A file to fetch: an absolute URL, or a path with a slash in front on our own server."""
+        text = self._url_text(key, self.values[key].value) if key in self.values else None
+        return self.located(key, text) if text else None
+
+    def locations(self, key: str) -> tuple[str, ...]:
+        """One file or an array of them."""
+        if key not in self.values:
+            return ()
+        value = self.values[key].value
+        texts = [self._url_text(key, item) for item in (value if isinstance(value, list) else [value])]
+        found = [self.located(key, text) for text in texts if text]
+        return tuple(location for location in found if location)
+
+    def san_uri(self, key: str) -> str | None:
+        """What ``sanboot`` takes: a URI with a scheme, or a path that is made one."""
+        return self.location(key)
+
+    def words(self, key: str) -> tuple[str, ...]:
+        """Kernel arguments: a string or an array, split at white space as iPXE does."""
+        if key not in self.values:
+            return ()
+        value = self.values[key].value
+        pieces = value if isinstance(value, list) else [value]
+        if not all(isinstance(piece, str) for piece in pieces):
+            self._wrong_type(key, "a string or an array of strings", value)
+            return ()
+        words = tuple(" ".join(self._expanded(key, piece) for piece in pieces).split())
+        self._check_words(key, words)
+        return words
+
+    def boot_args(self) -> tuple[str, ...]:
+        """``boot_args`` and the machine's ``extra_args`` after them."""
+        words = self.words("boot_args") + self.words(EXTRA_ARGS)
+        length = len(" ".join(words))
+        if length > _LONGEST_ARGS:
+            self.warn("args-length", f"{length} characters of arguments, Linux takes 2047", "boot_args")
+        return words
+
+    # -- the rules -----------------------------------------------------------------------------
+
+    def _wrong_type(self, key: str, wanted: str, value: Any) -> None:
+        self.fault("section-type", f'"{key}" must be {wanted}, not {type_word(value)}', key)
+
+    def _expanded(self, key: str, text: str) -> str:
+        if match := _CONTROL.search(text):
+            self.fault("control-character", f'control character {match[0]!r} in "{key}"', key)
+        return self._replaced(key, text, self.names.raw_servers).strip()
+
+    def _replaced(self, key: str, text: str, servers: Mapping[str, str]) -> str:
+        """Named arguments first, so that one of them may itself mention a server."""
+        for kinds, known in ((("bootargs",), self.names.bootargs), (("servers", "boot_servers"), servers)):
+
+            def named(match: re.Match[str], kinds: Any = kinds, known: Any = known) -> str:
+                if match[1] not in kinds:
+                    return match[0]
+                if match[2] in known:
+                    return str(known[match[2]])
+                listed = ", ".join(sorted(known)) or "none"
+                self.fault("template-unknown", f"{match[0]} is not defined; there are: {listed}", key)
+                return match[0]
+
+            text = _NAMED.sub(named, text)
+        return text
+
+    def _url_text(self, key: str, value: Any) -> str | None:
+        if not isinstance(value, str):
+            self._wrong_type(key, "a string", value)
+            return None
+        if match := re.search(r"\S(\s)\S", value.strip()):
+            blank = len(value) - len(value.lstrip()) + match.start(1) + 1
+            self.fault("url-invalid", f'blank inside "{key}"', key, column=blank)
+            return None
+        begins_with_server = re.match(r"\s*__(boot_)?servers\.", value) is not None
+        servers = self.names.servers if begins_with_server else self.names.raw_servers
+        if _CONTROL.search(value):
+            self.fault("control-character", f'control character in "{key}"', key)
+        return self._replaced(key, value, servers).strip()
+
+    def located(self, key: str, text: str) -> str | None:
+        """Where *text* points: absolute as it is, else below the boot server."""
+        if _SCHEME.match(text):
+            return self._absolute(key, text)
+        path = "/" + text.lstrip("/")
+        self.check_own_file(key, path)
+        base = self.boot_server()
+        return f"{base}{path}" if base else path
+
+    def _absolute(self, key: str, text: str) -> str | None:
+        scheme, _, rest = text.partition(":")
+        if scheme.lower() not in _SCHEMES:
+            hint = did_you_mean(scheme, _SCHEMES)
+            self.fault("url-invalid", f'unknown scheme "{scheme}:" in "{key}"{hint}', key)
+            return None
+        if scheme.lower() not in ("http", "https", "tftp", "ftp", "nfs"):
+            return text
+        try:
+            host = urlsplit(text).hostname
+            _ = urlsplit(text).port
+        except ValueError as problem:
+            self.fault("url-invalid", f'"{key}": {problem}', key)
+            return None
+        if not host or not rest.startswith("//"):
+            self.fault("url-invalid", f'no host in "{key}": {text}', key)
+            return None
+        url = f"{scheme}://" + re.sub("//+", "/", rest[2:])
+        for base in {*self.names.servers.values(), self.boot_server()}:
+            if base and url.startswith(base + "/"):
+                self.check_own_file(key, url.removeprefix(base))
+        return url
+
+    def boot_server(self) -> str | None:
+        """Where relative paths point, as a base URL: the target's own, the default, or None: us."""
+        if "boot_server" not in self.values:
+            return self.names.default_server
+        text = self.values["boot_server"].value
+        if not isinstance(text, str):
+            return self.names.default_server  # reported by check_boot_server
+        if text.strip() in self.names.servers:
+            return self.names.servers[text.strip()]
+        try:
+            return parse_server(self._replaced("boot_server", text, self.names.raw_servers))
+        except ValueError:
+            return self.names.default_server
+
+    def check_boot_server(self) -> None:
+        """Say what is wrong with ``boot_server``, once for the whole target."""
+        text = self.text("boot_server")
+        if text is None or text in self.names.servers:
+            return
+        try:
+            parse_server(text)
+        except ValueError as problem:
+            self.fault("boot-server-invalid", f'"boot_server": {problem}', "boot_server")
+            return
+        if not re.search(r"[.:\[]", text) and text != "localhost":
+            hint = did_you_mean(text, self.names.servers)
+            self.warn(
+                "boot-server-unknown",
+                f'"{text}" is no key of boot_servers{hint}; taken as a host name',
+                "boot_server",
+            )
+
+    def check_own_file(self, key: str, path: str) -> None:
+        """Look whether a path of our own server is there."""
+        plain = unquote(path.partition("?")[0])
+        try:
+            self.library.lookup(plain).close()
+        except NotFound:
+            where = self.library.where(plain)
+            self.warn("file-missing", f'"{key}": there is no {where}', key)
+        except Forbidden as problem:
+            self.fault("file-outside", f'"{key}": {problem}', key)
+
+    def _check_words(self, key: str, words: tuple[str, ...]) -> None:
+        if word := ipxe.comment_word(words):
+            self.fault(
+                "args-comment", f'"{word}" in "{key}": iPXE drops the rest of a line from a # on', key
+            )
+        if word := ipxe.operator_word(words):
+            self.fault("args-operator", f'"{word}" in "{key}" would end the iPXE command', key)
+        for name in ipxe.unknown_settings(" ".join(words)):
+            self.warn("args-setting", f"iPXE knows no setting ${{{name}}}: it becomes empty", key)
+        self._check_own_urls(key, words)
+
+    def _check_own_urls(self, key: str, words: tuple[str, ...]) -> None:
+        """Answer files and the like: ``ks=http://our-server/install/node.cfg``."""
+        bases = [base for base in {*self.names.servers.values(), self.boot_server()} if base]
+        for word in words:
+            for base in bases:
+                _, found, path = word.partition(f"={base}/")
+                if found and "${" not in path:
+                    self.check_own_file(key, "/" + path)
+                    break
+
+
+def type_word(value: Any) -> str:
+    """What a JSON value is, in JSON's words."""
+    words = {bool: "true or false", str: "a string", type(None): "null"}
+    if isinstance(value, dict):
+        return "an object"
+    if isinstance(value, list):
+        return "an array"
+    return words.get(type(value), "a number")

@@ -1,0 +1,113 @@
+"""
+Every URL and TFTP path we hand out or answer, built and parsed in one place.
+
+The machine's MAC travels in the boot file path and in the script URL, so that a proxy that knows
+no addresses still knows who is loading.  A bare ``undionly.kpxe`` or ``images/…`` works as well.
+
+What the HTTP side answers, in this order: exact names, then MACs, then files.
+
+====================  ==========================================================
+``/``, ``/boot``      the first script: get an address, chain to the machine's own
+``/boot/<mac>``       the machine's boot script; ``/<mac>`` is the same
+``/boot/<other>``     not found: a relative ``kernel memdisk`` in a script from here must
+                      never be answered with a script
+``/<mac>/<loader>``   a loader, asked for by that machine
+``/<path>``           a file below the file root
+====================  ==========================================================
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import Enum, auto
+
+from netbootd.mac import MAC
+
+#: What iPXE asks for by itself beside the file it came from (builds since 2024).
+AUTOEXEC = "autoexec.ipxe"
+_FIRST_NAMES = frozenset({"boot", "boot.ipxe", AUTOEXEC})
+STATUS = "status"
+
+
+class Kind(Enum):
+    """What an HTTP path asks for."""
+
+    FIRST = auto()
+    SCRIPT = auto()
+    STATUS = auto()
+    FILE = auto()
+    NOTHING = auto()
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """A parsed HTTP path: *mac* where it names one, *path* for files."""
+
+    kind: Kind
+    mac: MAC | None = None
+    path: str = ""
+
+
+def loader_path(mac: MAC | None, loader: str) -> str:
+    """The boot file name that DHCP gives: ``52:54:00:12:34:56/undionly.kpxe``."""
+    return f"{mac}/{loader}" if mac else loader
+
+
+def split_mac(path: str) -> tuple[MAC | None, str]:
+    """Undo loader_path: who loads, and what.  A path that begins with no MAC belongs to nobody."""
+    first, slash, rest = path.replace("\\", "/").lstrip("/").partition("/")
+    if slash and (mac := MAC.maybe(first)):
+        return mac, rest.lstrip("/")
+    return None, path
+
+
+def is_autoexec(path: str) -> bool:
+    """Whether iPXE asks for its start-up script, from whatever folder it was loaded."""
+    return path.replace("\\", "/").rpartition("/")[2] == AUTOEXEC
+
+
+def base_url(host: str, port: int) -> str:
+    """``http://192.168.1.250:3000``; port 80 goes without saying, IPv6 goes in brackets."""
+    bracketed = f"[{host}]" if ":" in host else host
+    return f"http://{bracketed}" if port == 80 else f"http://{bracketed}:{port}"
+
+
+def script_url(base: str, mac: MAC | str) -> str:
+    """Where a machine's boot script is; *mac* may be an iPXE setting such as ``${netX/mac}``."""
+    return f"{base}/boot/{mac}"
+
+
+def loader_url(base: str, mac: MAC | None, loader: str) -> str:
+    """
+    A loader for firmware that boots by HTTP.
+
+    The MAC goes with hyphens: colons in a path are legal (RFC 3986, 3.3) but firmware differs.
+    """
+    return f"{base}/{mac.dashed}/{loader}" if mac else f"{base}/{loader}"
+
+
+def route(segments: Sequence[str]) -> Route:
+    """What the decoded, non-empty *segments* of an HTTP path ask for."""
+    match list(segments):
+        case []:
+            return Route(Kind.FIRST)
+        case [name] if name in _FIRST_NAMES:
+            return Route(Kind.FIRST)
+        case [name] if name == STATUS:
+            return Route(Kind.STATUS)
+        case ["boot", name]:
+            return _script(name) or Route(Kind.NOTHING)
+        case ["boot", *_]:
+            return Route(Kind.NOTHING)
+        case [name]:
+            return _script(name) or Route(Kind.FILE, path=name)
+    mac, path = split_mac("/".join(segments))
+    if is_autoexec(path):
+        return Route(Kind.FIRST, mac)
+    return Route(Kind.FILE, mac, path)
+
+
+def _script(name: str) -> Route | None:
+    mac = MAC.maybe(name)
+    return Route(Kind.SCRIPT, mac) if mac else None
