@@ -9,7 +9,7 @@ file: a boot server that guesses where it should listen helps nobody.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -59,6 +59,11 @@ class Config:
     )
     state: Path = Path("/var/lib/netbootd")
     grace: float = 30.0
+
+
+def with_interfaces(config: Config, interfaces: tuple[str, ...]) -> Config:
+    """*config* serving other interfaces, as the command line asks."""
+    return replace(config, interfaces=interfaces)
 
 
 class _Wrong(Exception):

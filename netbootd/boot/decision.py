@@ -56,13 +56,21 @@ def identify(client: Client, registry: Registry) -> Machine | None:
     return registry.by_address(client.address)
 
 
+def refusal(machine: Machine | None, registry: Registry) -> str | None:
+    """Why the machine that *machine* stands for gets nothing at all, or None: it is served."""
+    if machine is None:
+        return "not in the configuration, and there is no machines.default"
+    if registry.config.known_only and not machine.known:
+        return "not in the configuration, and known_only is set"
+    return None
+
+
 def next_step(client: Client, machine: Machine | None, registry: Registry) -> Decision:
     """What *client* gets next; see the module's text for the rules."""
-    if machine is None:
-        return _refuse(None, "not in the configuration, and there is no machines.default")
+    reason = refusal(machine, registry)
+    if machine is None or reason is not None:
+        return _refuse(machine, reason or "")
     because = (_why_this_machine(machine),)
-    if registry.config.known_only and not machine.known:
-        return _refuse(machine, "not in the configuration, and known_only is set", because)
     if client.stage is Stage.IPXE:
         return Decision(Script(), machine, (*because, "iPXE asks, so it gets the script"))
     return _loader(client, machine, registry, because)

@@ -26,7 +26,8 @@ class Registry:
 
     *boot_server* is the base URL the file gives for everything (``boot_servers.default``), None
     where it leaves that to us; *first_server* the one that ``/`` chains to, which is the default
-    machine's own where that has one.
+    machine's own where that has one.  *documents* are the files that were read, *watched* the
+    paths whose change may mean a new registry.
     """
 
     config: Config
@@ -41,7 +42,8 @@ class Registry:
     first_server: str | None = None
     servers: Mapping[str, str] = field(default_factory=dict)
     findings: tuple[Finding, ...] = ()
-    files: tuple[str, ...] = ()
+    documents: tuple[str, ...] = ()
+    watched: tuple[str, ...] = ()
     generation: int = 1
 
     def machine(self, mac: MAC) -> Machine | None:

@@ -1,0 +1,7 @@
+"""``python -m netbootd``."""
+
+import sys
+
+from netbootd.cli import main
+
+sys.exit(main())

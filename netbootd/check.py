@@ -1,0 +1,74 @@
+"""
+``netbootd check``: load a configuration and render the script of every machine, collecting all that
+is wrong.  A template that would fail at boot fails here first.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import jinja2
+
+from netbootd.boot.script import facts_of
+from netbootd.errors import ConfigErrors, Finding, Level
+from netbootd.mac import MAC
+from netbootd.registry.load import load
+from netbootd.registry.machine import Machine
+from netbootd.registry.snapshot import Registry
+
+#: A machine that stands for all that get the default (RFC 7042, documentation).
+_STRANGER = MAC.parse("00:00:5e:00:53:00")
+_OUR_ADDRESS = "http://192.0.2.1:3000"  # RFC 5737; stands for the daemon's own
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """All findings about one file, and a closing line."""
+
+    findings: tuple[Finding, ...]
+    summary: str
+
+
+def check(file: Path) -> Report:
+    """Load *file* and render everything in it; raises nothing for what is wrong there."""
+    try:
+        registry = load(file)
+    except ConfigErrors as problem:
+        return Report(problem.findings, f"cannot be used; {_count(problem.findings)}")
+    findings = (*registry.findings, *_render_all(registry))
+    content = f"{len(registry.machines)} machines, {len(registry.targets)} targets"
+    return Report(findings, f"{content}; {_count(findings)}")
+
+
+def _render_all(registry: Registry) -> list[Finding]:
+    machines = list(registry.machines.values())
+    if registry.default is not None:
+        machines.append(registry.default.for_stranger(_STRANGER))
+    return [finding for machine in machines if (finding := _render(machine, registry))]
+
+
+def _render(machine: Machine, registry: Registry) -> Finding | None:
+    assert machine.mac is not None
+    try:
+        machine.target.script(facts_of(machine.mac, machine, registry, _OUR_ADDRESS))
+    except jinja2.TemplateError as problem:
+        name = machine.target.template.name
+        text = f"{machine.title}: template {name}: {problem}"
+        return Finding(Level.TARGET, "template-error", text, machine.place, f'machines."{machine.mac}"')
+    return None
+
+
+def _count(findings: tuple[Finding, ...]) -> str:
+    levels = [
+        (Level.ERROR, "errors"),
+        (Level.TARGET, "target errors"),
+        (Level.WARNING, "warnings"),
+        (Level.NOTE, "notes"),
+    ]
+    counted = [
+        f"{number} {word}"
+        for level, word in levels
+        if (number := sum(finding.level is level for finding in findings))
+    ]
+    return ", ".join(counted) or "nothing wrong"

@@ -1,0 +1,236 @@
+"""
+The commands.  A command that only reads the configuration imports no Twisted and no scapy, so that
+it answers at once; ``run`` and ``simulate`` import what they need when they are asked for.
+
+Exit status: 0 all well; 1 something is not (a finding about one target, a boot that would fail);
+2 the configuration or the command line cannot be used.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from netbootd import __version__
+from netbootd.config import DEFAULT_FILE
+from netbootd.errors import ConfigErrors, Finding, Level, NetbootdError
+from netbootd.mac import MAC
+
+_DESCRIPTION = """\
+One network boot daemon: ProxyDHCP, TFTP, HTTP and boot scripts from one JSON file.
+
+  netbootd check FILE         is this configuration right?
+  netbootd run                serve it
+  netbootd show MAC           what would this machine get, and why?
+  netbootd simulate MAC       walk through a boot of it, step by step
+  netbootd status             how is the running daemon?
+"""
+_ARCHES = "bios, efi, ipxe or http"
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command; the entry point of the ``netbootd`` program."""
+    arguments = _parser().parse_args(argv)
+    command: Callable[[argparse.Namespace], int] = arguments.command
+    try:
+        return command(arguments)
+    except ConfigErrors as problem:
+        _print_findings(problem.findings, Level.WARNING)
+        print("netbootd: the configuration cannot be used", file=sys.stderr)
+        return 2
+    except NetbootdError as problem:
+        print(f"netbootd: {problem}", file=sys.stderr)
+        return 1
+    except BrokenPipeError:
+        sys.stderr.close()  # the reader has gone; nothing is left to say
+        return 1
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="netbootd",
+        description=_DESCRIPTION,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        epilog="The annotated manual of the configuration is etc/netbootd.json.",
+    )
+    parser.add_argument("--version", action="version", version=f"netbootd {__version__}")
+    commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
+    for add in (_add_run, _add_check, _add_show, _add_simulate, _add_status):
+        add(commands)
+    return parser
+
+
+Commands = "argparse._SubParsersAction[argparse.ArgumentParser]"
+
+
+def _command(commands: Commands, name: str, run: Callable[[argparse.Namespace], int], text: str) -> argparse.ArgumentParser:
+    parser: argparse.ArgumentParser = commands.add_parser(  # type: ignore[attr-defined]
+        name, help=text[0].lower() + text[1:].rstrip("."), description=text
+    )
+    parser.set_defaults(command=run)
+    return parser
+
+
+def _with_config(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--config",
+        type=Path,
+        default=DEFAULT_FILE,
+        metavar="FILE",
+        help=f"the configuration (default: {DEFAULT_FILE})",
+    )
+
+
+def _mac(text: str) -> MAC:
+    try:
+        return MAC.parse(text)
+    except ValueError as problem:
+        raise argparse.ArgumentTypeError(str(problem)) from None
+
+
+# -- run -------------------------------------------------------------------------------------------
+
+
+def _add_run(commands: Commands) -> None:
+    parser = _command(commands, "run", _run, "Serve the configuration, in the foreground.")
+    _with_config(parser)
+    parser.add_argument(
+        "--interface",
+        action="append",
+        default=[],
+        metavar="NAME",
+        help="serve this interface, whatever the configuration says; may be repeated",
+    )
+    parser.add_argument("--verbose", action="store_true", help="log every packet")
+
+
+def _run(arguments: argparse.Namespace) -> int:
+    from netbootd import daemon  # noqa: PLC0415  Twisted and scapy: only for the daemon
+
+    return daemon.main(arguments.config, tuple(arguments.interface), verbose=arguments.verbose)
+
+
+# -- check -----------------------------------------------------------------------------------------
+
+
+def _add_check(commands: Commands) -> None:
+    parser = _command(
+        commands, "check", _check, "Say everything that is wrong with configuration files."
+    )
+    parser.epilog = (
+        "Renders the script of every machine, so that what would fail at boot fails here.  "
+        "Exit status: 0 nothing wrong (warnings at most), 1 a machine or target cannot boot, "
+        "2 the file cannot be used."
+    )
+    parser.add_argument("files", nargs="+", type=Path, metavar="FILE")
+    parser.add_argument("--json", action="store_true", help="findings as a JSON array")
+    parser.add_argument("--verbose", action="store_true", help="overridden entries as well")
+
+
+def _check(arguments: argparse.Namespace) -> int:
+    from netbootd.check import check  # noqa: PLC0415  Jinja2
+
+    findings: list[Finding] = []
+    summaries = []
+    for file in arguments.files:
+        report = check(file)
+        findings += report.findings
+        summaries.append(f"{file}: {report.summary}")
+    least = Level.DEBUG if arguments.verbose else Level.NOTE
+    if arguments.json:
+        print(json.dumps([_as_json(finding) for finding in findings if finding.level >= least], indent=1))
+    else:
+        _print_findings(findings, least, sys.stdout)
+        print("\n".join(summaries))
+    worst = max((finding.level for finding in findings), default=Level.DEBUG)
+    return {Level.TARGET: 1, Level.ERROR: 2}.get(worst, 0)
+
+
+def _as_json(finding: Finding) -> dict[str, object]:
+    return {
+        "file": finding.place.file,
+        "line": finding.place.line,
+        "column": finding.place.column,
+        "level": finding.level.word,
+        "code": finding.code,
+        "text": finding.text,
+        "path": finding.path,
+    }
+
+
+def _print_findings(findings: Sequence[Finding], least: Level, to: object = None) -> None:
+    for finding in findings:
+        if finding.level >= least:
+            print(finding, file=to or sys.stderr)  # type: ignore[call-overload]
+
+
+# -- show ------------------------------------------------------------------------------------------
+
+
+def _add_show(commands: Commands) -> None:
+    parser = _command(
+        commands, "show", _show, "What a machine would get, with the reasons and its script."
+    )
+    _with_config(parser)
+    parser.add_argument("mac", type=_mac, metavar="MAC", help="in any spelling")
+
+
+def _show(arguments: argparse.Namespace) -> int:
+    from netbootd.registry.load import load  # noqa: PLC0415  Jinja2
+    from netbootd.show import show  # noqa: PLC0415
+
+    registry = load(arguments.config)
+    answer = show(registry, arguments.mac)
+    print(answer.text, end="")
+    return 0 if answer.boots else 1
+
+
+# -- simulate --------------------------------------------------------------------------------------
+
+
+def _add_simulate(commands: Commands) -> None:
+    parser = _command(
+        commands,
+        "simulate",
+        _simulate,
+        "Walk through a network boot as a client would, fetching and checking every file.",
+    )
+    _with_config(parser)
+    parser.add_argument("mac", type=_mac, metavar="MAC", help="in any spelling")
+    parser.add_argument(
+        "--firmware",
+        choices=("bios", "efi", "ipxe", "http"),
+        default="efi",
+        help="what the client is: a BIOS or UEFI PXE ROM, an iPXE in the card, or UEFI HTTP boot",
+    )
+    parser.add_argument("--arch", type=int, metavar="N", help="option 93, instead of the firmware's own")
+    parser.add_argument(
+        "--interface",
+        metavar="NAME",
+        help="ask a running daemon through this interface (as root) instead of the configuration alone",
+    )
+
+
+def _simulate(arguments: argparse.Namespace) -> int:
+    from netbootd import simulate  # noqa: PLC0415  scapy
+
+    return simulate.main(arguments)
+
+
+# -- status ----------------------------------------------------------------------------------------
+
+
+def _add_status(commands: Commands) -> None:
+    parser = _command(commands, "status", _status, "Ask the running daemon how it is.")
+    _with_config(parser)
+    parser.add_argument("--url", help="the daemon's address, such as http://192.168.1.250:3000")
+
+
+def _status(arguments: argparse.Namespace) -> int:
+    from netbootd.status import fetch_status  # noqa: PLC0415
+
+    print(fetch_status(arguments.url, arguments.config))
+    return 0

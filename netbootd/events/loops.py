@@ -1,0 +1,54 @@
+"""
+A loader that loads itself: the classic trap of a DHCP server that names ``undionly.kpxe`` to iPXE too.
+
+The same machine fetching the same loader three times within two minutes with no script in between is
+such a loop.  Pure: the time comes in as *now*, seconds of any steady clock.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict, deque
+
+from netbootd import content
+from netbootd.events.event import Event, Looped, Scripted, Transferred
+
+TIMES = 3
+WITHIN_S = 120.0
+_MOST_CLIENTS = 4096  # the oldest is forgotten first
+
+
+class LoopDetector:
+    """Told of every event; answers with a Looped when one shows."""
+
+    def __init__(self) -> None:
+        self._fetched: OrderedDict[str, deque[float]] = OrderedDict()
+
+    def notice(self, event: Event, now: float) -> Looped | None:
+        """The loop that *event* completes, if it does; a script ends all counting for its client."""
+        if isinstance(event, Scripted):
+            self._fetched.pop(event.peer, None)
+        elif isinstance(event, Transferred) and _loader(event.path) in content.PROGRAMS:
+            return self._count(event, now)
+        return None
+
+    def _count(self, event: Transferred, now: float) -> Looped | None:
+        times = self._fetched.setdefault(event.peer, deque(maxlen=TIMES))
+        self._fetched.move_to_end(event.peer)
+        if len(self._fetched) > _MOST_CLIENTS:
+            self._fetched.popitem(last=False)
+        times.append(now)
+        if len(times) < TIMES or now - times[0] > WITHIN_S:
+            return None
+        times.clear()
+        return Looped(
+            mac=event.mac,
+            target=event.target,
+            peer=event.peer,
+            file=_loader(event.path),
+            times=TIMES,
+        )
+
+
+def _loader(path: str) -> str:
+    name = path.rpartition("/")[2]
+    return content.ALIASES.get(name, name)

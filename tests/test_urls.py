@@ -1,0 +1,64 @@
+"""Every address we answer, in every spelling it is asked for."""
+
+import pytest
+
+from netbootd import urls
+from netbootd.mac import MAC
+from netbootd.urls import Kind, Route
+
+MAC_ = MAC.parse("00:25:90:27:db:b4")
+
+
+@pytest.mark.parametrize(
+    ("path", "expected"),
+    [
+        ("", Route(Kind.FIRST)),
+        ("boot", Route(Kind.FIRST)),
+        ("boot.ipxe", Route(Kind.FIRST)),
+        ("autoexec.ipxe", Route(Kind.FIRST)),
+        ("00:25:90:27:db:b4", Route(Kind.SCRIPT, MAC_)),
+        ("00-25-90-27-DB-B4", Route(Kind.SCRIPT, MAC_)),
+        ("boot/00:25:90:27:db:b4", Route(Kind.SCRIPT, MAC_)),
+        ("boot/0025.9027.dbb4", Route(Kind.SCRIPT, MAC_)),
+        ("boot/memdisk", Route(Kind.NOTHING)),
+        ("boot/images/vmlinuz", Route(Kind.NOTHING)),
+        ("status", Route(Kind.STATUS)),
+        ("memdisk", Route(Kind.FILE, None, "memdisk")),
+        ("images/a/vmlinuz", Route(Kind.FILE, None, "images/a/vmlinuz")),
+        ("00-25-90-27-db-b4/snponly.efi", Route(Kind.FILE, MAC_, "snponly.efi")),
+        ("00-25-90-27-db-b4/autoexec.ipxe", Route(Kind.FIRST, MAC_)),
+    ],
+)
+def test_exact_names_first_then_macs_then_files(path, expected):
+    assert urls.route([part for part in path.split("/") if part]) == expected
+
+
+@pytest.mark.parametrize(
+    ("path", "mac", "rest"),
+    [
+        ("52:54:00:12:34:56/undionly.kpxe", "52:54:00:12:34:56", "undionly.kpxe"),
+        ("/52:54:00:12:34:56//undionly.kpxe", "52:54:00:12:34:56", "undionly.kpxe"),
+        ("\\52-54-00-12-34-56\\a\\b", "52:54:00:12:34:56", "a/b"),
+        ("undionly.kpxe", None, "undionly.kpxe"),
+        ("images/undionly.kpxe", None, "images/undionly.kpxe"),
+        ("52:54:00:12:34:56", None, "52:54:00:12:34:56"),
+    ],
+)
+def test_the_mac_travels_in_the_boot_file_path(path, mac, rest):
+    assert urls.split_mac(path) == (MAC.parse(mac) if mac else None, rest)
+
+
+def test_what_we_hand_out_we_can_read_back():
+    assert urls.split_mac(urls.loader_path(MAC_, "snponly.efi")) == (MAC_, "snponly.efi")
+
+
+@pytest.mark.parametrize(
+    ("host", "port", "expected"),
+    [
+        ("192.0.2.1", 3000, "http://192.0.2.1:3000"),
+        ("192.0.2.1", 80, "http://192.0.2.1"),
+        ("2001:db8::1", 3000, "http://[2001:db8::1]:3000"),
+    ],
+)
+def test_base_urls(host, port, expected):
+    assert urls.base_url(host, port) == expected
