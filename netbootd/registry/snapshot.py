@@ -82,7 +82,7 @@ def changes(old: Registry, new: Registry) -> Changes:
 
 
 def _entries(registry: Registry) -> dict[MAC | None, Machine]:
-    entries: dict[MAC | None, Machine] = dict(registry.machines)
+    entries: dict[MAC | None, Machine] = {**registry.machines}
     if registry.default is not None:
         entries[None] = registry.default
     return entries

@@ -17,7 +17,7 @@ from urllib.parse import unquote, urlsplit
 from netbootd.content import Library
 from netbootd.errors import Finding, Forbidden, Level, NotFound, Place
 from netbootd.nearest import did_you_mean
-from netbootd.relaxedjson import Object
+from netbootd.relaxedjson import Object, kind
 from netbootd.targets import ipxe
 
 #: Keys that say what a target boots; in a machine's entry they replace the target's.
@@ -99,10 +99,10 @@ class Settings:
 
     # -- saying what is wrong ------------------------------------------------------------------
 
-    def fault(self, code: str, text: str, key: str = "", column: int = 0) -> None:
-        """The target cannot be used; *column* counts from the value's first character."""
+    def fault(self, code: str, text: str, key: str = "", index: int | None = None) -> None:
+        """The target cannot be used; *index* is the character of the string that is wrong."""
         self.broken = self.broken or text
-        self._say(Level.TARGET, code, text, key, column)
+        self._say(Level.TARGET, code, text, key, index)
 
     def warn(self, code: str, text: str, key: str = "") -> None:
         """Loaded all the same."""
@@ -112,11 +112,13 @@ class Settings:
         """As written, and worth knowing."""
         self._say(Level.NOTE, code, text, key)
 
-    def _say(self, level: Level, code: str, text: str, key: str, column: int = 0) -> None:
-        place = self.values[key].owner.place_of(key) if key in self.values else self.place
-        if column:
-            at = self.values[key].owner.place_of_value(key)
-            place = Place(at.file, at.line, at.column + column)
+    def _say(
+        self, level: Level, code: str, text: str, key: str, index: int | None = None
+    ) -> None:
+        place = self.place
+        if key in self.values:
+            owner = self.values[key].owner
+            place = owner.place_of(key) if index is None else owner.place_inside(key, index)
         path = f"{self.path}.{key}" if key else self.path
         self.report(Finding(level, code, f"{self.title}: {text}", place, path))
 
@@ -177,7 +179,7 @@ class Settings:
     # -- the rules -----------------------------------------------------------------------------
 
     def _wrong_type(self, key: str, wanted: str, value: Any) -> None:
-        self.fault("section-type", f'"{key}" must be {wanted}, not {type_word(value)}', key)
+        self.fault("section-type", f'"{key}" must be {wanted}, not {kind(value)}', key)
 
     def _expanded(self, key: str, text: str) -> str:
         if match := _CONTROL.search(text):
@@ -205,8 +207,9 @@ class Settings:
             self._wrong_type(key, "a string", value)
             return None
         if match := re.search(r"\S(\s)\S", value.strip()):
-            blank = len(value) - len(value.lstrip()) + match.start(1) + 1
-            self.fault("url-invalid", f'blank inside "{key}"', key, column=blank)
+            blank = len(value) - len(value.lstrip()) + match.start(1)
+            in_array = isinstance(self.values[key].value, list)
+            self.fault("url-invalid", f'blank inside "{key}"', key, None if in_array else blank)
             return None
         begins_with_server = re.match(r"\s*__(boot_)?servers\.", value) is not None
         servers = self.names.servers if begins_with_server else self.names.raw_servers
@@ -310,12 +313,3 @@ class Settings:
                     self.check_own_file(key, "/" + path)
                     break
 
-
-def type_word(value: Any) -> str:
-    """What a JSON value is, in JSON's words."""
-    words = {bool: "true or false", str: "a string", type(None): "null"}
-    if isinstance(value, dict):
-        return "an object"
-    if isinstance(value, list):
-        return "an array"
-    return words.get(type(value), "a number")

@@ -1,0 +1,122 @@
+"""
+Section ``targets``: type, then name.  Each is made once; a machine that replaces some of its keys
+gets one of its own.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from netbootd.content import Library
+from netbootd.dropins import Layers
+from netbootd.errors import Finding, Level
+from netbootd.relaxedjson import Object, kind, path_of
+from netbootd.targets import catalogue
+from netbootd.targets.base import Target
+from netbootd.targets.ipxe import Templates
+from netbootd.targets.settings import EXTRA_ARGS, TARGET_KEYS, Names, Settings, Sourced
+
+INHERIT = "inherit"
+#: The keys of a machine that take the place of its target's.
+REPLACING = TARGET_KEYS | {EXTRA_ARGS}
+
+
+class Targets:
+    """``written`` is what stands in the file, by type and name; ``made`` the targets by title."""
+
+    def __init__(
+        self,
+        layers: Layers,
+        names: Names,
+        library: Library,
+        templates: Templates,
+        findings: list[Finding],
+    ) -> None:
+        self.templates = templates
+        self._names = names
+        self._library = library
+        self._findings = findings
+        self.written = self._read(layers)
+        self.made: dict[str, Target] = {
+            f"{type_}/{name}": self.make(type_, name)
+            for type_, entries in self.written.items()
+            for name in entries
+        }
+
+    def _read(self, layers: Layers) -> dict[str, dict[str, Object]]:
+        written: dict[str, dict[str, Object]] = {}
+        if not layers.has("targets"):
+            told = 'no "targets": nothing can be booted'
+            self._findings.append(
+                Finding(Level.WARNING, "section-missing", told, layers.place, "targets")
+            )
+        for type_, name, value, owner in layers.target_entries():
+            if isinstance(value, Object):
+                written.setdefault(type_.strip(), {})[name.strip()] = value
+            else:
+                told = f"must be an object, not {kind(value)}"
+                path = path_of("targets", type_, name)
+                place = owner.place_of(name)
+                self._findings.append(Finding(Level.TARGET, "section-type", told, place, path))
+        return written
+
+    def make(self, type_: str, name: str, over: Object | None = None, path: str = "") -> Target:
+        """A target as it is written; with *over*, a machine's entry found at *path*, on top."""
+        settings = self._settings(type_, name, over, path)
+        return catalogue.build(type_, settings, self.templates)
+
+    def boot_server(self, type_: str, name: str) -> str | None:
+        """The base URL that a target's relative paths point to, None where it leaves that to us."""
+        if name not in self.written.get(type_, {}):
+            return None
+        return self._settings(type_, name, None, "").boot_server()
+
+    def _settings(self, type_: str, name: str, over: Object | None, path: str) -> Settings:
+        written = self.written[type_][name]
+        settings = Settings(
+            title=f"{type_}/{name}",
+            path=path or path_of("targets", type_, name),
+            place=(over or written).place,
+            values={},
+            names=self._names,
+            library=self._library,
+            report=self._findings.append,
+        )
+        values = self._inherited(settings, type_, name)
+        if over is not None:
+            values |= {key: Sourced(over[key], over) for key in over.keys() & REPLACING}
+        settings.values = values
+        return settings
+
+    def _inherited(self, settings: Settings, type_: str, name: str) -> dict[str, Sourced]:
+        """The keys of a target over those it inherits; faults are reported on *settings*."""
+        chain = [(f"{type_}/{name}", self.written[type_][name])]
+        while INHERIT in chain[-1][1]:
+            title, entry = chain[-1]
+            settings.values = {INHERIT: Sourced(entry[INHERIT], entry)}
+            found = self._parent(title.partition("/")[0], entry[INHERIT])
+            if found is None:
+                told = f'"inherit" names no target: {entry[INHERIT]!r}'
+                settings.fault("target-unknown", told, INHERIT)
+                break
+            titles = [title for title, _ in chain]
+            if found[0] in titles:
+                told = f'"inherit" goes in a circle: {" -> ".join([*titles, found[0]])}'
+                settings.fault("inherit-cycle", told, INHERIT)
+                break
+            chain.append(found)
+        values: dict[str, Sourced] = {}
+        for _, entry in reversed(chain):
+            values |= {key: Sourced(item, entry) for key, item in entry.items() if key != INHERIT}
+        return values
+
+    def _parent(self, type_: str, parent: Any) -> tuple[str, Object] | None:
+        """A sibling by its name, or any target by ``type/name``."""
+        if not isinstance(parent, str):
+            return None
+        name = parent.strip()
+        if sibling := self.written.get(type_, {}).get(name):
+            return f"{type_}/{name}", sibling
+        other, _, name = (part.strip() for part in name.partition("/"))
+        found = self.written.get(other, {}).get(name)
+        return (f"{other}/{name}", found) if found is not None else None

@@ -1,0 +1,309 @@
+"""Every meaning error: its code, its level, its place, and what the message teaches."""
+
+from __future__ import annotations
+
+import os
+
+import pytest
+
+from netbootd.boot.client import Client, Stage
+from netbootd.boot.script import boot_script
+from netbootd.errors import ConfigErrors, Level
+from netbootd.mac import MAC
+from netbootd.registry.load import load
+
+NODE = MAC.parse("00:25:90:27:db:b4")
+TARGETS = '"targets": {"nfs": {"a": {"kernel": "k", "boot_args": "root=x"}}, "install": {"b": {"kernel": "k"}}}'
+DEFAULT = '"default": {"type": "nfs", "name": "a"}'
+
+
+@pytest.fixture
+def loaded(tmp_path):
+    """A configuration's text, loaded; the file root has the file ``k``."""
+    root = tmp_path / "root"
+    root.mkdir()
+    (root / "k").write_bytes(b"kernel")
+
+    def loaded(text):
+        file = tmp_path / "netbootd.json"
+        file.write_text("{ %s }" % text)
+        if '"netbootd"' not in text:
+            drop_in = tmp_path / "machines.d"
+            drop_in.mkdir(exist_ok=True)
+            (drop_in / "root.json").write_text('{"netbootd": {"files": "%s"}}' % root)
+        return load(file)
+
+    return loaded
+
+
+def of(findings, code):
+    return [finding for finding in findings if finding.code == code]
+
+
+def script(registry, mac=NODE):
+    return boot_script(Client(stage=Stage.IPXE, mac=mac), registry, "http://192.0.2.1:3000")
+
+
+def machines(entry, targets=TARGETS):
+    return '%s,\n"machines": {%s,\n"00:25:90:27:db:b4": %s}' % (targets, DEFAULT, entry)
+
+
+@pytest.mark.parametrize(
+    ("text", "code", "level", "teaches"),
+    [
+        (machines('{"type": "nfs"}'), "machine-no-name", Level.TARGET, "targets of that type: a"),
+        (
+            '%s, "machines": {"00:25:90:27:db:b4": {"name": "a"}}' % TARGETS,
+            "machine-no-type",
+            Level.TARGET,
+            "default",
+        ),
+        (
+            machines('{"type": "nsf", "name": "a"}'),
+            "target-type-unknown",
+            Level.TARGET,
+            'did you mean "nfs"',
+        ),
+        (
+            machines('{"type": "install", "name": "a"}'),
+            "target-unknown",
+            Level.TARGET,
+            "nfs/a exists",
+        ),
+        (machines('{"type": "nfs", "name": "aa"}'), "target-unknown", Level.TARGET, "there are: a"),
+        (machines("7"), "section-type", Level.TARGET, "not a number"),
+        (
+            machines('{"type": "nfs", "name": "a", "kernel": 7}'),
+            "section-type",
+            Level.TARGET,
+            '"kernel" must be a string, not a number',
+        ),
+        (machines("{}", '"targets": {"x": {"y": {}}}'), "target-empty", Level.TARGET, '"kernel"'),
+        (
+            machines("{}", '"targets": {"x": {"y": {"kernel": "k", "sanboot": "iscsi:h::::t"}}}'),
+            "target-unused-key",
+            Level.WARNING,
+            '"kernel" is not used',
+        ),
+        (
+            machines('{"boot_server": "host:99999"}'),
+            "boot-server-invalid",
+            Level.TARGET,
+            "1..65535",
+        ),
+        (machines('{"boot_server": "lab"}'), "boot-server-unknown", Level.WARNING, "host name"),
+        (
+            machines('{"kernel": "__servers.lab__/k"}'),
+            "template-unknown",
+            Level.TARGET,
+            "there are: none",
+        ),
+        (machines('{"kernel": "http://h/a b"}'), "url-invalid", Level.TARGET, "blank"),
+        (machines('{"kernel": "htp://h/a"}'), "url-invalid", Level.TARGET, 'did you mean "http"'),
+        (machines('{"kernel": "http:///a"}'), "url-invalid", Level.TARGET, "no host"),
+        (machines('{"kernel": "missing"}'), "file-missing", Level.WARNING, "/root/missing"),
+        (machines('{"kernel": "../k"}'), "file-outside", Level.TARGET, "leaves the root"),
+        (machines('{"boot_args": "a #b"}'), "args-comment", Level.TARGET, "#b"),
+        (machines('{"boot_args": "a && b"}'), "args-operator", Level.TARGET, "&&"),
+        (machines('{"boot_args": "root=x ${oops}"}'), "args-setting", Level.WARNING, "${oops}"),
+        (machines('{"boot_args": "%s"}' % ("x" * 2048)), "args-length", Level.WARNING, "2048"),
+        (
+            machines('{"os": "x"}', '"targets": {"nfs": {"a": {"kernel": "k", "os": "Rocky 9", "boot_args": "root=x rdshell"}}}'),
+            "args-legacy",
+            Level.WARNING,
+            "rd.shell",
+        ),
+        ('%s, "machines": {}' % TARGETS, "default-missing", Level.WARNING, "unknown machines"),
+        ('"machines": {}', "section-missing", Level.WARNING, "targets"),
+        (TARGETS, "section-missing", Level.WARNING, "machines"),
+        (
+            machines('{}').replace("00:25:90:27:db:b4", "00:25:90:27:db:b4x"),
+            "mac-invalid",
+            Level.WARNING,
+            "switched off",
+        ),
+        (
+            machines('{}').replace("00:25:90:27:db:b4", "node1"),
+            "mac-invalid",
+            Level.WARNING,
+            "never matches",
+        ),
+        (
+            machines('{}').replace("00:25:90:27:db:b4", "01:00:5e:00:00:01"),
+            "mac-reserved",
+            Level.TARGET,
+            "multicast",
+        ),
+        (
+            machines('{"inherit": "a", "kernel": "k"}').replace('"boot_args"', '"inherit": "b", "boot_args"'),
+            "target-unknown",
+            Level.TARGET,
+            "inherit",
+        ),
+        (
+            machines("{}", '"targets": {"x": {"y": {"inherit": "z"}, "z": {"inherit": "y"}}}'),
+            "inherit-cycle",
+            Level.TARGET,
+            "x/y -> x/z -> x/y",
+        ),
+        (
+            '"netbootd": {"http_prot": 80}, %s' % machines("{}"),
+            "unknown-setting",
+            Level.WARNING,
+            'did you mean "http_port"',
+        ),
+        ('"machine": {}, %s' % machines("{}"), "unknown-section", Level.WARNING, "machines"),
+    ],
+)
+def test_each_finding(loaded, text, code, level, teaches):
+    findings = of(loaded(text).findings, code)
+    assert findings, code
+    assert {finding.level for finding in findings} == {level}
+    assert any(teaches in finding.text for finding in findings), findings
+    assert all(finding.place.line for finding in findings)
+
+
+@pytest.mark.parametrize(
+    ("text", "code", "teaches"),
+    [
+        (machines('{}, "00-25-90-27-DB-B4": {}'), "mac-duplicate", ":3:"),
+        ('"targets": []', "section-type", "object"),
+        ('"netbootd": {"http_port": 0}, %s' % machines("{}"), "setting-invalid", "1 to 65535"),
+        ('"netbootd": {"tftp": {"enabled": 1}}, %s' % machines("{}"), "setting-invalid", "true or false"),
+        ('"a" "b"', "json-syntax", "expected"),
+    ],
+)
+def test_what_leaves_the_meaning_in_doubt_refuses_the_file(loaded, text, code, teaches):
+    with pytest.raises(ConfigErrors) as refused:
+        loaded(text)
+    [finding, *_] = of(refused.value.findings, code)
+    assert finding.level is Level.ERROR
+    assert teaches in f"{finding.place} {finding.text}"
+
+
+def test_a_broken_machine_hurts_nobody_else(loaded):
+    registry = loaded(machines('{"type": "nfs", "name": "zz"}'))
+    assert script(registry).status == 500
+    assert script(registry, MAC.parse("52:54:00:00:00:01")).status == 200
+
+
+@pytest.mark.parametrize("entry", ["{}", '{"name": "a"}', '{"hostname": "n"}'])
+def test_what_an_entry_leaves_out_comes_from_the_default(loaded, entry):
+    assert loaded(machines(entry)).machine(NODE).title == "nfs/a"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        machines("{}").replace("00:25:90:27:db:b4", "00:25:90:27:db:b4x"),
+        machines('{"enabled": false}'),
+    ],
+)
+def test_a_machine_that_is_switched_off_boots_its_disk_and_never_the_default(loaded, text):
+    answer = script(loaded(text))
+    assert "sanboot --no-describe --drive 0x80" in answer.text
+    assert "kernel" not in answer.text
+
+
+def test_a_switched_off_entry_beside_a_live_one_does_not_count(loaded):
+    registry = loaded(machines('{"hostname": "new"}, "00:25:90:27:db:b4x": {"hostname": "old"}'))
+    assert registry.machine(NODE).variables == {"hostname": "new"}
+
+
+def test_a_machine_replaces_keys_of_its_target_for_itself_alone(loaded):
+    registry = loaded(machines('{"boot_args": "root=y", "extra_args": ["quiet", "b=1"]}'))
+    assert "root=y quiet b=1" in script(registry).text
+    assert "root=x" in script(registry, MAC.parse("52:54:00:00:00:01")).text
+
+
+def test_inherit_takes_what_is_not_set_here(loaded):
+    targets = (
+        '"targets": {"nfs": {"a": {"kernel": "k", "boot_args": "root=x"},'
+        '"c": {"inherit": "a", "boot_args": "root=y"}}, "own": {"d": {"inherit": "nfs/c"}}}'
+    )
+    registry = loaded(machines('{"type": "own", "name": "d"}', targets))
+    assert "/k root=y ||" in script(registry).text
+
+
+def test_named_arguments_may_mention_a_server(loaded):
+    names = (
+        '"bootargs": {"all": "url=http://__servers.lab__/x", "n": "nfsroot=__servers.lab__:/r"},'
+        '"servers": {"lab": "192.0.2.7:8080/"}, "boot_servers": {},'
+    )
+    entry = '{"boot_args": "__bootargs.all__ __bootargs.n__", "kernel": "__servers.lab__/a//k"}'
+    text = script(loaded(names + machines(entry))).text
+    assert "kernel --name kernel http://192.0.2.7:8080/a/k url=http://192.0.2.7:8080/x" in text
+
+
+def test_without_a_boot_server_a_path_is_on_the_address_that_was_asked(loaded):
+    assert "http://192.0.2.1:3000/k" in script(loaded(machines("{}"))).text
+
+
+def test_several_initrds_get_names_of_their_own(loaded):
+    text = script(loaded(machines('{"initrd": ["k", "k"]}'))).text
+    assert "initrd=initrd initrd=initrd2 root=x" in text
+    assert "initrd --name initrd2 http://192.0.2.1:3000/k" in text
+
+
+def test_unknown_types_boot_generically(loaded):
+    registry = loaded(machines('{"type": "nyble", "name": "n"}', '"targets": {"nyble": {"n": {"kernel": "k"}}, "nfs": {"a": {"sanboot": "iscsi:h::::t"}}}'))
+    assert "kernel --name kernel" in script(registry).text
+    assert "sanboot iscsi:h::::t" in script(registry, MAC.parse("52:54:00:00:00:01")).text
+
+
+def test_an_admins_template_takes_the_place_of_ours(loaded, tmp_path):
+    (tmp_path / "nfs.ipxe").write_text("#!ipxe\necho mine {{ mac }} {{ machine.rack }}\n")
+    assert "echo mine 00:25:90:27:db:b4 r4\n" in script(loaded(machines('{"rack": "r4"}'))).text
+
+
+def test_a_broken_template_is_named_with_its_line(loaded, tmp_path):
+    (tmp_path / "nfs.ipxe").write_text("#!ipxe\n{% if %}\n")
+    registry = loaded(machines("{}"))
+    assert any("nfs.ipxe:2" in finding.text for finding in of(registry.findings, "template-error"))
+    assert script(registry).status == 500
+
+
+def test_an_undefined_name_in_a_template_is_found_by_check(loaded, tmp_path):
+    from netbootd.check import check
+
+    (tmp_path / "nfs.ipxe").write_text("#!ipxe\n{{ machine.rack }}\n")
+    loaded(machines("{}"))
+    [finding, *_] = of(check(tmp_path / "netbootd.json").findings, "template-error")
+    assert "rack" in finding.text
+
+
+def test_a_template_cannot_reach_the_system(loaded, tmp_path):
+    (tmp_path / "nfs.ipxe").write_text("#!ipxe\n{{ mac.__class__.__mro__ }}\n")
+    assert script(loaded(machines("{}"))).status == 500
+
+
+def test_a_drop_in_wins_over_the_main_file_by_mac_in_any_spelling(loaded, tmp_path):
+    (tmp_path / "machines.d").mkdir()
+    (tmp_path / "machines.d" / "a.json").write_text(
+        '{"machines": {"00-25-90-27-DB-B4": {"hostname": "from-drop-in"}}}'
+    )
+    registry = loaded(machines('{"hostname": "from-main"}'))
+    assert registry.machine(NODE).variables == {"hostname": "from-drop-in"}
+
+
+def test_a_target_named_with_iPXE_syntax_cannot_act_in_the_script(loaded):
+    targets = '"targets": {"nfs": {"${x} && reboot": {"kernel": "k", "boot_args": "root=x"}}}'
+    text = script(loaded(machines('{"type": "nfs", "name": "${x} && reboot"}', targets))).text
+    echoes = [line for line in text.splitlines() if line.startswith("echo")]
+    assert all("${" not in line and " && " not in line for line in echoes)
+
+
+def test_a_hundred_thousand_machines_are_found_at_once(loaded):
+    entries = ",".join(
+        f'"{MAC((0x020000000000 + n).to_bytes(6, "big"))}": {{"hostname": "n{n}"}}' for n in range(100_000)
+    )
+    registry = loaded(machines(f'{{}}, {entries}'))
+    assert len(registry.machines) == 100_001
+    assert registry.machine(MAC.parse("02:00:00:01:86:9f")).variables == {"hostname": "n99999"}
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs root's eyes to see a file only root may read")
+def test_an_unreadable_file_is_an_error_with_the_systems_reason(tmp_path):
+    with pytest.raises(ConfigErrors) as refused:
+        load(tmp_path)
+    assert refused.value.findings[0].code == "file-read"
