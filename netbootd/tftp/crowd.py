@@ -1,0 +1,269 @@
+"""
+All transfers under way: their sockets, their timer, and what is said of them at the end.
+
+Every socket hangs in one epoll that the reactor knows as one reader; the reactor's own wrapping
+of an event costs more than a whole answer.  One sweep over the deadlines stands in for a timer
+per transfer; it runs only while there are any.
+
+    a datagram   → Line → Transfer → Train → Line
+    every 25 ms  → the transfers whose deadline has come → Train → Line
+"""
+
+from __future__ import annotations
+
+import select
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from netbootd.errors import WireError
+from netbootd.events.event import Dropped, TransferEnded, TransferFailed, Transferred
+from netbootd.events.stream import Stream
+from netbootd.tftp import wire
+from netbootd.tftp.files import Located
+from netbootd.tftp.train import Line, Peer
+from netbootd.tftp.transfer import End, Train, Transfer
+
+_SWEEP_S = 0.025
+_EVENTS_A_TURN = 256
+_QUIET = {End.ABORTED, End.UNHEARD, End.UNCONFIRMED}  # what every firmware does now and then
+
+#: Who is served, and from which address of ours.
+Key = tuple[Peer, str]
+
+
+@dataclass(slots=True, eq=False)
+class Running:
+    """A transfer and what belongs to it; *began_at* in seconds of the crowd's clock."""
+
+    key: Key
+    request: wire.ReadRequest
+    located: Located
+    transfer: Transfer
+    line: Line
+    began_at: float
+
+    @property
+    def peer(self) -> Peer:
+        """The client's address and port."""
+        return self.key[0]
+
+
+class Crowd:
+    """
+    Runs transfers to their end.
+
+    *report* is called within an ``except`` and logs a bug with its traceback; *now* gives seconds
+    that never go back.  *emptied*, where set, is called when the last transfer has ended.
+    """
+
+    def __init__(
+        self,
+        reactor: Any,  # IReactorTime and IReactorFDSet
+        events: Stream,
+        report: Callable[[str], None],
+        now: Callable[[], float],
+    ) -> None:
+        self._reactor = reactor
+        self._events = events
+        self._report = report
+        self.now = now
+        self.emptied: Callable[[], None] | None = None
+        self._running: dict[Key, Running] = {}
+        self._of_client: Counter[str] = Counter()
+        self._readers: dict[int, Callable[[], None]] = {}
+        self._sweep: Any = None
+
+    def __len__(self) -> int:
+        return len(self._running)
+
+    def open(self) -> None:
+        """Begin to listen; sockets may be watched from now on."""
+        self._epoll = select.epoll()
+        self._reactor.addReader(self)
+
+    def close(self) -> None:
+        """Stop listening; nothing may be running any more."""
+        self._reactor.removeReader(self)
+        self._epoll.close()
+
+    def watch(self, fd: int, reader: Callable[[], None]) -> None:
+        """Call *reader* whenever *fd* has something to read."""
+        self._readers[fd] = reader
+        self._epoll.register(fd, select.EPOLLIN)
+
+    def unwatch(self, fd: int) -> None:
+        """Do so no longer; to be called before *fd* is closed."""
+        del self._readers[fd]
+        self._epoll.unregister(fd)
+
+    def find(self, key: Key) -> Running | None:
+        """The transfer between these two, if there is one."""
+        return self._running.get(key)
+
+    def of_client(self, address: str) -> int:
+        """How many transfers *address* has."""
+        return self._of_client[address]
+
+    def admit(self, running: Running) -> None:
+        """Send its first reply, and take care of it from now on."""
+        self._running[running.key] = running
+        self._of_client[running.peer[0]] += 1
+        self.watch(running.line.fileno(), lambda: self._arrived(running))
+        if self._sweep is None:
+            self._sweep = self._reactor.callLater(_SWEEP_S, self._tick)
+        self._advance(running, lambda: running.transfer.start(running.began_at))
+
+    def repeat(self, running: Running) -> None:
+        """Its request came again."""
+        self._advance(running, lambda: running.transfer.again(self.now()))
+
+    def dismiss(self, running: Running, reason: str) -> None:
+        """The client wants no more of it."""
+        self._publish_end(TransferEnded, running, reason)
+        self._forget(running)
+
+    def cut(self, reason: str) -> None:
+        """End everything that runs."""
+        for running in list(self._running.values()):
+            self._publish_end(TransferFailed, running, reason)
+            self._forget(running)
+
+    # What the reactor calls (IReadDescriptor).
+
+    def fileno(self) -> int:
+        """The epoll's descriptor; -1 once it is closed."""
+        return -1 if self._epoll.closed else self._epoll.fileno()
+
+    def logPrefix(self) -> str:
+        """Twisted's name for us."""
+        return "tftp"
+
+    def connectionLost(self, _reason: object) -> None:
+        """The reactor has ended; so has all else."""
+
+    def doRead(self) -> None:
+        """Whoever has something, one turn each."""
+        for fd, _ in self._epoll.poll(0, _EVENTS_A_TURN):
+            reader = self._readers.get(fd)  # None: closed by an earlier one of this turn
+            if reader is not None:
+                self._safely(reader)
+
+    def _safely(self, reader: Callable[[], None]) -> None:
+        """An exception that left doRead would make the reactor drop all of TFTP."""
+        try:
+            reader()
+        except Exception:
+            self._report("TFTP: a packet could not be handled")
+
+    def _tick(self) -> None:
+        self._sweep = self._reactor.callLater(_SWEEP_S, self._tick)
+        now = self.now()
+        due = [each for each in self._running.values() if each.transfer.deadline <= now]
+        for running in due:
+            self._tick_one(running, now)
+
+    def _tick_one(self, running: Running, now: float) -> None:
+        self._advance(running, lambda: running.transfer.tick(now))
+
+    # One transfer.
+
+    def _arrived(self, running: Running) -> None:
+        if (arrived := running.line.receive()) is None:
+            return
+        datagram, sender = arrived
+        if sender == running.peer:
+            self._advance(running, lambda: self._reply(running.transfer, datagram))
+        else:
+            self._tell_stranger(running, datagram, sender)
+
+    def _reply(self, transfer: Transfer, datagram: bytes) -> Train | None:
+        block = wire.acknowledged(datagram)
+        if block >= 0:
+            return transfer.acknowledge(block, self.now())
+        return transfer.receive(wire.decode(datagram), self.now())
+
+    def _tell_stranger(self, running: Running, datagram: bytes, stranger: Peer) -> None:
+        """RFC 1350 section 4; an ERROR is never answered, or two servers might never stop."""
+        self._drop("from outside the transfer", stranger)
+        if wire.opcode_of(datagram) != wire.Opcode.ERROR:
+            error = wire.Error(wire.ErrorCode.UNKNOWN_TID, "unknown transfer ID")
+            running.line.tell(wire.encode(error), stranger)
+
+    def _advance(self, running: Running, step: Callable[[], Train | None]) -> None:
+        """Take *step*, send what it says, and see whether that was the end."""
+        try:
+            train = step()
+        except WireError as problem:
+            self._drop(str(problem), running.peer)
+            return
+        except Exception:
+            self._report(f"TFTP: transfer to {running.peer[0]} broke")
+            self._publish_end(TransferFailed, running, "internal error")
+            self._forget(running)
+            return
+        if train is not None and (problem_sending := running.line.send(train)) is not None:
+            self._drop(f"not sent: {problem_sending}", running.peer)
+        if running.transfer.outcome is not None:
+            self._publish_outcome(running)
+            self._forget(running)
+
+    def _forget(self, running: Running) -> None:
+        del self._running[running.key]
+        self._count_off(running.peer[0])
+        self.unwatch(running.line.fileno())
+        running.line.close()
+        running.located.content.close()
+        if not self._running:
+            self._last_has_gone()
+
+    def _count_off(self, client: str) -> None:
+        self._of_client[client] -= 1
+        if not self._of_client[client]:
+            del self._of_client[client]
+
+    def _last_has_gone(self) -> None:
+        if self._sweep is not None:
+            self._sweep.cancel()
+            self._sweep = None
+        if self.emptied:
+            self.emptied()
+
+    # What is said of it.
+
+    def _publish_outcome(self, running: Running) -> None:
+        outcome = running.transfer.outcome
+        assert outcome is not None
+        if outcome.end is End.COMPLETE:
+            self._publish_success(running)
+        else:
+            kind = TransferEnded if outcome.end in _QUIET else TransferFailed
+            self._publish_end(kind, running, outcome.reason)
+
+    def _publish_success(self, running: Running) -> None:
+        self._events.publish(
+            Transferred(
+                mac=running.located.mac,
+                target=running.located.target,
+                peer=running.peer[0],
+                path=running.request.path,
+                size=running.located.content.size,
+                seconds=self.now() - running.began_at,
+                resent=running.transfer.resent,
+            )
+        )
+
+    def _publish_end(self, kind: type[TransferEnded], running: Running, reason: str) -> None:
+        self._events.publish(
+            kind(
+                mac=running.located.mac,
+                target=running.located.target,
+                peer=running.peer[0],
+                path=running.request.path,
+                reason=reason,
+            )
+        )
+
+    def _drop(self, reason: str, peer: Peer) -> None:
+        self._events.publish(Dropped(peer=peer[0], protocol="tftp", reason=reason))

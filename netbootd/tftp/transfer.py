@@ -1,0 +1,343 @@
+"""
+One read transfer: a packet or the time in, packets out.  It knows no socket, clock or file.
+
+Blocks count from 1 without end; on the wire the number has 16 bits and goes from 65535 to 0.  An
+OACK is sent and acknowledged as block 0.  Two numbers hold the state: *acked*, the highest block
+the client has confirmed, and *sent*, the highest that is under way.
+
+    waiting    nothing heard from the client yet; OACK, or DATA 1 where nothing was granted
+    sending    acked < sent <= acked + windowsize
+    ended      ``outcome`` says how
+
+What moves it:
+
+- ACK of *sent*: the next window; after the last block the end.
+- ACK of *acked* or below: nothing.  Data in answer to a duplicate ACK is the Sorcerer's
+  Apprentice (RFC 1123 section 4.2.3.1): every packet doubled to the end of the file.
+- ACK between the two: something was lost, so send again from there (RFC 7440 section 4).  But
+  at most once in half a round trip: what arrives sooner speaks of blocks that were sent before
+  the last repetition, and is answered with new blocks only, lest two copies of the window
+  circulate for ever.
+- The timer: the window again.  It waits four smoothed round trips, no sample taken from what
+  was sent twice (RFC 6298 section 3, Karn), and doubles while nothing is heard.
+
+A client that never answered gets five packets and no more: its address may be forged.  Where the
+first four were OACKs, the fifth is DATA 1 of 512 bytes without options, for a client that asks for
+options and then does not understand the answer (seen on NVIDIA DGX, fbtftp issue 51).  Should it
+acknowledge the OACK after all, the transfer goes on with the options.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import Enum
+from typing import NamedTuple
+
+from netbootd.tftp import wire
+from netbootd.tftp.options import PLAIN, Grant
+
+PATIENCE_S = 30.0  # without progress, from a client that has answered; ROMs retry after 4 to 6 s
+_UNHEARD_S = 12.0  # from one that never has: it asks again if it is still there
+_FAREWELL_S = 10.0  # for the last ACK, which some ROMs never send
+_FIRST_WAIT_S = 0.25
+_SHORTEST_WAIT_S = 0.05
+_LONGEST_WAIT_S = 4.0
+_ROUND_TRIPS_WAITED = 4
+_SAMPLE_WEIGHT = 1 / 8
+_PACKETS_UNHEARD = 5
+_OACKS_UNHEARD = 4
+_READ_AHEAD = 16_384  # bytes read at once in lock step: one system call for eleven blocks
+
+_MASK = 0xFFFF
+_HALF_CIRCLE = 0x8000  # block numbers further than this behind are ahead, and the reverse
+
+
+class Train(NamedTuple):
+    """
+    Datagrams to be sent in order, ready for one system call.
+
+    *buffers* are header, data, header, data …; a packet other than DATA is one buffer alone.
+    Every datagram has *length* bytes, only the last may be shorter.
+    """
+
+    buffers: list[bytes | memoryview]
+    length: int
+    datagrams: int = 1
+
+
+class End(Enum):
+    """How a transfer can end."""
+
+    COMPLETE = "complete"
+    ABORTED = "aborted by the client"
+    UNHEARD = "the client never answered"
+    UNCONFIRMED = "the last block was never acknowledged"
+    LOST = "the client fell silent"
+    BROKEN = "the file could not be read"
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """The end and what there is to say of it."""
+
+    end: End
+    reason: str
+
+
+class Transfer:
+    """
+    Sends what *read* (offset and count in bytes) gives, *size* bytes of it.
+
+    Where *size* is None the first short block is the last; the window must then be 1.  Call
+    ``start`` once, then ``acknowledge`` or ``receive`` for what arrives and ``tick`` when
+    ``deadline`` has come, until there is an ``outcome``.  Each may return packets to send, the
+    last ERROR among them.  *now* is in seconds.
+    """
+
+    __slots__ = (
+        "_acked",
+        "_ahead",
+        "_ahead_at",
+        "_asked",
+        "_fresh",
+        "_grant",
+        "_highest",
+        "_last",
+        "_patience_s",
+        "_pleas",
+        "_read",
+        "_repeated_at",
+        "_round_trip_s",
+        "_sent",
+        "_sent_at",
+        "_size",
+        "_started_at",
+        "_wait_s",
+        "deadline",
+        "heard_at",
+        "outcome",
+        "resent",
+    )
+
+    def __init__(
+        self,
+        read: Callable[[int, int], bytes],
+        size: int | None,
+        grant: Grant = PLAIN,
+        patience_s: float = PATIENCE_S,
+    ) -> None:
+        self._read = read
+        self._size = size
+        self._asked = grant
+        self._patience_s = patience_s
+        self._ahead = memoryview(b"")  # the part of the file read last, and where it begins
+        self._ahead_at = 0
+        self._round_trip_s: float | None = None
+        self._repeated_at = float("-inf")
+        #: When the client last confirmed a block; None before it has.
+        self.heard_at: float | None = None
+        self.outcome: Outcome | None = None
+        #: Blocks sent more than once, each time counted.
+        self.resent = 0
+
+    # What arrives.
+
+    def start(self, now: float) -> Train:
+        """The first reply: OACK, or DATA 1 where nothing was granted."""
+        self._adopt(self._asked)
+        self._started_at = self._sent_at = now
+        self._pleas = 1
+        self._fresh = True
+        self._wait_s = _FIRST_WAIT_S
+        self._set_deadline(now)
+        return self._first_reply()
+
+    def again(self, now: float) -> Train | None:
+        """The same request once more: the same reply, unless a block was confirmed since."""
+        if self.outcome or self.heard_at is not None:
+            return None
+        if self._grant is not self._asked:
+            return self.start(now)  # it gave up on our plain DATA too, and starts afresh
+        self._fresh = False
+        return self._first_reply()
+
+    def receive(self, packet: wire.Packet, now: float) -> Train | None:
+        """Any packet of the client; what has no business here is ignored."""
+        if isinstance(packet, wire.Ack):
+            return self.acknowledge(packet.block, now)
+        if isinstance(packet, wire.Error) and not self.outcome:
+            said = f"client sent ERROR {packet.code}: {packet.text}"
+            self.outcome = Outcome(End.ABORTED, said)
+        return None
+
+    def acknowledge(self, number: int, now: float) -> Train | None:
+        """An ACK with the 16-bit block *number*."""
+        acked = self._acked
+        block = acked + ((number - acked + _HALF_CIRCLE) & _MASK) - _HALF_CIRCLE
+        if self.outcome or block > self._sent:
+            return None
+        if block <= acked:
+            return self._options_after_all(now) if block == 0 else None
+        if block == self._sent:
+            return self._window_arrived(now)
+        return self._window_torn(block, now)
+
+    def tick(self, now: float) -> Train | None:
+        """The time is *now*; nothing happens before the deadline."""
+        if self.outcome or now < self.deadline:
+            return None
+        if now >= self._give_up_at:
+            self.outcome = self._silence()
+            return None
+        if self.heard_at is None:
+            return self._plead(now)
+        self._wait_s *= 2
+        return self._repeat_from(self._acked + 1, now)
+
+    # The first reply.
+
+    def _adopt(self, grant: Grant) -> None:
+        """Go by *grant*, from the first reply on."""
+        self._grant = grant
+        self._acked, self._sent = (-1, 0) if grant.answer else (0, 1)
+        self._highest = self._sent
+        self._last = None if self._size is None else self._size // grant.blksize + 1
+
+    def _first_reply(self) -> Train:
+        if self._sent == 0:
+            return _single(wire.OptionAck(self._grant.answer))
+        return self._blocks(1, 1)
+
+    def _plead(self, now: float) -> Train | None:
+        """The first reply again, to a client that was never heard."""
+        if self._pleas == _PACKETS_UNHEARD:
+            self.deadline = self._give_up_at
+            return None
+        self._pleas += 1
+        if self._sent == 0 and self._pleas > _OACKS_UNHEARD:
+            self._adopt(PLAIN)
+        self._fresh = False
+        self._wait_s *= 2
+        self._set_deadline(now)
+        return self._first_reply()
+
+    def _options_after_all(self, now: float) -> Train | None:
+        """ACK 0 where we no longer waited for it: the client was slow, not deaf to options."""
+        if self._grant is self._asked or self._acked > 0:
+            return None
+        self._adopt(self._asked)
+        return self._window_arrived(now)
+
+    # Windows.
+
+    def _window_arrived(self, now: float) -> Train | None:
+        if self._fresh:
+            self._take_sample(now - self._sent_at)
+        self._confirm(self._sent, now)
+        if self._sent == self._last:
+            self.outcome = Outcome(End.COMPLETE, "complete")
+            return None
+        return self._send_from(self._sent + 1, now)
+
+    def _window_torn(self, block: int, now: float) -> Train | None:
+        """The client has the blocks up to *block*, and something behind it was lost."""
+        self._confirm(block, now)
+        if now - self._repeated_at < (self._round_trip_s or 0.0) / 2:
+            return self._send_from(self._sent + 1, now)
+        return self._repeat_from(block + 1, now)
+
+    def _confirm(self, block: int, now: float) -> None:
+        self._acked = block
+        self.heard_at = now
+        self._set_deadline(now)
+
+    def _repeat_from(self, block: int, now: float) -> Train | None:
+        self._repeated_at = now
+        return self._send_from(block, now)
+
+    def _send_from(self, first: int, now: float) -> Train | None:
+        """The blocks from *first* to the end of the window, which may be none."""
+        until = self._acked + self._grant.windowsize
+        if self._last is not None:
+            until = min(until, self._last)
+        if until < first:
+            return None
+        self._fresh = first > self._highest
+        if not self._fresh:
+            self.resent += min(until, self._highest) - first + 1
+        self._sent = until
+        self._highest = max(until, self._highest)
+        self._sent_at = now
+        self._set_deadline(now)
+        return self._blocks(first, until)
+
+    # Time.
+
+    def _take_sample(self, seconds: float) -> None:
+        """Smooth the round trip (RFC 6298 section 2, without the variance) and wait by it."""
+        if self._round_trip_s is None:
+            self._round_trip_s = seconds
+        else:
+            self._round_trip_s += (seconds - self._round_trip_s) * _SAMPLE_WEIGHT
+        self._wait_s = max(self._round_trip_s * _ROUND_TRIPS_WAITED, _SHORTEST_WAIT_S)
+
+    def _set_deadline(self, now: float) -> None:
+        """A client that named a ``timeout`` (RFC 2349) is not kept waiting longer than that."""
+        self._wait_s = min(self._wait_s, self._asked.timeout_s or _LONGEST_WAIT_S, _LONGEST_WAIT_S)
+        self.deadline = min(now + self._wait_s, self._give_up_at)
+
+    @property
+    def _give_up_at(self) -> float:
+        if self.heard_at is None:
+            return self._started_at + min(_UNHEARD_S, self._patience_s)
+        if self._sent == self._last:
+            return self.heard_at + min(_FAREWELL_S, self._patience_s)
+        return self.heard_at + self._patience_s
+
+    def _silence(self) -> Outcome:
+        if self.heard_at is None:
+            return Outcome(End.UNHEARD, "the client never answered")
+        if self._sent == self._last:
+            return Outcome(End.UNCONFIRMED, f"block {self._last}, the last, was not acknowledged")
+        return Outcome(End.LOST, f"the client fell silent after block {self._acked}")
+
+    # Bytes.
+
+    def _blocks(self, first: int, until: int) -> Train:
+        """DATA packets *first* to *until*, or the ERROR that ends the transfer."""
+        blksize = self._grant.blksize
+        try:
+            data = self._bytes((first - 1) * blksize, (until - first + 1) * blksize)
+        except (OSError, EOFError) as problem:
+            return self._break(problem)
+        if self._last is None and len(data) < blksize:
+            self._last = first
+        buffers: list[bytes | memoryview] = []
+        for block in range(first, until + 1):
+            at = (block - first) * blksize
+            buffers += (wire.DATA_HEADERS[block & _MASK], data[at : at + blksize])
+        return Train(buffers, blksize + wire.HEADER, until - first + 1)
+
+    def _bytes(self, offset: int, count: int) -> memoryview:
+        """*count* bytes, or what there is up to the end; raises EOFError where there is less."""
+        stretch = count
+        if self._size is not None:
+            count = min(count, self._size - offset)
+            stretch = min(max(count, _READ_AHEAD), self._size - offset)
+        start = offset - self._ahead_at
+        if start < 0 or start + count > len(self._ahead):
+            self._ahead, self._ahead_at = memoryview(self._read(offset, stretch)), offset
+            start = 0
+        if self._size is not None and start + count > len(self._ahead):
+            raise EOFError(f"file shrank below its {self._size} bytes while it was sent")
+        return self._ahead[start : start + count]
+
+    def _break(self, problem: OSError | EOFError) -> Train:
+        self.outcome = Outcome(End.BROKEN, str(problem))
+        return _single(wire.Error(wire.ErrorCode.UNDEFINED, "file changed or unreadable"))
+
+
+def _single(packet: wire.Packet) -> Train:
+    datagram = wire.encode(packet)
+    return Train([datagram], len(datagram))
