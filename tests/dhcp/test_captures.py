@@ -1,0 +1,198 @@
+"""
+Every captured packet, and what we say to it: the promise to each firmware, one a line.
+
+The registry has a default and every loader, so whatever is silent is silent for its own reasons.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from ipaddress import IPv4Address
+
+import pytest
+
+from netbootd.dhcp import proxy, wire
+from netbootd.dhcp.destination import Arrival, Port, destination
+from netbootd.dhcp.message import Option
+
+from . import captures, registries
+
+SERVER = IPv4Address("192.168.77.2")
+BROADCAST = ("255.255.255.255", 68)
+
+
+@dataclass(frozen=True)
+class Silence:
+    """No answer; *unserved* where that is worth a line in the log."""
+
+    reason: str
+    unserved: bool = False
+
+
+@dataclass(frozen=True)
+class Reply:
+    """*file* as the client is told, *options* 43 in hex, *to* where it goes."""
+
+    verb: str
+    arch: str
+    file: str
+    option_43: str = ""
+    to: tuple[str, int] = BROADCAST
+
+
+STRANGER = Silence("not a netboot client")
+NOT_OURS = Silence("for the DHCP server")
+A_REPLY = Silence("a reply of another server")
+A_PI = Silence("a Raspberry Pi", unserved=True)
+
+BYPASS = "0601080a0400505845ff"
+DIRECT = "060108ff"
+
+
+def loader(mac: str, arch: str, name: str, option_43: str = "") -> Reply:
+    return Reply("offered", arch, f"{mac}/{name}", option_43)
+
+
+def by_http(mac: str, arch: str, name: str) -> Reply:
+    return Reply("offered", arch, f"http://192.168.77.2:3000/{mac.replace(':', '-')}/{name}")
+
+
+def script(mac: str, arch: str) -> Reply:
+    return Reply("offered", arch, f"http://192.168.77.2:3000/boot/{mac}", DIRECT)
+
+
+def ack(mac: str, arch: str, name: str, to: tuple[str, int], option_43: str = "") -> Reply:
+    return Reply("acknowledged", arch, f"{mac}/{name}", option_43, to)
+
+
+LAB = "52:54:00:aa:00:"
+BOARD = "52:52:52:52:52:52"
+CLIENT_4011 = ("192.168.77.50", 4011)
+
+EXPECTED: dict[str, Silence | Reply] = {
+    # UEFI: no option 43, and asked again on 4011, from 4011.
+    "qemu-ovmf-x64-pxe-discover": loader(LAB + "02", "UEFI x64", "snponly.efi"),
+    "qemu-ovmf-x64-pxe-request": NOT_OURS,
+    "qemu-ovmf-x64-4011-binl-request": ack(LAB + "02", "UEFI x64", "snponly.efi", CLIENT_4011),
+    "qemu-ovmf-x64-4011-retry": ack(LAB + "02", "UEFI x64", "snponly.efi", CLIENT_4011),
+    "qemu-ovmf-x64-4011-menu-request": ack(
+        LAB + "02", "UEFI x64", "snponly.efi", CLIENT_4011, "470480000000ff"
+    ),
+    "qemu-ovmf-ia32-pxe-discover": loader(LAB + "03", "UEFI IA32", "snponly-i386.efi"),
+    "qemu-ovmf-ia32-4011-request": ack(LAB + "03", "UEFI IA32", "snponly-i386.efi", CLIENT_4011),
+    "qemu-aavmf-arm64-pxe-discover": loader(LAB + "04", "UEFI ARM64", "snponly-arm64.efi"),
+    "qemu-aavmf-arm64-4011-request": ack(
+        LAB + "04", "UEFI ARM64", "snponly-arm64.efi", CLIENT_4011
+    ),
+    "qemu-aavmf-arm32-pxe-discover": loader(LAB + "05", "UEFI ARM32", "snponly-arm32.efi"),
+    # UEFI HTTP boot: a URL, and never 4011.
+    "qemu-ovmf-x64-http-discover": by_http(LAB + "02", "UEFI x64 HTTP", "snponly.efi"),
+    "qemu-ovmf-x64-http-request": NOT_OURS,
+    "qemu-ovmf-ia32-http-discover": by_http(LAB + "03", "UEFI IA32 HTTP", "snponly-i386.efi"),
+    "qemu-aavmf-arm64-http-discover": by_http(LAB + "04", "UEFI ARM64 HTTP", "snponly-arm64.efi"),
+    "qemu-aavmf-arm32-http-discover": by_http(LAB + "05", "UEFI ARM32 HTTP", "snponly-arm32.efi"),
+    # iPXE, in a card or started by us: its script.
+    "qemu-ipxe-bios-discover": script(LAB + "01", "BIOS x86"),
+    "qemu-ipxe-bios-request": NOT_OURS,
+    "qemu-ipxe-bios-4011-request": Reply(
+        "acknowledged",
+        "BIOS x86",
+        "http://192.168.77.2:3000/boot/52:54:00:aa:00:07",
+        to=("192.168.77.50", 68),
+    ),
+    "qemu-undionly-discover": script(LAB + "01", "BIOS x86"),
+    "qemu-ipxe-snponly-x64-discover": script(LAB + "02", "UEFI x64"),
+    # U-Boot's EFI pass says PXEClient; it takes nothing from a proxy, and our offer does no harm.
+    "qemu-uboot-arm32-efi-discover": loader(BOARD, "UEFI ARM32", "snponly-arm32.efi"),
+    "qemu-uboot-arm64-efi-discover": loader(BOARD, "UEFI ARM64", "snponly-arm64.efi"),
+    "qemu-uboot-riscv64-efi-discover": loader(BOARD, "UEFI RISC-V 64", "snponly-riscv64.efi"),
+    "qemu-uboot-x86_64-efi-discover": loader(LAB + "0b", "UEFI x64", "snponly.efi"),
+    "qemu-uboot-arm32-discover": STRANGER,
+    "qemu-uboot-arm64-discover": STRANGER,
+    "qemu-uboot-riscv64-discover": STRANGER,
+    "qemu-uboot-x86_64-discover": STRANGER,
+    "qemu-uboot-x86_64-discover-retry": STRANGER,
+    # Booting from the network, but from the site's own DHCP server.
+    "qemu-slof-ppc64-discover": STRANGER,
+    "qemu-slof-ppc64-request": STRANGER,
+    "qemu-syslinux-efi-dhcp-discover": STRANGER,
+    "qemu-debian-installer-discover": STRANGER,
+    # BIOS ROMs.
+    "tp-intel-bios-discover": loader("d0:50:99:4e:05:57", "BIOS x86", "undionly.kpxe", BYPASS),
+    "tp-intel-bios-request": NOT_OURS,
+    "tp-intel-bios-4011-request": ack(
+        "d0:50:99:4e:05:57", "BIOS x86", "undionly.kpxe", ("192.168.16.12", 4011), "470480000000ff"
+    ),
+    "tp-qemu-ipxe2-discover": script("52:54:00:12:34:56", "BIOS x86"),
+    "tp-rpi3-bootrom-discover": A_PI,
+    "tp-rpi4-eeprom-discover": A_PI,
+    "tp-rpi4-eeprom-request": NOT_OURS,
+    "tp-uboot-riscv64-discover": STRANGER,
+    # Ordinary clients, and other servers.
+    "tp-neg-android-discover": STRANGER,
+    "tp-neg-dhcpcd-discover": STRANGER,
+    "tp-neg-htype0-request": STRANGER,
+    "tp-neg-iphone-discover": STRANGER,
+    "tp-neg-switch-discover": STRANGER,
+    "tp-neg-udhcp-discover": STRANGER,
+    "tp-neg-windows-inform": STRANGER,
+    "tp-networkmanager-request": STRANGER,
+    "tp-relayed-request": STRANGER,
+    "tp-dhcpd-ack-plain": A_REPLY,
+    "tp-dhcpd-offer-plain": A_REPLY,
+    "tp-pixiecore-4011-ack": A_REPLY,
+    "tp-pixiecore-proxyoffer-menu": A_REPLY,
+    "tp-rpi4-dnsmasq-proxyoffer": A_REPLY,
+    "tp-srv-overload-file": A_REPLY,
+}
+EVERY_CAPTURE = pytest.mark.parametrize("capture", captures.everything(), ids=str)
+
+
+def answer(capture: captures.Capture) -> proxy.Answer | proxy.Ignored:
+    port = Port.BOOT_SERVER if capture.to[1] == Port.BOOT_SERVER else Port.DHCP
+    arrival = Arrival("eth1", SERVER, port, capture.source)
+    return proxy.answer(wire.decode(capture.payload), arrival, registries.registry(default=True))
+
+
+@EVERY_CAPTURE
+def test_what_we_say(capture):
+    got, expected = answer(capture), EXPECTED[capture.name]
+    if isinstance(expected, Silence):
+        assert isinstance(got, proxy.Ignored)
+        assert expected.reason in got.reason
+        assert got.unserved == expected.unserved
+        return
+    assert isinstance(got, proxy.Answer)
+    request = wire.decode(capture.payload)
+    to = destination(request, capture.source, boot_server=got.boot_server)
+    file = got.reply.file.decode()
+    option_43 = got.reply.options.get(Option.VENDOR_OPTIONS, b"").hex()
+    assert Reply(got.verb, str(got.client.arch), file, option_43, to) == expected
+
+
+@EVERY_CAPTURE
+def test_every_answer_keeps_the_rules(capture):
+    got, request = answer(capture), wire.decode(capture.payload)
+    if isinstance(got, proxy.Ignored):
+        return
+    reply = wire.decode(wire.encode(got.reply, request.limit))
+    for name in ("htype", "hlen", "xid", "giaddr", "chaddr"):
+        assert getattr(reply, name) == getattr(request, name)
+    assert (reply.op, reply.hops, reply.secs, int(reply.yiaddr)) == (2, 0, 0, 0)
+    assert reply.siaddr == reply.server_id == SERVER
+    assert next(iter(reply.options)) == Option.MESSAGE_TYPE
+    assert reply.vendor_class in ("PXEClient", "HTTPClient")
+    assert reply.options.get(Option.UUID) == request.options.get(Option.UUID)
+    assert reply.options.get(Option.CLIENT_ID) == request.options.get(Option.CLIENT_ID)
+    assert reply.flags == (0x8000 if got.verb == "offered" else request.flags)
+
+
+def test_every_packet_we_have_is_in_the_table():
+    ours = {capture.name for capture in captures.ours()}
+    assert ours == {name for name in EXPECTED if name.startswith("qemu-")}
+
+
+@pytest.mark.skipif(not captures.OTHERS.is_dir(), reason=f"no captures in {captures.OTHERS}")
+def test_every_packet_of_others_is_in_the_table():
+    theirs = {capture.name for capture in captures.others()}
+    assert theirs == {name for name in EXPECTED if name.startswith("tp-")}

@@ -1,0 +1,73 @@
+"""Where a reply goes, and from which of our addresses."""
+
+from ipaddress import IPv4Address, IPv4Interface
+
+import pytest
+
+from netbootd.dhcp.destination import destination, local_address
+from netbootd.dhcp.message import Message, Op
+
+NOBODY = ("0.0.0.0", 68)
+BROADCAST = ("255.255.255.255", 68)
+RELAY, CLIENT = "192.0.2.9", "192.0.2.50"
+
+
+def request(*, ciaddr="0.0.0.0", giaddr="0.0.0.0", **fields) -> Message:
+    return Message(op=Op.REQUEST, ciaddr=IPv4Address(ciaddr), giaddr=IPv4Address(giaddr), **fields)
+
+
+@pytest.mark.parametrize("flags", [0, 0x8000])
+@pytest.mark.parametrize(
+    ("addresses", "to"),
+    [
+        ({}, BROADCAST),
+        ({"ciaddr": CLIENT}, (CLIENT, 68)),
+        ({"giaddr": RELAY}, (RELAY, 67)),
+        ({"giaddr": RELAY, "ciaddr": CLIENT}, (RELAY, 67)),
+        ({"htype": 32, "hlen": 0}, BROADCAST),
+        ({"htype": 1, "hlen": 16}, BROADCAST),
+    ],
+)
+def test_a_reply_without_an_address_goes_by_rfc_2131_whatever_the_flag(addresses, to, flags):
+    """A client with the flag clear takes unicast, too; but we give no address to send it to."""
+    asked = request(flags=flags, **addresses)
+    assert destination(asked, NOBODY, boot_server=False) == to
+
+
+@pytest.mark.parametrize(
+    ("addresses", "source", "to"),
+    [
+        ({"ciaddr": CLIENT}, (CLIENT, 4011), (CLIENT, 4011)),  # EDK2
+        ({"ciaddr": CLIENT}, (CLIENT, 68), (CLIENT, 68)),  # iPXE
+        ({"ciaddr": CLIENT}, ("192.0.2.77", 2000), ("192.0.2.77", 2000)),
+        ({"ciaddr": CLIENT}, NOBODY, (CLIENT, 68)),
+        ({}, NOBODY, BROADCAST),
+        ({"giaddr": RELAY, "ciaddr": CLIENT}, (CLIENT, 68), (CLIENT, 68)),
+    ],
+)
+def test_a_boot_server_answers_where_it_was_asked_from(addresses, source, to):
+    assert destination(request(**addresses), source, boot_server=True) == to
+
+
+FIRST, SECOND = IPv4Interface("192.0.2.1/24"), IPv4Interface("198.51.100.1/24")
+
+
+@pytest.mark.parametrize(
+    ("addressed", "fields", "source", "ours"),
+    [
+        (None, {}, "0.0.0.0", FIRST),
+        (None, {"giaddr": "198.51.100.9"}, "0.0.0.0", SECOND),
+        (None, {"ciaddr": "198.51.100.50"}, "0.0.0.0", SECOND),
+        (None, {}, "198.51.100.50", SECOND),
+        (None, {"giaddr": "198.51.100.9", "ciaddr": "192.0.2.50"}, "0.0.0.0", SECOND),
+        (None, {"giaddr": "203.0.113.9"}, "0.0.0.0", FIRST),
+        (SECOND, {"giaddr": "192.0.2.9"}, "192.0.2.9", SECOND),  # a client compares
+    ],
+)
+def test_we_answer_from_the_address_nearest_to_the_client(addressed, fields, source, ours):
+    found = local_address(addressed and addressed.ip, (FIRST, SECOND), request(**fields), source)
+    assert found == ours.ip
+
+
+def test_an_interface_without_addresses_has_none_to_give():
+    assert local_address(None, (), request(), "0.0.0.0") is None
