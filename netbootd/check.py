@@ -35,10 +35,15 @@ def check(file: Path) -> Report:
     try:
         registry = load(file)
     except ConfigErrors as problem:
-        return Report(problem.findings, f"cannot be used; {_count(problem.findings)}")
-    findings = (*registry.findings, *_render_all(registry))
+        return Report(_in_order(problem.findings), f"cannot be used; {_count(problem.findings)}")
+    findings = _in_order((*registry.findings, *_render_all(registry)))
     content = f"{len(registry.machines)} machines, {len(registry.targets)} targets"
     return Report(findings, f"{content}; {_count(findings)}")
+
+
+def _in_order(findings: tuple[Finding, ...]) -> tuple[Finding, ...]:
+    """As an editor would walk through them."""
+    return tuple(sorted(findings, key=lambda f: (f.place.file, f.place.line, f.place.column)))
 
 
 def _render_all(registry: Registry) -> list[Finding]:
@@ -55,7 +60,9 @@ def _render(machine: Machine, registry: Registry) -> Finding | None:
     except jinja2.TemplateError as problem:
         name = machine.target.template.name
         text = f"{machine.title}: template {name}: {problem}"
-        return Finding(Level.TARGET, "template-error", text, machine.place, f'machines."{machine.mac}"')
+        return Finding(
+            Level.TARGET, "template-error", text, machine.place, f'machines."{machine.mac}"'
+        )
     return None
 
 

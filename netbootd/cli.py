@@ -13,6 +13,7 @@ import json
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import TextIO, TypeAlias
 
 from netbootd import __version__
 from netbootd.config import DEFAULT_FILE
@@ -28,7 +29,6 @@ One network boot daemon: ProxyDHCP, TFTP, HTTP and boot scripts from one JSON fi
   netbootd simulate MAC       walk through a boot of it, step by step
   netbootd status             how is the running daemon?
 """
-_ARCHES = "bios, efi, ipxe or http"
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -63,11 +63,13 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-Commands = "argparse._SubParsersAction[argparse.ArgumentParser]"
+Commands: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"
 
 
-def _command(commands: Commands, name: str, run: Callable[[argparse.Namespace], int], text: str) -> argparse.ArgumentParser:
-    parser: argparse.ArgumentParser = commands.add_parser(  # type: ignore[attr-defined]
+def _command(
+    commands: Commands, name: str, run: Callable[[argparse.Namespace], int], text: str
+) -> argparse.ArgumentParser:
+    parser: argparse.ArgumentParser = commands.add_parser(
         name, help=text[0].lower() + text[1:].rstrip("."), description=text
     )
     parser.set_defaults(command=run)
@@ -141,7 +143,11 @@ def _check(arguments: argparse.Namespace) -> int:
         summaries.append(f"{file}: {report.summary}")
     least = Level.DEBUG if arguments.verbose else Level.NOTE
     if arguments.json:
-        print(json.dumps([_as_json(finding) for finding in findings if finding.level >= least], indent=1))
+        print(
+            json.dumps(
+                [_as_json(finding) for finding in findings if finding.level >= least], indent=1
+            )
+        )
     else:
         _print_findings(findings, least, sys.stdout)
         print("\n".join(summaries))
@@ -161,10 +167,10 @@ def _as_json(finding: Finding) -> dict[str, object]:
     }
 
 
-def _print_findings(findings: Sequence[Finding], least: Level, to: object = None) -> None:
+def _print_findings(findings: Sequence[Finding], least: Level, to: TextIO | None = None) -> None:
     for finding in findings:
         if finding.level >= least:
-            print(finding, file=to or sys.stderr)  # type: ignore[call-overload]
+            print(finding, file=to or sys.stderr)
 
 
 # -- show ------------------------------------------------------------------------------------------
@@ -206,18 +212,23 @@ def _add_simulate(commands: Commands) -> None:
         default="efi",
         help="what the client is: a BIOS or UEFI PXE ROM, an iPXE in the card, or UEFI HTTP boot",
     )
-    parser.add_argument("--arch", type=int, metavar="N", help="option 93, instead of the firmware's own")
+    parser.add_argument(
+        "--arch", type=int, metavar="N", help="option 93, instead of the firmware's own"
+    )
     parser.add_argument(
         "--interface",
         metavar="NAME",
-        help="ask a running daemon through this interface (as root) instead of the configuration alone",
+        help="ask a running daemon through this interface (as root), not the configuration",
     )
 
 
 def _simulate(arguments: argparse.Namespace) -> int:
-    from netbootd import simulate  # noqa: PLC0415  scapy
+    from netbootd.simulate import simulate  # noqa: PLC0415  scapy
 
-    return simulate.main(arguments)
+    boots = simulate(
+        arguments.config, arguments.mac, arguments.firmware, arguments.arch, arguments.interface
+    )
+    return 0 if boots else 1
 
 
 # -- status ----------------------------------------------------------------------------------------

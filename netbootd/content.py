@@ -42,13 +42,18 @@ class Content:
     """
     The bytes of one answer: *size* in bytes, an *etag* that changes whenever they do.
 
-    Either *held* (bytes in memory) or an open file *fd*; ``read`` serves both.  The owner closes it.
+    Either *held* (bytes in memory) or an open file *fd*; ``read`` serves both.  The owner closes.
     """
 
     __slots__ = ("etag", "fd", "held", "modified", "name", "size")
 
     def __init__(
-        self, name: str, *, held: bytes | None = None, fd: int = -1, status: os.stat_result | None = None
+        self,
+        name: str,
+        *,
+        held: bytes | None = None,
+        fd: int = -1,
+        status: os.stat_result | None = None,
     ) -> None:
         self.name = name
         self.held = held

@@ -1,4 +1,4 @@
-"""``netbootd show MAC``: what a machine would get at each step, with the reasons, and its script."""
+"""``netbootd show MAC``: what a machine would get at each step, why, and its script."""
 
 from __future__ import annotations
 
@@ -38,7 +38,9 @@ def _who(registry: Registry, mac: MAC) -> list[str]:
     lines = [f"target    {machine.title if machine else 'none'}"]
     lines += [f"because   {reason}" for reason in decision.because]
     if machine:
-        lines += [f"variable  {name} = {value}" for name, value in sorted(machine.variables.items())]
+        lines += [
+            f"variable  {name} = {value}" for name, value in sorted(machine.variables.items())
+        ]
     return lines
 
 

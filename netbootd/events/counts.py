@@ -1,4 +1,4 @@
-"""How often each thing happened since the start: for the status page, and for a quiet day's proof."""
+"""How often each thing happened since the start, for the status page."""
 
 from __future__ import annotations
 

@@ -117,7 +117,10 @@ class Transferred(Event):
     @property
     def what(self) -> str:
         again = f", {self.resent} blocks sent again" if self.resent else ""
-        return f"fetched {printable(self.path)} by TFTP, {self.size} bytes in {self.seconds:.2f} s{again}"
+        return (
+            f"fetched {printable(self.path)} by TFTP, "
+            f"{self.size} bytes in {self.seconds:.2f} s{again}"
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,8 +1,8 @@
 """
-A loader that loads itself: the classic trap of a DHCP server that names ``undionly.kpxe`` to iPXE too.
+A loader that loads itself: the trap of a DHCP server that names ``undionly.kpxe`` to iPXE too.
 
-The same machine fetching the same loader three times within two minutes with no script in between is
-such a loop.  Pure: the time comes in as *now*, seconds of any steady clock.
+The same machine fetching the same loader three times within two minutes with no script in between
+is such a loop.  Pure: the time comes in as *now*, seconds of any steady clock.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ class LoopDetector:
         self._fetched: OrderedDict[str, deque[float]] = OrderedDict()
 
     def notice(self, event: Event, now: float) -> Looped | None:
-        """The loop that *event* completes, if it does; a script ends all counting for its client."""
+        """The loop that *event* completes, if it does; a script ends the counting of its client."""
         if isinstance(event, Scripted):
             self._fetched.pop(event.peer, None)
         elif isinstance(event, Transferred) and _loader(event.path) in content.PROGRAMS:

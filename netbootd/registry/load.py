@@ -32,12 +32,18 @@ def load(file: Path, interfaces: tuple[str, ...] = ()) -> Registry:
 
     Raises ConfigErrors with all findings when one of them is an ERROR.
     """
-    layers = dropins.read(file)
-    findings = list(layers.findings)
-    registry = _registry(layers, file.parent, interfaces, findings)
+    layers = dropins.survey(file)
+    if any(_leaves_a_hole(finding) for finding in layers.findings):
+        raise ConfigErrors(layers.findings, layers.files)
+    registry = _registry(layers, file.parent, interfaces, list(layers.findings))
     if any(finding.level is Level.ERROR for finding in registry.findings):
-        raise ConfigErrors(registry.findings)
+        raise ConfigErrors(registry.findings, layers.files)
     return registry
+
+
+def _leaves_a_hole(finding: Finding) -> bool:
+    """A file could not be read at all: what the others say without it would only mislead."""
+    return finding.level is Level.ERROR and finding.code != "section-type"
 
 
 def _registry(

@@ -1,9 +1,9 @@
 """
 Section ``machines``: by MAC in any spelling, and ``default`` for every machine without an entry.
 
-An entry that leaves out both ``type`` and ``name`` boots what the default boots, one that gives only
-``name`` takes the type from there.  A key that is a MAC plus one character is how admins of this
-format switch an entry off: it does not count, and its machine boots its own disk.
+An entry that leaves out both ``type`` and ``name`` boots what the default boots, one that gives
+only ``name`` takes the type from there.  A key that is a MAC plus one character is how admins of
+this format switch an entry off: it does not count, and its machine boots its own disk.
 """
 
 from __future__ import annotations
@@ -206,4 +206,3 @@ class Machines:
 def _free(value: Object) -> dict[str, Any]:
     """The keys that are the admin's own."""
     return {name: item for name, item in value.items() if name not in _OWN_KEYS}
-

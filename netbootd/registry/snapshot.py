@@ -82,7 +82,9 @@ def changes(old: Registry, new: Registry) -> Changes:
 
 
 def _entries(registry: Registry) -> dict[MAC | None, Machine]:
-    entries: dict[MAC | None, Machine] = {**registry.machines}
+    entries: dict[MAC | None, Machine] = {}
     if registry.default is not None:
         entries[None] = registry.default
+    for mac, machine in registry.machines.items():
+        entries[mac] = machine
     return entries

@@ -34,7 +34,7 @@ class Install(Linux):
 
 
 def check_legacy_args(settings: Settings, words: tuple[str, ...]) -> None:
-    """Old spellings do nothing in a new image; said only where the target's ``os`` says it is new."""
+    """Old spellings do nothing in a new image; said only where ``os`` says that it is new."""
     system = settings.text("os")
     if not system or _OLD.search(system):
         return

@@ -1,6 +1,7 @@
 """
-``nfs``: a diskless Linux with its root over NFS.  The root is in the arguments, as the image's own
-initramfs wants it (dracut: ``root=nfs:server:/path``; initramfs-tools: ``root=/dev/nfs nfsroot=…``).
+``nfs``: a diskless Linux with its root over NFS.  The root is in the arguments, as the image's
+own initramfs wants it (dracut: ``root=nfs:server:/path``; initramfs-tools: ``root=/dev/nfs
+nfsroot=server:/path``).
 """
 
 from __future__ import annotations

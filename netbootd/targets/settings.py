@@ -59,7 +59,7 @@ class Names:
 
 def parse_server(text: str) -> str:
     """
-    ``host``, ``host:port``, ``[v6]:port`` or an http(s) URL as a base URL without a slash at its end.
+    ``host``, ``host:port``, ``[v6]:port`` or an http(s) URL as a base URL, no slash at its end.
 
     Raises ValueError for anything else.
     """
@@ -112,9 +112,7 @@ class Settings:
         """As written, and worth knowing."""
         self._say(Level.NOTE, code, text, key)
 
-    def _say(
-        self, level: Level, code: str, text: str, key: str, index: int | None = None
-    ) -> None:
+    def _say(self, level: Level, code: str, text: str, key: str, index: int | None = None) -> None:
         place = self.place
         if key in self.values:
             owner = self.values[key].owner
@@ -147,7 +145,9 @@ class Settings:
         if key not in self.values:
             return ()
         value = self.values[key].value
-        texts = [self._url_text(key, item) for item in (value if isinstance(value, list) else [value])]
+        texts = [
+            self._url_text(key, item) for item in (value if isinstance(value, list) else [value])
+        ]
         found = [self.located(key, text) for text in texts if text]
         return tuple(location for location in found if location)
 
@@ -173,7 +173,9 @@ class Settings:
         words = self.words("boot_args") + self.words(EXTRA_ARGS)
         length = len(" ".join(words))
         if length > _LONGEST_ARGS:
-            self.warn("args-length", f"{length} characters of arguments, Linux takes 2047", "boot_args")
+            self.warn(
+                "args-length", f"{length} characters of arguments, Linux takes 2047", "boot_args"
+            )
         return words
 
     # -- the rules -----------------------------------------------------------------------------
@@ -188,7 +190,10 @@ class Settings:
 
     def _replaced(self, key: str, text: str, servers: Mapping[str, str]) -> str:
         """Named arguments first, so that one of them may itself mention a server."""
-        for kinds, known in ((("bootargs",), self.names.bootargs), (("servers", "boot_servers"), servers)):
+        for kinds, known in (
+            (("bootargs",), self.names.bootargs),
+            (("servers", "boot_servers"), servers),
+        ):
 
             def named(match: re.Match[str], kinds: Any = kinds, known: Any = known) -> str:
                 if match[1] not in kinds:
@@ -196,7 +201,9 @@ class Settings:
                 if match[2] in known:
                     return str(known[match[2]])
                 listed = ", ".join(sorted(known)) or "none"
-                self.fault("template-unknown", f"{match[0]} is not defined; there are: {listed}", key)
+                self.fault(
+                    "template-unknown", f"{match[0]} is not defined; there are: {listed}", key
+                )
                 return match[0]
 
             text = _NAMED.sub(named, text)
@@ -295,7 +302,9 @@ class Settings:
     def _check_words(self, key: str, words: tuple[str, ...]) -> None:
         if word := ipxe.comment_word(words):
             self.fault(
-                "args-comment", f'"{word}" in "{key}": iPXE drops the rest of a line from a # on', key
+                "args-comment",
+                f'"{word}" in "{key}": iPXE drops the rest of a line from a # on',
+                key,
             )
         if word := ipxe.operator_word(words):
             self.fault("args-operator", f'"{word}" in "{key}" would end the iPXE command', key)
@@ -312,4 +321,3 @@ class Settings:
                 if found and "${" not in path:
                     self.check_own_file(key, "/" + path)
                     break
-

@@ -1,0 +1,373 @@
+"""
+The composition root: builds every service, hands each what it needs, and keeps them in step with
+the configuration and the interfaces.  Long and flat; it knows everybody and decides nothing.
+
+SIGHUP, a changed file and a changed interface all end in ``_reconcile``: what should be listening
+minus what is listening is started, the rest stopped, and a socket that did not change never closes.
+"""
+
+from __future__ import annotations
+
+import errno
+import gc
+import os
+import resource
+import signal
+import sys
+import time
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+from twisted.application.service import MultiService
+from twisted.internet import reactor as global_reactor
+from twisted.internet.defer import Deferred
+from twisted.internet.task import LoopingCall
+from twisted.internet.threads import deferToThread
+from twisted.logger import Logger, LogLevel
+from twisted.python.failure import Failure
+
+from netbootd import interfaces as networks
+from netbootd import journal
+from netbootd.dhcp.service import DhcpService
+from netbootd.errors import ConfigErrors, Level
+from netbootd.events.counts import Counts
+from netbootd.events.loops import LoopDetector
+from netbootd.events.stream import Stream
+from netbootd.http.service import HttpService
+from netbootd.registry.live import LiveRegistry
+from netbootd.registry.load import load
+from netbootd.registry.snapshot import Registry
+from netbootd.systemd import Notifier, under_journal
+from netbootd.tftp.locate import Locator
+from netbootd.tftp.service import Limits, TftpService
+from netbootd.watch import Watcher
+
+log = Logger(namespace="netbootd")
+
+_LEVELS = {
+    Level.DEBUG: LogLevel.debug,
+    Level.NOTE: LogLevel.info,
+    Level.WARNING: LogLevel.warn,
+    Level.TARGET: LogLevel.warn,
+    Level.ERROR: LogLevel.error,
+}
+_LOGGED_FINDINGS = 50  # of one load; the rest is counted, and "netbootd check" shows all
+_RETRY_S = 5.0  # a port that was taken is tried again this often
+
+
+def main(file: Path, only_interfaces: tuple[str, ...], *, verbose: bool) -> int:
+    """
+    Serve *file* until SIGTERM; *only_interfaces* replaces the setting.  Returns the exit status.
+
+    Raises ConfigErrors when the configuration cannot be used at the start.
+    """
+    journal.begin(sys.stderr, to_journal=under_journal(os.environ, sys.stderr), verbose=verbose)
+    registry = load(file, only_interfaces)
+    _allow_many_files()
+    daemon = Daemon(global_reactor, file, only_interfaces, registry, Notifier(os.environ))
+    daemon.run()
+    return daemon.exit_status
+
+
+def _allow_many_files() -> None:
+    """Every connection and transfer is a descriptor: take all that the system grants."""
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+
+
+class Daemon:
+    """One running netbootd."""
+
+    def __init__(
+        self,
+        reactor: Any,
+        file: Path,
+        only_interfaces: tuple[str, ...],
+        registry: Registry,
+        notifier: Notifier,
+    ) -> None:
+        self.exit_status = 0
+        self._reactor = reactor
+        self._file = file
+        self._only_interfaces = only_interfaces
+        self._live = LiveRegistry(registry)
+        self._notifier = notifier
+        self._troubles: list[str] = []
+        self._last_reload = "none yet"
+        self._reloading = False
+        self._reload_again = False
+        self._announced = False
+        self._build(registry)
+
+    def _build(self, registry: Registry) -> None:
+        self._counts = Counts()
+        self._loops = LoopDetector()
+        self._events = Stream(_report)
+        for listener in (_log_event, self._counts, self._look_for_loops):
+            self._events.subscribe(listener)
+        locator = Locator(self._live, self._reactor.seconds)
+        self._events.subscribe(locator.notice)
+        config = registry.config
+        self._dhcp = DhcpService(self._reactor, self._live, self._events)
+        self._tftp = TftpService(
+            self._reactor,
+            locator.locate,
+            self._events,
+            limits=Limits(windowsize=config.tftp.windowsize, grace_s=config.grace),
+            port=config.tftp.port,
+        )
+        self._http = HttpService(self._reactor, self._live, self._events, self._status)
+        self._services = MultiService()
+        for service in (self._dhcp, self._tftp, self._http):
+            service.setServiceParent(self._services)
+
+    # -- life ----------------------------------------------------------------------------------
+
+    def run(self) -> None:
+        """Start everything and stay in the reactor until told to stop."""
+        self._reactor.callWhenRunning(self._start)
+        self._reactor.addSystemEventTrigger("before", "shutdown", self._stop)
+        self._reactor.run()
+
+    def _start(self) -> None:
+        try:
+            signal.signal(signal.SIGHUP, self._hangup)
+            self._services.startService()
+            self._monitor = networks.Monitor(self._interfaces_moved)
+            self._watcher = Watcher(self._reactor, self._watched(), self.reload)
+            self._retry = LoopingCall(self._retry_troubles)
+            self._retry.clock = self._reactor
+            self._retry.start(_RETRY_S, now=False)
+            self._log_findings(self._live.snapshot.findings)
+            self._reconcile()
+            self._settle_memory()
+            self._start_watchdog()
+        except Exception:
+            log.failure("netbootd could not start")
+            self.exit_status = 1
+            self._reactor.stop()
+
+    def _stop(self) -> Deferred[Any] | None:
+        """Running transfers get their grace; nothing new is begun."""
+        self._notifier.stopping()
+        log.info("netbootd stops")
+        for part in ("_monitor", "_watcher"):
+            if hasattr(self, part):
+                getattr(self, part).close()
+        if self._services.running:
+            done: Deferred[Any] = self._services.stopService()
+            return done
+        return None
+
+    def _start_watchdog(self) -> None:
+        if interval := self._notifier.watchdog_interval:
+            ping = LoopingCall(self._notifier.watchdog)
+            ping.clock = self._reactor
+            ping.start(interval / 2)
+
+    @staticmethod
+    def _settle_memory() -> None:
+        """A registry of 100,000 machines need not be walked by every garbage collection."""
+        gc.collect()
+        gc.freeze()
+
+    # -- reload --------------------------------------------------------------------------------
+
+    def _hangup(self, *_: object) -> None:
+        self._reactor.callFromThread(self.reload)
+
+    def reload(self) -> None:
+        """Read the configuration again, off the reactor's thread; one at a time."""
+        if self._reloading:
+            self._reload_again = True
+            return
+        self._reloading = True
+        self._notifier.reloading(time.monotonic_ns() // 1000)
+        loading = deferToThread(load, self._file, self._only_interfaces)
+        loading.addCallbacks(self._loaded, self._refused)
+        loading.addBoth(self._reload_done)
+
+    def _loaded(self, registry: Registry) -> None:
+        gc.unfreeze()
+        changed = self._live.swap(registry)
+        self._log_findings(registry.findings)
+        self._last_reload = str(changed)
+        log.info(
+            "configuration reloaded: {changes}; generation {generation}",
+            changes=str(changed),
+            generation=self._live.snapshot.generation,
+        )
+        self._watcher.update(self._watched())
+        self._reconcile()
+        self._settle_memory()
+
+    def _refused(self, failure: Failure) -> None:
+        failure.trap(ConfigErrors)
+        assert isinstance(failure.value, ConfigErrors)
+        findings = [f for f in failure.value.findings if f.level is Level.ERROR]
+        self._last_reload = f"refused: {findings[0]}" if findings else "refused"
+        self._log_findings(failure.value.findings)
+        log.error(
+            "reload refused, {problems} problems; still serving generation {generation}",
+            problems=len(findings),
+            generation=self._live.snapshot.generation,
+        )
+        self._watcher.update([*self._watched(), *map(Path, failure.value.files)])
+
+    def _reload_done(self, failure: Failure | None) -> None:
+        if failure is not None:
+            log.failure("reload failed", failure=failure)
+        self._reloading = False
+        self._tell_systemd()
+        if self._reload_again:
+            self._reload_again = False
+            self.reload()
+
+    def _watched(self) -> tuple[Path, ...]:
+        return tuple(Path(path) for path in self._live.snapshot.watched)
+
+    # -- what is served ------------------------------------------------------------------------
+
+    def _interfaces_moved(self) -> None:
+        """Called by the monitor's thread."""
+        self._reactor.callFromThread(self._reconcile)
+
+    def _reconcile(self) -> None:
+        """Bring what listens in step with the configuration and the interfaces."""
+        registry = self._live.snapshot
+        served, missing = networks.served(
+            networks.read_interfaces(),
+            registry.config.interfaces,
+            _addresses(registry),
+            networks.default_route_interface(),
+        )
+        troubles = [f"{name}: {reason}" for name, reason in missing]
+        if not served and not missing:
+            troubles.append('no interface to serve; name one: "netbootd" : { "interfaces" : [ … ] }')
+        troubles += self._serve_dhcp(registry, served)
+        troubles += self._serve_tftp(registry, served)
+        troubles += self._serve_http(registry)
+        self._announce(registry, served, troubles)
+
+    def _serve_dhcp(self, registry: Registry, served: tuple[Interface, ...]) -> list[str]:
+        wanted = served if registry.config.proxydhcp.enabled else ()
+        return [
+            ports.explain_taken("udp", 67, None, "proxydhcp")
+            if problem.errno == errno.EADDRINUSE
+            else f"ProxyDHCP on {interface.name}: {problem}"
+            for interface, problem in self._dhcp.serve(wanted)
+        ]
+
+    def _serve_tftp(self, registry: Registry, served: tuple[Interface, ...]) -> list[str]:
+        wanted = served if registry.config.tftp.enabled else ()
+        listeners = [
+            Listener(address.ip, interface.name, interface.mtu)
+            for interface in wanted
+            for address in interface.addresses
+        ]
+        try:
+            self._tftp.listen_on(listeners)
+        except PortTaken:
+            return [ports.explain_taken("udp", registry.config.tftp.port, None, "tftp")]
+        return []
+
+    def _serve_http(self, registry: Registry) -> list[str]:
+        return [
+            ports.explain_taken("tcp", port, None, "http_port")
+            if problem.errno == errno.EADDRINUSE
+            else f"HTTP on port {port}: {problem}"
+            for port, problem in self._http.listen(registry.config.http_port)
+        ]
+
+    def _retry_troubles(self) -> None:
+        """A port may be free by now, an address may have come."""
+        if self._troubles:
+            self._reconcile()
+
+    # -- telling -------------------------------------------------------------------------------
+
+    def _announce(
+        self, registry: Registry, served: tuple[Interface, ...], troubles: list[str]
+    ) -> None:
+        """The banner once, and afterwards what is new in the troubles."""
+        if not self._announced:
+            names = [_described(interface) for interface in served]
+            for line in banner.banner(registry, names, self._sockets(), troubles, str(self._file)):
+                log.info("{line}", line=line)
+            self._announced = True
+        else:
+            for text in troubles:
+                if text not in self._troubles:
+                    log.warn("{text}", text=text)
+        self._troubles = troubles
+        self._tell_systemd()
+
+    def _sockets(self) -> list[Socket]:
+        sockets = [
+            Socket("ProxyDHCP", f"UDP 67 and 4011 on {interface.name}")
+            for interface in self._dhcp.interfaces
+        ]
+        sockets += [
+            Socket("TFTP", f"UDP {port} on {address}")
+            for address, port in self._tftp.addresses.items()
+        ]
+        sockets += [Socket("HTTP", f"TCP {port}") for port in self._http.ports]
+        return sockets
+
+    def _tell_systemd(self) -> None:
+        text = banner.summary(self._live.snapshot)
+        if self._last_reload.startswith("refused"):
+            text = f"reload {self._last_reload}; {text}"
+        if self._troubles:
+            text = f"{text}; {len(self._troubles)} troubles: {self._troubles[0]}"
+        if self._reloading:
+            self._notifier.status(text)
+        else:
+            self._notifier.ready(text)
+
+    def _status(self) -> dict[str, object]:
+        """For ``/status``."""
+        registry = self._live.snapshot
+        return {
+            "version": __version__,
+            "generation": registry.generation,
+            "machines": len(registry.machines),
+            "targets": len(registry.targets),
+            "last_reload": self._last_reload,
+            "findings": sum(finding.level >= Level.WARNING for finding in registry.findings),
+            "troubles": list(self._troubles),
+            "events": self._counts.as_dict(),
+        }
+
+    def _look_for_loops(self, event: Event) -> None:
+        if loop := self._loops.notice(event, self._reactor.seconds()):
+            self._events.publish(loop)
+
+    @staticmethod
+    def _log_findings(findings: tuple[Finding, ...]) -> None:
+        worth = sorted((f for f in findings if f.level >= Level.WARNING), key=lambda f: -f.level)
+        for finding in worth[:_LOGGED_FINDINGS]:
+            log.emit(_LEVELS[finding.level], "{finding}", finding=str(finding))
+        if len(worth) > _LOGGED_FINDINGS:
+            more = len(worth) - _LOGGED_FINDINGS
+            log.warn("and {more} more; netbootd check shows all", more=more)
+
+
+def _log_event(event: Event) -> None:
+    log.emit(LogLevel.lookupByName(event.level), "{event}", event=str(event))
+
+
+def _report(_problem: Exception) -> None:
+    log.failure("an event's listener failed")
+
+
+def _addresses(registry: Registry) -> tuple[str, ...]:
+    """The hosts that the configuration calls boot servers."""
+    hosts = (urlsplit(server).hostname for server in registry.servers.values())
+    return tuple(host for host in hosts if host)
+
+
+def _described(interface: Interface) -> str:
+    addresses = ", ".join(str(address) for address in interface.addresses)
+    return f"{interface.name}  {addresses}  MTU {interface.mtu}"

@@ -1,0 +1,37 @@
+"""``netbootd simulate``: a PXE client of our own, against the configuration or a running daemon."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from netbootd.mac import MAC
+from netbootd.registry.load import load
+from netbootd.simulate.firmware import firmware
+from netbootd.simulate.memory import CLIENT_ADDRESS, Memory
+from netbootd.simulate.network import Unreachable
+from netbootd.simulate.walk import Walk
+from netbootd.simulate.wire import Wire
+
+
+def simulate(config: Path, mac: MAC, kind: str, arch: int | None, interface: str | None) -> bool:
+    """
+    Walk through a boot and print it; False where the machine would not boot.
+
+    *kind* is a key of ``firmware.KINDS``, *arch* option 93 where it is not that firmware's own,
+    *interface* the way to a running daemon, None to ask the configuration alone.
+    """
+    client = firmware(kind, arch)
+    if interface is None:
+        memory = Memory(load(config), str(config))
+        return Walk(memory, client, mac, CLIENT_ADDRESS, print).run()
+    wire = _wire(interface)
+    return Walk(wire, client, mac, wire.address, print).run()
+
+
+def _wire(name: str) -> Wire:
+    from netbootd.interfaces import read_interfaces  # noqa: PLC0415  pyroute2, for the wire only
+
+    known = {interface.name: interface for interface in read_interfaces()}
+    if name not in known:
+        raise Unreachable(f"there is no interface {name}; there are: {', '.join(sorted(known))}")
+    return Wire(known[name])

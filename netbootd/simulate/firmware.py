@@ -1,0 +1,98 @@
+"""What each kind of firmware says of itself, as real ones do (EDK2, iPXE, Intel's ROM)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+from netbootd import arch
+from netbootd.arch import Arch
+from netbootd.boot.client import Stage
+from netbootd.dhcp.message import BROADCAST_FLAG, Message, MessageType, Op, Option
+from netbootd.mac import MAC
+
+XID = 0x6E657462  # "netb": a simulated client needs no chance in it
+_USER_CLASS = b"iPXE"
+# Version 1.21.1, and the features PXE extensions, HTTP, DNS, TFTP, bzImage, ELF, menu (option 175).
+_IPXE_OPTIONS = bytes.fromhex("eb03011501100102130101110101150101180101220101270101")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Firmware:
+    """*undi* is the interface version in option 60, *tftp* the options its TFTP client asks for."""
+
+    name: str
+    arch: Arch
+    undi: str
+    stage: Stage = Stage.FIRMWARE
+    tftp: Mapping[str, str]
+
+    @property
+    def vendor_class(self) -> str:
+        """Option 60."""
+        kind = "HTTPClient" if self.stage is Stage.HTTP_BOOT else "PXEClient"
+        return f"{kind}:Arch:{self.arch.number:05}:UNDI:{self.undi}"
+
+    def discover(self, mac: MAC) -> Message:
+        """Its DHCPDISCOVER."""
+        options = {
+            int(Option.MESSAGE_TYPE): bytes((MessageType.DISCOVER,)),
+            int(Option.MAX_SIZE): (1500).to_bytes(2, "big"),
+            55: bytes.fromhex("010306070c0f11122b3c4243808182838485868797"),
+            int(Option.ARCH): self.arch.number.to_bytes(2, "big"),
+            94: b"\x01\x03\x00",
+            int(Option.UUID): b"\0" + mac + bytes(10),
+            int(Option.VENDOR_CLASS): self.vendor_class.encode(),
+        }
+        if self.stage is Stage.IPXE:
+            options[int(Option.USER_CLASS)] = _USER_CLASS
+            options[int(Option.IPXE)] = _IPXE_OPTIONS
+        return Message(
+            op=Op.REQUEST,
+            xid=XID,
+            flags=BROADCAST_FLAG,
+            chaddr=mac.ljust(16, b"\0"),
+            options=options,
+        )
+
+    def boot_server_request(self, mac: MAC, address: str) -> Message:
+        """What it asks port 4011 once it has an *address*."""
+        from ipaddress import IPv4Address  # noqa: PLC0415
+
+        plain = self.discover(mac)
+        options = {**plain.options, int(Option.MESSAGE_TYPE): bytes((MessageType.REQUEST,))}
+        return replace(plain, xid=XID + 1, flags=0, ciaddr=IPv4Address(address), options=options)
+
+
+_BIOS = Firmware(name="BIOS PXE", arch=arch.BIOS, undi="002001", tftp={"blksize": "1456"})
+_EFI = Firmware(
+    name="UEFI PXE",
+    arch=arch.EFI_X64,
+    undi="003000",
+    tftp={"tsize": "0", "blksize": "1468", "windowsize": "4"},
+)
+_IPXE = Firmware(
+    name="iPXE in the card",
+    arch=arch.BIOS,
+    undi="002001",
+    stage=Stage.IPXE,
+    tftp={"blksize": "1432", "tsize": "0"},
+)
+_HTTP = Firmware(
+    name="UEFI HTTP boot", arch=arch.EFI_X64_HTTP, undi="003000", stage=Stage.HTTP_BOOT, tftp={}
+)
+
+KINDS: Mapping[str, Firmware] = {"bios": _BIOS, "efi": _EFI, "ipxe": _IPXE, "http": _HTTP}
+
+
+def firmware(kind: str, number: int | None) -> Firmware:
+    """One of KINDS, as another architecture where *number* (option 93) says so."""
+    found = KINDS[kind]
+    return found if number is None else replace(found, arch=arch.arch_of(number))
+
+
+def ipxe_on(loaded_by: Firmware) -> Firmware:
+    """The iPXE that *loaded_by* has loaded: same machine, now with a user class."""
+    number = loaded_by.arch.number
+    tftp_number = {15: 6, 16: 7, 17: 9, 18: 10, 19: 11}.get(number, number)
+    return replace(_IPXE, name="iPXE", arch=arch.arch_of(tftp_number), undi=loaded_by.undi)

@@ -1,0 +1,133 @@
+"""The world without a socket: the daemon's own functions, called with what a client would send."""
+
+from __future__ import annotations
+
+import ipaddress
+import time
+from collections.abc import Mapping
+from http import HTTPStatus
+from ipaddress import IPv4Address
+from urllib.parse import unquote, urlsplit
+
+from netbootd import urls
+from netbootd.boot.client import Client, Stage
+from netbootd.boot.script import boot_script, first_script
+from netbootd.content import Content
+from netbootd.dhcp import proxy, wire
+from netbootd.dhcp.destination import Arrival, Port
+from netbootd.dhcp.message import Message
+from netbootd.dhcp.proxy import Ignored
+from netbootd.errors import NetbootdError
+from netbootd.registry.live import LiveRegistry
+from netbootd.registry.snapshot import Registry
+from netbootd.simulate.network import Digest, File, Unreachable
+from netbootd.tftp.locate import Locator
+from netbootd.tftp.options import Bounds, negotiate
+from netbootd.tftp.transfer import Train, Transfer
+from netbootd.tftp.wire import ReadRequest
+
+CLIENT_ADDRESS = "192.0.2.100"  # RFC 5737, documentation
+_SERVER_ADDRESS = "192.0.2.1"
+_MTU = 1500
+_PIECE = 1 << 20
+
+
+class Memory:
+    """A network made of *registry*; *file* is its name for the headline."""
+
+    def __init__(self, registry: Registry, file: str) -> None:
+        self.name = f"{file}, in memory"
+        self._registry = registry
+        self._locator = Locator(LiveRegistry(registry), time.monotonic)
+        self._address = IPv4Address(_own_address(registry) or _SERVER_ADDRESS)
+        self._because: tuple[str, ...] = ()
+
+    def dhcp(self, request: bytes, port: Port, server: str) -> Message:
+        source = (CLIENT_ADDRESS if server else "0.0.0.0", 68)
+        arrival = Arrival("(memory)", self._address, port, source)
+        answer = proxy.answer(wire.decode(request), arrival, self._registry)
+        self._because = answer.decision.because if answer.decision else ()
+        if isinstance(answer, Ignored):
+            raise Unreachable(f"no answer: {answer.reason}")
+        return wire.decode(wire.encode(answer.reply))
+
+    def why(self) -> tuple[str, ...]:
+        return self._because
+
+    def tftp(self, server: str, path: str, options: Mapping[str, str]) -> File:
+        request = ReadRequest(path, "octet", dict(options))
+        try:
+            content = self._locator.locate(request, CLIENT_ADDRESS, server).content
+        except NetbootdError as problem:
+            raise Unreachable(f"TFTP ERROR: {problem}") from None
+        try:
+            return self._transfer(content, request)
+        finally:
+            content.close()
+
+    def _transfer(self, content: Content, request: ReadRequest) -> File:
+        """Walk the very transfer that the daemon would make, block by block."""
+        began = time.monotonic()
+        windowsize = self._registry.config.tftp.windowsize
+        grant = negotiate(request.options, Bounds(content.size, _MTU, windowsize))
+        transfer = Transfer(content.read, content.size, grant)
+        train: Train | None = transfer.start(began)
+        if grant.answer:
+            train = transfer.acknowledge(0, began)
+        digest, block = Digest(), 0
+        while transfer.outcome is None and train is not None:
+            for data in train.buffers[1::2]:  # a header stands before each
+                digest.add(bytes(data))
+            block += train.datagrams
+            train = transfer.acknowledge(block & 0xFFFF, began)
+        how = f"{block} blocks of {grant.blksize}, windows of {grant.windowsize}"
+        return digest.file(time.monotonic() - began, how)
+
+    def http(self, url: str, user_agent: str) -> File:
+        parts = urlsplit(url)
+        base = f"{parts.scheme}://{parts.netloc}"
+        if base not in (self._base(), *self._registry.servers.values()):
+            raise Unreachable(f"{base} is not this server; ask a running one with --interface")
+        route = urls.route([part for part in unquote(parts.path).split("/") if part])
+        began = time.monotonic()
+        content = self._content(route, base, user_agent)
+        try:
+            digest = Digest()
+            for offset in range(0, content.size, _PIECE):
+                digest.add(content.read(offset, _PIECE))
+            return digest.file(time.monotonic() - began, "200")
+        finally:
+            content.close()
+
+    def _content(self, route: urls.Route, base: str, user_agent: str) -> Content:
+        match route.kind:
+            case urls.Kind.FIRST:
+                return _held(first_script(self._registry, base).text)
+            case urls.Kind.SCRIPT:
+                client = Client(stage=Stage.IPXE, mac=route.mac, address=CLIENT_ADDRESS)
+                script = boot_script(client, self._registry, base)
+                if script.status != HTTPStatus.OK and not user_agent.startswith("iPXE/"):
+                    raise Unreachable(f"{script.status}: {script.says}")
+                return _held(script.text)
+            case urls.Kind.FILE:
+                try:
+                    return self._registry.library.lookup(route.path)
+                except NetbootdError as problem:
+                    raise Unreachable(f"404: {problem}") from None
+        raise Unreachable("404: no such address")
+
+    def _base(self) -> str:
+        return urls.base_url(str(self._address), self._registry.config.http_port[0])
+
+
+def _held(text: str) -> Content:
+    return Content("", held=text.encode())
+
+
+def _own_address(registry: Registry) -> str | None:
+    """The boot server's address, where the configuration gives it in numbers."""
+    host = urlsplit(registry.boot_server or "").hostname or ""
+    try:
+        return str(ipaddress.IPv4Address(host))
+    except ValueError:
+        return None

@@ -1,0 +1,93 @@
+"""
+What a read request gets: the decision that every protocol asks, then the library.
+
+``<mac>/<loader>`` is what DHCP hands out; bare names and everything below the file root work as
+well.  ``autoexec.ipxe`` is what iPXE builds since 2024 ask for beside the file they came from, and
+gets the first script, whatever the folder.
+
+With ``script_for_ipxe`` an iPXE that was sent to its own loader again gets its script under that
+very name (iPXE goes by content, not by name).  It is told by what it asks, exactly ``blksize`` and
+``tsize`` 0 in this order (iPXE, src/net/udp/tftp.c); since some firmware asks likewise, only an
+address that fetched the whole loader within the last minutes counts.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Callable
+
+from netbootd import urls
+from netbootd.boot.client import Client, Stage
+from netbootd.boot.decision import identify, refusal
+from netbootd.boot.script import boot_script, first_script
+from netbootd.content import Content
+from netbootd.errors import Forbidden
+from netbootd.events.event import Event, Transferred
+from netbootd.mac import MAC
+from netbootd.registry.live import LiveRegistry
+from netbootd.registry.snapshot import Registry
+from netbootd.tftp.files import Located
+from netbootd.tftp.wire import ReadRequest
+
+_LOADED_WITHIN_S = 300.0
+_MOST_CLIENTS = 4096  # remembered; the oldest is forgotten first
+_IPXE_OPTIONS = ["blksize", "tsize"]
+
+
+class Locator:
+    """*now* gives seconds of a steady clock."""
+
+    def __init__(self, live: LiveRegistry, now: Callable[[], float]) -> None:
+        self._live = live
+        self._now = now
+        self._loaded: OrderedDict[str, float] = OrderedDict()
+
+    def locate(self, request: ReadRequest, peer: str, local: str) -> Located:
+        """
+        The bytes for *request* from *peer*, which asked our address *local*.
+
+        Raises NotFound, or Forbidden where the path is hostile or DHCP would have refused as well.
+        """
+        registry = self._live.snapshot
+        mac, path = urls.split_mac(request.path)
+        machine = identify(Client(stage=Stage.FIRMWARE, mac=mac, address=peer), registry)
+        if mac and (reason := refusal(machine, registry)):
+            raise Forbidden(f"{mac} is {reason}")
+        known = machine.mac if machine else mac
+        target = machine.title if machine else ""
+        if urls.is_autoexec(path):
+            text = first_script(registry, _base(registry, local)).text
+        elif self._is_ipxe_again(request, path, peer, registry):
+            text = _script(known, registry, _base(registry, local))
+        else:
+            return Located(registry.library.lookup(path), known, target)
+        return Located(Content(path, held=text.encode()), known, target)
+
+    def notice(self, event: Event) -> None:
+        """Remember who has fetched a loader."""
+        if isinstance(event, Transferred):
+            self._loaded[event.peer] = self._now()
+            self._loaded.move_to_end(event.peer)
+            if len(self._loaded) > _MOST_CLIENTS:
+                self._loaded.popitem(last=False)
+
+    def _is_ipxe_again(
+        self, request: ReadRequest, path: str, peer: str, registry: Registry
+    ) -> bool:
+        if not registry.config.tftp.script_for_ipxe or not registry.library.program(
+            path.lstrip("/")
+        ):
+            return False
+        asks_as_ipxe = list(request.options) == _IPXE_OPTIONS and request.options["tsize"] == "0"
+        loaded_at = self._loaded.get(peer)
+        return asks_as_ipxe and loaded_at is not None and self._now() - loaded_at < _LOADED_WITHIN_S
+
+
+def _base(registry: Registry, local: str) -> str:
+    return urls.base_url(local, registry.config.http_port[0])
+
+
+def _script(mac: MAC | None, registry: Registry, base: str) -> str:
+    if mac is None:
+        return first_script(registry, base).text
+    return boot_script(Client(stage=Stage.IPXE, mac=mac), registry, base).text

@@ -1,0 +1,66 @@
+"""The reader of iPXE scripts: what iPXE does with each line, we do."""
+
+from __future__ import annotations
+
+import pytest
+
+from netbootd.mac import MAC
+from netbootd.simulate.script import Ending, Outcome, Player, ScriptFault, settings_of
+
+NODE = MAC.parse("00:25:90:27:db:b4")
+
+
+def play(text, platform="pcbios", missing=()):
+    fetched, said = [], []
+
+    def fetch(command, url):
+        fetched.append((command, url))
+        return url not in missing
+
+    player = Player(settings_of(NODE, platform, "i386", "192.0.2.100"), fetch, said.append)
+    return player.play(text), fetched, said
+
+
+def test_a_kernel_and_its_initrds_boot():
+    outcome, fetched, said = play(
+        "#!ipxe\necho hello\nkernel --name kernel http://s/k a=b || goto failed\n"
+        "initrd --name initrd http://s/i || goto failed\nboot || goto failed\n:failed\nexit 1\n"
+    )
+    assert outcome == Outcome(Ending.BOOT)
+    assert fetched == [("kernel", "http://s/k"), ("initrd", "http://s/i")]
+    assert said == ["hello"]
+
+
+def test_a_missing_kernel_goes_where_the_script_says():
+    text = "#!ipxe\nkernel http://s/k || goto failed\nboot\n:failed\necho did not boot\nexit 1\n"
+    outcome, _, said = play(text, missing=("http://s/k",))
+    assert outcome == Outcome(Ending.EXIT, status=1)
+    assert said == ["did not boot"]
+
+
+@pytest.mark.parametrize(("platform", "label"), [("efi", "uefi"), ("pcbios", "bios")])
+def test_the_platform_guard(platform, label):
+    text = (
+        "#!ipxe\niseq ${platform} efi && goto uefi ||\necho bios\nexit 0\n:uefi\necho uefi\nexit 0\n"
+    )
+    assert play(text, platform)[2] == [label]
+
+
+def test_chain_goes_on_elsewhere_with_the_settings_filled_in():
+    outcome, _, _ = play("#!ipxe\nisset ${netX/ip} || dhcp || goto x\nchain --replace http://s/${netX/mac:hexhyp}\n")
+    assert outcome == Outcome(Ending.CHAIN, "http://s/00-25-90-27-db-b4")
+
+
+def test_the_disk():
+    assert play("#!ipxe\nsanboot --no-describe --drive 0x80 || exit 1\n")[0].ending is Ending.DISK
+
+
+def test_nobody_presses_a_key():
+    text = "#!ipxe\nprompt --timeout 30000 && chain http://s/again ||\nexit 1\n"
+    assert play(text)[0] == Outcome(Ending.EXIT, status=1)
+
+
+@pytest.mark.parametrize("text", ["<html>", "#!ipxe\ngoto nowhere\n", "#!ipxe\n:a\ngoto a\n"])
+def test_what_is_no_script_or_never_ends_is_a_fault(text):
+    with pytest.raises(ScriptFault):
+        play(text)
