@@ -360,28 +360,25 @@ def _edits(one: str, other: str) -> int:
 def _overridden(layers: Layers) -> Iterator[Finding]:
     """Each entry that loses against one of the same name in a higher file, with both places."""
     for section in NAMED:
-        counting: dict[Hashable, tuple[str, Object]] = {}
         if len([top for top in layers.tops if section in top]) < 2:
             continue
-        for identity, path, key, owner in _identified(layers, section):
-            loser = counting.get(identity)
-            if loser and loser[1].source is not owner.source:
-                text = f"replaced by {owner.place_of(key)}"
-                place = loser[1].place_of(loser[0])
-                yield Finding(Level.DEBUG, "entry-overridden", text, place, path_of(*path))
-            counting[identity] = (key, owner)
+        counting: dict[Hashable, tuple[Object, tuple[str, ...]]] = {}
+        for identity, owner, path in _identified(layers, section):
+            loser, lost = counting.get(identity, (owner, path))
+            if loser.source is not owner.source:
+                text = f"replaced by {owner.place_of(path[-1])}"
+                place = loser.place_of(lost[-1])
+                yield Finding(Level.DEBUG, "entry-overridden", text, place, path_of(*lost))
+            counting[identity] = (owner, path)
 
 
-_Identified = tuple[Hashable, tuple[str, ...], str, Object]
-
-
-def _identified(layers: Layers, section: str) -> Iterator[_Identified]:
-    """Every entry of *section*: what makes it the same as another, its path, its key and owner."""
+def _identified(layers: Layers, section: str) -> Iterator[tuple[Hashable, Object, tuple[str, ...]]]:
+    """Every entry of *section*: what makes it the same as another, its owner and its path."""
     if section == TARGETS:
         for kind_of_target, name, _, owner in layers.target_entries():
             identity = (kind_of_target.strip(), name.strip())
-            yield identity, (section, kind_of_target, name), name, owner
+            yield identity, owner, (section, kind_of_target, name)
         return
     for key, _, owner in layers.entries(section):
         same = MAC.maybe(key) if section == MACHINES else None
-        yield same or key.strip(), (section, key), key, owner
+        yield same or key.strip(), owner, (section, key)
