@@ -1,0 +1,168 @@
+"""
+A client and a wire in memory, with a clock of their own: nothing here sleeps.
+
+``Client`` reads as RFC 1350 and RFC 7440 say.  Where they leave room it can be difficult: it may
+acknowledge every block that comes out of order, as many do.
+"""
+
+from __future__ import annotations
+
+import heapq
+import itertools
+import random
+import struct
+from dataclasses import dataclass, field
+
+from netbootd.tftp import wire
+from netbootd.tftp.options import PLAIN, Grant
+from netbootd.tftp.transfer import Train, Transfer
+
+OPTIONS = {"blksize": "x"}  # any answer makes the transfer begin with an OACK
+
+
+def synthetic(offset: int, count: int) -> bytes:
+    """A file without end whose every block differs: its numbered 8-byte words."""
+    first, last = offset // 8, (offset + count + 7) // 8
+    words = struct.pack(f"!{last - first}Q", *range(first, last))
+    return words[offset - first * 8 :][:count]
+
+
+class File:
+    """*size* bytes of the synthetic file."""
+
+    def __init__(self, size: int) -> None:
+        self.size = size
+        self.reads = 0
+
+    def read(self, offset: int, count: int) -> bytes:
+        self.reads += 1
+        return synthetic(offset, max(0, min(count, self.size - offset)))
+
+
+def grant(blksize: int = 512, windowsize: int = 1, timeout_s: int | None = None) -> Grant:
+    return Grant(blksize, windowsize, timeout_s, OPTIONS)
+
+
+def transfer(size: int, granted: Grant = PLAIN, **more) -> Transfer:
+    return Transfer(File(size).read, size, granted, **more)
+
+
+def datagrams(train: Train | None) -> list[bytes]:
+    """What would leave on the wire."""
+    if train is None:
+        return []
+    if train.datagrams == 1:
+        made = [b"".join(train.buffers)]
+    else:
+        pairs = zip(train.buffers[::2], train.buffers[1::2], strict=True)
+        made = [bytes(header) + bytes(data) for header, data in pairs]
+    assert len(made) == train.datagrams
+    assert all(len(each) == train.length for each in made[:-1])
+    assert len(made[-1]) <= train.length
+    return made
+
+
+def numbers(train: Train | None) -> list[int]:
+    """The 16-bit block numbers of a train of DATA."""
+    return [wire.decode(each).block for each in datagrams(train)]
+
+
+@dataclass
+class Client:
+    """Collects a file; *waits_s* is its own timer, after which it repeats its last packet."""
+
+    granted: Grant
+    nervous: bool = False  # acknowledges whatever is out of order, each time
+    waits_s: float = 3.0
+    received: bytearray = field(default_factory=bytearray)
+    block: int = 0  # the last one in order, without roll-over
+    since_ack: int = 0
+    done: bool = False
+    warned: bool = False  # about a gap, once until the gap is closed
+    _stray: int = 0  # the last block out of order
+
+    def hear(self, datagram: bytes) -> list[bytes]:
+        packet = wire.decode(datagram)
+        if isinstance(packet, wire.OptionAck):
+            return [wire.encode(wire.Ack(0))]
+        if isinstance(packet, wire.Data):
+            return self._data(packet)
+        return []
+
+    def _data(self, packet: wire.Data) -> list[bytes]:
+        if packet.block != (self.block + 1) & 0xFFFF:
+            return self._out_of_order(packet.block)
+        if not self.done:
+            self.received += packet.data
+        self.warned = False
+        self.block += 1
+        self.since_ack += 1
+        self.done = self.done or len(packet.data) < self.granted.blksize
+        return self._ack() if self.done or self.since_ack == self.granted.windowsize else []
+
+    def _out_of_order(self, number: int) -> list[bytes]:
+        """A gap is told once; blocks that begin before our last one are a new attempt."""
+        backwards = (number - self._stray) & 0xFFFF > 0x8000
+        self._stray = number
+        if self.nervous or self.granted.windowsize == 1 or not self.warned or backwards:
+            self.warned = True
+            return self._ack()
+        return []
+
+    def _ack(self) -> list[bytes]:
+        self.since_ack = 0
+        return [wire.encode(wire.Ack(self.block & 0xFFFF))]
+
+
+@dataclass
+class Wire:
+    """Carries packets between one transfer and one client, more or less well."""
+
+    seed: int = 0
+    loss: float = 0.0
+    doubling: float = 0.0
+    disorder: float = 0.0
+    delay_s: float = 0.001
+    packets: int = 0
+    now: float = 0.0
+
+    def carry(self, served: Transfer, client: Client, limit: int = 1_000_000) -> None:
+        """Until the transfer has an outcome."""
+        self._chance = random.Random(self.seed)
+        self._order = itertools.count()
+        self._way: list[tuple[float, int, str, bytes]] = []
+        self._put("client", datagrams(served.start(self.now)))
+        heard_at = self.now
+        while served.outcome is None:
+            assert self.packets < limit, "more packets than such a file can need"
+            timer = min(served.deadline, heard_at + client.waits_s)
+            if self._way and self._way[0][0] <= timer:
+                self.now, _, to, datagram = heapq.heappop(self._way)
+                if to == "client":
+                    heard_at = self.now
+                    self._put("server", client.hear(datagram))
+                else:
+                    self._put("client", self._serve(served, datagram))
+                continue
+            self.now = timer
+            if self.now >= served.deadline:
+                self._put("client", datagrams(served.tick(self.now)))
+            else:
+                heard_at = self.now
+                again = served.again(self.now)
+                self._put("client", datagrams(again))
+                self._put("server", client._ack() if client.block else [])
+
+    def _serve(self, served: Transfer, datagram: bytes) -> list[bytes]:
+        return datagrams(served.receive(wire.decode(datagram), self.now))
+
+    def _put(self, to: str, sent: list[bytes]) -> None:
+        for at, datagram in enumerate(sent):
+            self.packets += 1
+            if self._chance.random() < self.loss:
+                continue
+            copies = 2 if self._chance.random() < self.doubling else 1
+            for _ in range(copies):
+                late = 0.0005 if self._chance.random() < self.disorder else 0.0
+                arrives = self.now + self.delay_s + at * 0.00001 + late
+                heapq.heappush(self._way, (arrives, next(self._order), to, datagram))

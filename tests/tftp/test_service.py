@@ -1,0 +1,567 @@
+"""
+The edge, with its real sockets on the loopback device and everything else in our hands: the
+reactor's turns, its clock, and the files.  The kernel delivers on loopback before ``sendto``
+returns, so nothing waits.
+"""
+
+from __future__ import annotations
+
+import errno
+import json
+import socket
+from ipaddress import IPv4Address
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from twisted.internet.testing import MemoryReactorClock
+
+from netbootd.content import Content
+from netbootd.errors import Forbidden, NotFound
+from netbootd.events.event import Dropped, Refused, TransferEnded, TransferFailed, Transferred
+from netbootd.events.stream import Stream
+from netbootd.mac import MAC
+from netbootd.tftp import train, wire
+from netbootd.tftp.files import Located
+from netbootd.tftp.netascii import translate
+from netbootd.tftp.service import Limits, Listener, TftpService
+from netbootd.tftp.wire import Ack, Data, Error, OptionAck, ReadRequest, WriteRequest
+
+from .model import synthetic
+
+CAPTURES = json.loads((Path(__file__).parents[1] / "captures" / "tftp-requests.json").read_text())
+HOME = IPv4Address("127.0.0.1")
+OTHER = IPv4Address("127.0.0.2")
+SOMEBODY = MAC.parse("52:54:00:12:34:56")
+
+
+class Library:
+    """Files by name, and what else a request may meet."""
+
+    def __init__(self) -> None:
+        self.files = {
+            "loader": synthetic(0, 74_213),
+            "small": b"hello",
+            "empty": b"",
+            "text": b"one\ntwo\r",
+        }
+        self.asked = []
+        self.opened = []
+
+    def locate(self, request, peer, local):
+        self.asked.append((request.path, peer, local))
+        if request.path == "secret":
+            raise Forbidden("it is outside /srv/netboot")
+        if request.path == "bug":
+            raise ZeroDivisionError
+        if request.path not in self.files:
+            raise NotFound(request.path)
+        content = Content(request.path, held=self.files[request.path])
+        self.opened.append(content)
+        return Located(content, SOMEBODY, "nfs/centos")
+
+
+class House:
+    """The service, and its turns."""
+
+    def __init__(self, **limits) -> None:
+        self.reactor = MemoryReactorClock()
+        self.library = Library()
+        self.events = []
+        stream = Stream(self.events.append)
+        stream.subscribe(self.events.append)
+        self.service = TftpService(
+            self.reactor,
+            self.library.locate,
+            stream,
+            Limits(**limits),
+            port=0,
+            grace=5.0,
+            now=self.reactor.seconds,
+        )
+        self.service.startService()
+        self.serve(HOME)
+
+    def serve(self, *addresses, mtu=1500):
+        wanted = [Listener(address, "lo", mtu) for address in addresses]
+        return self.service.listen_on(wanted)
+
+    def turn(self) -> None:
+        for reader in list(self.reactor.getReaders()):
+            reader.doRead()
+
+    def seen(self, kind):
+        return [event for event in self.events if type(event) is kind]
+
+    def port(self, address=HOME):
+        return (str(address), self.service.addresses[address])
+
+
+class Guest:
+    """A client on the loopback device."""
+
+    def __init__(self, house, address="127.0.0.1") -> None:
+        self.house = house
+        self.socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        self.socket.bind((address, 0))
+        self.socket.setblocking(False)
+        self.server = None
+
+    def ask(self, packet, server=None):
+        """Send to port 69 and return what comes back."""
+        datagram = packet if isinstance(packet, bytes) else wire.encode(packet)
+        self.socket.sendto(datagram, server or self.house.port())
+        return self.hear()
+
+    def say(self, packet):
+        """Send to whoever answered last."""
+        datagram = packet if isinstance(packet, bytes) else wire.encode(packet)
+        self.socket.sendto(datagram, self.server)
+        return self.hear()
+
+    def hear(self):
+        self.house.turn()
+        packets = []
+        while True:
+            try:
+                datagram, self.server = self.socket.recvfrom(65_535)
+            except BlockingIOError:
+                return packets
+            packets.append(wire.decode(datagram))
+
+    def fetch(self, path, options=None):
+        """The whole file, acknowledging as a good client does."""
+        got, block = b"", 0
+        packets = self.ask(ReadRequest(path, "octet", options or {}))
+        if isinstance(packets[0], OptionAck):
+            packets = self.say(Ack(0))
+        while packets:
+            for packet in packets:
+                assert packet.block == (block + 1) & 0xFFFF
+                block, got = packet.block, got + packet.data
+            packets = self.say(Ack(block))
+        return got
+
+
+@pytest.fixture
+def house():
+    made = House()
+    yield made
+    made.service.stopService()
+    made.service._crowd.cut("the test is over")
+
+
+@pytest.fixture
+def guest(house):
+    made = Guest(house)
+    yield made
+    made.socket.close()
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {},
+        {"blksize": "1468"},
+        {"tsize": "0", "blksize": "1468", "windowsize": "4"},
+        {"blksize": "1428", "windowsize": "64"},
+        {"blksize": "8", "windowsize": "64"},
+    ],
+    ids=str,
+)
+@pytest.mark.parametrize("path", ["loader", "small", "empty"])
+def test_a_file_is_fetched(house, guest, path, options):
+    assert guest.fetch(path, options) == house.library.files[path]
+    [event] = house.seen(Transferred)
+    assert (event.mac, event.target, event.peer) == (SOMEBODY, "nfs/centos", "127.0.0.1")
+    assert (event.path, event.size, event.resent) == (path, len(house.library.files[path]), 0)
+    assert house.service.transfers == 0
+
+
+def test_windows_leave_one_by_one_where_the_kernel_cannot_cut_them(house, guest, monkeypatch):
+    def refuse(line, train):
+        raise AssertionError("not to be used")
+
+    monkeypatch.setattr(train.Line, "_send_segmented", refuse)
+    house.service._segments = False
+    assert guest.fetch("loader", {"windowsize": "16"}) == house.library.files["loader"]
+
+
+@pytest.mark.parametrize("number", [errno.EIO, errno.EINVAL, errno.ENOPROTOOPT])
+def test_a_device_that_cannot_cut_trains_is_found_out(house, guest, number):
+    class Device:
+        """Sends what fits in a frame, and refuses to cut."""
+
+        def __init__(self, real):
+            self.real, self.refused = real, 0
+
+        def sendmsg(self, buffers, cut, flags, peer):
+            if cut:
+                self.refused += 1
+                raise OSError(number, "no")
+            return self.real.sendmsg(buffers, cut, flags, peer)
+
+        def __getattr__(self, name):
+            return getattr(self.real, name)
+
+    guest.ask(ReadRequest("loader", "octet", {"windowsize": "8"}))
+    [running] = house.service._crowd._running.values()
+    device = running.line._socket = Device(running.line._socket)
+    assert [packet.block for packet in guest.say(Ack(0))] == list(range(1, 9))
+    assert [packet.block for packet in guest.say(Ack(8))] == list(range(9, 17))
+    assert device.refused == 1
+
+
+def test_a_large_window_is_more_than_one_train(house, guest):
+    house.serve(HOME, mtu=65_536)
+    asked = {"windowsize": "64", "blksize": "9000"}
+    house.library.files["initrd"] = synthetic(0, 900_000)
+    guest.socket.setsockopt(socket.SOL_SOCKET, 33, 8 << 20)
+    assert guest.fetch("initrd", asked) == house.library.files["initrd"]
+
+
+def test_blocks_fit_the_interface(house, guest):
+    house.serve(HOME, mtu=1400)
+    [oack] = guest.ask(ReadRequest("loader", "octet", {"blksize": "65464"}))
+    assert oack.options == {"blksize": "1368"}
+
+
+def test_netascii_is_translated(house, guest):
+    [data] = guest.ask(b"\0\1text\0NETASCII\0tsize\x000\0")
+    assert data == Data(1, translate(house.library.files["text"]))
+    house.library.files["long"] = b"line\n" * 4000
+    other = Guest(house)
+    [oack] = other.ask(b"\0\1long\0netascii\0tsize\x000\0windowsize\x0016\0")
+    assert oack == OptionAck({"windowsize": "1"})
+
+
+@pytest.mark.parametrize(
+    ("request_", "code", "text"),
+    [
+        (ReadRequest("nothing"), 1, "file not found"),
+        (ReadRequest("secret"), 2, "access violation"),
+        (ReadRequest("loader", "octet", {"blksize": "7"}), 8, "blksize must be 8 to 65464"),
+        (ReadRequest("loader", "octet", {"windowsize": "x"}), 8, "windowsize must be a number"),
+        (WriteRequest("loader"), 4, "this server only reads"),
+        (b"\0\1root\0mail\0", 4, "unknown mode"),
+    ],
+    ids=str,
+)
+def test_a_refusal_is_an_error_packet_and_an_event(house, guest, request_, code, text):
+    assert guest.ask(request_) == [Error(code, text)]
+    [event] = house.seen(Refused)
+    assert (event.protocol, event.status, event.peer) == ("tftp", code, "127.0.0.1")
+    assert house.service.transfers == 0
+    assert guest.server[1] != house.port()[1]
+
+
+def test_a_bug_is_logged_and_answered(house, guest):
+    from twisted.logger import globalLogPublisher
+
+    logged = []
+    globalLogPublisher.addObserver(logged.append)
+    try:
+        assert guest.ask(ReadRequest("bug")) == [Error(0, "internal error")]
+    finally:
+        globalLogPublisher.removeObserver(logged.append)
+    assert any("log_failure" in each for each in logged)
+    assert guest.fetch("small") == b"hello"
+
+
+@pytest.mark.parametrize(
+    ("datagram", "answer"),
+    [
+        (b"", []),
+        (b"\0", []),
+        (b"\0\1", [Error(4, "not a TFTP packet")]),
+        (b"\0\1name\0octet", [Error(4, "not a TFTP packet")]),
+        (b"\0\x09name", [Error(4, "not a TFTP packet")]),
+        (b"\0\4\0", [Error(4, "not a TFTP packet")]),
+        (b"\0\4\0\1", [Error(5, "unknown transfer ID")]),
+        (b"\0\3\0\1abc", [Error(5, "unknown transfer ID")]),
+        (b"\0\5\0\0oops\0", []),
+        (b"\0\5", []),
+    ],
+)
+def test_what_is_no_request_is_dropped(house, guest, datagram, answer):
+    assert guest.ask(datagram) == answer
+    assert len(house.seen(Dropped)) == 1
+
+
+@settings(max_examples=300, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.binary(max_size=60), st.binary(max_size=60))
+def test_no_bytes_stop_the_service(house, guest, first, second):
+    guest.ask(b"\0\1" + first)
+    guest.ask(second)
+    guest.ask(ReadRequest("loader"))
+    guest.say(second)
+    other = Guest(house)
+    assert other.fetch("small") == b"hello"
+    other.socket.close()
+
+
+@pytest.mark.parametrize(
+    "capture", [each for each in CAPTURES if each["op"] == "RRQ"], ids=lambda each: each["loader"]
+)
+def test_real_firmware_is_answered(house, guest, capture):
+    path = capture["fields"][0]
+    house.library.files[path] = synthetic(0, 3000)
+    [oack] = guest.ask(bytes.fromhex(capture["hex"]))
+    assert isinstance(oack, OptionAck)
+    assert guest.say(Ack(0))[0].block == 1
+
+
+def test_the_size_probe_of_firmware_ends_quietly(house, guest):
+    guest.ask(ReadRequest("loader", "octet", {"tsize": "0"}))
+    assert guest.say(Error(8, "User aborted the transfer")) == []
+    assert house.service.transfers == 0
+    [event] = house.seen(TransferEnded)
+    assert event.level == "debug"
+    assert "User aborted" in event.reason
+
+
+def test_the_same_request_again_gets_the_first_reply_and_no_second_transfer(house, guest):
+    request = ReadRequest("loader", "octet", {"blksize": "1468"})
+    [oack] = guest.ask(request)
+    server = guest.server
+    assert guest.ask(request) == [oack]
+    assert guest.server == server
+    assert house.service.transfers == 1
+    guest.say(Ack(0))
+    assert guest.ask(request) == []
+    assert len(house.library.opened) == 1
+
+
+def test_another_request_from_the_same_port_begins_anew(house, guest):
+    guest.ask(ReadRequest("loader"))
+    old = guest.server
+    assert guest.ask(ReadRequest("small")) == [Data(1, b"hello")]
+    assert guest.server != old
+    assert house.service.transfers == 1
+    assert house.seen(TransferEnded)[0].reason == "the client began anew"
+
+
+def test_a_machine_that_was_reset_begins_anew(house, guest):
+    request = ReadRequest("loader", "octet", {"blksize": "1468"})
+    guest.ask(request)
+    guest.say(Ack(0))
+    house.reactor.advance(5)
+    guest.hear()
+    assert isinstance(guest.ask(request)[0], OptionAck)
+
+
+def test_a_stranger_is_told_and_the_transfer_goes_on(house, guest):
+    guest.ask(ReadRequest("loader"))
+    stranger = Guest(house)
+    stranger.server = guest.server
+    assert stranger.say(Ack(1)) == [Error(5, "unknown transfer ID")]
+    stranger.server = guest.server
+    assert stranger.say(Error(0, "stop")) == []
+    assert [packet.block for packet in guest.say(Ack(1))] == [2]
+
+
+def test_nonsense_within_a_transfer_is_dropped(house, guest):
+    guest.ask(ReadRequest("loader"))
+    for nonsense in (b"", b"\0", b"\0\4", b"\0\4\0", b"\xff" * 40, b"\0\1x"):
+        assert guest.say(nonsense) == []
+    assert len(house.seen(Dropped)) == 6
+    assert [packet.block for packet in guest.say(Ack(1))] == [2]
+
+
+def test_the_reply_comes_from_the_address_that_was_asked(house):
+    house.serve(HOME, OTHER)
+    guest = Guest(house)
+    guest.ask(ReadRequest("loader"), house.port(OTHER))
+    assert guest.server[0] == "127.0.0.2"
+    guest.ask(ReadRequest("nothing"), house.port(OTHER))
+    assert guest.server[0] == "127.0.0.2"
+    assert house.library.asked[0] == ("loader", "127.0.0.1", "127.0.0.2")
+
+
+def test_listeners_come_and_go_and_what_stays_is_not_touched(house, guest):
+    guest.ask(ReadRequest("loader"))
+    kept = house.service._ports[HOME].socket
+    assert house.serve(HOME, OTHER) == []
+    assert set(house.service.addresses) == {HOME, OTHER}
+    assert house.serve(HOME, mtu=9000) == []
+    assert set(house.service.addresses) == {HOME}
+    assert house.service._ports[HOME].socket is kept
+    assert house.serve() == []
+    assert house.service.addresses == {}
+    assert [packet.block for packet in guest.say(Ack(1))] == [2]
+
+
+def test_a_port_that_cannot_be_had_is_reported_and_the_others_open(house):
+    taken = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    taken.bind(("127.0.0.3", 0))
+    house.service._number = taken.getsockname()[1]
+    elsewhere, nowhere = IPv4Address("127.0.0.3"), IPv4Address("192.0.2.1")
+    failed = house.serve(HOME, elsewhere, nowhere, OTHER)
+    assert {listener.address: problem.errno for listener, problem in failed} == {
+        elsewhere: errno.EADDRINUSE,
+        nowhere: errno.EADDRNOTAVAIL,
+    }
+    assert set(house.service.addresses) == {HOME, OTHER}
+    taken.close()
+    assert [each.address for each, _ in house.serve(HOME, elsewhere, OTHER)] == []
+
+
+def pass_time(house, seconds):
+    for _ in range(int(seconds / 0.025)):
+        house.reactor.advance(0.025)
+
+
+def test_the_timer_resends(house, guest):
+    [data] = guest.ask(ReadRequest("loader"))
+    pass_time(house, 0.3)
+    assert guest.hear() == [data]
+    assert [packet.block for packet in guest.say(Ack(1))] == [2]
+    pass_time(house, 0.6)
+    assert [packet.block for packet in guest.hear()] == [2]
+    assert house.seen(TransferEnded) == []
+
+
+def test_a_client_that_never_answers_gets_five_packets(house, guest):
+    packets = guest.ask(ReadRequest("loader", "octet", {"windowsize": "64", "blksize": "1468"}))
+    pass_time(house, 40)
+    packets += guest.hear()
+    assert [type(packet) for packet in packets] == [OptionAck] * 4 + [Data]
+    assert house.service.transfers == 0
+    assert house.seen(TransferEnded)[0].reason == "the client never answered"
+    assert not house.reactor.getDelayedCalls()
+
+
+def test_a_client_that_falls_silent_is_given_up(house, guest):
+    guest.ask(ReadRequest("loader"))
+    guest.say(Ack(1))
+    pass_time(house, 40)
+    [event] = house.seen(TransferFailed)
+    assert event.reason == "the client fell silent after block 1"
+    assert house.service.transfers == 0
+
+
+def test_a_file_that_shrinks_fails_loudly(house, guest, tmp_path, monkeypatch):
+    path = tmp_path / "initrd"
+    path.write_bytes(bytes(100_000))
+    file = path.open("rb")
+    import os
+
+    content = Content("initrd", fd=os.dup(file.fileno()), status=path.stat())
+    monkeypatch.setattr(house.service, "_locate", lambda *_: Located(content))
+    guest.ask(ReadRequest("initrd"))
+    path.write_bytes(bytes(1000))
+    replies = [guest.say(Ack(block)) for block in range(1, 60)]
+    assert [Error(0, "file changed or unreadable")] in replies
+    [event] = house.seen(TransferFailed)
+    assert "shrank" in event.reason
+    assert content.fd == -1
+
+
+def test_one_client_cannot_take_all_transfers():
+    house = House(per_client=3, transfers=5)
+    guests = [Guest(house) for _ in range(4)] + [Guest(house, f"127.0.0.{n}") for n in (5, 6, 7)]
+    replies = [type(guest.ask(ReadRequest("loader"))[0]) for guest in guests]
+    assert replies == [Data, Data, Data, Error, Data, Data, Error]
+    assert "one client" in house.seen(Refused)[0].reason
+    pass_time(house, 40)
+    guest = Guest(house)
+    assert guest.fetch("small") == b"hello"
+    assert not house.service._crowd._of_client
+    house.service.stopService()
+
+
+def test_no_descriptor_left_is_an_answer(house, guest, monkeypatch):
+    def no_socket(*_):
+        raise OSError(errno.EMFILE, "Too many open files")
+
+    with monkeypatch.context() as patch:
+        patch.setattr("netbootd.tftp.service.Line", no_socket)
+        assert guest.ask(ReadRequest("loader")) == [Error(0, "server is busy")]
+    assert "Too many open files" in house.seen(Refused)[0].reason
+    assert guest.fetch("small") == b"hello"
+
+
+@pytest.mark.parametrize("number", [errno.EAGAIN, errno.ENOBUFS, errno.ECONNREFUSED, errno.EPERM])
+def test_what_cannot_be_sent_is_lost_and_sent_again(house, guest, number):
+    class FullQueue:
+        """A socket whose queue is full."""
+
+        def __init__(self, real):
+            self.real = real
+
+        def sendmsg(self, *_):
+            raise OSError(number, "full")
+
+        def __getattr__(self, name):
+            return getattr(self.real, name)
+
+    guest.ask(ReadRequest("loader", "octet", {"windowsize": "4"}))
+    [running] = house.service._crowd._running.values()
+    real, running.line._socket = running.line._socket, FullQueue(running.line._socket)
+    assert guest.say(Ack(0)) == []
+    assert "not sent" in house.seen(Dropped)[0].reason
+    running.line._socket = real
+    pass_time(house, 0.1)
+    assert [packet.block for packet in guest.hear()] == [1, 2, 3, 4]
+
+
+def test_a_bug_in_one_transfer_ends_that_one_only(house, guest, monkeypatch):
+    other = Guest(house)
+    guest.ask(ReadRequest("loader"))
+    other.ask(ReadRequest("loader"))
+    [first, _] = house.service._crowd._running.values()
+
+    def bug(*_):
+        raise ZeroDivisionError
+
+    first.transfer = type("Broken", (), {"acknowledge": bug, "deadline": 1e9})()
+    assert guest.say(Ack(1)) == []
+    assert house.seen(TransferFailed)[0].reason == "internal error"
+    assert [packet.block for packet in other.say(Ack(1))] == [2]
+
+
+def test_stopping_waits_for_what_runs(house, guest):
+    guest.ask(ReadRequest("loader", "octet", {"blksize": "65000"}))
+    stopped = []
+    house.service.stopService().addCallback(stopped.append)
+    assert house.service.addresses == {}
+    assert not stopped
+    packets, block = guest.say(Ack(0)), 0
+    while packets:
+        block = packets[-1].block
+        packets = guest.say(Ack(block))
+    assert stopped
+    assert len(house.seen(Transferred)) == 1
+    assert not house.reactor.getReaders()
+    assert not house.reactor.getDelayedCalls()
+
+
+def test_stopping_ends_after_the_grace(house, guest):
+    guest.ask(ReadRequest("loader"))
+    guest.say(Ack(1))
+    stopped = []
+    house.service.stopService().addCallback(stopped.append)
+    pass_time(house, 4.9)
+    assert not stopped
+    pass_time(house, 0.2)
+    assert stopped
+    assert house.seen(TransferFailed)[0].reason == "the server was stopped"
+    assert not house.reactor.getDelayedCalls()
+
+
+def test_stopping_an_idle_service_is_immediate_and_it_starts_again(house, guest):
+    assert house.service.stopService().called
+    house.service.startService()
+    assert house.service.addresses
+    assert guest.fetch("small") == b"hello"
+
+
+def test_the_receive_buffer_holds_a_storm(house):
+    held = house.service._ports[HOME].socket.getsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF)
+    assert held >= 200_000
+    guests = [Guest(house) for _ in range(50)]
+    for guest in guests:
+        guest.socket.sendto(wire.encode(ReadRequest("small")), house.port())
+    house.turn()
+    assert all(guest.hear() == [Data(1, b"hello")] for guest in guests)
