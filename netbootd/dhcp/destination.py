@@ -57,6 +57,8 @@ def local_address(
     """
     if addressed is not None:
         return addressed
+    if len(addresses) == 1:
+        return addresses[0].ip
     for near in (request.giaddr, request.ciaddr, IPv4Address(source)):
         for ours in addresses:
             if int(near) and near in ours.network:

@@ -8,6 +8,7 @@ writes one badly still wants to boot.  Text loses trailing NULs, which many ROMs
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import IntEnum
@@ -163,16 +164,17 @@ class Message:
         iPXE and most others send plain text, which RFC 3004 does not know.
         """
         data = self.options.get(Option.USER_CLASS, b"")
-        counted = _counted_strings(data)
-        return counted if counted else tuple(filter(None, (self.text(Option.USER_CLASS),)))
+        if not data.rstrip(b"\0"):
+            return ()
+        return _counted_strings(data) or (self.text(Option.USER_CLASS),)
 
     @property
     def arch(self) -> Arch | None:
         """Option 93: the first number with a name of the list, else the first; None without one."""
         data = self.options.get(Option.ARCH, b"")
-        numbers = [int.from_bytes(data[at : at + 2], "big") for at in range(0, len(data) - 1, 2)]
-        if not numbers:
+        if len(data) < 2:
             return None
+        numbers = struct.unpack_from(f"!{len(data) // 2}H", data)
         return arch_of(next((number for number in numbers if number in TABLE), numbers[0]))
 
     @property
