@@ -8,6 +8,7 @@ minus what is listening is started, the rest stopped, and a socket that did not 
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import gc
 import os
@@ -15,6 +16,7 @@ import resource
 import signal
 import sys
 import time
+from ipaddress import IPv4Address
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -27,20 +29,23 @@ from twisted.internet.threads import deferToThread
 from twisted.logger import Logger, LogLevel
 from twisted.python.failure import Failure
 
+from netbootd import __version__, banner, journal, ports
 from netbootd import interfaces as networks
-from netbootd import journal
+from netbootd.banner import Socket
 from netbootd.dhcp.service import DhcpService
-from netbootd.errors import ConfigErrors, Level
+from netbootd.errors import ConfigErrors, Finding, Level, PortTaken
 from netbootd.events.counts import Counts
+from netbootd.events.event import Event
 from netbootd.events.loops import LoopDetector
 from netbootd.events.stream import Stream
 from netbootd.http.service import HttpService
+from netbootd.interfaces import Interface
 from netbootd.registry.live import LiveRegistry
 from netbootd.registry.load import load
 from netbootd.registry.snapshot import Registry
 from netbootd.systemd import Notifier, under_journal
 from netbootd.tftp.locate import Locator
-from netbootd.tftp.service import Limits, TftpService
+from netbootd.tftp.service import Limits, Listener, TftpService
 from netbootd.watch import Watcher
 
 log = Logger(namespace="netbootd")
@@ -236,15 +241,14 @@ class Daemon:
     def _reconcile(self) -> None:
         """Bring what listens in step with the configuration and the interfaces."""
         registry = self._live.snapshot
+        network = self._monitor.network
         served, missing = networks.served(
-            networks.read_interfaces(),
+            network.interfaces,
             registry.config.interfaces,
             _addresses(registry),
-            networks.default_route_interface(),
+            network.default_route,
         )
         troubles = [f"{name}: {reason}" for name, reason in missing]
-        if not served and not missing:
-            troubles.append('no interface to serve; name one: "netbootd" : { "interfaces" : [ … ] }')
         troubles += self._serve_dhcp(registry, served)
         troubles += self._serve_tftp(registry, served)
         troubles += self._serve_http(registry)
@@ -362,10 +366,13 @@ def _report(_problem: Exception) -> None:
     log.failure("an event's listener failed")
 
 
-def _addresses(registry: Registry) -> tuple[str, ...]:
-    """The hosts that the configuration calls boot servers."""
-    hosts = (urlsplit(server).hostname for server in registry.servers.values())
-    return tuple(host for host in hosts if host)
+def _addresses(registry: Registry) -> set[IPv4Address]:
+    """The addresses that the configuration calls boot servers; names are not looked up."""
+    found = set()
+    for server in registry.servers.values():
+        with contextlib.suppress(ValueError):
+            found.add(IPv4Address(urlsplit(server).hostname or ""))
+    return found
 
 
 def _described(interface: Interface) -> str:

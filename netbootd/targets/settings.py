@@ -229,9 +229,14 @@ class Settings:
         if _SCHEME.match(text):
             return self._absolute(key, text)
         path = "/" + text.lstrip("/")
-        self.check_own_file(key, path)
         base = self.boot_server()
+        if self._is_ours(base):
+            self.check_own_file(key, path)
         return f"{base}{path}" if base else path
+
+    def _is_ours(self, base: str | None) -> bool:
+        """Whether *base* is this daemon: the default boot server is, another one may be anybody."""
+        return base is None or base == self.names.default_server
 
     def _absolute(self, key: str, text: str) -> str | None:
         scheme, _, rest = text.partition(":")
@@ -251,9 +256,9 @@ class Settings:
             self.fault("url-invalid", f'no host in "{key}": {text}', key)
             return None
         url = f"{scheme}://" + re.sub("//+", "/", rest[2:])
-        for base in {*self.names.servers.values(), self.boot_server()}:
-            if base and url.startswith(base + "/"):
-                self.check_own_file(key, url.removeprefix(base))
+        ours = self.names.default_server
+        if ours and url.startswith(ours + "/"):
+            self.check_own_file(key, url.removeprefix(ours))
         return url
 
     def boot_server(self) -> str | None:
@@ -314,10 +319,8 @@ class Settings:
 
     def _check_own_urls(self, key: str, words: tuple[str, ...]) -> None:
         """Answer files and the like: ``ks=http://our-server/install/node.cfg``."""
-        bases = [base for base in {*self.names.servers.values(), self.boot_server()} if base]
-        for word in words:
-            for base in bases:
-                _, found, path = word.partition(f"={base}/")
-                if found and "${" not in path:
-                    self.check_own_file(key, "/" + path)
-                    break
+        ours = self.names.default_server
+        for word in words if ours else ():
+            _, found, path = word.partition(f"={ours}/")
+            if found and "${" not in path:
+                self.check_own_file(key, "/" + path)
