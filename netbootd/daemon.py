@@ -119,8 +119,9 @@ class Daemon:
             self._reactor,
             locator.locate,
             self._events,
-            limits=Limits(windowsize=config.tftp.windowsize, grace_s=config.grace),
+            limits=Limits(windowsize=config.tftp.windowsize),
             port=config.tftp.port,
+            grace=config.grace,
         )
         self._http = HttpService(self._reactor, self._live, self._events, self._status)
         self._services = MultiService()

@@ -7,19 +7,11 @@ journal knows; on a terminal it has a time and no priority.
 
 from __future__ import annotations
 
+import logging
 import time
-from typing import TextIO
+from typing import Any, TextIO
 
-from twisted.logger import (
-    FilteringLogObserver,
-    ILogObserver,
-    LogEvent,
-    LogLevel,
-    LogLevelFilterPredicate,
-    formatEvent,
-    globalLogBeginner,
-)
-from zope.interface import implementer
+from twisted.logger import LogEvent, Logger, LogLevel, formatEvent, globalLogBeginner
 
 from netbootd.systemd import journal_prefix
 
@@ -32,15 +24,21 @@ _SEVERITY = {
 }
 
 
-@implementer(ILogObserver)
 class LineObserver:
-    """Writes each event as a line, and a failure's traceback below it."""
+    """
+    Writes each event as a line, and a failure's traceback below it.
 
-    def __init__(self, stream: TextIO, *, to_journal: bool) -> None:
+    *verbose* lets the packets through as well (level debug).
+    """
+
+    def __init__(self, stream: TextIO, *, to_journal: bool, verbose: bool) -> None:
         self._stream = stream
         self._to_journal = to_journal
+        self._least = LogLevel.debug if verbose else LogLevel.info
 
     def __call__(self, event: LogEvent) -> None:
+        if event["log_level"] < self._least:
+            return
         text = formatEvent(event)
         if failure := event.get("log_failure"):
             text = f"{text}\n{failure.getTraceback()}" if text else failure.getTraceback()
@@ -59,8 +57,15 @@ class LineObserver:
 
 
 def begin(stream: TextIO, *, to_journal: bool, verbose: bool) -> None:
-    """Send all logging to *stream*; *verbose* adds the packets (level debug)."""
-    least = LogLevel.debug if verbose else LogLevel.info
-    predicate = LogLevelFilterPredicate(defaultLogLevel=least)
-    observer = FilteringLogObserver(LineObserver(stream, to_journal=to_journal), [predicate])
+    """Send all logging to *stream*, that of libraries through the standard library included."""
+    observer: Any = LineObserver(stream, to_journal=to_journal, verbose=verbose)
     globalLogBeginner.beginLoggingTo([observer], redirectStandardIO=False)
+    logging.basicConfig(handlers=[_Bridge()], level=logging.WARNING)
+
+
+class _Bridge(logging.Handler):
+    """What was logged with the standard library goes the same way."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        level = LogLevel.error if record.levelno >= logging.ERROR else LogLevel.warn
+        Logger(namespace=record.name).emit(level, "{text}", text=record.getMessage())

@@ -26,11 +26,11 @@ _SETTING = re.compile(r"\$\{([^}]*)\}")
 #: Settings that iPXE itself knows (https://ipxe.org/cfg); others may come from DHCP by number.
 _KNOWN_SETTINGS = frozenset(  # as text: a list of 60 lines reads worse
     """asset base-url bootargs buildarch busid busloc bustype chip console cpumodel cpuvendor
-    crosscert cwduri cwuri dhcp-server dns domain domain-name errno fake-efi filename gateway hostname hwaddr
-    ifname initiator-iqn ip keep-san ldap linktype loaded mac manufacturer memsize mtu netmask netX
-    next-server ntp password platform priority product root-path san-filename scrollback scope
-    serial skip-san-boot syslog syslogs trust unixtime use-cached user-class username uuid
-    vendor-class version""".split()  # noqa: SIM905
+    crosscert cwduri cwuri dhcp-server dns domain domain-name errno fake-efi filename gateway
+    hostname hwaddr ifname initiator-iqn ip keep-san ldap linktype loaded mac manufacturer
+    memsize mtu netmask netX next-server ntp password platform priority product root-path
+    san-filename scrollback scope serial skip-san-boot syslog syslogs trust unixtime
+    use-cached user-class username uuid vendor-class version""".split()  # noqa: SIM905
 )
 _SCOPES = ("smbios", "pci", "cpuid", "efi", "dhcp", "proxydhcp", "pxebs", "cached", "fdt", "memmap")
 
