@@ -232,7 +232,7 @@ class Lab:
         _command("ip", "netns", "add", name)
         self._stack.callback(_command, "ip", "netns", "del", name, check=False)
         # An IPv6 address is usable at once, without two seconds of duplicate address detection.
-        self.run(place, "sysctl", "-qw", "net.ipv6.conf.default.accept_dad=0")
+        self.run(place, "sh", "-c", "echo 0 > /proc/sys/net/ipv6/conf/default/accept_dad")
         self.ip(place, "link set lo up")
 
     def ip(self, place: str, words: str) -> None:

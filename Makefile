@@ -1,0 +1,53 @@
+# netbootd: everything a user or developer starts, each by one word.  Debian 12 or 13.
+
+CONFIG ?= etc/netbootd.json
+IFACE ?=
+# More for pytest, such as ARGS='-k uefi -x'.
+ARGS ?=
+
+PYTEST = .venv/bin/python -m pytest
+
+.DEFAULT_GOAL := help
+.PHONY: help run test test-quick lint e2e demo fresh clean
+
+help: ## this list
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+run: ## install what is missing, then serve with CONFIG=file (etc/netbootd.json), IFACE=name
+	@[ "$$(id -u)" = 0 ] || { echo "netbootd listens on ports 67, 69 and 4011: run as root, 'sudo make run'" >&2; exit 1; }
+	@tools/setup.sh run
+	exec .venv/bin/netbootd run --config $(CONFIG) $(if $(IFACE),--interface $(IFACE))
+
+test: ## linters, types, all tests, and the main boots with real firmware in QEMU (root)
+	@tools/setup.sh test
+	@$(MAKE) --no-print-directory checks
+	$(PYTEST) -m "not e2e or ci" $(ARGS)
+
+test-quick: ## the same without virtual machines and long transfers
+	@tools/setup.sh quick
+	@$(MAKE) --no-print-directory checks
+	$(PYTEST) -m "not e2e and not slow" $(ARGS)
+
+lint: ## ruff and mypy
+	@[ -x .venv/bin/mypy ] || tools/setup.sh quick
+	@$(MAKE) --no-print-directory checks
+
+.PHONY: checks
+checks:
+	.venv/bin/ruff check .
+	.venv/bin/ruff format --check .
+	.venv/bin/mypy
+
+e2e: ## every boot with real firmware in QEMU, the slow ones too (root)
+	@tools/setup.sh test
+	$(PYTEST) -m e2e $(ARGS)
+
+demo: ## watch a UEFI machine boot from the network, without any hardware (root)
+	@tools/setup.sh test
+	.venv/bin/python -m tests.end_to_end.demo
+
+fresh: ## try 'make run' and 'make test-quick' on newly made Debian 12 and 13 (root)
+	tools/fresh
+
+clean: ## remove the virtual environment and everything downloaded
+	rm -rf .venv .cache .mypy_cache .ruff_cache .pytest_cache .hypothesis

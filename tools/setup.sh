@@ -1,0 +1,103 @@
+#!/usr/bin/env bash
+# Installs what netbootd needs on Debian 12 or 13, and only what is missing:
+#
+#   tools/setup.sh run     to serve: a virtual environment in .venv, boot loaders
+#   tools/setup.sh quick   and to lint and test without virtual machines
+#   tools/setup.sh test    and to test with real firmware in QEMU
+#
+# A second run finds everything in its place, takes a moment and needs no network.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+level=${1:?run, quick or test}
+
+# ipxe: undionly.kpxe, snponly.efi, ipxe.efi.  syslinux-common: memdisk.
+packages=(ca-certificates ipxe syslinux-common)
+quick=(atftp curl dnsmasq-base ethtool iproute2 libjson-xs-perl nftables tcpdump tftp-hpa)
+firmware=(ipxe-qemu ovmf qemu-system-x86 seabios)
+extra=
+case $level in
+run) ;;
+quick) packages+=("${quick[@]}") extra='[test]' ;;
+test) packages+=("${quick[@]}" "${firmware[@]}") extra='[test]' ;;
+*) echo "tools/setup.sh: $level is not one of run, quick, test" >&2; exit 2 ;;
+esac
+
+say() { echo "set-up: $*" >&2; }
+
+has_python() {
+    python3 -c 'import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))' 2>/dev/null
+}
+
+missing() {
+    local package
+    [ -x .venv/bin/python ] || has_python || echo python3 python3-venv
+    for package in "${packages[@]}"; do
+        # "ii": wanted and wholly installed; a package removed but not purged is "rc".
+        case $(dpkg-query -W -f '${db:Status-Abbrev}' "$package" 2>/dev/null) in
+        ii*) ;;
+        *) echo "$package" ;;
+        esac
+    done
+}
+
+updated=
+update_lists() { # once, and only when something has to be fetched
+    [ -z "$updated" ] || return 0
+    say "apt-get update"
+    apt-get -qq -o DPkg::Lock::Timeout=300 update
+    updated=yes
+}
+
+install_packages() {
+    local wanted
+    wanted=$(missing | xargs)
+    [ -n "$wanted" ] || return 0
+    if [ "$(id -u)" != 0 ]; then
+        say "these packages are missing; as root: apt-get install --no-install-recommends $wanted"
+        exit 1
+    fi
+    update_lists
+    say "apt-get install $wanted"
+    # shellcheck disable=SC2086  # a list of words
+    DEBIAN_FRONTEND=noninteractive apt-get -qq -o DPkg::Lock::Timeout=300 \
+        -o Dpkg::Use-Pty=0 install -y --no-install-recommends $wanted >/dev/null
+}
+
+# What an environment was made for: this folder (its scripts name it) and these dependencies.
+fingerprint() {
+    echo "$PWD $1"
+    sha256sum setup.cfg pyproject.toml
+}
+
+up_to_date() { # what is good for the tests is good for running
+    local made
+    for made in "$extra" '[test]'; do
+        [ "$(cat ".venv/.made$made" 2>/dev/null)" != "$(fingerprint "$made")" ] || return 0
+    done
+    return 1
+}
+
+install_project() {
+    # A new Debian brings a new Python, which an old environment does not survive.
+    .venv/bin/python -c '' 2>/dev/null || { say "python3 -m venv .venv"; python3 -m venv --clear .venv; }
+    ! up_to_date || return 0
+    say "pip install --editable .$extra"
+    .venv/bin/python -m pip --disable-pip-version-check install -q -e ".$extra"
+    fingerprint "$extra" >".venv/.made$extra"
+}
+
+fetch_guest() { # a kernel for the test machines: downloaded and unpacked in .cache, not installed
+    compgen -G '.cache/guest/*/complete' >/dev/null && return 0
+    update_lists
+    say "downloading a kernel for the test machines"
+    .venv/bin/python -m tests.end_to_end.guest >&2
+}
+
+mkdir -p .cache
+exec 9>.cache/setup.lock # two at once would fill one folder twice
+flock 9
+install_packages
+install_project
+if [ "$level" = test ]; then
+    fetch_guest
+fi
