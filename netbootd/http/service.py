@@ -1,0 +1,86 @@
+"""
+The HTTP ports: which are open follows the configuration, and an open one that stays never closes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+from twisted.application.service import Service
+from twisted.internet.defer import Deferred, DeferredList
+from twisted.internet.error import CannotListenError
+
+from netbootd.events.stream import Stream
+from netbootd.http.bodies import Bodies
+from netbootd.http.site import Site
+from netbootd.registry.live import LiveRegistry
+
+#: Connections the kernel keeps until we accept them; cut to net.core.somaxconn.  A thousand nodes
+#: that are switched on together knock within the same second.
+BACKLOG = 4096
+
+
+class HttpService(Service):
+    """
+    Serves boot scripts and files on any number of TCP ports.
+
+    *status_of* gives what ``/status`` shows; *allowed* tells for an address of ours whether
+    connections to it are served.
+    """
+
+    name = "http"
+
+    def __init__(
+        self,
+        reactor: Any,
+        live: LiveRegistry,
+        events: Stream,
+        status_of: Callable[[], Mapping[str, Any]],
+        allowed: Callable[[str], bool] = lambda _: True,
+    ) -> None:
+        self._reactor = reactor
+        self._live = live
+        self._bodies = Bodies(reactor)
+        self._site = Site(reactor, live, events, self._bodies, status_of, allowed)
+        self._ports: dict[int, Any] = {}
+
+    @property
+    def ports(self) -> tuple[int, ...]:
+        """The port numbers that are open."""
+        return tuple(sorted(port.getHost().port for port in self._ports.values()))
+
+    def startService(self) -> None:
+        """Ready for bodies; the ports open with ``listen``."""
+        self.running = 1
+        self._bodies.start()
+
+    def listen(self, wanted: Iterable[int]) -> list[tuple[int, OSError]]:
+        """Open what is new in *wanted*, close what is gone from it; return what cannot be had."""
+        numbers = set(wanted)
+        for number in self._ports.keys() - numbers:
+            self._ports.pop(number).stopListening()
+        return [
+            (number, problem)
+            for number in sorted(numbers - self._ports.keys())
+            if (problem := self._open(number))
+        ]
+
+    def _open(self, number: int) -> OSError | None:
+        try:
+            self._ports[number] = self._reactor.listenTCP(number, self._site, backlog=BACKLOG)
+        except CannotListenError as problem:
+            error: OSError = problem.socketError
+            return error
+        except OSError as problem:  # from listen(2) itself
+            return problem
+        return None
+
+    def stopService(self) -> Deferred[Any]:
+        """No new connections; bodies under way have the configured grace to finish."""
+        self.running = 0
+        self._site.stopping = True
+        closed = [port.stopListening() for port in self._ports.values()]
+        self._ports.clear()
+        ended = self._bodies.stop(self._live.snapshot.config.grace)
+        return DeferredList([*(one for one in closed if one is not None), ended])

@@ -1,0 +1,275 @@
+# mypy: allow-untyped-calls
+"""
+The HTTP edge: a request in, the answer of the right page out, one event published.
+
+Twisted parses; what is asked becomes an ``Asked``, the table ``PAGES`` says whose it is, and what
+comes back is an ``Answer``.  Errors become status codes here and nowhere else.  (The first line is
+for twisted.web.http, which has hardly any annotations.)
+
+What a client may cost us: 16 KiB and 500 lines of headers (Twisted's limits), all of it within
+REQUEST_S; a body, which nothing here wants, is thrown away as it comes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from http import HTTPStatus
+from typing import Any
+
+from twisted.logger import Logger
+from twisted.web import http
+
+from netbootd import urls
+from netbootd.content import parts_of
+from netbootd.errors import Forbidden, NotFound
+from netbootd.events.event import Event, Refused, Served
+from netbootd.events.stream import Stream
+from netbootd.http import bootscript, files, status
+from netbootd.http.bodies import Bodies
+from netbootd.http.resource import METHODS, Answer, Asked, Part, asked_of, refused
+from netbootd.registry.live import LiveRegistry
+from netbootd.registry.snapshot import Registry
+from netbootd.urls import Kind, Route
+
+#: Seconds a connection has for one whole request, counted from its begin or from the last answer;
+#: iPXE keeps connections between the files of one boot, so this is also the pause it may make.
+REQUEST_S = 120
+_MOST_UPLOAD = 1 << 20
+_RETRY_AFTER_S = "5"
+
+log = Logger(namespace="netbootd.http")
+
+
+def _nothing(asked: Asked, route: Route, registry: Registry) -> Answer:  # noqa: ARG001
+    raise NotFound(asked.path)
+
+
+def _first(asked: Asked, route: Route, registry: Registry) -> Answer:  # noqa: ARG001
+    return bootscript.first(asked, registry)
+
+
+def _machine(asked: Asked, route: Route, registry: Registry) -> Answer:
+    assert route.mac is not None
+    return bootscript.machine(asked, route.mac, registry)
+
+
+#: Who answers what.  ``/status`` is the site's own: it alone shows the daemon, not the registry.
+PAGES: Mapping[Kind, Callable[[Asked, Route, Registry], Answer]] = {
+    Kind.FIRST: _first,
+    Kind.SCRIPT: _machine,
+    Kind.FILE: files.answer,
+    Kind.NOTHING: _nothing,
+}
+
+
+class Site(http.HTTPFactory):
+    """
+    Builds a Channel for each connection, and the Answer to each request.
+
+    *status_of* gives what ``/status`` shows; *allowed* is asked for the address of ours that a
+    connection came to.
+    """
+
+    noisy = False
+
+    def __init__(
+        self,
+        reactor: Any,
+        live: LiveRegistry,
+        events: Stream,
+        bodies: Bodies,
+        status_of: Callable[[], Mapping[str, Any]],
+        allowed: Callable[[str], bool] = lambda _: True,
+    ) -> None:
+        super().__init__(timeout=REQUEST_S, reactor=reactor)
+        self.clock = reactor
+        self.live = live
+        self.events = events
+        self.bodies = bodies
+        self.allowed = allowed
+        self.stopping = False
+        self._status_of = status_of
+
+    def buildProtocol(self, addr: Any) -> Any:
+        """A Channel, set up as HTTPFactory does it; HTTP/2 is not ours."""
+        channel: Any = Channel()
+        channel.factory = self
+        channel.callLater = self.clock.callLater
+        channel.timeOut = self.timeOut
+        return channel
+
+    def startFactory(self) -> None:
+        """No access log: the events are it."""
+
+    def stopFactory(self) -> None:
+        """Nothing was started."""
+
+    def log(self, request: http.Request) -> None:
+        """No access log: the events are it."""
+
+    def answer(self, asked: Asked) -> Answer:
+        """Whatever is asked, an answer."""
+        if self.stopping:
+            # iPXE asks again after that time, and finds the next netbootd.
+            later = {"Retry-After": _RETRY_AFTER_S}
+            return refused(asked, HTTPStatus.SERVICE_UNAVAILABLE, "netbootd stops", later)
+        if asked.method not in METHODS:
+            allow = {"Allow": ", ".join(METHODS)}
+            return refused(asked, HTTPStatus.METHOD_NOT_ALLOWED, "GET and HEAD only", allow)
+        if not asked.path.startswith("/"):
+            return refused(asked, HTTPStatus.BAD_REQUEST, "the request target is no path")
+        try:
+            route = urls.route(parts_of(asked.path))
+            return self._page(asked, route, self.live.snapshot)
+        except Forbidden as problem:
+            return refused(asked, HTTPStatus.FORBIDDEN, str(problem))
+        except NotFound:
+            return refused(asked, HTTPStatus.NOT_FOUND, "no such file")
+
+    def overloaded(self, asked: Asked) -> Answer:
+        """No descriptor is left for a body."""
+        later = {"Retry-After": _RETRY_AFTER_S}
+        return refused(asked, HTTPStatus.SERVICE_UNAVAILABLE, "too many connections", later)
+
+    def _page(self, asked: Asked, route: Route, registry: Registry) -> Answer:
+        try:
+            if route.kind is Kind.STATUS:
+                return status.answer(self._status_of())
+            return PAGES[route.kind](asked, route, registry)
+        except (Forbidden, NotFound):
+            raise
+        except Exception:
+            log.failure("fault while answering {path!r}", path=asked.path[:200])
+            if route.kind in (Kind.FIRST, Kind.SCRIPT):
+                return bootscript.fault(asked, route.mac, registry)
+            return refused(asked, HTTPStatus.INTERNAL_SERVER_ERROR, "our fault; the log has more")
+
+
+class Request(http.Request):
+    """One request, as Twisted knows it."""
+
+    def gotLength(self, length: int | None) -> None:
+        """The headers are complete: whatever body follows is not for us."""
+        self.content = _Nowhere(self.channel.loseConnection)
+
+    def process(self) -> None:
+        """Answer, and publish."""
+        self._site: Site = self.channel.factory
+        self._begun = self._site.clock.seconds()
+        self._send(self._site.answer(self._asked()))
+
+    def _asked(self) -> Asked:
+        return asked_of(
+            self.method,
+            self.uri,
+            self.requestHeaders.getAllRawHeaders(),
+            here=(self.host.host, self.host.port),
+            peer=self.client.host,
+        )
+
+    def _send(self, answer: Answer) -> None:
+        self._set_headers(answer)
+        if isinstance(answer.body, Part) and self.method != b"HEAD":
+            self._send_part(answer, answer.body)
+            return
+        if isinstance(answer.body, Part):
+            answer.body.content.close()
+        else:
+            self.write(answer.body)  # of which HEAD keeps the headers
+        self._publish(answer.event, 0)
+        self.finish()
+
+    def _set_headers(self, answer: Answer) -> None:
+        self.setResponseCode(answer.status)
+        self.setHeader("Server", "netbootd")
+        self.setHeader("Date", http.datetimeToString())
+        for name, value in answer.headers.items():
+            self.setHeader(name, value)
+        if answer.status != HTTPStatus.NOT_MODIFIED:
+            self.setHeader("Content-Length", str(answer.size))
+
+    def _send_part(self, answer: Answer, part: Part) -> None:
+        try:
+            sent = self._site.bodies.send(self, part.content, part.offset, part.count)
+        except OSError as problem:
+            part.content.close()
+            log.error("cannot send {path!r}: {problem}", path=self.path[:200], problem=problem)
+            self._send_instead(answer, self._site.overloaded(self._asked()))
+            return
+        published = sent.addCallback(self._sent, answer, part)
+        published.addErrback(lambda failure: log.failure("after a body", failure=failure))
+
+    def _send_instead(self, answer: Answer, other: Answer) -> None:
+        for name in answer.headers:
+            self.responseHeaders.removeHeader(name)
+        self._send(other)
+
+    def _sent(self, sent: int, answer: Answer, part: Part) -> None:
+        part.content.close()
+        self._publish(answer.event, sent)
+
+    def _publish(self, event: Event | None, sent: int) -> None:
+        if isinstance(event, Served):
+            event = replace(event, sent=sent, seconds=self._site.clock.seconds() - self._begun)
+        if event is not None:
+            self._site.events.publish(event)
+
+
+class _Nowhere:
+    """Where the bodies of requests go; *enough* is called when one is beyond all reason."""
+
+    def __init__(self, enough: Callable[[], None]) -> None:
+        self._enough = enough
+        self._size = 0
+
+    def write(self, data: bytes) -> None:
+        self._size += len(data)
+        if self._size > _MOST_UPLOAD:
+            self._enough()
+
+    def tell(self) -> int:
+        """Nothing was kept, so there are no form fields to parse."""
+        return 0
+
+    def seek(self, *_: int) -> None:
+        pass
+
+    def close(self) -> None:
+        pass
+
+
+def _unseen(*_: Any) -> None:
+    """A log observer that looks away."""
+
+
+class Channel(http.HTTPChannel):
+    """One connection; differs from Twisted's in what it will wait for."""
+
+    requestFactory = Request  # noqa: N815
+    factory: Site
+    transport: Any
+    # That connections end for being idle is everyday: not worth Twisted's line in the log.
+    _log = Logger(observer=_unseen)  # type: ignore[arg-type]
+
+    def connectionMade(self) -> None:
+        """Connections to an address that is not served end here, before a byte is read."""
+        if self.factory.allowed(self.transport.getHost().host):
+            super().connectionMade()
+        else:
+            self.transport.abortConnection()
+
+    def resetTimeout(self) -> None:
+        """Bytes in a trickle buy no time: REQUEST_S is for the whole request."""
+
+    def lineLengthExceeded(self, line: bytes) -> None:
+        """An endless line."""
+        self._respondToBadRequestAndDisconnect()
+
+    def _respondToBadRequestAndDisconnect(self) -> None:
+        super()._respondToBadRequestAndDisconnect()
+        peer = self.transport.getPeer().host
+        bad = HTTPStatus.BAD_REQUEST
+        self.factory.events.publish(
+            Refused(peer=peer, protocol="HTTP", path="", status=bad, reason="not HTTP")
+        )
