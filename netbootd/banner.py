@@ -88,7 +88,7 @@ def _next_step(registry: Registry, config_file: str) -> list[str]:
             "               then set the machine to boot from the network, and power it on",
         ]
     return [
-        f"next           add a machine to {config_file}, under \"machines\":",
+        f'next           add a machine to {config_file}, under "machines":',
         '                  "00:25:90:27:db:b4" : { "type" : "nfs", "name" : "…" },',
         "               save, and power it on; a change is in force after one second",
     ]

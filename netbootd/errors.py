@@ -97,8 +97,13 @@ class Finding:
 
 
 class ConfigErrors(NetbootdError):
-    """The configuration cannot be used; *findings* holds every problem, not only the first."""
+    """
+    The configuration cannot be used; *findings* holds every problem, not only the first.
 
-    def __init__(self, findings: Iterable[Finding]) -> None:
+    *files* are those whose change may mend it.
+    """
+
+    def __init__(self, findings: Iterable[Finding], files: Iterable[str] = ()) -> None:
         self.findings = tuple(findings)
+        self.files = tuple(files)
         super().__init__("\n".join(str(finding) for finding in self.findings))

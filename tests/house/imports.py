@@ -11,7 +11,9 @@ PACKAGE = Path(__file__).parents[2] / "netbootd"
 #: stand on another floor than their folder are named themselves.
 FLOORS: tuple[frozenset[str], ...] = (
     frozenset({"__init__", "errors", "mac", "arch", "urls", "nearest", "relaxedjson", "systemd"}),
-    frozenset({"dropins", "config", "content", "interfaces", "ports", "watch", "journal", "events"}),
+    frozenset(
+        {"dropins", "config", "content", "interfaces", "ports", "watch", "journal", "events"}
+    ),
     frozenset({"targets"}),
     frozenset({"registry"}),
     frozenset({"boot"}),
@@ -56,11 +58,10 @@ def imports(file: Path) -> set[str]:
 
 def own(file: Path) -> set[str]:
     """The rooms of our own that *file* imports, as names such as ``dhcp/wire``."""
-    return {
-        name.removeprefix("netbootd.").replace(".", "/")
-        for name in imports(file)
-        if name.startswith("netbootd.")
+    names = {
+        name.removeprefix("netbootd.") for name in imports(file) if name.startswith("netbootd.")
     }
+    return {name.replace(".", "/") for name in names} - {"__version__"}
 
 
 def calls(file: Path) -> set[str]:

@@ -108,7 +108,10 @@ def machines(entry, targets=TARGETS):
         (machines('{"boot_args": "root=x ${oops}"}'), "args-setting", Level.WARNING, "${oops}"),
         (machines('{"boot_args": "%s"}' % ("x" * 2048)), "args-length", Level.WARNING, "2048"),
         (
-            machines('{"os": "x"}', '"targets": {"nfs": {"a": {"kernel": "k", "os": "Rocky 9", "boot_args": "root=x rdshell"}}}'),
+            machines(
+                '{"os": "x"}',
+                '"targets": {"nfs": {"a": {"kernel": "k", "os": "Rocky 9", "boot_args": "root=x rdshell"}}}',
+            ),
             "args-legacy",
             Level.WARNING,
             "rd.shell",
@@ -117,25 +120,27 @@ def machines(entry, targets=TARGETS):
         ('"machines": {}', "section-missing", Level.WARNING, "targets"),
         (TARGETS, "section-missing", Level.WARNING, "machines"),
         (
-            machines('{}').replace("00:25:90:27:db:b4", "00:25:90:27:db:b4x"),
+            machines("{}").replace("00:25:90:27:db:b4", "00:25:90:27:db:b4x"),
             "mac-invalid",
             Level.WARNING,
             "switched off",
         ),
         (
-            machines('{}').replace("00:25:90:27:db:b4", "node1"),
+            machines("{}").replace("00:25:90:27:db:b4", "node1"),
             "mac-invalid",
             Level.WARNING,
             "never matches",
         ),
         (
-            machines('{}').replace("00:25:90:27:db:b4", "01:00:5e:00:00:01"),
+            machines("{}").replace("00:25:90:27:db:b4", "01:00:5e:00:00:01"),
             "mac-reserved",
             Level.TARGET,
             "multicast",
         ),
         (
-            machines('{"inherit": "a", "kernel": "k"}').replace('"boot_args"', '"inherit": "b", "boot_args"'),
+            machines('{"inherit": "a", "kernel": "k"}').replace(
+                '"boot_args"', '"inherit": "b", "boot_args"'
+            ),
             "target-unknown",
             Level.TARGET,
             "inherit",
@@ -169,7 +174,11 @@ def test_each_finding(loaded, text, code, level, teaches):
         (machines('{}, "00-25-90-27-DB-B4": {}'), "mac-duplicate", ":3:"),
         ('"targets": []', "section-type", "object"),
         ('"netbootd": {"http_port": 0}, %s' % machines("{}"), "setting-invalid", "1 to 65535"),
-        ('"netbootd": {"tftp": {"enabled": 1}}, %s' % machines("{}"), "setting-invalid", "true or false"),
+        (
+            '"netbootd": {"tftp": {"enabled": 1}}, %s' % machines("{}"),
+            "setting-invalid",
+            "true or false",
+        ),
         ('"a" "b"', "json-syntax", "expected"),
     ],
 )
@@ -246,7 +255,12 @@ def test_several_initrds_get_names_of_their_own(loaded):
 
 
 def test_unknown_types_boot_generically(loaded):
-    registry = loaded(machines('{"type": "nyble", "name": "n"}', '"targets": {"nyble": {"n": {"kernel": "k"}}, "nfs": {"a": {"sanboot": "iscsi:h::::t"}}}'))
+    registry = loaded(
+        machines(
+            '{"type": "nyble", "name": "n"}',
+            '"targets": {"nyble": {"n": {"kernel": "k"}}, "nfs": {"a": {"sanboot": "iscsi:h::::t"}}}',
+        )
+    )
     assert "kernel --name kernel" in script(registry).text
     assert "sanboot iscsi:h::::t" in script(registry, MAC.parse("52:54:00:00:00:01")).text
 
@@ -295,9 +309,10 @@ def test_a_target_named_with_iPXE_syntax_cannot_act_in_the_script(loaded):
 
 def test_a_hundred_thousand_machines_are_found_at_once(loaded):
     entries = ",".join(
-        f'"{MAC((0x020000000000 + n).to_bytes(6, "big"))}": {{"hostname": "n{n}"}}' for n in range(100_000)
+        f'"{MAC((0x020000000000 + n).to_bytes(6, "big"))}": {{"hostname": "n{n}"}}'
+        for n in range(100_000)
     )
-    registry = loaded(machines(f'{{}}, {entries}'))
+    registry = loaded(machines(f"{{}}, {entries}"))
     assert len(registry.machines) == 100_001
     assert registry.machine(MAC.parse("02:00:00:01:86:9f")).variables == {"hostname": "n99999"}
 

@@ -73,8 +73,13 @@ def test_nfs(registry):
         "rdshell rd_NO_DM rd_NO_MD rd.ip=auto selinux=0"
     )
     assert meaning(script(registry, NODE).text) == [
-        ["kernel", "--name", "kernel", f"{images}/vmlinuz-2.6.32-220.13.1.el6.x86_64"]
-        + arguments.split(),
+        [
+            "kernel",
+            "--name",
+            "kernel",
+            f"{images}/vmlinuz-2.6.32-220.13.1.el6.x86_64",
+            *arguments.split(),
+        ],
         ["initrd", "--name", "initrd", f"{images}/initramfs-2.6.32-220.13.1.el6.x86_64.img"],
         ["boot"],
     ]
@@ -118,7 +123,7 @@ def jr0(edited):
 
 def test_biosupdate_guards_against_uefi_and_uses_the_default_server(jr0):
     guard, kernel, initrd, boot = meaning(script(jr0, NODE).text)
-    assert guard == "iseq ${platform} efi && goto uefi".split()
+    assert guard == ["iseq", "${platform}", "efi", "&&", "goto", "uefi"]
     assert kernel == [
         *["kernel", "--name", "memdisk", f"{SERVER}/memdisk"],
         *["keeppxe", "initrd=biosupdate/16MB-bios-update.img"],
@@ -149,7 +154,10 @@ def test_every_script_begins_with_the_seven_bytes(registry, jr0):
 
 def test_moving_the_comment_to_the_other_name_shows_the_missing_target(edited):
     registry = edited(
-        ('        "name" : "Centos6.2_x64"\n#        "name"', '#        "name" : "Centos6.2_x64"\n        "name"')
+        (
+            '        "name" : "Centos6.2_x64"\n#        "name"',
+            '#        "name" : "Centos6.2_x64"\n        "name"',
+        )
     )
     [finding] = [f for f in registry.findings if f.code == "target-unknown"]
     assert finding.level is Level.TARGET
