@@ -34,6 +34,7 @@ from netbootd import interfaces as networks
 from netbootd.banner import Socket
 from netbootd.dhcp.service import DhcpService
 from netbootd.errors import ConfigErrors, Finding, Level, PortTaken
+from netbootd.events.addresses import AddressBook
 from netbootd.events.counts import Counts
 from netbootd.events.event import Event
 from netbootd.events.loops import LoopDetector
@@ -103,13 +104,15 @@ class Daemon:
         self._reloading = False
         self._reload_again = False
         self._announced = False
+        self._served_addresses: set[str] = set()
         self._build(registry)
 
     def _build(self, registry: Registry) -> None:
         self._counts = Counts()
         self._loops = LoopDetector()
         self._events = Stream(_report)
-        for listener in (_log_event, self._counts, self._look_for_loops):
+        self._book = AddressBook()
+        for listener in (self._log_event, self._counts, self._look_for_loops):
             self._events.subscribe(listener)
         locator = Locator(self._live, self._reactor.seconds)
         self._events.subscribe(locator.notice)
@@ -123,7 +126,9 @@ class Daemon:
             port=config.tftp.port,
             grace=config.grace,
         )
-        self._http = HttpService(self._reactor, self._live, self._events, self._status)
+        self._http = HttpService(
+            self._reactor, self._live, self._events, self._status, allowed=self._is_served
+        )
         self._services = MultiService()
         for service in (self._dhcp, self._tftp, self._http):
             service.setServiceParent(self._services)
@@ -249,6 +254,9 @@ class Daemon:
             _addresses(registry),
             network.default_route,
         )
+        self._served_addresses = {
+            str(address.ip) for interface in served for address in interface.addresses
+        }
         troubles = [f"{name}: {reason}" for name, reason in missing]
         troubles += self._serve_dhcp(registry, served)
         troubles += self._serve_tftp(registry, served)
@@ -284,6 +292,10 @@ class Daemon:
             else f"HTTP on port {port}: {problem}"
             for port, problem in self._http.listen(registry.config.http_port)
         ]
+
+    def _is_served(self, address: str) -> bool:
+        """Whether a connection to this address of ours came by an interface that is served."""
+        return address in self._served_addresses or IPv4Address(address).is_loopback
 
     def _retry_troubles(self) -> None:
         """A port may be free by now, an address may have come."""
@@ -349,6 +361,10 @@ class Daemon:
         if loop := self._loops.notice(event, self._reactor.seconds()):
             self._events.publish(loop)
 
+    def _log_event(self, event: Event) -> None:
+        completed = self._book.completed(event)
+        log.emit(LogLevel.lookupByName(event.level), "{event}", event=str(completed))
+
     @staticmethod
     def _log_findings(findings: tuple[Finding, ...]) -> None:
         worth = sorted((f for f in findings if f.level >= Level.WARNING), key=lambda f: -f.level)
@@ -357,10 +373,6 @@ class Daemon:
         if len(worth) > _LOGGED_FINDINGS:
             more = len(worth) - _LOGGED_FINDINGS
             log.warn("and {more} more; netbootd check shows all", more=more)
-
-
-def _log_event(event: Event) -> None:
-    log.emit(LogLevel.lookupByName(event.level), "{event}", event=str(event))
 
 
 def _report(_problem: Exception) -> None:

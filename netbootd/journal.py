@@ -37,7 +37,7 @@ class LineObserver:
         self._least = LogLevel.debug if verbose else LogLevel.info
 
     def __call__(self, event: LogEvent) -> None:
-        if event["log_level"] < self._least:
+        if event["log_level"] < self._least_of(event):
             return
         text = formatEvent(event)
         if failure := event.get("log_failure"):
@@ -49,6 +49,11 @@ class LineObserver:
             self._stream.flush()
         except OSError:
             pass  # a full disk or a closed pipe must not stop the serving
+
+    def _least_of(self, event: LogEvent) -> Any:
+        """Of what Twisted says of itself ("Site starting on 3000") only the troubles count."""
+        ours = event.get("log_namespace", "").startswith("netbootd")
+        return self._least if ours else max(self._least, LogLevel.warn)
 
     def _prefix(self, event: LogEvent) -> str:
         if self._to_journal:

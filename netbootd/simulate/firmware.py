@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from ipaddress import IPv4Address
 
 from netbootd import arch
 from netbootd.arch import Arch
@@ -56,12 +57,10 @@ class Firmware:
         )
 
     def boot_server_request(self, mac: MAC, address: str) -> Message:
-        """What it asks port 4011 once it has an *address*."""
-        from ipaddress import IPv4Address  # noqa: PLC0415
-
+        """What it asks port 4011 once it has an *address*: a new xid, as EDK2 does."""
         plain = self.discover(mac)
         options = {**plain.options, int(Option.MESSAGE_TYPE): bytes((MessageType.REQUEST,))}
-        return replace(plain, xid=XID + 1, flags=0, ciaddr=IPv4Address(address), options=options)
+        return plain._replace(xid=XID + 1, flags=0, ciaddr=IPv4Address(address), options=options)
 
 
 _BIOS = Firmware(name="BIOS PXE", arch=arch.BIOS, undi="002001", tftp={"blksize": "1456"})
