@@ -224,8 +224,8 @@ class _Nowhere:
         self._size = 0
 
     def write(self, data: bytes) -> None:
-        self._size += len(data)
-        if self._size > _MOST_UPLOAD:
+        before, self._size = self._size, self._size + len(data)
+        if before <= _MOST_UPLOAD < self._size:
             self._enough()
 
     def tell(self) -> int:

@@ -1,0 +1,276 @@
+"""Files over HTTP: types, ranges and conditions are tables (RFC 9110, 13 and 14)."""
+
+from __future__ import annotations
+
+import os
+from email.utils import formatdate
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from netbootd.events.event import Refused, Served
+from netbootd.http.files import Stamps, content_type, parse_date, verdict, wanted_range
+from netbootd.http.resource import Asked
+
+from .inmemory import KERNEL, LOADER, MAC
+
+FILE = "/images/vmlinuz"
+SIZE = len(KERNEL)
+THEN = 1_600_000_000
+STAMPS = Stamps('"abc-1"', THEN)
+
+
+@pytest.fixture
+def dated(rig):
+    os.utime(rig.root / "images" / "vmlinuz", (THEN, THEN))
+    return rig
+
+
+def test_a_file_comes_whole_with_all_that_clients_want_to_know(dated):
+    answer = dated.get(FILE)
+    assert (answer.status, answer.body) == (200, KERNEL)
+    assert answer.headers["content-length"] == str(SIZE)
+    assert answer.headers["content-type"] == "application/octet-stream"
+    assert answer.headers["accept-ranges"] == "bytes"
+    assert answer.headers["etag"].startswith('"')
+    assert answer.headers["last-modified"] == "Sun, 13 Sep 2020 12:26:40 GMT"
+    assert "transfer-encoding" not in answer.headers
+
+
+@pytest.mark.parametrize(
+    "path", [FILE, "//images///vmlinuz", "/images/vmlinuz/", "/images/./vmlinuz", "/images%2Fvmlinuz",
+             "/images%5Cvmlinuz", "/images\\vmlinuz", "/%69mages/vmlinuz?x=/../y", f"/{MAC}/images/vmlinuz"]
+)  # fmt: skip
+def test_a_path_may_be_sloppy(rig, path):
+    assert rig.get(path).body == KERNEL
+
+
+@pytest.mark.parametrize(
+    "path", ["/../c.json", "/images/../../c.json", "/%2e%2e/c.json", "/..%2fc.json", "/..%5cc.json",
+             "/images/..", "/images/%2E%2E/images/vmlinuz", "/images/vmlinuz%00", "/a%0ab", "/" + "a" * 300,
+             "/images", "/link"]
+)  # fmt: skip
+def test_a_path_out_of_the_root_is_refused(rig, path):
+    (rig.root / "link").symlink_to("../c.json")
+    answer = rig.get(path)
+    assert answer.status == 403
+    assert b"targets" not in answer.body
+    assert isinstance(rig.events[-1], Refused)
+
+
+def test_a_missing_file_is_404_and_never_a_script(rig):
+    for agent in ("iPXE/1.21", "curl/8"):
+        answer = rig.get("/images/nothing", User_Agent=agent)
+        assert (answer.status, answer.text) == (404, "404 Not Found: no such file\n")
+    assert rig.events[-1] == Refused(
+        peer="192.0.2.77",
+        protocol="HTTP",
+        path="/images/nothing",
+        status=404,
+        reason="no such file",
+    )
+
+
+def test_loaders_are_programs_wherever_their_mac_stands(rig):
+    for path in ("/ipxe.efi", f"/{MAC}/ipxe.efi", "/52-54-00-12-34-56/ipxe.efi", "//ipxe.efi"):
+        answer = rig.get(path)
+        assert answer.body == LOADER
+        assert answer.headers["content-type"] == "application/efi"
+        assert "last-modified" not in answer.headers
+
+
+def test_the_event_says_who_fetched_what(rig):
+    rig.get(f"/{MAC}/ipxe.efi")
+    rig.get(FILE, Range="bytes=0-9")  # known by its address
+    loader, part = rig.events
+    assert isinstance(loader, Served)
+    assert (str(loader.mac), loader.target, loader.sent) == (MAC, "nfs/a", len(LOADER))
+    assert (str(part.mac), part.status, part.size, part.sent) == (MAC, 206, SIZE, 10)
+
+
+@pytest.mark.parametrize(
+    ("path", "kind"),
+    [
+        ("/x/snponly.efi", "application/efi"),
+        ("/BOOT.EFI", "application/efi"),
+        ("/a.iso", "application/octet-stream"),
+        ("/initrd.img", "application/octet-stream"),
+        ("/ks.cfg", "text/plain; charset=utf-8"),
+        ("/efi", "application/octet-stream"),
+        ("/x.efi/vmlinuz", "application/octet-stream"),
+        ("/.json", "application/json"),
+        ("/", "application/octet-stream"),
+    ],
+)
+def test_the_type_is_by_the_paths_ending(path, kind):
+    assert content_type(path) == kind
+
+
+def test_head_is_get_without_the_body(dated):
+    for path in (FILE, f"/{MAC}/ipxe.efi", f"/{MAC}", "/", "/status", "/nothing", "/boot/x", "/.."):
+        head, get = dated.ask("HEAD", path), dated.get(path)
+        assert head.headers == get.headers
+        assert (head.status, head.body) == (get.status, b"")
+        assert get.body
+
+
+# -- ranges ----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("text", "wanted"),
+    [
+        ("bytes=0-0", (0, 0)),
+        ("bytes=0-99", (0, 99)),
+        ("bytes=10-", (10, 99)),
+        ("bytes=99-", (99, 99)),
+        ("bytes=5-1000", (5, 99)),
+        ("bytes=-1", (99, 99)),
+        ("bytes=-100", (0, 99)),
+        ("bytes=-1000", (0, 99)),
+        ("BYTES = 1 - 2", (1, 2)),
+        ("bytes=100-", ()),
+        ("bytes=100-200", ()),
+        ("bytes=-0", ()),
+        ("bytes=5-4", None),
+        ("bytes=-", None),
+        ("bytes=", None),
+        ("bytes=a-b", None),
+        ("bytes=0-1,5-6", None),
+        ("lines=0-1", None),
+        ("bytes=+1-2", None),
+        ("bytes=0x1-2", None),
+        ("bytes=\xb2-3", None),
+        ("bytes=" + "9" * 5000 + "-", None),
+        ("", None),
+    ],
+)
+def test_ranges(text, wanted):
+    assert (
+        wanted_range(Asked(method="GET", path="/", headers={"range": text}), STAMPS, 100) == wanted
+    )
+
+
+@pytest.mark.parametrize("text", ["bytes=0-", "bytes=0-0", "bytes=-5"])
+def test_an_empty_file_has_no_ranges(text):
+    assert wanted_range(Asked(method="GET", path="/", headers={"range": text}), STAMPS, 0) == ()
+
+
+@given(st.text(st.characters(max_codepoint=255)), st.integers(0, 1 << 40))
+def test_any_range_is_within_the_file_or_none(text, size):
+    for prefix in ("", "bytes="):
+        asked = Asked(method="GET", path="/", headers={"range": prefix + text})
+        if wanted := wanted_range(asked, STAMPS, size):
+            assert 0 <= wanted[0] <= wanted[1] < size
+
+
+def test_a_part_is_that_part(rig):
+    answer = rig.get(FILE, Range="bytes=256-511")
+    assert (answer.status, answer.body) == (206, bytes(range(256)))
+    assert answer.headers["content-range"] == f"bytes 256-511/{SIZE}"
+    assert answer.headers["content-length"] == "256"
+
+
+def test_a_part_beyond_the_end_is_416_and_says_how_long_the_file_is(rig):
+    answer = rig.get(FILE, Range=f"bytes={SIZE}-")
+    assert answer.status == 416
+    assert answer.headers["content-range"] == f"bytes */{SIZE}"
+
+
+def test_range_counts_for_get_alone(rig):
+    assert rig.ask("HEAD", FILE, Range="bytes=0-1").status == 200
+
+
+def test_resuming_as_edk2_does(dated):
+    """RFC 9110, 13.1.1: the rest only of the very file that was begun."""
+    etag = dated.ask("HEAD", FILE).headers["etag"]
+    rest = dated.get(FILE, Range="bytes=100-", If_Match=etag)
+    assert (rest.status, rest.body) == (206, KERNEL[100:])
+    (dated.root / "images" / "vmlinuz").write_bytes(b"new")
+    assert dated.get(FILE, Range="bytes=100-", If_Match=etag).status == 412
+
+
+# -- conditions ------------------------------------------------------------------------------------
+
+BEFORE, SAME, AFTER = (formatdate(THEN + s, usegmt=True) for s in (-1, 0, 1))
+
+
+@pytest.mark.parametrize(
+    ("headers", "status"),
+    [
+        ({}, None),
+        ({"if-none-match": '"abc-1"'}, 304),
+        ({"if-none-match": '"x", W/"abc-1"'}, 304),
+        ({"if-none-match": '"x","abc-1"'}, 304),
+        ({"if-none-match": "*"}, 304),
+        ({"if-none-match": '"x"'}, None),
+        ({"if-none-match": '"x"', "if-modified-since": AFTER}, None),  # the tag alone counts
+        ({"if-modified-since": BEFORE}, None),
+        ({"if-modified-since": SAME}, 304),
+        ({"if-modified-since": AFTER}, 304),
+        ({"if-modified-since": "yesterday"}, None),
+        ({"if-modified-since": "Sunday, 13-Sep-20 12:26:40 GMT"}, 304),
+        ({"if-modified-since": "Sun Sep 13 12:26:40 2020"}, 304),
+        ({"if-match": '"abc-1"'}, None),
+        ({"if-match": 'W/"abc-1"'}, 412),  # strong comparison
+        ({"if-match": '"x"'}, 412),
+        ({"if-match": "*"}, None),
+        ({"if-match": '"abc-1"', "if-unmodified-since": BEFORE}, None),
+        ({"if-unmodified-since": BEFORE}, 412),
+        ({"if-unmodified-since": SAME}, None),
+        ({"if-unmodified-since": "nonsense"}, None),
+        ({"if-match": '"x"', "if-none-match": '"abc-1"'}, 412),
+    ],
+)
+def test_conditions(headers, status):
+    assert verdict(Asked(method="GET", path="/", headers=headers), STAMPS) == status
+
+
+def test_dates_do_not_count_where_none_is_known():
+    for name in ("if-modified-since", "if-unmodified-since"):
+        assert (
+            verdict(Asked(method="GET", path="/", headers={name: SAME}), Stamps('"x"', 0)) is None
+        )
+
+
+@pytest.mark.parametrize(
+    ("if_range", "partial"),
+    [('"abc-1"', True), ('W/"abc-1"', False), ('"x"', False), (SAME, True), (BEFORE, False),
+     (AFTER, False), ("nonsense", False)],
+)  # fmt: skip
+def test_if_range(if_range, partial):
+    headers = {"range": "bytes=1-2", "if-range": if_range}
+    wanted = wanted_range(Asked(method="GET", path="/", headers=headers), STAMPS, 10)
+    assert wanted == ((1, 2) if partial else None)
+
+
+@given(st.text())
+def test_any_text_is_a_date_or_none(text):
+    parse_date(text)
+
+
+def test_not_modified_has_no_body_and_no_length(dated):
+    etag = dated.get(FILE).headers["etag"]
+    answer = dated.get(FILE, If_None_Match=etag)
+    assert (answer.status, answer.body) == (304, b"")
+    assert answer.headers["etag"] == etag
+    assert "content-length" not in answer.headers
+    assert (dated.events[-1].status, dated.events[-1].sent) == (304, 0)
+
+
+def test_a_new_file_has_a_new_etag(rig):
+    etag = rig.get(FILE).headers["etag"]
+    (rig.root / "images" / "new").write_bytes(KERNEL)
+    os.replace(rig.root / "images" / "new", rig.root / "images" / "vmlinuz")
+    assert rig.get(FILE).headers["etag"] != etag
+
+
+def test_no_descriptor_is_left_open(rig):
+    before = len(os.listdir("/proc/self/fd"))
+    etag = rig.get(FILE).headers["etag"]
+    for headers in ({}, {"Range": "bytes=1-"}, {"Range": "bytes=99999999-"}, {"If_None_Match": etag},
+                    {"If_Match": '"x"'}):  # fmt: skip
+        rig.get(FILE, **headers)
+        rig.ask("HEAD", FILE, **headers)
+    assert len(os.listdir("/proc/self/fd")) == before
