@@ -123,7 +123,7 @@ def _reply(
         chaddr=request.chaddr,
         sname=boot.sname,
         file=boot.file,
-        options={int(Option.MESSAGE_TYPE): bytes((reply_type,)), **boot.options},
+        options={Option.MESSAGE_TYPE: bytes((reply_type,)), **boot.options},
     )
 
 

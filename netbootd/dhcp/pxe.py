@@ -56,14 +56,17 @@ def _stage_of(message: Message) -> Stage | None:
 
 def _arch_of(message: Message) -> Arch | None:
     """Option 93; without it only the BIOS of PXE 2.1 is believed from the digits of option 60."""
-    if message.arch is None and message.vendor_class.startswith(f"{_PXE}:Arch:00000"):
+    arch = message.arch
+    if arch is None and message.vendor_class.startswith(f"{_PXE}:Arch:00000"):
         return BIOS
-    return message.arch
+    return arch
 
 
 def is_ipxe(message: Message) -> bool:
     """iPXE or gPXE: by user class, or by the options only they send."""
-    return Option.IPXE in message.options or bool(_IPXE_USER_CLASSES & {*message.user_classes})
+    if Option.IPXE in message.options:
+        return True
+    return any(name in _IPXE_USER_CLASSES for name in message.user_classes)
 
 
 def lacks_http(message: Message) -> bool:
@@ -201,7 +204,7 @@ def fields(
 ) -> Fields:
     """Tell the sender of *request* to load *file*, a path or URL, from *server*."""
     in_header, in_option = _boot_file(file.encode(), style)
-    options = {
+    options: dict[int, bytes] = {
         Option.SERVER_ID: server.packed,
         Option.VENDOR_CLASS: style.vendor_class,
         Option.UUID: _uuid_echo(request),
@@ -216,7 +219,7 @@ def fields(
         sname=str(server).encode() if style.named_server else b"",
         file=in_header,
         # An empty option 43 would make EDK2 drop the whole packet; no other is of use either.
-        options={int(code): value for code, value in options.items() if value},
+        options={code: value for code, value in options.items() if value},
     )
 
 

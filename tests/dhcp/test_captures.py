@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from ipaddress import IPv4Address
 
 import pytest
+from scapy.layers.dhcp import BOOTP, DHCP
 
 from netbootd.dhcp import proxy, wire
 from netbootd.dhcp.destination import Arrival, Port, destination
@@ -185,6 +186,24 @@ def test_every_answer_keeps_the_rules(capture):
     assert reply.options.get(Option.UUID) == request.options.get(Option.UUID)
     assert reply.options.get(Option.CLIENT_ID) == request.options.get(Option.CLIENT_ID)
     assert reply.flags == (0x8000 if got.verb == "offered" else request.flags)
+
+
+@EVERY_CAPTURE
+def test_every_answer_is_byte_for_byte_what_scapy_builds(capture):
+    got = answer(capture)
+    if isinstance(got, proxy.Ignored):
+        return
+    reply = got.reply
+    addresses = {
+        name: str(getattr(reply, name)) for name in ("ciaddr", "yiaddr", "siaddr", "giaddr")
+    }
+    same = {
+        name: getattr(reply, name)
+        for name in ("op", "htype", "hlen", "xid", "flags", "chaddr", "sname", "file")
+    }
+    options = [(int(code), value) for code, value in reply.options.items()]
+    built = BOOTP(**same, **addresses) / DHCP(options=[*options, "end"])
+    assert wire.encode(reply) == bytes(built).ljust(300, b"\0")
 
 
 def test_every_packet_we_have_is_in_the_table():

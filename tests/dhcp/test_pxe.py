@@ -1,6 +1,5 @@
 """Who a packet comes from, and how that client wants to be told its boot file."""
 
-from dataclasses import replace
 from ipaddress import IPv4Address
 
 import pytest
@@ -80,14 +79,14 @@ def test_client_has_what_the_decision_needs():
     ("message", "reason"),
     [
         (request(UEFI), None),
-        (replace(request(UEFI), hlen=16), "hardware type 1, address 52:54:00:12:34:56:00"),
-        (replace(request(UEFI), htype=32, hlen=0), "hardware type 32, address none"),
+        (request(UEFI)._replace(hlen=16), "hardware type 1, address 52:54:00:12:34:56:00"),
+        (request(UEFI)._replace(htype=32, hlen=0), "hardware type 32, address none"),
         (
-            replace(request({**UEFI, Option.CLIENT_ID: b"\x20\0\7"}), htype=32, hlen=0),
+            request({**UEFI, Option.CLIENT_ID: b"\x20\0\7"})._replace(htype=32, hlen=0),
             "client identifier 20:00:07",
         ),
-        (replace(request(UEFI), chaddr=bytes(16)), "the all-zero address"),
-        (replace(request(UEFI), chaddr=b"\1" * 16), "multicast"),
+        (request(UEFI)._replace(chaddr=bytes(16)), "the all-zero address"),
+        (request(UEFI)._replace(chaddr=b"\1" * 16), "multicast"),
     ],
 )
 def test_who_cannot_be_helped_is_told_why(message, reason):
@@ -108,7 +107,7 @@ def test_who_cannot_be_helped_is_told_why(message, reason):
     ],
 )
 def test_a_raspberry_pi_is_no_bios(options, mac, is_pi):
-    message = replace(request(options), chaddr=bytes.fromhex(mac).ljust(16, b"\0"))
+    message = request(options)._replace(chaddr=bytes.fromhex(mac).ljust(16, b"\0"))
     assert pxe.is_raspberry_pi(message) == is_pi
 
 

@@ -7,7 +7,9 @@ from dataclasses import dataclass, field
 from ipaddress import IPv4Address, IPv4Interface
 
 import pytest
-from twisted.logger import globalLogPublisher
+from hypothesis import given
+from hypothesis import strategies as st
+from twisted.logger import formatEvent, globalLogPublisher
 
 from netbootd.dhcp import service, wire
 from netbootd.dhcp.destination import Port
@@ -214,13 +216,32 @@ def test_without_packet_information_the_interface_has_its_own_address(info):
     assert Edge().receive(discover(info=info)).peer.sent[0][1] == "192.168.77.2"
 
 
-def test_every_capture_cut_anywhere_leaves_the_edge_standing(faults):
-    for port in Port:
-        edge = Edge(port=port)
-        for capture in captures.ours():
-            for length in range(0, len(capture.payload), 7):
-                edge.receive((capture.payload[:length], TO_ALL, capture.source))
+@pytest.mark.parametrize("port", Port)
+def test_a_capture_cut_or_changed_anywhere_is_no_fault_of_ours(port, faults):
+    edge = Edge(port=port)
+    for capture in captures.everything():
+        for at in range(len(capture.payload)):
+            changed = bytearray(capture.payload)
+            changed[at] ^= 0xFF
+            edge.receive((capture.payload[:at], TO_ALL, capture.source))
+            edge.receive((bytes(changed), TO_ALL, capture.source))
     assert faults == []
+
+
+@given(
+    st.sampled_from(captures.ours()),
+    st.binary(max_size=300),
+    st.sampled_from(Port),
+    st.ip_addresses(v=4),
+)
+def test_a_capture_with_anything_behind_it_is_no_fault_of_ours(capture, tail, port, giaddr):
+    changed = bytearray(capture.payload)
+    changed[24:28] = giaddr.packed
+    end = changed.rindex(b"\xff")
+    edge = Edge(port=port)
+    edge.receive((bytes(changed[:end]) + tail, TO_ALL, capture.source))
+    assert len(edge.events) == 1
+    assert "fault of ours" not in str(edge.events[0])
 
 
 def test_a_flood_leaves_the_reactor_its_turn():
@@ -343,3 +364,34 @@ def test_stopping_closes_everything(network):
     assert network.open == set()
     assert network.reactor.readers == []
     assert dhcp.interfaces == ()
+
+
+# -- the receive buffer ------------------------------------------------------------------------
+
+
+class Unprivileged:
+    """A socket that may not exceed net.core.rmem_max, *most* bytes."""
+
+    def __init__(self, most):
+        self.most = most
+        self.size = 0
+
+    def setsockopt(self, level, option, size):
+        if option == service._SO_RCVBUFFORCE:
+            raise PermissionError(errno.EPERM, "Operation not permitted")
+        self.size = min(size, self.most)
+
+    def getsockopt(self, level, option):
+        return 2 * self.size  # as Linux does, socket(7)
+
+
+@pytest.mark.parametrize(("most", "warned"), [(212_992, True), (16 << 20, False)])
+def test_a_receive_buffer_that_is_too_small_is_told(most, warned):
+    seen = []
+    globalLogPublisher.addObserver(seen.append)
+    try:
+        service._enlarge_buffer(Unprivileged(most), "eth1", 67)
+    finally:
+        globalLogPublisher.removeObserver(seen.append)
+    told = [formatEvent(event) for event in seen]
+    assert any("UDP 67 on eth1: receive buffer of 212992 bytes" in text for text in told) == warned
