@@ -131,7 +131,7 @@ class Daemon:
         )
         self._services = MultiService()
         for service in (self._dhcp, self._tftp, self._http):
-            service.setServiceParent(self._services)
+            service.setServiceParent(self._services)  # type: ignore[no-untyped-call]
 
     # -- life ----------------------------------------------------------------------------------
 
@@ -266,7 +266,7 @@ class Daemon:
     def _serve_dhcp(self, registry: Registry, served: tuple[Interface, ...]) -> list[str]:
         wanted = served if registry.config.proxydhcp.enabled else ()
         return [
-            ports.explain_taken("udp", 67, None, "proxydhcp")
+            ports.explain_taken("udp", problem.port, None, "proxydhcp")
             if problem.errno == errno.EADDRINUSE
             else f"ProxyDHCP on {interface.name}: {problem}"
             for interface, problem in self._dhcp.serve(wanted)

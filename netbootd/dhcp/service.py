@@ -75,7 +75,7 @@ class DhcpService(Service):
         """Those being served."""
         return tuple(listeners[0].interface for listeners in self._served.values())
 
-    def serve(self, wanted: Iterable[Interface]) -> list[tuple[Interface, OSError]]:
+    def serve(self, wanted: Iterable[Interface]) -> list[tuple[Interface, PortError]]:
         """
         Listen on exactly *wanted*; return those that failed, to be tried again by the next call.
 
@@ -86,11 +86,11 @@ class DhcpService(Service):
         for device, listeners in list(self._served.items()):
             if device not in by_device or any(listener.closed for listener in listeners):
                 self._stop(device)
-        failed: list[tuple[Interface, OSError]] = []
+        failed: list[tuple[Interface, PortError]] = []
         for device, interface in by_device.items():
             try:
                 self._serve(device, interface)
-            except OSError as problem:
+            except PortError as problem:
                 failed.append((interface, problem))
         return failed
 
@@ -274,12 +274,12 @@ def open_socket(interface: str, port: int) -> socket.socket:
     """
     A socket for UDP *port* that hears and speaks on *interface* only; raises OSError.
 
-    SO_REUSEADDR lets another DHCP server of this host have the port too, where that sets it as
-    well: broadcasts reach both.
+    The port is not shared with another server of this host (SO_REUSEADDR): broadcasts would reach
+    both, but a unicast, such as the renewal of a lease, only one, and rather us than the server it
+    was meant for.
     """
     opened = socket.socket(socket.AF_INET, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK)
     try:
-        opened.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         opened.setsockopt(socket.SOL_SOCKET, socket.SO_BROADCAST, 1)
         opened.setsockopt(socket.SOL_SOCKET, socket.SO_BINDTODEVICE, interface.encode() + b"\0")
         opened.setsockopt(socket.IPPROTO_IP, _IP_PKTINFO, 1)
