@@ -20,6 +20,7 @@ import tempfile
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 CACHE = Path(__file__).resolve().parents[2] / ".cache" / "guest"
 METAPACKAGE = "linux-image-cloud-amd64"  # lz4 and virtio only: at init two seconds after its start
@@ -29,6 +30,9 @@ ARGUMENTS = "NODE-ARGS"  # NODE-ARGS <the kernel's command line>
 ADDRESS = "NODE-IP"  # NODE-IP <address>: the LAN's DHCP server answered a plain client
 FETCHED = "NODE-FETCHED"  # NODE-FETCHED <first line of netbootd.fetch=URL>
 DONE = "NODE-DONE"
+
+FLOPPY_LINE = "FLOPPY-RUNS"
+FLOPPY_SIZE = 1474560  # memdisk takes an image of this size for a floppy
 
 # Debian builds none of these in; the rest follows from each module's own "depends".
 MODULES = ("virtio_pci", "virtio_net")
@@ -225,8 +229,48 @@ def boot_sector(line: str) -> bytes:
 
 
 def disk(line: str, size: int) -> bytes:
-    """A disk of *size* bytes whose boot sector prints *line*; 1474560 is a floppy to memdisk."""
+    """A disk of *size* bytes whose boot sector prints *line*; 1474560 is a floppy."""
     return boot_sector(line).ljust(size, b"\0")
+
+
+LINUX_ARGUMENTS = "console=ttyS0 quiet"
+
+
+def fill(root: Path) -> Path:
+    """A file root below *root* as a small site has it: kernel, initrd, the image of an updater."""
+    guest = installed()
+    if guest is None:
+        raise SystemExit("no kernel for the test machines; run tools/setup.sh test")
+    for folder in ("images", "biosupdate"):
+        (root / folder).mkdir(parents=True)
+    shutil.copy(guest.kernel, root / "images" / "vmlinuz")
+    shutil.copy(guest.initrd, root / "images" / "initrd.gz")
+    (root / "biosupdate" / "floppy.img").write_bytes(disk(FLOPPY_LINE, FLOPPY_SIZE))
+    return root
+
+
+def configuration(root: Path, http: str) -> dict[str, Any]:
+    """A configuration that serves *root*, filled as above, at the address *http*."""
+    linux = {"kernel": "images/vmlinuz", "initrd": "images/initrd.gz"}
+    return {
+        "boot_servers": {"default": http},
+        "targets": {
+            "linux": {
+                "one": {**linux, "boot_args": f"{LINUX_ARGUMENTS} netbootd.word=one"},
+                "two": {**linux, "boot_args": f"{LINUX_ARGUMENTS} netbootd.word=two"},
+                "lost": {**linux, "kernel": "images/not-there"},
+            },
+            "biosupdate": {"floppy": {"initrd": "biosupdate/floppy.img"}},
+            "localboot": {"disk": {}},
+        },
+        "machines": {},
+        "netbootd": {
+            "interfaces": ["eth0"],
+            "files": str(root),
+            "firmware": ["/usr/lib/ipxe", "/usr/lib/syslinux"],
+            "state": str(root.with_name("state")),
+        },
+    }
 
 
 def _output(*command: str) -> str:

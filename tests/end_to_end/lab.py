@@ -36,6 +36,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote
 
 ROOT = Path(__file__).resolve().parents[2]
 NETBOOTD = ROOT / ".venv" / "bin" / "netbootd"
@@ -50,6 +51,9 @@ ESCAPES = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07]*\x07|[@-Z\\-_=>])|\r
 
 class LabError(Exception):
     """The lab could not do what was asked; the text says what it saw instead."""
+
+
+MAC = re.compile(r"(?:[0-9a-fA-F]{2}[:-]){5}[0-9a-fA-F]{2}")
 
 
 class NotSeenError(AssertionError):
@@ -392,7 +396,7 @@ class Node:
     """
     One machine in QEMU, with a capture of everything on its cable.
 
-    *disk*: an image to boot after the network.  *rom*: another option ROM for the network card
+    *disk*: an image, or a folder seen as FAT, to boot after the network.  *rom*: another option ROM for the network card
     than QEMU's iPXE, "" for none.  *mirror* is called with the console's text as it comes.
     """
 
@@ -423,7 +427,8 @@ class Node:
         argv += ["-netdev", f"tap,id=lan,ifname={tap},script=no,downscript=no"]
         argv += ["-device", card if rom is None else f"{card},romfile={rom}"]
         if disk:
-            argv += ["-drive", f"if=none,id=disk,format=raw,snapshot=on,file={disk}"]
+            image = f"fat:{disk}" if disk.is_dir() else disk
+            argv += ["-drive", f"if=none,id=disk,format=raw,snapshot=on,file={image}"]
             argv += ["-device", "ide-hd,drive=disk,bootindex=2"]
         self._console = Process(lab.inside("switch", *argv), mirror=mirror)
 
@@ -565,6 +570,7 @@ class Dhcp:
     dst: str
     sport: int
     dport: int
+    xid: int
     yiaddr: str
     siaddr: str
     chaddr: str
@@ -672,6 +678,7 @@ class Packets:
         self.dhcp.append(
             Dhcp(
                 *(at, src, dst, sport, dport),
+                xid=int.from_bytes(body[4:8], "big"),
                 yiaddr=socket.inet_ntoa(body[16:20]),
                 siaddr=socket.inet_ntoa(body[20:24]),
                 chaddr=body[28:34].hex(":"),
@@ -710,6 +717,11 @@ class Packets:
         """The offers that *server* made."""
         return [packet for packet in self.dhcp if packet.type == "offer" and packet.src == server]
 
+    def unwanted(self, server: str) -> list[Dhcp]:
+        """What *server* sent to a client that was no boot firmware: it must keep silent there."""
+        plain = {packet.xid for packet in self.dhcp if packet.dport == 67 and packet.arch is None}
+        return [packet for packet in self.dhcp if packet.src == server and packet.xid in plain]
+
     def asked_4011(self) -> list[Dhcp]:
         """What the client asked of a boot server's own port."""
         return [packet for packet in self.dhcp if packet.dport == 4011]
@@ -719,8 +731,9 @@ class Packets:
         return [move for move in self.tftp if move.file.split("/")[-1] == name and move.blocks]
 
     def paths(self, method: str = "GET") -> list[str]:
-        """The HTTP paths asked for, as they were spelled."""
-        return [request.path for request in self.http if request.method == method]
+        """The HTTP paths asked for; a MAC with colons, however the client spelled it."""
+        found = (unquote(request.path) for request in self.http if request.method == method)
+        return [MAC.sub(lambda mac: mac[0].replace("-", ":").lower(), path) for path in found]
 
     def __str__(self) -> str:
         """A line for each, in time order: what a failed test shows."""

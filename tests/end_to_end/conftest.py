@@ -1,0 +1,61 @@
+"""
+What every end-to-end test begins with: a network, a site's files, and a configuration for them.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.end_to_end import guest
+from tests.end_to_end.lab import HTTP, Daemon, Lab, write_config
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line("markers", "ci: those of e2e that 'make test' runs")
+
+
+@dataclass
+class Site:
+    """A LAN with its boot server: *config* is what the administrator wrote so far."""
+
+    lab: Lab
+    file: Path
+    config: dict[str, Any]
+    daemon: Daemon | None = None
+
+    def machine(self, mac: str, type_: str, name: str) -> None:
+        """The entry of *mac* (or of ``default``): what it boots from now on."""
+        self.config["machines"][mac] = {"type": type_, "name": name}
+
+    def serve(self) -> Daemon:
+        """Start netbootd with the configuration as it is."""
+        self.daemon = self.lab.netbootd(write_config(self.file, self.config))
+        return self.daemon
+
+    def reload(self) -> str:
+        """Save the configuration and send SIGHUP; what netbootd said to it."""
+        assert self.daemon is not None
+        write_config(self.file, self.config)
+        return self.daemon.reload()
+
+
+@pytest.fixture
+def lab(tmp_path: Path) -> Iterator[Lab]:
+    """The network, without any server yet."""
+    if os.geteuid() != 0:
+        pytest.skip("network namespaces need root")
+    with Lab(tmp_path) as network:
+        yield network
+
+
+@pytest.fixture
+def site(lab: Lab, tmp_path: Path) -> Site:
+    """A site with files to boot and no machine yet; ``serve`` starts netbootd."""
+    root = guest.fill(tmp_path / "srv")
+    return Site(lab, tmp_path / "netbootd.json", guest.configuration(root, HTTP))
