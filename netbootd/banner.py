@@ -23,6 +23,9 @@ class Socket:
     service: str
     where: str
 
+    def __str__(self) -> str:
+        return f"{self.service:<10} {self.where}"
+
 
 def banner(
     registry: Registry,
@@ -36,11 +39,18 @@ def banner(
         f"netbootd {__version__}",
         *_configuration(registry),
         *(f"interface      {text}" for text in interfaces),
-        *(f"listening      {socket.service:<10} {socket.where}" for socket in sockets),
+        *(f"listening      {socket}" for socket in sockets),
         *_loaders(registry),
         *(f"TROUBLE        {text}" for text in troubles),
         *_next_step(registry, config_file),
         f"ready: generation {registry.generation}",
+    ]
+
+
+def differences(before: Sequence[Socket], after: Sequence[Socket]) -> list[str]:
+    """What is listened on now and was not, and the other way round."""
+    return [f"listening      {socket}" for socket in after if socket not in before] + [
+        f"not listening  {socket}" for socket in before if socket not in after
     ]
 
 

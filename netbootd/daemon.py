@@ -105,6 +105,7 @@ class Daemon:
         self._reload_again = False
         self._announced = False
         self._served_addresses: set[str] = set()
+        self._sockets_told: list[Socket] = []
         self._build(registry)
 
     def _build(self, registry: Registry) -> None:
@@ -307,17 +308,20 @@ class Daemon:
     def _announce(
         self, registry: Registry, served: tuple[Interface, ...], troubles: list[str]
     ) -> None:
-        """The banner once, and afterwards what is new in the troubles."""
+        """The banner once, and afterwards what is different."""
+        sockets = self._sockets()
         if not self._announced:
             names = [_described(interface) for interface in served]
-            for line in banner.banner(registry, names, self._sockets(), troubles, str(self._file)):
+            for line in banner.banner(registry, names, sockets, troubles, str(self._file)):
                 log.info("{line}", line=line)
             self._announced = True
         else:
+            for line in banner.differences(self._sockets_told, sockets):
+                log.info("{line}", line=line)
             for text in troubles:
                 if text not in self._troubles:
                     log.warn("{text}", text=text)
-        self._troubles = troubles
+        self._sockets_told, self._troubles = sockets, troubles
         self._tell_systemd()
 
     def _sockets(self) -> list[Socket]:
