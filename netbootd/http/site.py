@@ -262,6 +262,24 @@ class Channel(http.HTTPChannel):
     def resetTimeout(self) -> None:
         """Bytes in a trickle buy no time: REQUEST_S is for the whole request."""
 
+    def pauseProducing(self) -> None:
+        """
+        The client does not read what it asked for: read and answer nothing more of it.
+
+        Twisted goes on with what was sent ahead, so that requests of 30 bytes each can make it
+        hold their answers by the gigabyte.
+        """
+        super().pauseProducing()
+        self.paused = True
+        self.transport.pauseProducing()
+
+    def resumeProducing(self) -> None:
+        """The client reads again: on with what it sent ahead."""
+        super().resumeProducing()
+        if self.paused:
+            self.paused = False
+            self.dataReceived(b"")
+
     def lineLengthExceeded(self, line: bytes) -> None:
         """An endless line."""
         self._respondToBadRequestAndDisconnect()

@@ -1,0 +1,222 @@
+"""
+The states of a body, one step at a time: the helper thread is real, the reactor is played by hand.
+"""
+
+from __future__ import annotations
+
+import os
+import queue
+import socket
+
+import pytest
+from twisted.internet.task import Clock
+from twisted.internet.testing import StringTransport
+
+from netbootd.http.bodies import STALL_S, Bodies
+
+from .inmemory import HERE, PEER
+
+MIB = 1 << 20
+
+
+class PlayedReactor(Clock):
+    """What the helper hands over waits until ``deliver``."""
+
+    def __init__(self):
+        super().__init__()
+        self._handed = queue.Queue()
+
+    def callFromThread(self, function, *arguments):
+        self._handed.put((function, arguments))
+
+    def deliver(self):
+        function, arguments = self._handed.get(timeout=10)
+        function(*arguments)
+
+    @property
+    def nothing_handed(self):
+        return self._handed.empty()
+
+
+class SocketTransport(StringTransport):
+    """Keeps what is written; ``drain`` is the moment when Twisted has sent it all."""
+
+    def __init__(self):
+        super().__init__(hostAddress=HERE, peerAddress=PEER)
+        self.ours, self.client = socket.socketpair()
+        self.ours.setblocking(False)
+        self.client.settimeout(10)
+
+    def fileno(self):
+        return self.ours.fileno()
+
+    def registerProducer(self, producer, streaming):
+        super().registerProducer(producer, streaming)
+        if not streaming:
+            producer.resumeProducing()  # as Twisted does, at once
+
+    def unregisterProducer(self):
+        self.producer = None
+
+    def startWriting(self):
+        pass
+
+    def drain(self):
+        self.producer.resumeProducing()
+
+    def lose(self):
+        """The connection is lost, however it came to that."""
+        self.ours.shutdown(socket.SHUT_RDWR)
+        self.ours.close()
+        producer, self.producer = self.producer, None
+        producer.stopProducing()
+
+
+@pytest.fixture
+def reactor():
+    return PlayedReactor()
+
+
+@pytest.fixture
+def bodies(reactor):
+    bodies = Bodies(reactor)
+    bodies.start()
+    yield bodies
+    stopped = bodies.stop(0)
+    while not stopped.called:
+        reactor.deliver()
+
+
+@pytest.fixture
+def asked(rig, bodies):
+    """A big file is asked for: its channel and transport, with the headers not yet sent."""
+    (rig.root / "big").write_bytes(bytes(8 * MIB))
+    rig.site.bodies = bodies
+    transport = SocketTransport()
+    channel = rig.site.buildProtocol(PEER)
+    channel.makeConnection(transport)
+    before = len(os.listdir("/proc/self/fd"))
+    channel.dataReceived(b"GET /big HTTP/1.1\r\n\r\n")
+    yield channel, transport
+    transport.ours.close()
+    transport.client.close()
+    assert len(os.listdir("/proc/self/fd")) <= before  # file and duplicate were closed
+
+
+def receive_all(transport, count=8 * MIB):
+    while count:
+        piece = transport.client.recv(MIB)
+        assert piece
+        count -= len(piece)
+
+
+def test_the_headers_go_first(asked, bodies):
+    _, transport = asked
+    assert b"Content-Length: 8388608\r\n" in transport.value()
+    transport.client.setblocking(False)
+    with pytest.raises(BlockingIOError):
+        transport.client.recv(1)
+    assert len(bodies) == 1
+    transport.lose()
+    assert len(bodies) == 0
+
+
+def test_all_is_sent_and_the_channel_goes_on(asked, bodies, rig, reactor):
+    channel, transport = asked
+    transport.drain()
+    receive_all(transport)
+    reactor.deliver()
+    assert rig.events[-1].sent == 8 * MIB
+    assert transport.producer is channel
+    assert len(bodies) == 0
+    transport.clear()
+    channel.dataReceived(b"GET / HTTP/1.1\r\n\r\n")
+    assert transport.value().startswith(b"HTTP/1.1 200")
+
+
+def test_a_channel_that_was_paused_goes_on_as_well(asked, reactor):
+    """The headers may be what fills Twisted's buffer."""
+    channel, transport = asked
+    channel.pauseProducing()
+    transport.drain()
+    receive_all(transport)
+    reactor.deliver()
+    transport.clear()
+    channel.dataReceived(b"GET / HTTP/1.1\r\n\r\n")
+    assert transport.value().startswith(b"HTTP/1.1 200")
+    assert transport.producerState == "producing"
+
+
+def test_lost_before_the_headers_left(asked, rig, reactor):
+    _, transport = asked
+    transport.lose()
+    assert rig.events[-1].sent == 0
+    assert reactor.nothing_handed
+    assert reactor.getDelayedCalls() == []
+
+
+def test_headers_that_do_not_leave_are_given_up_in_time(asked, reactor):
+    _, transport = asked
+    reactor.advance(STALL_S - 1)
+    assert not transport.disconnecting
+    reactor.advance(1)
+    assert transport.disconnected
+    transport.lose()
+
+
+def test_lost_while_the_helper_sends(asked, rig, bodies, reactor):
+    _, transport = asked
+    transport.drain()
+    transport.client.recv(1000)
+    transport.lose()
+    reactor.deliver()
+    assert 0 < rig.events[-1].sent < 8 * MIB
+    assert len(bodies) == 0
+
+
+def test_lost_when_all_is_sent_but_not_yet_known(asked, rig, bodies, reactor):
+    """Both the helper and the transport say their last word; only one counts."""
+    _, transport = asked
+    transport.drain()
+    receive_all(transport)
+    while reactor.nothing_handed:
+        pass
+    transport.lose()
+    reactor.deliver()
+    assert rig.events[-1].sent == 8 * MIB
+    assert len(bodies) == 0
+
+
+def test_a_client_gone_before_the_reactor_knows_is_dropped(asked, rig, reactor):
+    channel, transport = asked
+    transport.drain()
+    transport.client.recv(1000)
+    transport.client.close()
+    reactor.deliver()
+    assert transport.disconnected
+    assert 0 < rig.events[-1].sent < 8 * MIB
+    assert transport.producer is channel
+
+
+def test_a_file_that_cannot_be_read_ends_the_connection_in_good_order(asked, rig, reactor):
+    _, transport = asked
+    os.truncate(rig.root / "big", 0)
+    transport.drain()
+    reactor.deliver()
+    assert transport.disconnecting
+    assert not transport.disconnected
+    assert rig.events[-1].sent == 0
+
+
+def test_stopping_waits_and_then_aborts(asked, bodies, reactor):
+    _, transport = asked
+    transport.drain()
+    stopped = bodies.stop(10)
+    reactor.advance(9)
+    assert not transport.disconnected
+    reactor.advance(1)
+    assert transport.disconnected
+    assert not stopped.called
+    transport.lose()
+    reactor.deliver()
+    assert stopped.called

@@ -1,0 +1,80 @@
+"""Which ports are open follows what is wanted; what stays never closes."""
+
+from __future__ import annotations
+
+import errno
+import socket
+
+import pytest
+from twisted.internet.error import CannotListenError
+from twisted.internet.testing import MemoryReactorClock
+
+from netbootd.http.service import BACKLOG, HttpService
+
+
+class Reactor(MemoryReactorClock):
+    """Remembers what was opened and closed; *taken* are ports that others have."""
+
+    taken = ()
+
+    def __init__(self):
+        super().__init__()
+        self.log = []
+
+    def listenTCP(self, port, factory, backlog=50, interface=""):
+        if port in self.taken:
+            raise CannotListenError(interface, port, OSError(errno.EADDRINUSE, "in use"))
+        assert backlog == BACKLOG
+        self.log.append(f"+{port}")
+        made = super().listenTCP(port, factory, backlog, interface)
+        made.getHost = lambda: type("Host", (), {"port": port})
+        made.stopListening = lambda: self.log.append(f"-{port}")
+        return made
+
+
+@pytest.fixture
+def reactor():
+    return Reactor()
+
+
+@pytest.fixture
+def service(rig, reactor):
+    return HttpService(reactor, rig.live, None, dict)
+
+
+def test_ports_follow_what_is_wanted(service, reactor):
+    assert service.listen((3000, 80)) == []
+    assert service.listen((80, 8080)) == []
+    assert service.listen((80, 8080)) == []
+    assert reactor.log == ["+80", "+3000", "-3000", "+8080"]
+    assert service.ports == (80, 8080)
+
+
+def test_a_port_that_is_taken_is_named_and_tried_again_next_time(service, reactor):
+    reactor.taken = (80,)
+    ((port, problem),) = service.listen((80, 3000))
+    assert (port, problem.errno) == (80, errno.EADDRINUSE)
+    assert service.ports == (3000,)
+    reactor.taken = ()
+    assert service.listen((80, 3000)) == []
+
+
+def test_a_port_taken_by_a_real_socket(rig):
+    from twisted.internet import reactor
+
+    with socket.create_server(("0.0.0.0", 0)) as other:
+        number = other.getsockname()[1]
+        service = HttpService(reactor, rig.live, None, dict)
+        ((port, problem),) = service.listen((number,))
+    assert (port, problem.errno) == (number, errno.EADDRINUSE)
+
+
+def test_start_and_stop_leave_no_thread_and_no_timer(service, reactor):
+    service.startService()
+    service.listen((3000,))
+    done = []
+    service.stopService().addCallback(done.append)
+    assert done
+    assert reactor.log == ["+3000", "-3000"]
+    assert service.ports == ()
+    assert reactor.getDelayedCalls() == []
