@@ -72,9 +72,11 @@ def test_who_has_another_address_or_protocol_is_not_in_the_way(hold):
 
 
 def test_a_connection_from_a_port_does_not_hold_it():
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        with socket.create_connection(server.getsockname()) as client:
-            assert owner_of("tcp", client.getsockname()[1], None) is None
+    with (
+        socket.create_server(("127.0.0.1", 0)) as server,
+        socket.create_connection(server.getsockname()) as client,
+    ):
+        assert owner_of("tcp", client.getsockname()[1], None) is None
 
 
 def test_another_process_is_named_before_ourselves(hold):
