@@ -33,7 +33,7 @@ from netbootd import __version__, banner, journal, ports
 from netbootd import interfaces as networks
 from netbootd.banner import Socket
 from netbootd.dhcp.service import DhcpService
-from netbootd.errors import ConfigErrors, Finding, Level, PortTaken
+from netbootd.errors import ConfigErrors, Finding, Level
 from netbootd.events.addresses import AddressBook
 from netbootd.events.counts import Counts
 from netbootd.events.event import Event
@@ -280,11 +280,12 @@ class Daemon:
             for interface in wanted
             for address in interface.addresses
         ]
-        try:
-            self._tftp.listen_on(listeners)
-        except PortTaken:
-            return [ports.explain_taken("udp", registry.config.tftp.port, None, "tftp")]
-        return []
+        return [
+            ports.explain_taken("udp", registry.config.tftp.port, str(listener.address), "tftp")
+            if problem.errno == errno.EADDRINUSE
+            else f"TFTP on {listener.address} ({listener.interface}): {problem}"
+            for listener, problem in self._tftp.listen_on(listeners)
+        ]
 
     def _serve_http(self, registry: Registry) -> list[str]:
         return [
