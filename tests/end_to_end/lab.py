@@ -167,8 +167,9 @@ class Daemon(Process):
         return self.wait_for(r"[^\n]*reloaded[^\n]*", timeout, after=position)[0]
 
     def lines(self, mac: str) -> list[str]:
-        """What it logged about one machine."""
-        return [line for line in self.text.splitlines() if mac in line]
+        """What it logged about one machine since it was ready."""
+        _banner, _, log = self.text.partition("ready")
+        return [line for line in log.splitlines() if mac in line]
 
 
 # --- the network -------------------------------------------------------------------------------
@@ -208,7 +209,7 @@ class Lab:
         if self._given:
             self.folder = self._given
         else:
-            self.folder = Path(tempfile.mkdtemp(prefix=f"{self.prefix}-"))
+            self.folder = Path(tempfile.mkdtemp(prefix=self.prefix))
             self._stack.callback(shutil.rmtree, self.folder, ignore_errors=True)
         self._namespace("switch")
         # A port of a bridge with the usual 15 s + 15 s of listening and learning loses the
@@ -348,10 +349,14 @@ def _free_prefix() -> str:
 
 
 def _sweep() -> None:
-    """Remove namespaces of labs whose process was killed before it could clean up."""
-    for path in Path("/run/netns").glob("nb*"):
-        owner = re.fullmatch(r"nb(\d+)-\d+-[a-z]+", path.name)
-        if owner and not Path(f"/proc/{owner[1]}").exists():
+    """Remove what labs left behind whose process was killed before it could clean up."""
+    for path in [*Path("/run/netns").glob("nb*"), *Path(tempfile.gettempdir()).glob("nb*")]:
+        owner = re.match(r"nb(\d+)-\d+-", path.name)
+        if not owner or Path(f"/proc/{owner[1]}").exists():
+            continue
+        if path.is_dir():
+            shutil.rmtree(path, ignore_errors=True)
+        else:
             _command("ip", "netns", "del", path.name, check=False)
 
 
