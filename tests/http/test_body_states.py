@@ -9,8 +9,10 @@ import queue
 import socket
 
 import pytest
+from twisted.internet.error import ConnectionLost
 from twisted.internet.task import Clock
 from twisted.internet.testing import StringTransport
+from twisted.python.failure import Failure
 
 from netbootd.http.bodies import STALL_S, Bodies
 
@@ -70,6 +72,7 @@ class SocketTransport(StringTransport):
         self.ours.close()
         producer, self.producer = self.producer, None
         producer.stopProducing()
+        self.protocol.connectionLost(Failure(ConnectionLost()))
 
 
 @pytest.fixture
@@ -94,6 +97,7 @@ def asked(rig, bodies):
     rig.site.bodies = bodies
     transport = SocketTransport()
     channel = rig.site.buildProtocol(PEER)
+    transport.protocol = channel
     channel.makeConnection(transport)
     before = len(os.listdir("/proc/self/fd"))
     channel.dataReceived(b"GET /big HTTP/1.1\r\n\r\n")
