@@ -13,6 +13,7 @@ import jinja2
 from netbootd.boot.script import facts_of
 from netbootd.errors import ConfigErrors, Finding, Level
 from netbootd.mac import MAC
+from netbootd.probe import probe
 from netbootd.registry.load import load
 from netbootd.registry.machine import Machine
 from netbootd.registry.snapshot import Registry
@@ -30,13 +31,18 @@ class Report:
     summary: str
 
 
-def check(file: Path) -> Report:
-    """Load *file* and render everything in it; raises nothing for what is wrong there."""
+def check(file: Path, *, network: bool = False) -> Report:
+    """
+    Load *file* and render everything in it; raises nothing for what is wrong there.
+
+    *network* asks the servers it names as well.
+    """
     try:
         registry = load(file)
     except ConfigErrors as problem:
         return Report(_in_order(problem.findings), f"cannot be used; {_count(problem.findings)}")
-    findings = _in_order((*registry.findings, *_render_all(registry)))
+    asked = probe(registry) if network else []
+    findings = _in_order((*registry.findings, *_render_all(registry), *asked))
     content = f"{len(registry.machines)} machines, {len(registry.targets)} targets"
     return Report(findings, f"{content}; {_count(findings)}")
 

@@ -129,6 +129,11 @@ def _add_check(commands: Commands) -> None:
     )
     parser.add_argument("files", nargs="+", type=Path, metavar="FILE")
     parser.add_argument("--json", action="store_true", help="findings as a JSON array")
+    parser.add_argument(
+        "--network",
+        action="store_true",
+        help="ask the NFS servers that are named whether they answer",
+    )
     parser.add_argument("--verbose", action="store_true", help="overridden entries as well")
 
 
@@ -138,7 +143,7 @@ def _check(arguments: argparse.Namespace) -> int:
     findings: list[Finding] = []
     summaries = []
     for file in arguments.files:
-        report = check(file)
+        report = check(file, network=arguments.network)
         findings += report.findings
         summaries.append(f"{file}: {report.summary}")
     least = Level.DEBUG if arguments.verbose else Level.NOTE

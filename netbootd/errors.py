@@ -34,10 +34,6 @@ class OptionRefused(NetbootdError):
     """A TFTP option has a value that cannot be negotiated (RFC 2347, ERROR 8)."""
 
 
-class PortTaken(NetbootdError):
-    """A port we need belongs to another process; the text names it and the way out."""
-
-
 class Level(IntEnum):
     """How bad a finding in the configuration is."""
 

@@ -2,12 +2,15 @@
 Section ``machines``: by MAC in any spelling, and ``default`` for every machine without an entry.
 
 An entry that leaves out both ``type`` and ``name`` boots what the default boots, one that gives
-only ``name`` takes the type from there.  A key that is a MAC plus one character is how admins of
-this format switch an entry off: it does not count, and its machine boots its own disk.
+only ``name`` takes the type from there.  ``macs`` are further cards of the same machine.  A key
+that is a MAC plus one character is how admins of this format switch an entry off: it does not
+count, and its machine boots its own disk.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 from netbootd.dropins import Layers
@@ -24,7 +27,8 @@ from netbootd.targets.localboot import LocalBoot
 
 SECTION = "machines"
 DEFAULT = "default"
-_OWN_KEYS = REPLACING | {"type", "name", "enabled"}
+MACS = "macs"
+_OWN_KEYS = REPLACING | {"type", "name", "enabled", MACS}
 #: What a node's console is told; the log has the whole story.
 _REASONS = {
     "target-unknown": "there is no such target",
@@ -80,9 +84,24 @@ class Machines:
             if mac := self._live_mac(key, place):
                 if not self._stands_twice(mac, place, seen):
                     machines[mac] = self._machine(mac, value, owner, key)
+                    for other in self._other_macs(value, key, seen):
+                        machines[other] = replace(machines[mac], mac=other)
             elif mac := self._switched_off_mac(key, place):
                 machines.setdefault(mac, self._switched_off(mac, value, place))
         return machines
+
+    def _other_macs(self, value: Any, key: str, seen: dict[MAC, Place]) -> Iterator[MAC]:
+        """The further cards of a machine: ``macs``, one or an array."""
+        if not isinstance(value, Object) or MACS not in value:
+            return
+        written, place = value[MACS], value.place_of(MACS)
+        for text in written if isinstance(written, list) else [written]:
+            mac = MAC.maybe(text) if isinstance(text, str) else None
+            if mac is None or mac.reserved:
+                told = f'"{MACS}" must hold MACs such as 00:25:90:27:db:b5, not {text!r:.40}'
+                self._say(Level.WARNING, "mac-invalid", told, place, key, MACS)
+            elif not self._stands_twice(mac, place, seen):
+                yield mac
 
     def _live_mac(self, key: str, place: Place) -> MAC | None:
         mac = MAC.maybe(key)

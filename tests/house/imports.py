@@ -18,7 +18,7 @@ FLOORS: tuple[frozenset[str], ...] = (
     frozenset({"registry"}),
     frozenset({"boot"}),
     frozenset({"dhcp", "tftp", "http"}),
-    frozenset({"banner", "check", "show", "status", "simulate", "daemon"}),
+    frozenset({"banner", "probe", "check", "show", "status", "simulate", "daemon"}),
     frozenset({"cli", "__main__"}),
 )
 PROTOCOLS = frozenset({"dhcp", "tftp", "http", "syslog"})

@@ -214,6 +214,24 @@ def test_a_machine_that_is_switched_off_boots_its_disk_and_never_the_default(loa
     assert "kernel" not in answer.text
 
 
+def test_a_machine_with_two_cards_is_one_machine(loaded):
+    other = "00:25:90:27:db:b5"
+    registry = loaded(machines('{"boot_args": "root=y", "macs": ["00-25-90-27-DB-B5"]}'))
+    assert "root=y" in script(registry, MAC.parse(other)).text
+    assert registry.machine(MAC.parse(other)).place == registry.machine(NODE).place
+
+
+@pytest.mark.parametrize("macs", ['"nonsense"', '["01:00:5e:00:00:01"]', "[7]"])
+def test_a_second_card_that_is_no_mac_is_a_warning(loaded, macs):
+    assert of(loaded(machines('{"macs": %s}' % macs)).findings, "mac-invalid")
+
+
+def test_a_card_of_two_machines_is_an_error(loaded):
+    with pytest.raises(ConfigErrors) as refused:
+        loaded(machines('{}, "00:25:90:27:db:b5": {"macs": "00:25:90:27:db:b4"}'))
+    assert of(refused.value.findings, "mac-duplicate")
+
+
 def test_a_switched_off_entry_beside_a_live_one_does_not_count(loaded):
     registry = loaded(machines('{"hostname": "new"}, "00:25:90:27:db:b4x": {"hostname": "old"}'))
     assert registry.machine(NODE).variables == {"hostname": "new"}
