@@ -15,6 +15,10 @@ What rings: an event that names a watched file *is* a change (the time of a file
 tell two quick writes apart); all others, a folder deleted or a mode changed, only lead to a look at
 what stat says.  A new regular file does not ring until it is closed: it would be read half written.
 
+Of a folder only the names in it count.  Whoever read a file there gives its path as well, and the
+others may be anything: were their content to count, a log of ours beside the configuration would
+make each reload the cause of the next.
+
 Twisted's INotify serves, with two things to know.  It hangs up when any watched folder is deleted;
 then, and whenever the folders are others than before, a new one is made.  And it does not hear that
 events were lost (IN_Q_OVERFLOW), nor does inotify hear what happens on the server of a network file
@@ -58,17 +62,16 @@ _EVENTS = (
     | _FOLDER_GONE
 )
 
-#: What stat says of a path and, for a folder, of what is in it; None where there is nothing.
+#: What stat says of a path and, for a folder, the names in it; None where there is nothing.
 State = tuple[Any, ...] | None
 
 
 class Watcher:
     """
-    Calls *on_change* once after the files of *paths*, or anything in its folders, have changed.
+    Calls *on_change* once after the files of *paths*, or the names in its folders, have changed.
 
     *delay* in seconds is how long events must have ceased; never waits more than 0.6 s for that.
-    Paths may be missing, or be links.  In a folder given, hidden files and editors' own files do
-    not count, nor does what lies below its subfolders.
+    Paths may be missing, or be links.  In a folder, hidden names and those of editors do not count.
     """
 
     def __init__(
@@ -205,7 +208,7 @@ class Watcher:
         name = os.fsdecode(path.basename())
         spot = self._spots.get(folder)
         if spot is not None and spot.matters(name) and not _is_half_written(path, mask):
-            self._ring(certain=not mask & inotify.IN_ATTRIB)
+            self._ring(certain=name in spot.names and not mask & inotify.IN_ATTRIB)
 
 
 def _is_half_written(path: FilePath[bytes], mask: int) -> bool:
@@ -255,18 +258,11 @@ def _spots(paths: Iterable[str]) -> dict[str, _Spot]:
     """The folders to listen in, and what counts there."""
     spots: dict[str, _Spot] = {}
     for path in paths:
-        _add(spots, path)
+        for folder, name in _hops(path):
+            spots.setdefault(folder, _Spot()).names.add(name)
         if os.path.isdir(path):
             spots.setdefault(os.path.realpath(path), _Spot()).whole = True
-            for entry in _entries(path):
-                if entry.is_symlink():
-                    _add(spots, entry.path)
     return spots
-
-
-def _add(spots: dict[str, _Spot], path: str) -> None:
-    for folder, name in _hops(path):
-        spots.setdefault(folder, _Spot()).names.add(name)
 
 
 def _hops(path: str) -> Iterator[tuple[str, str]]:
@@ -313,30 +309,19 @@ def _states(paths: Iterable[str]) -> dict[str, State]:
 
 
 def _state(path: str) -> State:
-    inside = sorted(
-        (entry.name, _status(entry.path))
-        for entry in _entries(path)
-        if not _is_by_product(entry.name)
-    )
-    return _status(path), *inside
-
-
-def _status(path: str) -> State:
-    """Enough to tell one version from the next; a folder is only itself, whatever is in it."""
+    """Enough to tell one version of a file, or one set of names, from the next."""
     try:
         status = os.stat(path)
     except OSError:
         return None
     identity = (status.st_dev, status.st_ino, status.st_mode, status.st_uid, status.st_gid)
     if stat.S_ISDIR(status.st_mode):
-        return identity
+        return *identity, *_names(path)
     return *identity, status.st_size, status.st_mtime_ns
 
 
-def _entries(folder: str) -> list[os.DirEntry[str]]:
-    """What is in *folder*; nothing if it is none, or may not be read."""
+def _names(folder: str) -> list[str]:
     try:
-        with os.scandir(folder) as entries:
-            return list(entries)
-    except OSError:
+        return sorted(name for name in os.listdir(folder) if not _is_by_product(name))
+    except OSError:  # gone, or not ours to read
         return []

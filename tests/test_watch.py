@@ -236,14 +236,48 @@ def drop_ins(room):
     return folder
 
 
-def test_everything_in_a_folder_counts(room, drop_ins):
+def test_in_a_folder_the_names_count(room, drop_ins):
     room.watch(room.config, drop_ins)
-    for change in (write_in_place, rename_over, delete):
-        change(drop_ins / "rack1.json")
-        assert room.told() == 1
+    delete(drop_ins / "rack1.json")
+    assert room.told() == 1
     (drop_ins / "rack2.json").write_text("{}")
     assert room.told() == 1
     (drop_ins / "rack2.json").rename(room.folder / "elsewhere")
+    assert room.told() == 1
+    (drop_ins / "rack3.json").symlink_to(room.folder / "elsewhere")
+    assert room.told() == 1
+    (drop_ins / "row").mkdir()
+    assert room.told() == 1
+
+
+def test_content_counts_where_the_file_is_given_too(room, drop_ins):
+    room.watch(drop_ins, drop_ins / "rack1.json")
+    for change in (write_in_place, rename_over, as_vim_does):
+        change(drop_ins / "rack1.json")
+        assert room.told() == 1
+
+
+@pytest.mark.parametrize("polling", [False, True])
+def test_our_own_log_beside_the_configuration_is_no_reason_to_reload(room, polling, monkeypatch):
+    if polling:
+        monkeypatch.setattr(inotify, "INotify", Refused)
+    room.watch(room.config, room.folder)
+    with (room.folder / "netbootd.log").open("w") as stream:
+        stream.write("reloaded\n")
+    assert sum(room.told() for _ in range(6)) == 1
+    for _ in range(3):
+        with (room.folder / "netbootd.log").open("a") as stream:
+            stream.write("reloaded\n")
+        room.watcher.update([room.config, room.folder])
+        assert sum(room.told() for _ in range(6)) == 0
+
+
+def test_a_new_drop_in_is_told_when_it_is_complete(room, drop_ins):
+    room.watch(drop_ins)
+    with (drop_ins / "rack2.json").open("w") as writing:
+        writing.write('{"half"')
+        writing.flush()
+        assert room.told(5) == 0
     assert room.told() == 1
 
 
@@ -270,10 +304,11 @@ def test_a_folder_that_was_missing_appears(room):
     assert room.told() == 1
     (room.folder / "a" / "machines.d" / "rack1.json").write_text("{}")
     assert room.told() == 1
+    assert room.told() == 0
 
 
 def test_a_folder_may_vanish_and_return(room, drop_ins):
-    room.watch(room.config, drop_ins)
+    room.watch(room.config, drop_ins, drop_ins / "rack1.json")
     for _ in range(3):
         shutil.rmtree(drop_ins)
         assert room.told() == 1
@@ -351,7 +386,7 @@ def test_a_linked_folder_on_the_way_counts(room, drop_ins):
     assert room.told() == 1
 
 
-@pytest.mark.parametrize("what", ["file", "folder"])
+@pytest.mark.parametrize("what", ["file", "folder"], ids=["file", "file and folder"])
 def test_the_swap_of_a_kubernetes_volume_is_told(room, what):
     """A ConfigMap's files are links into ``..data``, itself a link that is replaced."""
     volume = room.folder / "volume"
@@ -365,7 +400,7 @@ def test_the_swap_of_a_kubernetes_volume_is_told(room, what):
 
     publish("1")
     (volume / "netbootd.json").symlink_to("..data/netbootd.json")
-    room.watch(volume if what == "folder" else volume / "netbootd.json")
+    room.watch(volume / "netbootd.json", *([volume] if what == "folder" else []))
     for version in ("2", "3"):
         publish(version)
         assert room.told() == 1
@@ -390,7 +425,7 @@ def test_other_paths_can_be_watched_instead(room, drop_ins):
     room.watcher.update([drop_ins])
     write_in_place(room.config)
     assert room.told() == 0
-    write_in_place(drop_ins / "rack1.json")
+    delete(drop_ins / "rack1.json")
     assert room.told() == 1
 
 
