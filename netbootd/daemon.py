@@ -123,8 +123,7 @@ class Daemon:
             self._reactor,
             locator.locate,
             self._events,
-            limits=Limits(windowsize=config.tftp.windowsize),
-            port=config.tftp.port,
+            Limits(windowsize=config.tftp.windowsize),
             grace=config.grace,
         )
         self._http = HttpService(
@@ -275,8 +274,10 @@ class Daemon:
 
     def _serve_tftp(self, registry: Registry, served: tuple[Interface, ...]) -> list[str]:
         wanted = served if registry.config.tftp.enabled else ()
+        self._tftp.limits = Limits(windowsize=registry.config.tftp.windowsize)
+        self._tftp.grace_s = registry.config.grace
         listeners = [
-            Listener(address.ip, interface.name, interface.mtu)
+            Listener(address.ip, interface.name, interface.mtu, registry.config.tftp.port)
             for interface in wanted
             for address in interface.addresses
         ]

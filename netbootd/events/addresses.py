@@ -1,5 +1,5 @@
 """
-Who was last seen at an address: a file is fetched by an address, and its line should name a machine.
+Who was last seen at an address: a file is fetched by an address, its line should name a machine.
 
 Only for telling: no decision rests on it, since anybody can use an address.
 """

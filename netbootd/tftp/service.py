@@ -48,6 +48,10 @@ class Listener:
     address: IPv4Address
     interface: str
     mtu: int
+    port: int = PORT
+
+
+_Where = tuple[IPv4Address, int]
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,10 +83,10 @@ class Port:
     section 4).
     """
 
-    def __init__(self, listener: Listener, number: int) -> None:
+    def __init__(self, listener: Listener) -> None:
         self.mtu = listener.mtu
         self.local = str(listener.address)
-        self.socket = train.udp_socket(self.local, number)
+        self.socket = train.udp_socket(self.local, listener.port)
         try:
             self._refusals = train.udp_socket(self.local, 0)
         except OSError:
@@ -116,18 +120,18 @@ class TftpService(service.Service):
         events: Stream,
         limits: Limits = Limits(),
         *,
-        port: int = PORT,
         grace: float = 10.0,
         now: Callable[[], float] = time.monotonic,
     ) -> None:
         self._reactor = reactor
         self._locate = locate
         self._events = events
-        self._limits = limits
-        self._number = port
-        self._grace_s = grace
-        self._wanted: dict[IPv4Address, Listener] = {}
-        self._ports: dict[IPv4Address, Port] = {}
+        #: For transfers from now on; a reload may bring others.
+        self.limits = limits
+        #: Seconds, as *grace*.
+        self.grace_s = grace
+        self._wanted: dict[_Where, Listener] = {}
+        self._ports: dict[_Where, Port] = {}
         self._segments = train.kernel_segments()
         self._crowd = Crowd(reactor, events, lambda text: log.failure("{text}", text=text), now)
 
@@ -139,7 +143,7 @@ class TftpService(service.Service):
     @property
     def addresses(self) -> dict[IPv4Address, int]:
         """What is listened on, and the number of the port there."""
-        return {address: port.socket.getsockname()[1] for address, port in self._ports.items()}
+        return {address: port.socket.getsockname()[1] for (address, _), port in self._ports.items()}
 
     # Start and stop.
 
@@ -158,8 +162,8 @@ class TftpService(service.Service):
         until our successor is there.  An ERROR packet would end its boot.
         """
         super().stopService()  # type: ignore[no-untyped-call]
-        for address in list(self._ports):
-            self._close(address)
+        for where in list(self._ports):
+            self._close(where)
         if not self._crowd:
             self._crowd.close()
             return succeed(None)
@@ -167,7 +171,7 @@ class TftpService(service.Service):
 
     def _last_call(self) -> Deferred[None]:
         stopped: Deferred[None] = Deferred()
-        cut = self._reactor.callLater(self._grace_s, self._crowd.cut, "the server was stopped")
+        cut = self._reactor.callLater(self.grace_s, self._crowd.cut, "the server was stopped")
 
         def emptied() -> None:
             if cut.active():
@@ -186,11 +190,11 @@ class TftpService(service.Service):
         A port that is wanted still does not close, it merely learns a new MTU; no transfer ends
         with its port.  Before the service starts, *wanted* is only noted.
         """
-        self._wanted = {listener.address: listener for listener in wanted}
+        self._wanted = {(listener.address, listener.port): listener for listener in wanted}
         if not self.running:
             return []
-        for address in self._ports.keys() - self._wanted.keys():
-            self._close(address)
+        for where in self._ports.keys() - self._wanted.keys():
+            self._close(where)
         failed: list[tuple[Listener, OSError]] = []
         for listener in self._wanted.values():
             try:
@@ -200,15 +204,15 @@ class TftpService(service.Service):
         return failed
 
     def _serve(self, listener: Listener) -> None:
-        if known := self._ports.get(listener.address):
+        where = (listener.address, listener.port)
+        if known := self._ports.get(where):
             known.mtu = listener.mtu
             return
-        port = Port(listener, self._number)
-        self._ports[listener.address] = port
+        port = self._ports[where] = Port(listener)
         self._crowd.watch(port.socket.fileno(), lambda: self._requests(port))
 
-    def _close(self, address: IPv4Address) -> None:
-        port = self._ports.pop(address)
+    def _close(self, where: _Where) -> None:
+        port = self._ports.pop(where)
         self._crowd.unwatch(port.socket.fileno())
         port.close()
 
@@ -296,10 +300,10 @@ class TftpService(service.Service):
             raise RefusedError(wire.ErrorCode.UNDEFINED, reason, "server is busy") from None
 
     def _check_room(self, client: str) -> None:
-        if len(self._crowd) >= self._limits.transfers:
-            reason = f"all {self._limits.transfers} transfers are in use"
-        elif self._crowd.of_client(client) >= self._limits.per_client:
-            reason = f"all {self._limits.per_client} transfers of one client are in use"
+        if len(self._crowd) >= self.limits.transfers:
+            reason = f"all {self.limits.transfers} transfers are in use"
+        elif self._crowd.of_client(client) >= self.limits.per_client:
+            reason = f"all {self.limits.per_client} transfers of one client are in use"
         else:
             return
         raise RefusedError(wire.ErrorCode.UNDEFINED, reason, "server is busy")
@@ -310,10 +314,10 @@ class TftpService(service.Service):
             bounds = Bounds(size=None, mtu=mtu, windowsize=1)
             read = Netascii(content.read, content.size).read
         else:
-            bounds = Bounds(content.size, mtu, self._limits.windowsize)
+            bounds = Bounds(content.size, mtu, self.limits.windowsize)
             read = content.read
         grant = negotiate(request.options, bounds)
-        return Transfer(read, bounds.size, grant, self._limits.patience_s)
+        return Transfer(read, bounds.size, grant, self.limits.patience_s)
 
     def _refuse(self, port: Port, path: str, refusal: RefusedError, peer: Peer) -> None:
         port.refuse(refusal.code, refusal.told, peer)

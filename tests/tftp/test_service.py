@@ -76,7 +76,6 @@ class House:
             self.library.locate,
             stream,
             Limits(**limits),
-            port=0,
             grace=5.0,
             now=self.reactor.seconds,
         )
@@ -84,7 +83,7 @@ class House:
         self.serve(HOME)
 
     def serve(self, *addresses, mtu=1500):
-        wanted = [Listener(address, "lo", mtu) for address in addresses]
+        wanted = [Listener(address, "lo", mtu, port=0) for address in addresses]
         return self.service.listen_on(wanted)
 
     def turn(self) -> None:
