@@ -82,8 +82,8 @@ class House:
         self.service.startService()
         self.serve(HOME)
 
-    def serve(self, *addresses, mtu=1500):
-        wanted = [Listener(address, "lo", mtu, port=0) for address in addresses]
+    def serve(self, *addresses, mtu=1500, port=0):
+        wanted = [Listener(address, "lo", mtu, port) for address in addresses]
         return self.service.listen_on(wanted)
 
     def turn(self) -> None:
@@ -380,12 +380,12 @@ def test_the_reply_comes_from_the_address_that_was_asked(house):
 
 def test_listeners_come_and_go_and_what_stays_is_not_touched(house, guest):
     guest.ask(ReadRequest("loader"))
-    kept = house.service._ports[HOME].socket
+    kept = house.service._ports[HOME, 0].socket
     assert house.serve(HOME, OTHER) == []
     assert set(house.service.addresses) == {HOME, OTHER}
     assert house.serve(HOME, mtu=9000) == []
     assert set(house.service.addresses) == {HOME}
-    assert house.service._ports[HOME].socket is kept
+    assert house.service._ports[HOME, 0].socket is kept
     assert house.serve() == []
     assert house.service.addresses == {}
     assert [packet.block for packet in guest.say(Ack(1))] == [2]
@@ -394,16 +394,16 @@ def test_listeners_come_and_go_and_what_stays_is_not_touched(house, guest):
 def test_a_port_that_cannot_be_had_is_reported_and_the_others_open(house):
     taken = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
     taken.bind(("127.0.0.3", 0))
-    house.service._number = taken.getsockname()[1]
+    number = taken.getsockname()[1]
     elsewhere, nowhere = IPv4Address("127.0.0.3"), IPv4Address("192.0.2.1")
-    failed = house.serve(HOME, elsewhere, nowhere, OTHER)
+    failed = house.serve(HOME, elsewhere, nowhere, OTHER, port=number)
     assert {listener.address: problem.errno for listener, problem in failed} == {
         elsewhere: errno.EADDRINUSE,
         nowhere: errno.EADDRNOTAVAIL,
     }
     assert set(house.service.addresses) == {HOME, OTHER}
     taken.close()
-    assert [each.address for each, _ in house.serve(HOME, elsewhere, OTHER)] == []
+    assert [each.address for each, _ in house.serve(HOME, elsewhere, OTHER, port=number)] == []
 
 
 def pass_time(house, seconds):
@@ -557,7 +557,7 @@ def test_stopping_an_idle_service_is_immediate_and_it_starts_again(house, guest)
 
 
 def test_the_receive_buffer_holds_a_storm(house):
-    held = house.service._ports[HOME].socket.getsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF)
+    held = house.service._ports[HOME, 0].socket.getsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF)
     assert held >= 200_000
     guests = [Guest(house) for _ in range(50)]
     for guest in guests:
