@@ -28,6 +28,9 @@ from ipaddress import IPv4Address, IPv4Interface
 from typing import Any, NamedTuple
 
 log = logging.getLogger(__name__)
+# Its traffic control misses /proc/net/psched where ProcSubset=pid hides it (systemd.exec(5)), and
+# says so on import.  It is not used here.
+logging.getLogger("pyroute2.netlink.rtnl.tcmsg").setLevel(logging.ERROR)
 
 _IFF_UP = 0x1
 _IFF_LOOPBACK = 0x8

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import errno
+import logging
 import os
 import queue
 import signal
@@ -143,6 +144,10 @@ class TestReading:
     def test_on_a_point_to_point_link_the_near_end_is_ours(self):
         ip(VETH, "addr add 192.0.2.1 peer 192.0.2.2/32 dev eth7")
         assert named("eth7").addresses == (IPv4Interface("192.0.2.1/32"),)
+
+    def test_a_sandbox_without_traffic_control_is_not_worth_a_warning(self):
+        logger = logging.getLogger("pyroute2.netlink.rtnl.tcmsg.common")
+        assert not logger.isEnabledFor(logging.WARNING)
 
     def test_no_default_route(self):
         assert default_route_interface() is None
