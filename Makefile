@@ -8,7 +8,7 @@ ARGS ?=
 PYTEST = .venv/bin/python -m pytest
 
 .DEFAULT_GOAL := help
-.PHONY: help run test test-quick lint e2e demo fresh clean
+.PHONY: help run install test test-quick lint e2e demo fresh clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -17,6 +17,9 @@ run: ## install what is missing, then serve with CONFIG=file (etc/netbootd.json)
 	@[ "$$(id -u)" = 0 ] || { echo "netbootd listens on ports 67, 69 and 4011: run as root, 'sudo make run'" >&2; exit 1; }
 	@tools/setup.sh run
 	exec .venv/bin/netbootd run --config $(CONFIG) $(if $(IFACE),--interface $(IFACE))
+
+install: ## make it a service of this host: /etc/netbootd, /usr/local, a systemd unit (root)
+	@tools/install
 
 test: ## linters, types, all tests, and the main boots with real firmware in QEMU (root)
 	@tools/setup.sh test

@@ -79,7 +79,8 @@ def main(file: Path, only_interfaces: tuple[str, ...], *, verbose: bool) -> int:
 def _allow_many_files() -> None:
     """Every connection and transfer is a descriptor: take all that the system grants."""
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+    with contextlib.suppress(OSError, ValueError):  # a sandbox may say no: then what we have
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
 
 
 class Daemon:

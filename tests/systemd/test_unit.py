@@ -49,7 +49,7 @@ def systemd(program, *arguments):
 def test_systemd_finds_nothing_wrong(tmp_path):
     """With a program that exists, since ours need not be installed where the tests run."""
     unit = tmp_path / UNIT.name
-    unit.write_text(UNIT.read_text().replace("=/usr/bin/netbootd ", "=/bin/true "))
+    unit.write_text(UNIT.read_text().replace("=/usr/local/bin/netbootd ", "=/bin/true "))
     verdict = systemd("systemd-analyze", "verify", "--man=no", unit)
     if "Failed to initialize manager" in verdict.stdout:
         pytest.skip(f"systemd-analyze cannot verify here: {verdict.stdout.strip()}")
@@ -99,7 +99,7 @@ def test_the_watchdog_waits():
 
 def test_the_daemon_takes_the_command():
     program, *arguments = shlex.split(one("ExecStart"))
-    assert program == "/usr/bin/netbootd"
+    assert program == "/usr/local/bin/netbootd"
     assert _parser().parse_args(arguments).config == DEFAULT_FILE
 
 
