@@ -30,6 +30,12 @@ CONFIG = """{
 }"""
 
 
+def allow_many_files():
+    """Crowds are descriptors, at both ends."""
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+
+
 class Server:
     """A serving process: its *port*, and its events as they come."""
 
@@ -80,6 +86,7 @@ class Server:
 @contextmanager
 def serving(folder, *options, grace=5.0):
     """A Server over *folder*; its log must hold no failure at the end."""
+    allow_many_files()
     (folder / "files").mkdir(exist_ok=True)
     (folder / "c.json").write_text(CONFIG % grace)
     command = [sys.executable, "-m", "tests.http.serving", str(folder / "c.json"), *options]
@@ -152,8 +159,7 @@ def main():
 
     observer = textFileLogObserver(sys.stderr)
     globalLogBeginner.beginLoggingTo([observer], redirectStandardIO=False)
-    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+    allow_many_files()
 
     def tell(event):
         print(json.dumps({"kind": event.kind, **asdict(event)}, default=str), flush=True)

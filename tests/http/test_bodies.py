@@ -71,6 +71,12 @@ def reset(connection):
     connection.close()
 
 
+def drain(connection):
+    """Read on until the end, which a RST never lets come."""
+    while connection.recv(MIB):
+        pass
+
+
 @pytest.mark.parametrize("path", ["big", "medium", "small", "empty", "ipxe.efi"])
 def test_bodies_arrive_whole(server, path):
     with server.connect() as connection:
@@ -267,7 +273,7 @@ def test_a_client_that_takes_nothing_is_given_up(own_server):
     event = server.event("served", timeout=10)
     assert event["sent"] < event["size"]
     with pytest.raises(ConnectionResetError):
-        [connection.recv(MIB) for _ in range(100)]
+        drain(connection)
 
 
 def test_a_slow_client_is_not_given_up_as_long_as_it_takes_something(own_server):
