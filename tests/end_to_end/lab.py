@@ -521,8 +521,8 @@ WISHES = re.compile(rb"(?<=[\x80-\x87])\xaf\xcb(?=\xff)")  # 175, 203, end of th
 # mov ecx,features; mov edx,175.  With "end" made equal to "features" the option has no content,
 # and an option without content is not stored.
 FEATURES = re.compile(rb"\xb8(.{4})\x2d(.{4})\x50\xb9\2\xba\xaf\0\0\0", re.DOTALL)
-# dhcppkt_store(packet, 175.177, card, 5): push 5; lea ecx,[esp+..]; mov edx,0xAFB1.
-CARD = re.compile(rb"\x6a\x05(?=\x8d\x4c\x24.\xba\xb1\xaf\0\0)", re.DOTALL)
+# dhcppkt_store(packet, 175.177, card, 5): push 5; ecx from somewhere; mov edx,0xAFB1.
+CARD = re.compile(rb"\x6a\x05(?=.{2,4}\xba\xb1\xaf\0\0)", re.DOTALL)
 
 RAM_TOP = 32 << 20  # iPXE lives at the top of memory, twice: unpacked, and moved from there
 
@@ -536,6 +536,7 @@ def disguise(ram: Path) -> None:
     of real cards, ROM to undionly.kpxe to script, would never be tested.  Patched after it has
     unpacked itself and before it sends anything, it asks like the ROM of a real card.
 
+    The patterns fit the builds in Debian 12 (of 2019) and Debian 13 (of 2025).
     Raises LabError if this build of iPXE does not look as expected: better no test than one that
     passes by the wrong road.
     """

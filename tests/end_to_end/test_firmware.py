@@ -222,6 +222,6 @@ def test_a_missing_kernel_is_told_on_the_console(site: Site) -> None:
     daemon = site.serve()
 
     with site.lab.bios(NODE) as node:
-        node.wait_for(r"\(http://ipxe\.org/[0-9a-f]+\)", IPXE_ROM_S)
+        node.wait_for(r"\(https?://ipxe\.org/[0-9a-f]+\)", IPXE_ROM_S)
         node.wait_for("netbootd: linux/lost did not boot", IPXE_ROM_S)
     assert any("not-there" in line for line in daemon.text.splitlines())
