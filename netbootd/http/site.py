@@ -111,9 +111,7 @@ class Site(http.HTTPFactory):
     def answer(self, asked: Asked) -> Answer:
         """Whatever is asked, an answer."""
         if self.stopping:
-            # iPXE asks again after that time, and finds the next netbootd.
-            later = {"Retry-After": _RETRY_AFTER_S}
-            return refused(asked, HTTPStatus.SERVICE_UNAVAILABLE, "netbootd stops", later)
+            return self.later(asked, "netbootd stops")
         if asked.method not in METHODS:
             allow = {"Allow": ", ".join(METHODS)}
             return refused(asked, HTTPStatus.METHOD_NOT_ALLOWED, "GET and HEAD only", allow)
@@ -127,10 +125,10 @@ class Site(http.HTTPFactory):
         except NotFound:
             return refused(asked, HTTPStatus.NOT_FOUND, "no such file")
 
-    def overloaded(self, asked: Asked) -> Answer:
-        """No descriptor is left for a body."""
-        later = {"Retry-After": _RETRY_AFTER_S}
-        return refused(asked, HTTPStatus.SERVICE_UNAVAILABLE, "too many connections", later)
+    def later(self, asked: Asked, reason: str) -> Answer:
+        """Not now; iPXE asks again by itself after that time."""
+        wait = {"Retry-After": _RETRY_AFTER_S}
+        return refused(asked, HTTPStatus.SERVICE_UNAVAILABLE, reason, wait)
 
     def _page(self, asked: Asked, route: Route, registry: Registry) -> Answer:
         try:
@@ -195,7 +193,8 @@ class Request(http.Request):
         except OSError as problem:
             part.content.close()
             log.error("cannot send {path!r}: {problem}", path=self.path[:200], problem=problem)
-            self._send_instead(answer, self._site.overloaded(self._asked()))
+            busy = self._site.later(self._asked(), "cannot be sent now; the log has more")
+            self._send_instead(answer, busy)
             return
         published = sent.addCallback(self._sent, answer, part)
         published.addErrback(lambda failure: log.failure("after a body", failure=failure))

@@ -145,6 +145,7 @@ def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("config", type=Path)
     parser.add_argument("--stall", type=float, default=300.0)
+    parser.add_argument("--nowhere", action="store_true", help="serve no address at all")
     parser.add_argument("--turn", type=int, default=0)
     options = parser.parse_args()
 
@@ -167,7 +168,9 @@ def main():
     events = Stream(lambda problem: print(f"Traceback: {problem!r}", file=sys.stderr))
     events.subscribe(tell)
     live = LiveRegistry(load(options.config))
-    service = HttpService(reactor, live, events, lambda: {"version": "test"})
+    service = HttpService(
+        reactor, live, events, lambda: {"version": "test"}, allowed=lambda _: not options.nowhere
+    )
     service._bodies._stall_s = options.stall
     bodies._SWEEP_S = min(bodies._SWEEP_S, options.stall / 4)
     bodies.PER_TURN = options.turn or bodies.PER_TURN

@@ -332,3 +332,12 @@ def test_a_client_that_asks_and_never_reads_cannot_fill_our_memory(server, first
         with pytest.raises(TimeoutError):
             connection.sendall(b"GET /edge65535 HTTP/1.1\r\n\r\n" * 1_000_000)
         assert server.memory() - before < 20 * MIB
+
+
+def test_a_connection_to_an_address_not_served_ends_at_once(own_server):
+    server = own_server("--nowhere")
+    before = server.descriptors()
+    for _ in range(3):
+        with server.connect() as connection, pytest.raises(ConnectionResetError):
+            connection.recv(1)
+    assert settled(server, before)
