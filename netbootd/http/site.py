@@ -209,6 +209,8 @@ class Request(http.Request):
         self._publish(answer.event, sent)
 
     def _publish(self, event: Event | None, sent: int) -> None:
+        if self.method == b"HEAD" and not isinstance(event, Refused):
+            return  # the GET that follows tells it better
         if isinstance(event, Served):
             event = replace(event, sent=sent, seconds=self._site.clock.seconds() - self._begun)
         if event is not None:

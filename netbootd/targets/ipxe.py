@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 import jinja2
+import jinja2.meta
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 MAGIC = "#!ipxe\n"
@@ -37,7 +38,7 @@ _SCOPES = ("smbios", "pci", "cpuid", "efi", "dhcp", "proxydhcp", "pxebs", "cache
 
 @dataclass(frozen=True, slots=True)
 class ScriptTemplate:
-    """A compiled template; two are equal when their text is."""
+    """A compiled template; two are equal when their text is, with all that they build on."""
 
     name: str
     source: str
@@ -74,6 +75,7 @@ class Templates:
             trim_blocks=True,
             lstrip_blocks=True,
             keep_trailing_newline=True,
+            auto_reload=False,  # a request must not look at the disk
         )
         self._environment.filters["plain"] = plain
         self._made: dict[str, ScriptTemplate | BrokenTemplate] = {}
@@ -86,15 +88,24 @@ class Templates:
 
     def _make(self, file: str) -> ScriptTemplate | BrokenTemplate:
         try:
-            loader = self._environment.loader
-            assert loader is not None
-            source, _, _ = loader.get_source(self._environment, file)
-            return ScriptTemplate(file, source, self._environment.get_template(file))
+            compiled = self._environment.get_template(file)
+            return ScriptTemplate(file, "".join(self._sources(file)), compiled)
         except jinja2.TemplateSyntaxError as problem:
             where = f"{problem.filename or problem.name or file}:{problem.lineno}"
             return BrokenTemplate(file, f"{where}: {problem.message}")
         except (jinja2.TemplateError, OSError, UnicodeDecodeError) as problem:
             return BrokenTemplate(file, f"{file}: {problem}")
+
+    def _sources(self, file: str) -> Iterator[str]:
+        """Its text and that of all it builds on, which are compiled now and not by a request."""
+        loader = self._environment.loader
+        assert loader is not None
+        source, _, _ = loader.get_source(self._environment, file)
+        yield source
+        for other in jinja2.meta.find_referenced_templates(self._environment.parse(source)):
+            if other is not None:
+                self._environment.get_template(other)
+                yield from self._sources(other)
 
 
 def plain(value: object) -> str:
