@@ -6,7 +6,7 @@ of an event costs more than a whole answer.  One sweep over the deadlines stands
 per transfer; it runs only while there are any.
 
     a datagram   → Line → Transfer → Train → Line
-    every 25 ms  → the transfers whose deadline has come → Train → Line
+    every 10 ms  → the transfers whose deadline has come → Train → Line
 """
 
 from __future__ import annotations
@@ -25,8 +25,9 @@ from netbootd.tftp.files import Located
 from netbootd.tftp.train import Line, Peer
 from netbootd.tftp.transfer import End, Train, Transfer
 
-_SWEEP_S = 0.025
+_SWEEP_S = 0.01
 _EVENTS_A_TURN = 256
+_EVENTS_BEFORE_SWEEP = 4096
 _QUIET = {End.ABORTED, End.UNHEARD, End.UNCONFIRMED}  # what every firmware does now and then
 
 #: Who is served, and from which address of ours.
@@ -145,7 +146,10 @@ class Crowd:
 
     def doRead(self) -> None:
         """Whoever has something, one turn each."""
-        for fd, _ in self._epoll.poll(0, _EVENTS_A_TURN):
+        self._serve(_EVENTS_A_TURN)
+
+    def _serve(self, most: int) -> None:
+        for fd, _ in self._epoll.poll(0, most):
             reader = self._readers.get(fd)  # None: closed by an earlier one of this turn
             if reader is not None:
                 self._safely(reader)
@@ -158,7 +162,9 @@ class Crowd:
             self._report("TFTP: a packet could not be handled")
 
     def _tick(self) -> None:
+        """ACKs first: after a stall of the reactor they wait already, and nothing is to resend."""
         self._sweep = self._reactor.callLater(_SWEEP_S, self._tick)
+        self._serve(_EVENTS_BEFORE_SWEEP)
         now = self.now()
         due = [each for each in self._running.values() if each.transfer.deadline <= now]
         for running in due:

@@ -421,6 +421,15 @@ def test_the_timer_resends(house, guest):
     assert house.seen(TransferEnded) == []
 
 
+def test_acks_that_wait_are_served_before_the_timer(house, guest):
+    """After a stall of the reactor nothing is sent again to clients that have long answered."""
+    guest.ask(ReadRequest("loader"))
+    guest.say(Ack(1))
+    guest.socket.sendto(wire.encode(Ack(2)), guest.server)
+    house.reactor.advance(3)
+    assert [packet.block for packet in guest.hear()] == [3]
+
+
 def test_a_client_that_never_answers_gets_five_packets(house, guest):
     packets = guest.ask(ReadRequest("loader", "octet", {"windowsize": "64", "blksize": "1468"}))
     pass_time(house, 40)
@@ -501,7 +510,7 @@ def test_what_cannot_be_sent_is_lost_and_sent_again(house, guest, number):
     assert guest.say(Ack(0)) == []
     assert "not sent" in house.seen(Dropped)[0].reason
     running.line._socket = real
-    pass_time(house, 0.1)
+    pass_time(house, 0.05)
     assert [packet.block for packet in guest.hear()] == [1, 2, 3, 4]
 
 
