@@ -5,18 +5,19 @@ is wrong.  A template that would fail at boot fails here first.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-import jinja2
-
-from netbootd.boot.script import facts_of
-from netbootd.errors import ConfigErrors, Finding, Level
+from netbootd.boot.script import facts_of, first_script
+from netbootd.errors import ConfigErrors, Finding, Level, Place
 from netbootd.mac import MAC
 from netbootd.probe import probe
 from netbootd.registry.load import load
 from netbootd.registry.machine import Machine
 from netbootd.registry.snapshot import Registry
+from netbootd.relaxedjson import path_of
+from netbootd.targets.ipxe import MAGIC
 
 #: A machine that stands for all that get the default (RFC 7042, documentation).
 _STRANGER = MAC.parse("00:00:5e:00:53:00")
@@ -56,20 +57,32 @@ def _render_all(registry: Registry) -> list[Finding]:
     machines = list(registry.machines.values())
     if registry.default is not None:
         machines.append(registry.default.for_stranger(_STRANGER))
-    return [finding for machine in machines if (finding := _render(machine, registry))]
+    found = [finding for machine in machines if (finding := _render(machine, registry))]
+    first = _trouble(lambda: first_script(registry, _OUR_ADDRESS).text)
+    if first:
+        place = Place(registry.first_template.name)
+        found.append(Finding(Level.TARGET, "template-error", first, place))
+    return found
 
 
 def _render(machine: Machine, registry: Registry) -> Finding | None:
     assert machine.mac is not None
+    facts = facts_of(machine.mac, machine, registry, _OUR_ADDRESS)
+    problem = _trouble(lambda: machine.target.script(facts))
+    if problem is None:
+        return None
+    text = f"{machine.title}: template {machine.target.template.name}: {problem}"
+    path = path_of("machines", str(machine.mac) if machine.known else "default")
+    return Finding(Level.TARGET, "template-error", text, machine.place, path)
+
+
+def _trouble(render: Callable[[], str]) -> str | None:
+    """What keeps a script from being made, or from being one; a template may do anything."""
     try:
-        machine.target.script(facts_of(machine.mac, machine, registry, _OUR_ADDRESS))
-    except jinja2.TemplateError as problem:
-        name = machine.target.template.name
-        text = f"{machine.title}: template {name}: {problem}"
-        return Finding(
-            Level.TARGET, "template-error", text, machine.place, f'machines."{machine.mac}"'
-        )
-    return None
+        text = render()
+    except Exception as problem:
+        return f"{type(problem).__name__}: {problem}"
+    return None if text.startswith(MAGIC) else f"it does not begin with {MAGIC.strip()}"
 
 
 def _count(findings: tuple[Finding, ...]) -> str:

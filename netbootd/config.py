@@ -100,7 +100,7 @@ def _seconds(value: Any) -> float:
 
 
 def _text(value: Any) -> str:
-    if not isinstance(value, str) or not value.strip():
+    if not isinstance(value, str) or not value.strip() or not value.isprintable():
         raise _Wrong("a string")
     return value.strip()
 

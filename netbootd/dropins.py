@@ -22,7 +22,9 @@ Everything is read before anything is refused, so that one syntax error does not
 from __future__ import annotations
 
 import glob
+import errno
 import os
+import stat
 from collections.abc import Hashable, Iterator
 from dataclasses import dataclass
 from itertools import takewhile
@@ -235,7 +237,7 @@ class _Reading:
         """The document of a file, or None and the reason among the findings."""
         self._watch(named.file)
         try:
-            document = decode(named.file.read_bytes(), _printable(named.file))
+            document = decode(_bytes(named.file), _printable(named.file))
         except OSError as problem:
             self._unreadable(named, problem)
             return None
@@ -281,6 +283,16 @@ class _Reading:
 
     def _say(self, level: Level, code: str, text: str, place: Place, path: str = "") -> None:
         self.findings.append(Finding(level, code, text, place, path))
+
+
+def _bytes(file: Path) -> bytes:
+    """All of a regular file; a FIFO or device in its place would keep us waiting for ever."""
+    descriptor = os.open(file, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    with open(descriptor, "rb") as opened:
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            kind_of_file = "a directory" if file.is_dir() else "no regular file"
+            raise OSError(errno.EINVAL, f"it is {kind_of_file}")
+        return opened.read()
 
 
 def _printable(file: Path) -> str:

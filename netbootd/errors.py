@@ -13,6 +13,10 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import IntEnum
 
+from netbootd.printable import printable
+
+_LONGEST_LINE = 2000
+
 
 class NetbootdError(Exception):
     """Anything that netbootd raises on purpose."""
@@ -89,7 +93,8 @@ class Finding:
 
     def __str__(self) -> str:
         where = f" [{self.path}]" if self.path else ""
-        return f"{self.place}: {self.level.word}: {self.code}: {self.text}{where}"
+        line = f"{self.place}: {self.level.word}: {self.code}: {self.text}{where}"
+        return printable(line, _LONGEST_LINE)
 
 
 class ConfigErrors(NetbootdError):

@@ -4,13 +4,23 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable
+from functools import lru_cache
+
+_TOO_MANY = 500  # names, beyond which looking through all of them takes longer than it helps
 
 
 def nearest(name: str, known: Iterable[str]) -> list[str]:
     """Up to three of *known* that look like *name*, the likeliest first."""
+    return list(_nearest(name[:100], tuple(known)))
+
+
+@lru_cache(maxsize=1024)
+def _nearest(name: str, known: tuple[str, ...]) -> tuple[str, ...]:
+    if len(known) > _TOO_MANY:
+        return ()
     by_lower = {word.lower(): word for word in known}
     close = difflib.get_close_matches(name.lower(), by_lower, n=3, cutoff=0.6)
-    return [by_lower[word] for word in close]
+    return tuple(by_lower[word] for word in close)
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:

@@ -121,6 +121,6 @@ def _watchdog_interval(environ: Mapping[str, str]) -> float | None:
         return None
     try:
         usec = int(environ.get("WATCHDOG_USEC", ""))
-    except ValueError:
+        return usec / 1e6 if usec > 0 else None
+    except (ValueError, OverflowError):
         return None
-    return usec / 1e6 if usec > 0 else None

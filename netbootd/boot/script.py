@@ -9,8 +9,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import jinja2
-
 from netbootd import urls
 from netbootd.boot.client import Client
 from netbootd.boot.decision import Refusal, identify, next_step
@@ -27,7 +25,7 @@ _ADD = "add it, then press a key to try again, or wait for the next boot device"
 @dataclass(frozen=True, slots=True)
 class BootScript:
     """
-    *says* is the script's meaning in a few words, for the log.
+    *says* is the script's meaning in a few words, *detail* what only the log shall know.
 
     *status* is the HTTP status for a client that is not iPXE: 200, 404 for a machine nobody knows,
     500 where the target is broken.
@@ -37,6 +35,12 @@ class BootScript:
     says: str
     status: int = 200
     machine: Machine | None = None
+    detail: str = ""
+
+    @property
+    def logged(self) -> str:
+        """What the log says of it."""
+        return f"{self.says} ({self.detail})" if self.detail else self.says
 
 
 def boot_script(client: Client, registry: Registry, base: str) -> BootScript:
@@ -50,9 +54,10 @@ def boot_script(client: Client, registry: Registry, base: str) -> BootScript:
         return BootScript(_notice(registry, facts, reason, _ADD), reason, 404, machine)
     try:
         text = machine.target.script(facts)
-    except jinja2.TemplateError:
+    except Exception as problem:  # a template is the operator's text and may do anything
         reason = f"{machine.title} cannot boot: its template has an error"
-        return BootScript(_notice(registry, facts, reason, _MEND), reason, 500, machine)
+        detail = f"{machine.target.template.name}: {problem}"
+        return BootScript(_notice(registry, facts, reason, _MEND), reason, 500, machine, detail)
     if isinstance(machine.target, Notice):
         return BootScript(text, machine.target.reason, 500, machine)
     return BootScript(text, machine.title, 200, machine)
@@ -79,6 +84,7 @@ def facts_of(mac: MAC, machine: Machine | None, registry: Registry, base: str) -
         base=server,
         retry=urls.script_url(server, "${netX/mac:hexhyp}"),
         variables=machine.variables if machine else {},
+        extras=registry.extras,
     )
 
 

@@ -11,12 +11,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from netbootd.mac import MAC
-
-
-def printable(text: str, limit: int = 200) -> str:
-    """*text* on one line, without control characters, at most *limit* characters."""
-    short = text if len(text) <= limit else text[:limit] + "…"
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in short)
+from netbootd.printable import printable
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

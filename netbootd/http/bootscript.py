@@ -94,7 +94,7 @@ def _our_names(registry: Registry) -> set[str | None]:
 def _answer(asked: Asked, script: BootScript, mac: MAC | None) -> Answer:
     title = script.machine.title if script.machine else ""
     if asked.by_ipxe or script.status == HTTPStatus.OK:
-        event = Scripted(mac=mac, target=title, peer=asked.peer, says=script.says)
+        event = Scripted(mac=mac, target=title, peer=asked.peer, says=script.logged)
         return text(HTTPStatus.OK, script.text, event)
     status = HTTPStatus(script.status)
     refusal = Refused(
@@ -104,6 +104,6 @@ def _answer(asked: Asked, script: BootScript, mac: MAC | None) -> Answer:
         protocol="HTTP",
         path=asked.path,
         status=status,
-        reason=script.says,
+        reason=script.logged,
     )
     return text(status, f"{status} {status.phrase}: {script.says}\n", refusal)

@@ -10,8 +10,9 @@ from __future__ import annotations
 
 import contextlib
 import gc
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
+from typing import NamedTuple
 
 from netbootd import config as configuration
 from netbootd import dropins
@@ -23,7 +24,6 @@ from netbootd.registry.machines import Machines
 from netbootd.registry.snapshot import Registry
 from netbootd.registry.targets import Targets
 from netbootd.relaxedjson import kind, path_of
-from netbootd.targets import catalogue
 from netbootd.targets.ipxe import ScriptTemplate, Templates
 from netbootd.targets.settings import Names, parse_server
 
@@ -54,7 +54,7 @@ def _load(file: Path, interfaces: tuple[str, ...]) -> Registry:
     layers = dropins.survey(file)
     if any(_leaves_a_hole(finding) for finding in layers.findings):
         raise ConfigErrors(layers.findings, layers.files)
-    registry = _registry(layers, file.parent, interfaces, list(layers.findings))
+    registry = _registry(layers, file.parent, interfaces, Findings(layers.findings))
     if any(finding.level is Level.ERROR for finding in registry.findings):
         raise ConfigErrors(registry.findings, layers.files)
     return registry
@@ -66,19 +66,20 @@ def _leaves_a_hole(finding: Finding) -> bool:
 
 
 def _registry(
-    layers: Layers, folder: Path, interfaces: tuple[str, ...], findings: list[Finding]
+    layers: Layers, folder: Path, interfaces: tuple[str, ...], findings: Findings
 ) -> Registry:
     config = _config(layers, folder, interfaces, findings)
     library = Library(config.files, find_programs((config.files, *config.firmware)))
     templates = Templates(folder)
     names = _names(layers, findings)
-    targets = Targets(layers, names, library, templates, findings)
-    machines = Machines(layers, targets, findings)
+    targets = Targets(layers, names, library, templates, findings.add)
+    machines = Machines(layers, targets, findings.add)
+    first, notice = (_template(templates, name, findings) for name in ("first", "notice"))
     return Registry(
         config=config,
         library=library,
-        first_template=_first_template(templates, findings),
-        notice_template=catalogue.notice_template(templates),
+        first_template=first,
+        notice_template=notice,
         machines=machines.by_mac,
         targets=targets.made,
         addresses=machines.by_address(),
@@ -86,58 +87,92 @@ def _registry(
         boot_server=names.default_server,
         first_server=machines.first_server(),
         servers=names.servers,
-        findings=tuple(findings),
+        extras=layers.extras(),
+        findings=findings.all,
         documents=tuple(layers.documents),
-        watched=tuple(layers.files),
+        watched=(*layers.files, *sorted(templates.files)),
     )
 
 
+class Findings:
+    """Collects findings, each fault once however many machines run into it."""
+
+    def __init__(self, findings: Iterable[Finding]) -> None:
+        self._found = {(one.code, one.place, one.text): one for one in findings}
+
+    def add(self, finding: Finding) -> None:
+        """Take note of *finding*."""
+        self._found.setdefault((finding.code, finding.place, finding.text), finding)
+
+    @property
+    def all(self) -> tuple[Finding, ...]:
+        """In the order of their coming."""
+        return tuple(self._found.values())
+
+
 def _config(
-    layers: Layers, folder: Path, interfaces: tuple[str, ...], findings: list[Finding]
+    layers: Layers, folder: Path, interfaces: tuple[str, ...], findings: Findings
 ) -> Config:
-    config = configuration.parse(layers.merged("netbootd"), folder, findings)
+    found: list[Finding] = []
+    config = configuration.parse(layers.merged("netbootd"), folder, found)
+    for finding in found:
+        findings.add(finding)
     return configuration.with_interfaces(config, interfaces) if interfaces else config
 
 
-def _first_template(templates: Templates, findings: list[Finding]) -> ScriptTemplate:
-    template = templates.get("first")
+def _template(templates: Templates, name: str, findings: Findings) -> ScriptTemplate:
+    """A template that no target brings; a broken one of the operator's gives way to ours."""
+    template = templates.get(name)
     if isinstance(template, ScriptTemplate):
         return template
     place = Place(template.name)
-    findings.append(Finding(Level.WARNING, "template-error", template.text, place))
-    built_in = Templates().get("first")
+    findings.add(Finding(Level.WARNING, "template-error", template.text, place))
+    built_in = Templates().get(name)
     assert isinstance(built_in, ScriptTemplate)
     return built_in
 
 
-def _names(layers: Layers, findings: list[Finding]) -> Names:
+def _names(layers: Layers, findings: Findings) -> Names:
     """``servers`` and ``boot_servers`` are two names of one thing; the latter counts."""
+    written = _strings(layers, "servers", findings)
+    for name, entry in _strings(layers, "boot_servers", findings).items():
+        if name in written and written[name].text != entry.text:
+            told = f'"{name}" is in servers as well; boot_servers counts'
+            path = path_of("boot_servers", name)
+            findings.add(Finding(Level.WARNING, "boot-server-twice", told, entry.place, path))
+        written[name] = entry
     servers: dict[str, str] = {}
-    raw: dict[str, str] = {}
-    for section in ("servers", "boot_servers"):
-        for name, text, place in _strings(layers, section, findings):
-            path = path_of(section, name)
-            if raw.get(name, text) != text:
-                told = f'"{name}" is in servers as well; boot_servers counts'
-                findings.append(Finding(Level.WARNING, "boot-server-twice", told, place, path))
-            raw[name] = text.rstrip("/")
-            try:
-                servers[name] = parse_server(text)
-            except ValueError as problem:
-                told = str(problem)
-                findings.append(Finding(Level.TARGET, "boot-server-invalid", told, place, path))
-    bootargs = {name: text for name, text, _ in _strings(layers, "bootargs", findings)}
-    return Names(servers, raw, bootargs)
+    for name, entry in written.items():
+        try:
+            servers[name] = parse_server(entry.text)
+        except ValueError as problem:
+            path, told = path_of(entry.section, name), str(problem)
+            findings.add(Finding(Level.TARGET, "boot-server-invalid", told, entry.place, path))
+    return Names(
+        servers=servers,
+        raw_servers={name: entry.text.rstrip("/") for name, entry in written.items()},
+        bootargs={name: e.text for name, e in _strings(layers, "bootargs", findings).items()},
+        invalid=frozenset(written.keys() - servers.keys()),
+    )
 
 
-def _strings(
-    layers: Layers, section: str, findings: list[Finding]
-) -> Iterator[tuple[str, str, Place]]:
-    """The entries of a section whose values must be strings."""
-    for key, value, owner in layers.entries(section):
+class _Text(NamedTuple):
+    """A named string of a section."""
+
+    section: str
+    text: str
+    place: Place
+
+
+def _strings(layers: Layers, section: str, findings: Findings) -> dict[str, _Text]:
+    """The entries of a section whose values must be strings, those of the highest layer."""
+    last = {entry.key.strip(): entry for entry in layers.entries(section)}
+    found: dict[str, _Text] = {}
+    for name, (key, value, owner) in last.items():
         if isinstance(value, str):
-            yield key.strip(), value.strip(), owner.place_of(key)
+            found[name] = _Text(section, value.strip(), owner.place_of(key))
         else:
             told = f"must be a string, not {kind(value)}"
             place, path = owner.place_of(key), path_of(section, key)
-            findings.append(Finding(Level.TARGET, "section-type", told, place, path))
+            findings.add(Finding(Level.TARGET, "section-type", told, place, path))
+    return found

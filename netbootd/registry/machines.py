@@ -9,9 +9,9 @@ count, and its machine boots its own disk.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
-from typing import Any
+from typing import Any, NamedTuple
 
 from netbootd.dropins import Layers
 from netbootd.errors import Finding, Level, Place
@@ -28,6 +28,7 @@ from netbootd.targets.localboot import LocalBoot
 SECTION = "machines"
 DEFAULT = "default"
 MACS = "macs"
+_WANTED = {bool: "true or false", str: "a string"}
 _OWN_KEYS = REPLACING | {"type", "name", "enabled", MACS}
 #: What a node's console is told; the log has the whole story.
 _REASONS = {
@@ -37,16 +38,34 @@ _REASONS = {
 }
 
 
+class _Entry(NamedTuple):
+    """One entry as written: *mac* is None for the default; *off* where its key is switched off."""
+
+    mac: MAC | None
+    key: str
+    value: Any
+    owner: Object
+    off: bool
+
+    @property
+    def place(self) -> Place:
+        return self.owner.place_of(self.key)
+
+
 class Machines:
     """``by_mac`` and ``default``, every fault reported and turned into a Notice."""
 
-    def __init__(self, layers: Layers, targets: Targets, findings: list[Finding]) -> None:
+    def __init__(self, layers: Layers, targets: Targets, report: Callable[[Finding], None]) -> None:
         self._layers = layers
         self._targets = targets
-        self._findings = findings
-        self._default_entry: Object | None = None
-        self.default = self._read_default()
-        self.by_mac = self._read()
+        self._report = report
+        entries = self._winners()
+        self._default_entry = entries.pop(None, None)
+        self.default = self._machine(self._default_entry) if self._default_entry else None
+        self.by_mac: dict[MAC, Machine] = {
+            mac: self._machine(entry) for mac, entry in entries.items() if mac is not None
+        }
+        self._add_other_cards(list(entries.values()))
         self._remark_on_default()
 
     def by_address(self) -> dict[str, Machine]:
@@ -58,105 +77,108 @@ class Machines:
         }
 
     def first_server(self) -> str | None:
-        """The boot server of the default machine's target: ``/`` chains there, as in Tiburon."""
-        if self._default_entry is None:
+        """The boot server of the default machine: ``/`` chains there, as in Tiburon."""
+        value = self._default_entry.value if self._default_entry else None
+        if not isinstance(value, Object):
             return None
-        type_, name = self._type_and_name(self._default_entry)
-        return self._targets.boot_server(type_ or "", name or "")
+        type_, name = self._type_and_name(value)
+        return self._targets.boot_server(type_ or "", name or "", value)
 
-    # -- reading -------------------------------------------------------------------------------
+    # -- which entries count -------------------------------------------------------------------
 
-    def _read_default(self) -> Machine | None:
-        machine = None
+    def _winners(self) -> dict[MAC | None, _Entry]:
+        """The entry that counts for each MAC, and for the default under None."""
+        winners: dict[MAC | None, _Entry] = {}
         for key, value, owner in self._layers.entries(SECTION):
-            if key.strip() == DEFAULT:
-                machine = self._machine(None, value, owner, key)
-                self._default_entry = value if isinstance(value, Object) else None
-        return machine
-
-    def _read(self) -> dict[MAC, Machine]:
-        machines: dict[MAC, Machine] = {}
-        seen: dict[MAC, Place] = {}
-        for key, value, owner in self._layers.entries(SECTION):
-            if key.strip() == DEFAULT:
+            entry = self._entry(key, value, owner)
+            if entry is None:
                 continue
-            place = owner.place_of(key)
-            if mac := self._live_mac(key, place):
-                if not self._stands_twice(mac, place, seen):
-                    machines[mac] = self._machine(mac, value, owner, key)
-                    for other in self._other_macs(value, key, seen):
-                        machines[other] = replace(machines[mac], mac=other)
-            elif mac := self._switched_off_mac(key, place):
-                machines.setdefault(mac, self._switched_off(mac, value, place))
-        return machines
+            before = winners.get(entry.mac)
+            if before is None or before.place.file != entry.place.file:
+                winners[entry.mac] = entry  # a higher layer replaces a lower one, whole
+            elif before.off or entry.off:
+                winners[entry.mac] = before if entry.off else entry
+            else:
+                self._stands_twice(entry.mac, entry.place, before.place)
+        return winners
 
-    def _other_macs(self, value: Any, key: str, seen: dict[MAC, Place]) -> Iterator[MAC]:
-        """The further cards of a machine: ``macs``, one or an array."""
-        if not isinstance(value, Object) or MACS not in value:
-            return
-        written, place = value[MACS], value.place_of(MACS)
-        for text in written if isinstance(written, list) else [written]:
-            mac = MAC.maybe(text) if isinstance(text, str) else None
-            if mac is None or mac.reserved:
-                told = f'"{MACS}" must hold MACs such as 00:25:90:27:db:b5, not {text!r:.40}'
-                self._say(Level.WARNING, "mac-invalid", told, place, key, MACS)
-            elif not self._stands_twice(mac, place, seen):
-                yield mac
-
-    def _live_mac(self, key: str, place: Place) -> MAC | None:
+    def _entry(self, key: str, value: Any, owner: Object) -> _Entry | None:
+        """What a key means; None, and a finding, where it means nobody."""
+        if key.strip() == DEFAULT:
+            return _Entry(None, key, value, owner, off=False)
         mac = MAC.maybe(key)
         if mac and mac.reserved:
-            self._say(Level.TARGET, "mac-reserved", f"{key} is {mac.reserved}", place, key)
+            told = f"{key} is {mac.reserved}"
+            self._say(Level.TARGET, "mac-reserved", told, owner.place_of(key), key)
             return None
-        return mac
+        return _Entry(mac, key, value, owner, off=False) if mac else self._off(key, value, owner)
 
-    def _switched_off_mac(self, key: str, place: Place) -> MAC | None:
-        if MAC.maybe(key):
-            return None  # a reserved one, and reported
+    def _off(self, key: str, value: Any, owner: Object) -> _Entry | None:
         mac = MAC.maybe(key.strip()[:-1])
         told = f'"{key}" is neither "default" nor a MAC such as 00:25:90:27:db:b4; never matches'
         if mac:
             told = f'"{key}" is a MAC plus one character: the entry is switched off'
-        self._say(Level.WARNING, "mac-invalid", told, place, key)
-        return mac
+        self._say(Level.WARNING, "mac-invalid", told, owner.place_of(key), key)
+        return _Entry(mac, key, value, owner, off=True) if mac else None
 
-    def _stands_twice(self, mac: MAC, place: Place, seen: dict[MAC, Place]) -> bool:
-        """Whether *mac* stands twice in one file; a higher layer may replace a lower one."""
-        before = seen.get(mac)
-        seen[mac] = place
-        if before is None or before.file != place.file:
-            return False
-        told = f"{mac} stands at {before} already"
-        self._say(Level.ERROR, "mac-duplicate", told, place, str(mac))
-        return True
+    def _stands_twice(self, mac: MAC | None, place: Place, before: Place) -> None:
+        told = f"{mac or DEFAULT} stands at {before} already"
+        self._say(Level.ERROR, "mac-duplicate", told, place, str(mac or DEFAULT))
 
-    def _machine(self, mac: MAC | None, value: Any, owner: Object, key: str) -> Machine:
-        place = owner.place_of(key)
-        if not isinstance(value, Object):
-            told = f"must be an object, not {kind(value)}"
-            return Machine(mac, self._fault("section-type", told, place, key), place)
-        if value.get("enabled") is False:
-            return self._switched_off(mac, value, place)
-        return Machine(mac, self._target_of(value, place, key), place, variables=_free(value))
+    def _add_other_cards(self, entries: list[_Entry]) -> None:
+        for entry in entries:
+            for mac in self._other_cards(entry):
+                if mac in self.by_mac:
+                    self._stands_twice(mac, entry.place, self.by_mac[mac].place)
+                elif entry.mac is not None:
+                    self.by_mac[mac] = replace(self.by_mac[entry.mac], mac=mac)
 
-    def _switched_off(self, mac: MAC | None, value: Any, place: Place) -> Machine:
-        template = self._targets.templates.get(LocalBoot.template_name)
-        if isinstance(template, ScriptTemplate):
-            target: Target = LocalBoot("localboot (switched off)", template)
-        else:
-            templates = self._targets.templates
-            target = catalogue.unusable("localboot", "its template is broken", templates)
-        free = _free(value) if isinstance(value, Object) else {}
-        return Machine(mac, target, place, variables=free)
+    def _other_cards(self, entry: _Entry) -> Iterator[MAC]:
+        """The further cards of a machine: ``macs``, one or an array."""
+        if not isinstance(entry.value, Object) or MACS not in entry.value:
+            return
+        written, place = entry.value[MACS], entry.value.place_of(MACS)
+        for text in written if isinstance(written, list) else [written]:
+            mac = MAC.maybe(text) if isinstance(text, str) else None
+            if mac and not mac.reserved:
+                yield mac
+            else:
+                told = f'"{MACS}" must hold MACs such as 00:25:90:27:db:b5, not {text!r:.40}'
+                self._say(Level.WARNING, "mac-invalid", told, place, entry.key, MACS)
 
     # -- what an entry boots -------------------------------------------------------------------
 
-    def _target_of(self, value: Object, place: Place, key: str) -> Target:
+    def _machine(self, entry: _Entry) -> Machine:
+        value, place = entry.value, entry.place
+        if not isinstance(value, Object):
+            told = f"must be an object, not {kind(value)}"
+            return Machine(entry.mac, self._fault("section-type", told, place, entry.key), place)
+        return Machine(entry.mac, self._target_of(entry, value), place, variables=_free(value))
+
+    def _target_of(self, entry: _Entry, value: Object) -> Target:
         """The target an entry means; a Notice with the reason where it means none."""
+        place, key = entry.place, entry.key
+        for word, wanted in (("enabled", bool), ("type", str), ("name", str)):
+            if word in value and not isinstance(value[word], wanted):
+                told = f'"{word}" must be {_WANTED[wanted]}, not {kind(value[word])}'
+                return self._fault("section-type", told, value.place_of(word), key, word)
+        if entry.off or value.get("enabled") is False:
+            return self._switched_off()
+        if self._boots_the_default(entry, value):
+            assert self.default is not None
+            return self.default.target
         type_, name = self._type_and_name(value)
         if name is None or type_ is None:
             code = "machine-no-type" if type_ is None else "machine-no-name"
             return self._fault(code, self._nameless(type_, name), place, key)
+        return self._named(type_, name, value, place, key)
+
+    def _boots_the_default(self, entry: _Entry, value: Object) -> bool:
+        """An entry that says nothing of its own boots what the default does, be it switched off."""
+        said = value.keys() & (REPLACING | {"type", "name"})
+        return entry.mac is not None and self.default is not None and not said
+
+    def _named(self, type_: str, name: str, value: Object, place: Place, key: str) -> Target:
         title = f"{type_}/{name}"
         if type_ not in self._targets.written:
             at = value.place_of("type") if "type" in value else place
@@ -171,11 +193,18 @@ class Machines:
             return self._targets.make(type_, name, value, path_of(SECTION, key))
         return self._targets.made[title]
 
+    def _switched_off(self) -> Target:
+        templates = self._targets.templates
+        template = templates.get(LocalBoot.template_name)
+        if isinstance(template, ScriptTemplate):
+            return LocalBoot("localboot (switched off)", template)
+        return catalogue.unusable("localboot", "its template is broken", templates)
+
     def _type_and_name(self, value: Object) -> tuple[str | None, str | None]:
         """What an entry leaves out it takes from the default; but a type alone is a mistake."""
         type_, name = value.get("type"), value.get("name")
-        default = self._default_entry
-        if default is not None and type_ is None:
+        default = self._default_entry.value if self._default_entry else None
+        if isinstance(default, Object) and type_ is None:
             type_ = default.get("type")
             name = default.get("name") if name is None else name
         return (
@@ -219,7 +248,7 @@ class Machines:
         return catalogue.unusable(title or "this machine", reason, self._targets.templates)
 
     def _say(self, level: Level, code: str, text: str, place: Place, *steps: str) -> None:
-        self._findings.append(Finding(level, code, text, place, path_of(SECTION, *steps)))
+        self._report(Finding(level, code, text, place, path_of(SECTION, *steps)))
 
 
 def _free(value: Object) -> dict[str, Any]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 from netbootd.config import Config
 from netbootd.content import Library
@@ -26,7 +27,8 @@ class Registry:
 
     *boot_server* is the base URL the file gives for everything (``boot_servers.default``), None
     where it leaves that to us; *first_server* the one that ``/`` chains to, which is the default
-    machine's own where that has one.  *documents* are the files that were read, *watched* the
+    machine's own where that has one.  *extras* are the sections that
+    only templates know, *documents* the files that were read, *watched* the
     paths whose change may mean a new registry.
     """
 
@@ -41,6 +43,7 @@ class Registry:
     boot_server: str | None = None
     first_server: str | None = None
     servers: Mapping[str, str] = field(default_factory=dict)
+    extras: Mapping[str, Any] = field(default_factory=dict)
     findings: tuple[Finding, ...] = ()
     documents: tuple[str, ...] = ()
     watched: tuple[str, ...] = ()

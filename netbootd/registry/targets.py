@@ -5,11 +5,12 @@ gets one of its own.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from netbootd.content import Library
 from netbootd.dropins import Layers
-from netbootd.errors import Finding, Level
+from netbootd.errors import Finding, Level, Place
 from netbootd.relaxedjson import Object, kind, path_of
 from netbootd.targets import catalogue
 from netbootd.targets.base import Target
@@ -30,12 +31,12 @@ class Targets:
         names: Names,
         library: Library,
         templates: Templates,
-        findings: list[Finding],
+        report: Callable[[Finding], None],
     ) -> None:
         self.templates = templates
         self._names = names
         self._library = library
-        self._findings = findings
+        self._report = report
         self.written = self._read(layers)
         self.made: dict[str, Target] = {
             f"{type_}/{name}": self.make(type_, name)
@@ -44,32 +45,38 @@ class Targets:
         }
 
     def _read(self, layers: Layers) -> dict[str, dict[str, Object]]:
-        written: dict[str, dict[str, Object]] = {}
         if not layers.has("targets"):
             told = 'no "targets": nothing can be booted'
-            self._findings.append(
-                Finding(Level.WARNING, "section-missing", told, layers.place, "targets")
-            )
-        for type_, name, value, owner in layers.target_entries():
-            if isinstance(value, Object):
-                written.setdefault(type_.strip(), {})[name.strip()] = value
+            self._say(Level.WARNING, "section-missing", told, layers.place)
+        last = {
+            (entry.kind.strip(), entry.name.strip()): entry for entry in layers.target_entries()
+        }
+        written: dict[str, dict[str, Object]] = {}
+        for (type_, name), entry in last.items():
+            place, path = entry.owner.place_of(entry.name), (entry.kind, entry.name)
+            if not isinstance(entry.value, Object):
+                told = f"must be an object, not {kind(entry.value)}"
+                self._say(Level.TARGET, "section-type", told, place, *path)
+            elif not (type_ + name).isprintable():
+                told = "the names of types and targets are printable characters"
+                self._say(Level.TARGET, "control-character", told, place, *path)
             else:
-                told = f"must be an object, not {kind(value)}"
-                path = path_of("targets", type_, name)
-                place = owner.place_of(name)
-                self._findings.append(Finding(Level.TARGET, "section-type", told, place, path))
+                written.setdefault(type_, {})[name] = entry.value
         return written
+
+    def _say(self, level: Level, code: str, text: str, place: Place, *path: str) -> None:
+        self._report(Finding(level, code, text, place, path_of("targets", *path)))
 
     def make(self, type_: str, name: str, over: Object | None = None, path: str = "") -> Target:
         """A target as it is written; with *over*, a machine's entry found at *path*, on top."""
         settings = self._settings(type_, name, over, path)
         return catalogue.build(type_, settings, self.templates)
 
-    def boot_server(self, type_: str, name: str) -> str | None:
-        """The base URL that a target's relative paths point to, None where it leaves that to us."""
+    def boot_server(self, type_: str, name: str, over: Object) -> str | None:
+        """Where a machine's relative paths point, as a base URL; None where that is left to us."""
         if name not in self.written.get(type_, {}):
             return None
-        return self._settings(type_, name, None, "").boot_server()
+        return self._settings(type_, name, over, "").boot_server()
 
     def _settings(self, type_: str, name: str, over: Object | None, path: str) -> Settings:
         written = self.written[type_][name]
@@ -80,7 +87,7 @@ class Targets:
             values={},
             names=self._names,
             library=self._library,
-            report=self._findings.append,
+            report=self._report,
         )
         values = self._inherited(settings, type_, name)
         if over is not None:

@@ -10,7 +10,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, ClassVar
+from typing import Any
 
 from netbootd.mac import MAC
 from netbootd.targets.ipxe import ScriptTemplate
@@ -22,13 +22,15 @@ class Facts:
     What a script may know of the request it answers.
 
     *base* is our own address as this client reaches us (``http://192.168.1.250:3000``); *retry*
-    the URL of this very script; *variables* the machine's free keys.
+    the URL of this very script; *variables* the machine's free keys; *extras* the sections of the
+    file that are nobody's but the templates'.
     """
 
     mac: MAC
     base: str
     retry: str
     variables: Mapping[str, Any] = field(default_factory=dict)
+    extras: Mapping[str, Any] = field(default_factory=dict)
 
     def url(self, location: str) -> str:
         """*location* made absolute: one that begins with a slash is on our own server."""
@@ -42,24 +44,17 @@ class Target(ABC):
     title: str
     template: ScriptTemplate
 
-    #: False for what is no boot at all: the notice that stands in for a broken target.
-    bootable: ClassVar[bool] = True
-
     @abstractmethod
     def values(self, facts: Facts) -> dict[str, Any]:
         """What the template is filled with, beside what every template knows."""
 
-    def fetches(self, facts: Facts) -> tuple[str, ...]:
-        """The absolute URLs a node will ask for, in the order of the script."""
-        return ()
-
     def script(self, facts: Facts) -> str:
         """The boot script for one machine; starts with ``#!ipxe``."""
-        return self.template.render(
-            mac=facts.mac,
-            target=self.title,
-            base=facts.base,
-            retry=facts.retry,
-            machine=facts.variables,
-            **self.values(facts),
-        )
+        own = {
+            "mac": facts.mac,
+            "target": self.title,
+            "base": facts.base,
+            "retry": facts.retry,
+            "machine": facts.variables,
+        }
+        return self.template.render(**{**facts.extras, **own, **self.values(facts)})

@@ -38,10 +38,15 @@ TYPES: Mapping[str, TargetType] = {
 
 
 def type_of(name: str, settings: Settings) -> TargetType:
-    """What a target of type *name* with these settings is; ``sanboot`` decides over every name."""
+    """
+    What a target of type *name* with these settings is.
+
+    ``sanboot`` decides over every name, and a name adds to the generic form but never hides it.
+    """
     if "sanboot" in settings:
         return SanBoot
-    return TYPES.get(name, Linux)
+    kind = TYPES.get(name, Linux)
+    return Linux if kind is LocalBoot and "kernel" in settings else kind
 
 
 def build(name: str, settings: Settings, templates: Templates) -> Target:

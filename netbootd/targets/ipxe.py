@@ -62,14 +62,17 @@ class Templates:
     """
     The templates of one configuration: *folder*'s own first, then those beside the types.
 
-    ``get`` compiles each once.
+    One of the folder's own may build on ours as ``netbootd/nfs.ipxe``.  ``get`` compiles each once;
+    ``files`` are those of the folder that were read, whose change matters.
     """
 
     def __init__(self, folder: Path | None = None) -> None:
         here = jinja2.FileSystemLoader(Path(__file__).parent)
         own = [jinja2.FileSystemLoader(folder)] if folder else []
+        self._folder = folder
+        self.files: set[str] = set()
         self._environment = ImmutableSandboxedEnvironment(
-            loader=jinja2.ChoiceLoader([*own, here]),
+            loader=jinja2.ChoiceLoader([*own, here, jinja2.PrefixLoader({"netbootd": here})]),
             undefined=jinja2.StrictUndefined,
             autoescape=False,
             trim_blocks=True,
@@ -88,24 +91,29 @@ class Templates:
 
     def _make(self, file: str) -> ScriptTemplate | BrokenTemplate:
         try:
-            compiled = self._environment.get_template(file)
-            return ScriptTemplate(file, "".join(self._sources(file)), compiled)
+            sources = "".join(self._sources(file, ()))
+            return ScriptTemplate(file, sources, self._environment.get_template(file))
         except jinja2.TemplateSyntaxError as problem:
             where = f"{problem.filename or problem.name or file}:{problem.lineno}"
             return BrokenTemplate(file, f"{where}: {problem.message}")
         except (jinja2.TemplateError, OSError, UnicodeDecodeError) as problem:
             return BrokenTemplate(file, f"{file}: {problem}")
 
-    def _sources(self, file: str) -> Iterator[str]:
+    def _sources(self, file: str, above: tuple[str, ...]) -> Iterator[str]:
         """Its text and that of all it builds on, which are compiled now and not by a request."""
         loader = self._environment.loader
         assert loader is not None
-        source, _, _ = loader.get_source(self._environment, file)
+        source, path, _ = loader.get_source(self._environment, file)
+        if self._folder and path and Path(path).parent == self._folder:
+            self.files.add(path)
+        if file in above:
+            told = f"builds on itself; ours is netbootd/{file}"
+            raise jinja2.TemplateSyntaxError(told, 1, file, path)
         yield source
         for other in jinja2.meta.find_referenced_templates(self._environment.parse(source)):
             if other is not None:
+                yield from self._sources(other, (*above, file))
                 self._environment.get_template(other)
-                yield from self._sources(other)
 
 
 def plain(value: object) -> str:

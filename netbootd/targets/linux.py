@@ -44,14 +44,17 @@ class Linux(Target):
             settings.locations("initrd"),
             settings.boot_args(),
         )
-        target.check(settings)
+        if settings.broken is None:
+            target.check(settings)
         return target
 
     @classmethod
     def _without_kernel(cls, settings: Settings) -> str:
-        if "kernel" not in settings and cls.default_kernel is None:
+        if cls.default_kernel is not None and "kernel" not in settings:
+            return settings.located("kernel", cls.default_kernel) or ""
+        if settings.broken is None:
             settings.fault("target-empty", 'nothing to boot: "kernel" or "sanboot" is missing')
-        return (cls.default_kernel and settings.located("kernel", cls.default_kernel)) or ""
+        return ""
 
     def check(self, settings: Settings) -> None:
         """What a type of its own wants beside the generic rules."""
@@ -79,6 +82,3 @@ class Linux(Target):
             "initrds": initrds,
             "args": " ".join(self.arguments()),
         }
-
-    def fetches(self, facts: Facts) -> tuple[str, ...]:
-        return tuple(facts.url(location) for location in (self.kernel, *self.initrds))

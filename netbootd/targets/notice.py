@@ -20,7 +20,6 @@ class Notice(Target):
     advice: str = "mend it, then press a key to try again, or wait for the next boot device"
 
     template_name: ClassVar[str] = "notice"
-    bootable: ClassVar[bool] = False
 
     def values(self, facts: Facts) -> dict[str, Any]:
         return {"reason": self.reason, "advice": self.advice}

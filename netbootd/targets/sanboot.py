@@ -7,7 +7,7 @@ from typing import Any, ClassVar, Self
 
 from netbootd.targets.base import Facts, Target
 from netbootd.targets.ipxe import ScriptTemplate
-from netbootd.targets.settings import Settings
+from netbootd.targets.settings import EXTRA_ARGS, Settings
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,13 +22,13 @@ class SanBoot(Target):
     def from_settings(cls, settings: Settings, template: ScriptTemplate) -> Self:
         """``sanboot`` counts; a kernel beside it is reported."""
         settings.check_boot_server()
-        for key in ("kernel", "initrd", "boot_args"):
+        for key in ("kernel", "initrd", "boot_args", EXTRA_ARGS):
             if key in settings:
                 settings.warn("target-unused-key", f'"sanboot" counts, "{key}" is not used', key)
-        return cls(settings.title, template, settings.location("sanboot") or "")
+        uri = settings.location("sanboot")
+        if not uri and settings.broken is None:
+            settings.fault("target-empty", '"sanboot" is empty', "sanboot")
+        return cls(settings.title, template, uri or "")
 
     def values(self, facts: Facts) -> dict[str, Any]:
         return {"uri": facts.url(self.uri)}
-
-    def fetches(self, facts: Facts) -> tuple[str, ...]:
-        return (facts.url(self.uri),)

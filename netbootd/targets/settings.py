@@ -27,7 +27,8 @@ EXTRA_ARGS = "extra_args"
 _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:")
 _SCHEMES = ("http", "https", "tftp", "nfs", "ftp", "file", "iscsi", "aoe", "fcp", "ib_srp")
 _NAMED = re.compile(r"__(servers|boot_servers|bootargs)\.(.+?)__")
-_HOST = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[^\s:/\[\]@?#]+)(?::([0-9]+))?")
+_HOST = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+)(?::([0-9]+))?")
+_URL_PATH = re.compile(r"[A-Za-z0-9._~!&'()*+,;=:@%/-]*")  # RFC 3986, 3.3, without "$"
 _CONTROL = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
 _LONGEST_ARGS = 2047  # x86 Linux takes 2048 with the end mark (COMMAND_LINE_SIZE)
 
@@ -45,11 +46,13 @@ class Names:
     What a file calls by name: *servers* as base URLs, *raw_servers* and *bootargs* as written.
 
     *default_server* is ``boot_servers.default`` as a base URL; None leaves it to the daemon.
+    *invalid* are the names whose address is none.
     """
 
     servers: Mapping[str, str] = field(default_factory=dict)
     raw_servers: Mapping[str, str] = field(default_factory=dict)
     bootargs: Mapping[str, str] = field(default_factory=dict)
+    invalid: frozenset[str] = frozenset()
 
     @property
     def default_server(self) -> str | None:
@@ -73,8 +76,8 @@ def parse_server(text: str) -> str:
         raise ValueError(f"{text!r} is no address: host, host:port or http://host:port expected")
     if match[2] and not 1 <= int(match[2][:6]) <= 65535:
         raise ValueError(f"port {match[2]} is outside 1..65535")
-    if re.search(r"\s", path):
-        raise ValueError(f"{text!r} has a blank inside")
+    if not _URL_PATH.fullmatch(path):
+        raise ValueError(f"{text!r} has a character in its path that needs percent-encoding")
     default_port = {"http": "80", "https": "443"}[scheme.lower()]
     port = f":{match[2]}" if match[2] and match[2] != default_port else ""
     return f"{scheme.lower()}://{match[1]}{port}{slash}{path}"
@@ -137,7 +140,9 @@ class Settings:
 
     def location(self, key: str) -> str | None:
         """A file to fetch: an absolute URL, or a path with a slash in front on our own server."""
-        text = self._url_text(key, self.values[key].value) if key in self.values else None
+        if key not in self.values:
+            return None
+        text = self._url_text(key, self.values[key].value, "a string")
         return self.located(key, text) if text else None
 
     def locations(self, key: str) -> tuple[str, ...]:
@@ -145,15 +150,13 @@ class Settings:
         if key not in self.values:
             return ()
         value = self.values[key].value
+        wanted = "a string or an array of strings"
         texts = [
-            self._url_text(key, item) for item in (value if isinstance(value, list) else [value])
+            self._url_text(key, item, wanted)
+            for item in (value if isinstance(value, list) else [value])
         ]
         found = [self.located(key, text) for text in texts if text]
         return tuple(location for location in found if location)
-
-    def san_uri(self, key: str) -> str | None:
-        """What ``sanboot`` takes: a URI with a scheme, or a path that is made one."""
-        return self.location(key)
 
     def words(self, key: str) -> tuple[str, ...]:
         """Kernel arguments: a string or an array, split at white space as iPXE does."""
@@ -161,9 +164,10 @@ class Settings:
             return ()
         value = self.values[key].value
         pieces = value if isinstance(value, list) else [value]
-        if not all(isinstance(piece, str) for piece in pieces):
-            self._wrong_type(key, "a string or an array of strings", value)
-            return ()
+        for piece in pieces:
+            if not isinstance(piece, str):
+                self._wrong_type(key, "a string or an array of strings", piece)
+                return ()
         words = tuple(" ".join(self._expanded(key, piece) for piece in pieces).split())
         self._check_words(key, words)
         return words
@@ -183,10 +187,12 @@ class Settings:
     def _wrong_type(self, key: str, wanted: str, value: Any) -> None:
         self.fault("section-type", f'"{key}" must be {wanted}, not {kind(value)}', key)
 
-    def _expanded(self, key: str, text: str) -> str:
-        if match := _CONTROL.search(text):
+    def _expanded(self, key: str, text: str, servers: Mapping[str, str] | None = None) -> str:
+        """*text* with its names replaced, then looked at: what was put in counts as well."""
+        full = self._replaced(key, text, self.names.raw_servers if servers is None else servers)
+        if match := _CONTROL.search(full):
             self.fault("control-character", f'control character {match[0]!r} in "{key}"', key)
-        return self._replaced(key, text, self.names.raw_servers).strip()
+        return full.strip()
 
     def _replaced(self, key: str, text: str, servers: Mapping[str, str]) -> str:
         """Named arguments first, so that one of them may itself mention a server."""
@@ -209,20 +215,19 @@ class Settings:
             text = _NAMED.sub(named, text)
         return text
 
-    def _url_text(self, key: str, value: Any) -> str | None:
+    def _url_text(self, key: str, value: Any, wanted: str) -> str | None:
         if not isinstance(value, str):
-            self._wrong_type(key, "a string", value)
+            self._wrong_type(key, wanted, value)
             return None
-        if match := re.search(r"\S(\s)\S", value.strip()):
-            blank = len(value) - len(value.lstrip()) + match.start(1)
-            in_array = isinstance(self.values[key].value, list)
-            self.fault("url-invalid", f'blank inside "{key}"', key, None if in_array else blank)
-            return None
+        # At the start of a URL a server's name stands for all of its address, scheme included.
         begins_with_server = re.match(r"\s*__(boot_)?servers\.", value) is not None
-        servers = self.names.servers if begins_with_server else self.names.raw_servers
-        if _CONTROL.search(value):
-            self.fault("control-character", f'control character in "{key}"', key)
-        return self._replaced(key, value, servers).strip()
+        full = self._expanded(key, value, self.names.servers if begins_with_server else None)
+        if match := re.search(r"\s", full):
+            blank = len(value) - len(value.lstrip()) + match.start()
+            plain = full == value.strip() and not isinstance(self.values[key].value, list)
+            self.fault("url-invalid", f'blank inside "{key}"', key, blank if plain else None)
+            return None
+        return full
 
     def located(self, key: str, text: str) -> str | None:
         """Where *text* points: absolute as it is, else below the boot server."""
@@ -263,23 +268,29 @@ class Settings:
 
     def boot_server(self) -> str | None:
         """Where relative paths point, as a base URL: the target's own, the default, or None: us."""
-        if "boot_server" not in self.values:
-            return self.names.default_server
-        text = self.values["boot_server"].value
-        if not isinstance(text, str):
-            return self.names.default_server  # reported by check_boot_server
-        if text.strip() in self.names.servers:
-            return self.names.servers[text.strip()]
+        name = self.values["boot_server"].value if "boot_server" in self.values else None
+        if not isinstance(name, str):
+            return self.names.default_server  # of another type: reported by check_boot_server
+        text = self._replaced("boot_server", name, self.names.raw_servers).strip()
+        if text in self.names.servers:
+            return self.names.servers[text]
         try:
-            return parse_server(self._replaced("boot_server", text, self.names.raw_servers))
+            return parse_server(text)
         except ValueError:
             return self.names.default_server
 
     def check_boot_server(self) -> None:
-        """Say what is wrong with ``boot_server``, once for the whole target."""
-        text = self.text("boot_server")
+        """Say what is wrong with ``boot_server``, or with the default in its place."""
+        text = self.text("boot_server") if "boot_server" in self.values else "default"
         if text is None or text in self.names.servers:
             return
+        if text in self.names.invalid:
+            told = f'the boot server "{text}" has no usable address in boot_servers'
+            self.fault("boot-server-invalid", told, "boot_server")
+        elif "boot_server" in self.values:
+            self._check_address(text)
+
+    def _check_address(self, text: str) -> None:
         try:
             parse_server(text)
         except ValueError as problem:
@@ -287,11 +298,8 @@ class Settings:
             return
         if not re.search(r"[.:\[]", text) and text != "localhost":
             hint = did_you_mean(text, self.names.servers)
-            self.warn(
-                "boot-server-unknown",
-                f'"{text}" is no key of boot_servers{hint}; taken as a host name',
-                "boot_server",
-            )
+            told = f'"{text}" is no key of boot_servers{hint}; taken as a host name'
+            self.warn("boot-server-unknown", told, "boot_server")
 
     def check_own_file(self, key: str, path: str) -> None:
         """Look whether a path of our own server is there."""

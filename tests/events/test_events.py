@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from netbootd.events.counts import Counts
-from netbootd.events.event import Dropped, Offered, Refused, Scripted, Transferred, printable
+from netbootd.events.event import Dropped, Offered, Refused, Scripted, Transferred
 from netbootd.events.loops import LoopDetector
 from netbootd.events.stream import Stream
 from netbootd.mac import MAC
+from netbootd.printable import printable
 
 NODE = MAC.parse("00:25:90:27:db:b4")
 OFFER = Offered(

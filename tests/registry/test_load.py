@@ -7,7 +7,7 @@ import os
 import pytest
 
 from netbootd.boot.client import Client, Stage
-from netbootd.boot.script import boot_script
+from netbootd.boot.script import boot_script, first_script
 from netbootd.errors import ConfigErrors, Level
 from netbootd.mac import MAC
 from netbootd.registry.load import load
@@ -340,3 +340,150 @@ def test_an_unreadable_file_is_an_error_with_the_systems_reason(tmp_path):
     with pytest.raises(ConfigErrors) as refused:
         load(tmp_path)
     assert refused.value.findings[0].code == "file-read"
+
+
+@pytest.mark.parametrize("value", ['"false"', "0", "null", '"no"'])
+def test_enabled_that_is_no_boolean_boots_nothing(loaded, value):
+    registry = loaded(machines('{"type": "nfs", "name": "a", "enabled": %s}' % value))
+    assert '"enabled" must be true or false' in of(registry.findings, "section-type")[0].text
+    assert script(registry).status == 500
+
+
+def test_who_boots_what_the_default_boots_is_switched_off_with_it(loaded):
+    text = machines("{}").replace(DEFAULT, DEFAULT.replace("}", ', "enabled": false}'))
+    assert loaded(text).machine(NODE).title == "localboot (switched off)"
+
+
+def test_a_switched_off_entry_of_a_drop_in_wins_over_a_live_one(loaded, tmp_path):
+    (tmp_path / "machines.d").mkdir()
+    (tmp_path / "machines.d" / "a.json").write_text('{"machines": {"00:25:90:27:db:b4x": {}}}')
+    assert loaded(machines("{}")).machine(NODE).title == "localboot (switched off)"
+
+
+def test_what_a_drop_in_replaces_does_not_speak_any_more(loaded, tmp_path):
+    (tmp_path / "machines.d").mkdir()
+    (tmp_path / "machines.d" / "a.json").write_text(
+        '{"machines": {"00:25:90:27:db:b4": {"type": "nfs", "name": "a"}},'
+        '"boot_servers": {"default": "192.0.2.5"}}'
+    )
+    entry = '{"type": "nfs", "name": "gone", "macs": "00:25:90:27:db:b9"}'
+    registry = loaded('"boot_servers": {"default": "h:99999"},' + machines(entry))
+    worse = [f for f in registry.findings if f.level > Level.DEBUG and f.code != "file-missing"]
+    assert worse == []
+    assert not registry.machine(MAC.parse("00:25:90:27:db:b9")).known
+
+
+@pytest.mark.parametrize(
+    ("entry", "code"),
+    [
+        ('{"kernel": ""}', "target-empty"),
+        ('{"kernel": "  "}', "target-empty"),
+        ('{"sanboot": ""}', "target-empty"),
+        ('{"kernel": "http://h/__bootargs.lines__"}', "control-character"),
+        ('{"kernel": "http://h/__bootargs.words__"}', "url-invalid"),
+        ('{"boot_args": "root=x __bootargs.lines__"}', "control-character"),
+        ('{"boot_args": "root=x __bootargs.words__"}', "args-operator"),
+        ('{"boot_server": "h/a#b"}', "boot-server-invalid"),
+        ('{"boot_server": "h/${x}"}', "boot-server-invalid"),
+        ('{"boot_server": "bad", "kernel": "k"}', "boot-server-invalid"),
+        ('{"type": 5, "name": "a"}', "section-type"),
+    ],
+)
+def test_no_entry_can_put_more_into_a_script_than_it_may(loaded, entry, code):
+    names = (
+        '"bootargs": {"lines": "k\\nshell", "words": "k || shell"},'
+        '"boot_servers": {"bad": "h:99999"},'
+    )
+    registry = loaded(names + machines(entry))
+    assert of(registry.findings, code)
+    answer = script(registry)
+    assert answer.status == 500
+    assert "shell" not in answer.text
+
+
+def test_a_name_with_a_control_character_is_no_target(loaded):
+    targets = '"targets": {"nfs": {"a\\u0007b": {"kernel": "k", "boot_args": "root=x"}}}'
+    assert of(loaded(machines("{}", targets)).findings, "control-character")
+
+
+def test_an_unusable_default_server_stops_the_targets_that_rest_on_it(loaded):
+    registry = loaded('"boot_servers": {"default": "h:99999"},' + machines("{}"))
+    assert script(registry).status == 500
+
+
+def test_one_fault_is_told_once_however_many_run_into_it(loaded):
+    targets = '"targets": {"nfs": {"a": {"kernel": "__servers.zz__/k", "inherit": "nobody"}}}'
+    registry = loaded(
+        machines('{"extra_args": "x"}, "00:25:90:27:db:b5": {"extra_args": "y"}', targets)
+    )
+    told = [f for f in registry.findings if f.level is Level.TARGET]
+    assert sorted(f.code for f in told) == ["target-unknown", "template-unknown"]
+
+
+def test_localboot_with_a_kernel_boots_the_kernel(loaded):
+    targets = '"targets": {"localboot": {"d": {"kernel": "k"}}, "nfs": {"a": {"kernel": "k", "boot_args": "root=x"}}}'
+    registry = loaded(machines('{"type": "localboot", "name": "d"}', targets))
+    assert "kernel --name kernel" in script(registry).text
+
+
+def test_the_first_script_chains_to_the_default_machines_own_server(loaded):
+    text = machines("{}").replace(DEFAULT, DEFAULT.replace("}", ', "boot_server": "two"}'))
+    registry = loaded('"boot_servers": {"default": "192.0.2.1", "two": "192.0.2.2"},' + text)
+    assert "http://192.0.2.2/boot/" in first_script(registry, "http://x").text
+
+
+@pytest.mark.parametrize(
+    "template",
+    [
+        "#!ipxe\n{{ 1/0 }}\n",
+        "#!ipxe\n{{ machine.rack + 1 }}\n",
+        "hello\n",
+        '{% extends "nfs.ipxe" %}\n',
+        '{% extends "missing.ipxe" %}\n',
+    ],
+)
+def test_whatever_a_template_does_check_finds_it_and_the_node_is_told(loaded, tmp_path, template):
+    from netbootd.check import check
+
+    (tmp_path / "nfs.ipxe").write_text(template)
+    registry = loaded(machines("{}"))
+    assert of(check(tmp_path / "netbootd.json").findings, "template-error")
+    assert script(registry).text.startswith(("#!ipxe\n", "hello"))
+
+
+def test_a_template_of_the_admin_may_build_on_ours(loaded, tmp_path):
+    (tmp_path / "nfs.ipxe").write_text(
+        '{% extends "netbootd/linux.ipxe" %}{% block guard %}echo rack {{ site.rack }}\n{% endblock %}'
+    )
+    registry = loaded('"site": {"rack": "r4"},' + machines("{}"))
+    assert "echo rack r4\nkernel --name kernel" in script(registry).text
+    assert str(tmp_path / "nfs.ipxe") in registry.watched
+
+
+@pytest.mark.parametrize("name", ["first", "notice"])
+def test_our_own_pages_survive_a_broken_override(loaded, tmp_path, name):
+    (tmp_path / f"{name}.ipxe").write_text("{% if %}")
+    registry = loaded(machines('{"name": "gone"}'))
+    assert of(registry.findings, "template-error")
+    assert first_script(registry, "http://x").text.startswith("#!ipxe")
+    assert script(registry).text.startswith("#!ipxe")
+
+
+def test_a_control_character_in_a_key_stays_on_its_line(loaded):
+    registry = loaded('"foo\\nbar\\u001b[2J": {},' + machines("{}"))
+    assert all("\n" not in str(f) and "\x1b" not in str(f) for f in registry.findings)
+
+
+@pytest.mark.parametrize("value", ['"/x\\u0000y"', '"a\\nb"'])
+def test_a_folder_with_a_control_character_is_refused(loaded, value):
+    with pytest.raises(ConfigErrors) as refused:
+        loaded('"netbootd": {"files": %s}, %s' % (value, machines("{}")))
+    assert of(refused.value.findings, "setting-invalid")
+
+
+def test_a_fifo_in_the_place_of_a_file_is_an_error_and_no_wait(loaded, tmp_path):
+    (tmp_path / "machines.d").mkdir()
+    os.mkfifo(tmp_path / "machines.d" / "x.json")
+    with pytest.raises(ConfigErrors) as refused:
+        loaded(machines("{}"))
+    assert "no regular file" in of(refused.value.findings, "file-read")[0].text

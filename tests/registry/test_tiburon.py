@@ -135,9 +135,16 @@ def test_biosupdate_guards_against_uefi_and_uses_the_default_server(jr0):
 def test_only_jr0_follows_the_default_boot_server(edited):
     moved = edited(('"default" : "192.168.1.250:3000"', '"default" : "10.1.1.1"'))
     facts = Facts(mac=NODE, base=OWN, retry="")
-    everything = {title: target.fetches(facts) for title, target in moved.targets.items()}
-    assert all(url.startswith("http://10.1.1.1/") for url in everything.pop("biosupdate/jr0"))
-    assert all(url.startswith(SERVER + "/") for urls in everything.values() for url in urls)
+    loaded = {
+        title: [
+            line[3]
+            for line in meaning(target.script(facts))
+            if len(line) > 3 and line[1] == "--name"
+        ]
+        for title, target in moved.targets.items()
+    }
+    assert all(url.startswith("http://10.1.1.1/") for url in loaded.pop("biosupdate/jr0"))
+    assert all(url.startswith(SERVER + "/") for urls in loaded.values() for url in urls)
 
 
 def test_no_script_has_doubled_blanks_or_blanks_at_a_lines_end(registry):

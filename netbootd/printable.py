@@ -1,0 +1,9 @@
+"""Text from outside, made fit for one line of a log or a terminal."""
+
+from __future__ import annotations
+
+
+def printable(text: str, limit: int = 200) -> str:
+    """*text* on one line, without control characters, at most *limit* characters of it."""
+    short = text if len(text) <= limit else text[:limit] + "…"
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in short)
