@@ -254,6 +254,7 @@ class Transfer:
 
     def _window_torn(self, block: int, now: float) -> Train | None:
         """The client has the blocks up to *block*, and something behind it was lost."""
+        self._wait_by_trip()  # it answers, so the wait that has grown is not for its slowness
         self._confirm(block, now)
         too_soon = now - self._repeated_at < self._shortest_trip_s
         if too_soon or self._torn == _TORN_IN_A_ROW:
@@ -298,7 +299,11 @@ class Transfer:
         else:
             self._round_trip_s += (seconds - self._round_trip_s) * _SAMPLE_WEIGHT
             self._shortest_trip_s = min(self._shortest_trip_s, seconds)
-        self._wait_s = max(self._round_trip_s * _ROUND_TRIPS_WAITED, _SHORTEST_WAIT_S)
+        self._wait_by_trip()
+
+    def _wait_by_trip(self) -> None:
+        if self._round_trip_s is not None:
+            self._wait_s = max(self._round_trip_s * _ROUND_TRIPS_WAITED, _SHORTEST_WAIT_S)
 
     def _set_deadline(self, now: float) -> None:
         """A client that named a ``timeout`` (RFC 2349) is not kept waiting longer than that."""
