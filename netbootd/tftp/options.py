@@ -20,8 +20,10 @@ _TIMEOUT_S = range(1, 255 + 1)  # RFC 2349
 _WINDOWSIZE = range(1, 65_535 + 1)  # RFC 7440
 #: IP, UDP and TFTP headers are 32 bytes; a larger block leaves in fragments, which ROMs lose.
 _HEADERS = 32
-#: Block numbers have 16 bits: in a wider window old and new ones could not be told apart.
-_WIDEST_WINDOW = 32_767
+#: Bytes of a window.  The end of one that the socket's send buffer (212,992 bytes, packets and
+#: what surrounds them) does not hold would be lost each time, and only the timer would notice.
+#: It is also less than half of the 16-bit block numbers, so old and new ones can be told apart.
+_LARGEST_WINDOW = 131_072
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +61,9 @@ def negotiate(asked: Mapping[str, str], bounds: Bounds) -> Grant:
     for name, value in asked.items():
         if name in _GRANTS and (number := _GRANTS[name](value, bounds)) is not None:
             granted[name] = number
+    if "windowsize" in granted:
+        most = _LARGEST_WINDOW // granted.get("blksize", PLAIN.blksize)
+        granted["windowsize"] = max(1, min(granted["windowsize"], most))
     return Grant(
         blksize=granted.get("blksize", PLAIN.blksize),
         windowsize=granted.get("windowsize", PLAIN.windowsize),
@@ -94,9 +99,9 @@ def _grant_timeout(value: str, _bounds: Bounds) -> int:
 
 
 def _grant_windowsize(value: str, bounds: Bounds) -> int:
-    """Blocks we send before waiting for an ACK (RFC 7440)."""
+    """Blocks we send before waiting for an ACK (RFC 7440), before their size is looked at."""
     asked = _number("windowsize", value, _WINDOWSIZE)
-    return max(1, min(asked, bounds.windowsize, _WIDEST_WINDOW))
+    return max(1, min(asked, bounds.windowsize))
 
 
 _GRANTS: Mapping[str, Callable[[str, Bounds], int | None]] = {

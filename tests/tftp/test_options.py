@@ -80,12 +80,30 @@ def test_jumbo_frames_take_larger_blocks():
     assert answer({"blksize": "65464"}, Bounds(1, 65536, 64)) == {"blksize": "65464"}
 
 
+@pytest.mark.parametrize(
+    ("blksize", "windowsize"),
+    [("512", "64"), ("1468", "64"), ("4096", "32"), ("8968", "14"), ("65464", "2")],
+)
+def test_a_window_fits_the_send_buffer(blksize, windowsize):
+    """212,992 bytes by default, in which the kernel counts what surrounds a packet as well."""
+    for asked in (
+        {"blksize": blksize, "windowsize": "64"},
+        {"windowsize": "64", "blksize": blksize},
+    ):
+        grant = negotiate(asked, Bounds(1, 65_536, 64))
+        assert grant.answer == {"blksize": blksize, "windowsize": windowsize}
+        assert list(grant.answer) == list(asked)
+        assert str(grant.windowsize) == windowsize
+
+
 def test_an_unknown_size_is_not_told():
     assert answer({"tsize": "0", "blksize": "600"}, Bounds(None, 1500, 1)) == {"blksize": "600"}
 
 
 def test_a_window_never_spans_half_of_the_block_numbers():
-    assert answer({"windowsize": "65535"}, Bounds(1, 1500, 65535)) == {"windowsize": "32767"}
+    """Of the smallest blocks no more would fit in the send buffer anyhow."""
+    asked = {"blksize": "8", "windowsize": "65535"}
+    assert int(answer(asked, Bounds(1, 1500, 65535))["windowsize"]) < 32_768
 
 
 @pytest.mark.parametrize(
