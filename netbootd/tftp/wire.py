@@ -2,9 +2,10 @@
 Bytes to TFTP packets and back (RFC 1350, RFC 2347).  tftpy is met here and nowhere else.
 
 tftpy's packet classes do the codec.  Three things around them are ours.  The file name is taken
-out before tftpy sees the request, since it decodes ASCII only and a name may be any bytes.  Zeros
-behind the last string are padding.  And the two packets of which a transfer has thousands, DATA
-out and ACK in, have a short way each: a table of ready headers and one ``unpack``.
+out before tftpy sees a request, since it decodes ASCII only and a name may be any bytes.  So are
+the options: tftpy refuses a request for one without a value, as RFC 2090 has it, and one strange
+option must not cost a client its boot.  And the two packets of which a transfer has thousands,
+DATA out and ACK in, have a short way each: a table of ready headers and one ``unpack``.
 
 Whatever the bytes were, ``decode`` raises WireError and nothing else.
 """
@@ -65,7 +66,8 @@ class ErrorCode(IntEnum):
 @dataclass(frozen=True, slots=True)
 class ReadRequest:
     """
-    RRQ.  *mode* and the names of *options* are lower case, options in the order they were asked.
+    RRQ.  *mode* and the names of *options* are lower case, options in the order they were asked;
+    one without a value is not among them.
 
     *path* is UTF-8 where the client's bytes were, else Latin-1: always text that can be printed.
     """
@@ -153,16 +155,27 @@ def decode(datagram: bytes) -> Packet:
 def _decode_request(datagram: bytes) -> ReadRequest | WriteRequest:
     if len(datagram) > LONGEST_REQUEST:
         raise WireError(f"request of {len(datagram)} bytes")
-    name, _, rest = _without_padding(datagram[2:]).partition(b"\0")
-    packet = _FACTORY.parse(datagram[:2] + b"-\0" + rest)
-    options = {option.lower(): value for option, value in packet.options.items()}
+    name, _, rest = datagram[2:].partition(b"\0")
+    mode, end, rest = rest.partition(b"\0")
+    packet = _FACTORY.parse(datagram[:2] + b"-\0" + mode + end)
     kind = ReadRequest if packet.opcode == Opcode.RRQ else WriteRequest
-    return kind(_text(name), packet.mode, options)
+    return kind(_text(name), packet.mode, _options(rest))
 
 
-def _without_padding(strings: bytes) -> bytes:
-    """Keep one of the zeros at the end: some ROMs send their whole buffer."""
-    return strings.rstrip(b"\0") + b"\0" if strings.endswith(b"\0\0") else strings
+def _options(strings: bytes) -> dict[str, str]:
+    """
+    Name, value, name, value …, each with a zero behind it; what is not so is left out.
+
+    A name that is empty is skipped by itself: zeros behind the last value are padding (some ROMs
+    send their whole buffer), and those between two options disturb neither.
+    """
+    *ended, _ = strings.split(b"\0")
+    options: dict[str, str] = {}
+    remaining = iter(ended)
+    for name in remaining:
+        if name and (value := next(remaining, b"")):
+            options[name.decode("latin-1").lower()] = value.decode("latin-1")
+    return options
 
 
 def _text(name: bytes) -> str:

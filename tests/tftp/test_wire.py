@@ -16,6 +16,7 @@ from netbootd.tftp.wire import Ack, Data, Error, OptionAck, ReadRequest, WriteRe
 
 CAPTURES = json.loads((Path(__file__).parents[1] / "captures" / "tftp-requests.json").read_text())
 
+OPTIONS_APART = ReadRequest("a", "octet", {"tsize": "0", "blksize": "8"})
 PACKETS = [
     (b"\0\1undionly.kpxe\0octet\0", ReadRequest("undionly.kpxe")),
     (b"\0\1a\0OcTeT\0", ReadRequest("a")),
@@ -32,6 +33,23 @@ PACKETS = [
     (b"\0\1\xff\xfe\0octet\0", ReadRequest("\xff\xfe")),
     # A ROM that sends its whole buffer.
     (b"\0\1a\0octet\0tsize\x000\0" + bytes(400), ReadRequest("a", "octet", {"tsize": "0"})),
+    # An option without a value, as RFC 2090 asks for multicast, is not asked.
+    (b"\0\1a\0octet\0multicast\0\0", ReadRequest("a")),
+    (b"\0\1a\0octet\0tsize\0\0", ReadRequest("a")),
+    (
+        b"\0\1a\0octet\0tsize\0\0BlkSize\x001468\0multicast\0\0timeout\x005\0",
+        ReadRequest("a", "octet", {"blksize": "1468", "timeout": "5"}),
+    ),
+    (b"\0\1a\0octet\0\0\0tsize\x000\0", ReadRequest("a", "octet", {"tsize": "0"})),
+    (b"\0\1a\0octet\0tsize\x000\0\0blksize\x008\0", OPTIONS_APART),
+    # The last name has no value, the last value no end.
+    (b"\0\1a\0octet\0blksize\0", ReadRequest("a")),
+    (b"\0\1a\0octet\0blksize", ReadRequest("a")),
+    (b"\0\1a\0octet\0blksize\x001468", ReadRequest("a")),
+    (b"\0\1a\0octet\0blksize\0\x001\x002\0", ReadRequest("a", "octet", {"1": "2"})),
+    # Not ASCII: a strange option is as good as an unknown one, a strange value is refused later.
+    (b"\0\1a\0octet\0gr\xf6\xdfe\x001\0", ReadRequest("a", "octet", {"größe": "1"})),
+    (b"\0\1a\0octet\0blksize\x00\xff\0", ReadRequest("a", "octet", {"blksize": "\xff"})),
     (b"\0\2a\0octet\0", WriteRequest("a")),
     (b"\0\3\0\1abc", Data(1, b"abc")),
     (b"\0\3\xff\xff", Data(65535, b"")),
@@ -59,10 +77,6 @@ NONSENSE = [
     b"\0\1name\0",
     b"\0\1name\0octet",
     b"\0\1name\0oc\xfftet\0",
-    b"\0\1name\0octet\0blksize\0",
-    b"\0\1name\0octet\0blksize\x001468",
-    b"\0\1name\0octet\0blksize\0\x001\x002\0",
-    b"\0\1name\0octet\0blksize\x00\xff\0",
     b"\0\1" + b"n" * 1500 + b"\0octet\0",
     b"\0\6blksize\0",
 ]
