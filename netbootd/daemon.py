@@ -16,6 +16,7 @@ import resource
 import signal
 import sys
 import time
+from dataclasses import replace
 from ipaddress import IPv4Address
 from pathlib import Path
 from typing import Any
@@ -43,8 +44,8 @@ from netbootd.http.service import HttpService
 from netbootd.interfaces import Interface
 from netbootd.registry.live import LiveRegistry
 from netbootd.registry.load import load
-from netbootd.registry.snapshot import Registry
-from netbootd.systemd import Notifier, under_journal
+from netbootd.registry.snapshot import Changes, Registry, changes
+from netbootd.systemd import Notifier
 from netbootd.tftp.locate import Locator
 from netbootd.tftp.service import Limits, Listener, TftpService
 from netbootd.watch import Watcher
@@ -68,10 +69,13 @@ def main(file: Path, only_interfaces: tuple[str, ...], *, verbose: bool) -> int:
 
     Raises ConfigErrors when the configuration cannot be used at the start.
     """
-    journal.begin(sys.stderr, to_journal=under_journal(os.environ, sys.stderr), verbose=verbose)
+    # A clock that is set back, as on a host without a battery, must stop no timer.
+    reactor: Any = global_reactor
+    reactor.seconds = time.monotonic
+    journal.begin(sys.stderr, os.environ, verbose=verbose)
     registry = load(file, only_interfaces)
     _allow_many_files()
-    daemon = Daemon(global_reactor, file, only_interfaces, registry, Notifier(os.environ))
+    daemon = Daemon(reactor, file, only_interfaces, registry, Notifier(os.environ))
     daemon.run()
     return daemon.exit_status
 
@@ -196,13 +200,19 @@ class Daemon:
             return
         self._reloading = True
         self._notifier.reloading(time.monotonic_ns() // 1000)
-        loading = deferToThread(load, self._file, self._only_interfaces)
+        loading = deferToThread(self._load)
         loading.addCallbacks(self._loaded, self._refused)
         loading.addBoth(self._reload_done)
 
-    def _loaded(self, registry: Registry) -> None:
+    def _load(self) -> tuple[Registry, Changes]:
+        """In a thread of its own: all that takes time."""
+        registry = load(self._file, self._only_interfaces)
+        return registry, changes(self._live.snapshot, registry)
+
+    def _loaded(self, loaded: tuple[Registry, Changes]) -> None:
+        registry, changed = loaded
         gc.unfreeze()
-        changed = self._live.swap(registry)
+        self._live.swap(registry)
         self._log_findings(registry.findings)
         self._last_reload = str(changed)
         log.info(
@@ -229,7 +239,8 @@ class Daemon:
 
     def _reload_done(self, failure: Failure | None) -> None:
         if failure is not None:
-            log.failure("reload failed", failure=failure)
+            log.failure("reload failed, a fault of netbootd's", failure=failure)
+            self._last_reload = f"failed: {failure.getErrorMessage()}"
         self._reloading = False
         self._tell_systemd()
         if self._reload_again:
@@ -255,6 +266,7 @@ class Daemon:
             _addresses(registry),
             network.default_route,
         )
+        served = tuple(_boot_server_first(interface, _addresses(registry)) for interface in served)
         self._served_addresses = {
             str(address.ip) for interface in served for address in interface.addresses
         }
@@ -267,9 +279,7 @@ class Daemon:
     def _serve_dhcp(self, registry: Registry, served: tuple[Interface, ...]) -> list[str]:
         wanted = served if registry.config.proxydhcp.enabled else ()
         return [
-            ports.explain_taken("udp", problem.port, None, "proxydhcp")
-            if problem.errno == errno.EADDRINUSE
-            else f"ProxyDHCP on {interface.name}: {problem}"
+            _trouble(f"ProxyDHCP on {interface.name}", problem, "udp", problem.port, "proxydhcp")
             for interface, problem in self._dhcp.serve(wanted)
         ]
 
@@ -283,17 +293,13 @@ class Daemon:
             for address in interface.addresses
         ]
         return [
-            ports.explain_taken("udp", registry.config.tftp.port, str(listener.address), "tftp")
-            if problem.errno == errno.EADDRINUSE
-            else f"TFTP on {listener.address} ({listener.interface}): {problem}"
+            _trouble(f"TFTP on {listener.address}", problem, "udp", listener.port, "tftp")
             for listener, problem in self._tftp.listen_on(listeners)
         ]
 
     def _serve_http(self, registry: Registry) -> list[str]:
         return [
-            ports.explain_taken("tcp", port, None, "http_port")
-            if problem.errno == errno.EADDRINUSE
-            else f"HTTP on port {port}: {problem}"
+            _trouble(f"HTTP on port {port}", problem, "tcp", port, "http_port")
             for port, problem in self._http.listen(registry.config.http_port)
         ]
 
@@ -382,6 +388,15 @@ class Daemon:
             log.warn("and {more} more; netbootd check shows all", more=more)
 
 
+def _trouble(what: str, problem: OSError, protocol: ports.Protocol, port: int, setting: str) -> str:
+    """A socket that cannot be had, in words for the operator."""
+    if problem.errno == errno.EADDRINUSE:
+        return ports.explain_taken(protocol, port, None, setting)
+    if problem.errno in (errno.EACCES, errno.EPERM):
+        return f"{what}: not allowed; it needs root, or CAP_NET_BIND_SERVICE and CAP_NET_RAW"
+    return f"{what}: {problem.strerror or problem}"
+
+
 def _report(_problem: Exception) -> None:
     log.failure("an event's listener failed")
 
@@ -393,6 +408,12 @@ def _addresses(registry: Registry) -> set[IPv4Address]:
         with contextlib.suppress(ValueError):
             found.add(IPv4Address(urlsplit(server).hostname or ""))
     return found
+
+
+def _boot_server_first(interface: Interface, addresses: set[IPv4Address]) -> Interface:
+    """Of several addresses, the one that the configuration names is the one to answer from."""
+    ordered = sorted(interface.addresses, key=lambda address: address.ip not in addresses)
+    return replace(interface, addresses=tuple(ordered))
 
 
 def _described(interface: Interface) -> str:

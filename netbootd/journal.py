@@ -7,13 +7,17 @@ journal knows; on a terminal it has a time and no priority.
 
 from __future__ import annotations
 
+import contextlib
 import logging
+import os
+import select
 import time
+from collections.abc import Mapping
 from typing import Any, TextIO
 
 from twisted.logger import LogEvent, Logger, LogLevel, formatEvent, globalLogBeginner
 
-from netbootd.systemd import journal_prefix
+from netbootd.systemd import journal_prefix, under_journal
 
 _SEVERITY = {
     LogLevel.debug: "debug",
@@ -28,13 +32,17 @@ class LineObserver:
     """
     Writes each event as a line, and a failure's traceback below it.
 
-    *verbose* lets the packets through as well (level debug).
+    *verbose* lets the packets through as well (level debug).  A reader that does not read, such as
+    a paused pager, must not stop the serving: what it has no room for is counted and dropped.
     """
 
     def __init__(self, stream: TextIO, *, to_journal: bool, verbose: bool) -> None:
         self._stream = stream
         self._to_journal = to_journal
         self._least = LogLevel.debug if verbose else LogLevel.info
+        self._dropped = 0
+        self._room = select.poll()
+        self._room.register(stream.fileno(), select.POLLOUT)
 
     def __call__(self, event: LogEvent) -> None:
         if event["log_level"] < self._least_of(event):
@@ -42,13 +50,18 @@ class LineObserver:
         text = formatEvent(event)
         if failure := event.get("log_failure"):
             text = f"{text}\n{failure.getTraceback()}" if text else failure.getTraceback()
-        prefix = self._prefix(event)
-        lines = "".join(f"{prefix}{line}\n" for line in text.splitlines() or [""])
-        try:
-            self._stream.write(lines)
+        self._write(self._prefix(event), text.splitlines() or [""])
+
+    def _write(self, prefix: str, lines: list[str]) -> None:
+        if not self._room.poll(0):
+            self._dropped += len(lines)
+            return
+        if self._dropped:
+            lines = [f"{self._dropped} lines were dropped: nobody read them", *lines]
+            self._dropped = 0
+        with contextlib.suppress(OSError, ValueError):  # a full disk, a closed pipe
+            self._stream.write("".join(f"{prefix}{line}\n" for line in lines))
             self._stream.flush()
-        except OSError:
-            pass  # a full disk or a closed pipe must not stop the serving
 
     def _least_of(self, event: LogEvent) -> Any:
         """Of what Twisted says of itself ("Site starting on 3000") only the troubles count."""
@@ -61,8 +74,11 @@ class LineObserver:
         return time.strftime("%H:%M:%S ", time.localtime(event["log_time"]))
 
 
-def begin(stream: TextIO, *, to_journal: bool, verbose: bool) -> None:
-    """Send all logging to *stream*, that of libraries through the standard library included."""
+def begin(stream: TextIO | None, environ: Mapping[str, str], *, verbose: bool) -> None:
+    """Send all logging to *stream* (None: nowhere), that of libraries as well."""
+    if stream is None:
+        stream = open(os.devnull, "w")  # noqa: SIM115  for as long as we live
+    to_journal = under_journal(environ, stream)
     observer: Any = LineObserver(stream, to_journal=to_journal, verbose=verbose)
     globalLogBeginner.beginLoggingTo([observer], redirectStandardIO=False)
     logging.basicConfig(handlers=[_Bridge()], level=logging.WARNING)

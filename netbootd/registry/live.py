@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from netbootd.registry.snapshot import Changes, Registry, changes
+from netbootd.registry.snapshot import Registry
 
 
 class LiveRegistry:
@@ -13,7 +13,6 @@ class LiveRegistry:
     def __init__(self, snapshot: Registry) -> None:
         self.snapshot = snapshot
 
-    def swap(self, new: Registry) -> Changes:
-        """Put *new* in place as the next generation; return what changed, for the log."""
-        old, self.snapshot = self.snapshot, replace(new, generation=self.snapshot.generation + 1)
-        return changes(old, new)
+    def swap(self, new: Registry) -> None:
+        """Put *new* in place as the next generation."""
+        self.snapshot = replace(new, generation=self.snapshot.generation + 1)

@@ -9,12 +9,14 @@ import json
 import os
 import signal
 import socket
+import tempfile
 import time
 from pathlib import Path
 
 import pytest
 
 from tests.end_to_end.lab import BOOT_SERVER, NETBOOTD, Lab, write_config
+from tests.simulate.kernels import bzimage
 
 pytestmark = pytest.mark.wire
 
@@ -26,11 +28,12 @@ KINDS = ["bios", "efi", "ipxe", "http"]
 
 @pytest.fixture
 def config(tmp_path: Path) -> dict:
-    """A configuration in the user's form, with a kernel and an initrd of random bytes."""
+    """A configuration in the user's form; kernel and initrd are random bytes behind a header."""
     root = tmp_path / "srv"
     (root / "images").mkdir(parents=True)
-    for name, size in (("vmlinuz", 3_000_000), ("initrd", 8_000_000)):
-        (root / "images" / name).write_bytes(os.urandom(size))
+    header = bzimage(1000)
+    (root / "images" / "vmlinuz").write_bytes(header + os.urandom(3_000_000 - len(header)))
+    (root / "images" / "initrd").write_bytes(os.urandom(8_000_000))
     linux = {"kernel": "images/vmlinuz", "initrd": "images/initrd"}
     return {
         "targets": {
@@ -87,7 +90,9 @@ def test_the_banner_says_all_there_is_to_know(lab, config):
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_simulated_client_walks_the_whole_chain_on_the_wire(lab, config, kind):
     lab.netbootd(config)
-    told = lab.run("lan", str(NETBOOTD), "simulate", "--interface", "eth0", "--firmware", kind, NODE)
+    told = lab.run(
+        "lan", str(NETBOOTD), "simulate", "--interface", "eth0", "--firmware", kind, NODE
+    )
     assert "The kernel starts." in told
     assert "8,000,000 bytes" in told
 
@@ -161,7 +166,9 @@ def test_settings_of_the_wire_follow_a_reload(lab, config, tmp_path):
     config["netbootd"] |= {"http_port": [80, 3000], "tftp": {"port": 6969}, "proxydhcp": False}
     write_config(tmp_path / "netbootd.json", config)
     daemon.wait_for("UDP 6969", 5)
-    plain, other = (get(lab, f"/boot/{NODE}", base=base) for base in (f"http://{BOOT_SERVER}", BASE))
+    plain, other = (
+        get(lab, f"/boot/{NODE}", base=base) for base in (f"http://{BOOT_SERVER}", BASE)
+    )
     assert "kernel --name kernel http://192.0.2.10/images" in plain
     assert "kernel --name kernel http://192.0.2.10:3000/images" in other
     assert "not listening  ProxyDHCP" in daemon.text
@@ -335,3 +342,75 @@ def test_two_machines_that_ask_at_the_same_moment_get_their_own(lab, config):
     )
     assert first.wait(10) == second.wait(10) == 0
     wait_until(lambda: "word=one" in first.text and "sanboot" in second.text)
+
+
+def test_a_clock_that_is_set_back_stops_neither_watchdog_nor_transfers(lab, config, tmp_path):
+    site = tmp_path / "site"
+    site.mkdir()
+    (site / "sitecustomize.py").write_text(
+        "import time\n"
+        "began, real = time.monotonic(), time.time\n"
+        "time.time = lambda: real() - (3600 if time.monotonic() - began > 4 else 0)\n"
+    )
+    address = str(tmp_path / "notify")
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager:
+        manager.bind(address)
+        manager.settimeout(15)
+        file = write_config(tmp_path / "netbootd.json", config)
+        environment = [f"NOTIFY_SOCKET={address}", "WATCHDOG_USEC=1000000", f"PYTHONPATH={site}"]
+        lab.spawn("boot", "env", *environment, str(NETBOOTD), "run", "--config", str(file))
+        heard = [manager.recv(4096).decode()]
+        until = time.monotonic() + 8
+        while time.monotonic() < until:
+            hear(manager, heard)
+        assert sum("WATCHDOG=1" in message for message in heard) > 10
+
+
+def test_of_several_addresses_the_one_that_the_file_names_answers(lab, config):
+    lab.ip("boot", "addr add 198.51.100.1/24 dev eth0")
+    config["boot_servers"] = {"default": "198.51.100.1:3000"}
+    daemon = lab.netbootd(config)
+    assert "eth0  198.51.100.1/24, 192.0.2.10/24" in daemon.text
+    # Firmware has no address yet: nothing but the configuration says which network it is on.
+    discover = captured_discover()
+    code = (
+        "import socket\n"
+        "s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)\n"
+        "s.setsockopt(socket.SOL_SOCKET, socket.SO_BROADCAST, 1)\n"
+        "s.bind(('', 68))\n"
+        f"s.sendto(bytes.fromhex('{discover}'), ('255.255.255.255', 67))\n"
+    )
+    lab.ip("lan", "addr flush dev eth0")
+    lab.ip("lan", "addr add 203.0.113.9/32 dev eth0")
+    lab.ip("lan", "route add default dev eth0")
+    lab.run("lan", "python3", "-c", code)
+    daemon.wait_for("offered snponly.efi from 198.51.100.1 on eth0", 5)
+
+
+def captured_discover() -> str:
+    """The DISCOVER of a UEFI machine, as captured."""
+    capture = Path(__file__).parents[1] / "captures" / "qemu-ovmf-x64-pxe-discover.hex"
+    lines = capture.read_text().splitlines()
+    return "".join(line for line in lines if not line.startswith("#"))
+
+
+def test_without_the_rights_it_says_what_it_needs(lab, config):
+    with tempfile.TemporaryDirectory(dir="/tmp") as name:  # pytest's own are for root alone
+        open_to_all = Path(name)
+        open_to_all.chmod(0o755)
+        config["netbootd"] |= {"files": name, "state": name}
+        file = write_config(open_to_all / "netbootd.json", config)
+        drop = ["setpriv", "--reuid", "65534", "--clear-groups", "--bounding-set", "-all"]
+        daemon = lab.spawn("boot", *drop, str(NETBOOTD), "run", "--config", str(file))
+        daemon.wait_for("ready", 15)
+    assert "needs root, or CAP_NET_BIND_SERVICE and CAP_NET_RAW" in daemon.text
+
+
+def test_a_closed_standard_error_stops_nobody(lab, config, tmp_path):
+    file = write_config(tmp_path / "netbootd.json", config)
+    lab.spawn("boot", "sh", "-c", f"exec {NETBOOTD} run --config {file} 2>&-")
+    wait_until(lambda: "word=one" in try_get(lab, f"/boot/{NODE}"), 15)
+
+
+def try_get(lab: Lab, path: str) -> str:
+    return lab.run("lan", "sh", "-c", f"curl -sS -m 5 {BASE}{path} || true")
