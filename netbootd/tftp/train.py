@@ -2,8 +2,9 @@
 The socket of one transfer, and windows that leave in one system call.
 
 Linux cuts one large ``sendmsg`` into datagrams of equal size (``UDP_SEGMENT``, since 4.18), which
-is what a window of DATA is.  Where a device or a route refuses that (EIO behind IPsec, EINVAL where
-the route's MTU is smaller than the block), the datagrams go one by one from then on.
+is what a window of DATA is.  Where a device or a route refuses that (EIO behind IPsec; EMSGSIZE,
+in older kernels EINVAL, where the path turns out to have a smaller MTU than the interface, and a
+block would have to leave in fragments), the datagrams go one by one from then on.
 
 The socket is bound to the address the request came to, since the reply must come from there, and
 is not connected: a connected one would never see the packets of strangers, and RFC 1350 section 4
@@ -28,7 +29,13 @@ _UDP_SEGMENT = 103  # linux/udp.h; the socket module has no name for it
 _MOST_DATAGRAMS = 64  # UDP_MAX_SEGMENTS of the oldest kernels that can
 _MOST_BYTES = 65_000  # an IP packet holds 65,535 with its headers
 _LONGEST_EXPECTED = 2048  # bytes; ACKs have 4, the text of an ERROR is short
-_CANNOT_SEGMENT = {errno.EIO, errno.EINVAL, errno.ENOPROTOOPT, errno.EOPNOTSUPP}
+_CANNOT_SEGMENT = {
+    errno.EIO,
+    errno.EINVAL,
+    errno.EMSGSIZE,
+    errno.ENOPROTOOPT,
+    errno.EOPNOTSUPP,
+}
 
 
 def kernel_segments() -> bool:

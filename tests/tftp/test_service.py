@@ -187,7 +187,7 @@ def test_windows_leave_one_by_one_where_the_kernel_cannot_cut_them(house, guest,
     assert guest.fetch("loader", {"windowsize": "16"}) == house.library.files["loader"]
 
 
-@pytest.mark.parametrize("number", [errno.EIO, errno.EINVAL, errno.ENOPROTOOPT])
+@pytest.mark.parametrize("number", [errno.EIO, errno.EINVAL, errno.EMSGSIZE, errno.ENOPROTOOPT])
 def test_a_device_that_cannot_cut_trains_is_found_out(house, guest, number):
     class Device:
         """Sends what fits in a frame, and refuses to cut."""
