@@ -93,6 +93,12 @@ def _mac(text: str) -> MAC:
         raise argparse.ArgumentTypeError(str(problem)) from None
 
 
+def _arch(text: str) -> int:
+    if not (text.isascii() and text.isdecimal()) or int(text[:6]) > 0xFFFF:
+        raise argparse.ArgumentTypeError(f"{text!r} is no architecture: a number from 0 to 65535")
+    return int(text)
+
+
 # -- run -------------------------------------------------------------------------------------------
 
 
@@ -218,7 +224,7 @@ def _add_simulate(commands: Commands) -> None:
         help="what the client is: a BIOS or UEFI PXE ROM, an iPXE in the card, or UEFI HTTP boot",
     )
     parser.add_argument(
-        "--arch", type=int, metavar="N", help="option 93, instead of the firmware's own"
+        "--arch", type=_arch, metavar="N", help="option 93, instead of the firmware's own"
     )
     parser.add_argument(
         "--interface",

@@ -81,6 +81,7 @@ _HTTP = Firmware(
     name="UEFI HTTP boot", arch=arch.EFI_X64_HTTP, undi="003000", stage=Stage.HTTP_BOOT, tftp={}
 )
 
+IPXE_TFTP = _IPXE.tftp
 KINDS: Mapping[str, Firmware] = {"bios": _BIOS, "efi": _EFI, "ipxe": _IPXE, "http": _HTTP}
 
 

@@ -20,7 +20,7 @@ from netbootd.dhcp.proxy import Ignored
 from netbootd.errors import NetbootdError
 from netbootd.registry.live import LiveRegistry
 from netbootd.registry.snapshot import Registry
-from netbootd.simulate.network import Digest, File, Unreachable
+from netbootd.simulate.network import Digest, File, Unchecked, Unreachable
 from netbootd.tftp.locate import Locator
 from netbootd.tftp.options import Bounds, negotiate
 from netbootd.tftp.transfer import Train, Transfer
@@ -30,6 +30,8 @@ CLIENT_ADDRESS = "192.0.2.100"  # RFC 5737, documentation
 _SERVER_ADDRESS = "192.0.2.1"
 _MTU = 1500
 _PIECE = 1 << 20
+_TFTP_PORT = 69
+_ELSEWHERE = "ask on the network, with --interface"
 
 
 class Memory:
@@ -43,18 +45,25 @@ class Memory:
         self._because: tuple[str, ...] = ()
 
     def dhcp(self, request: bytes, port: Port, server: str) -> Message:
+        if not self._registry.config.proxydhcp.enabled:
+            raise Unreachable(
+                'no answer: "proxydhcp" is off in the configuration, so your DHCP server must name '
+                "the boot file; what it names, only the network can tell (--interface)"
+            )
         source = (CLIENT_ADDRESS if server else "0.0.0.0", 68)
         arrival = Arrival("(memory)", self._address, port, source)
-        answer = proxy.answer(wire.decode(request), arrival, self._registry)
+        asked = wire.decode(request)
+        answer = proxy.answer(asked, arrival, self._registry)
         self._because = answer.decision.because if answer.decision else ()
         if isinstance(answer, Ignored):
             raise Unreachable(f"no answer: {answer.reason}")
-        return wire.decode(wire.encode(answer.reply))
+        return wire.decode(wire.encode(answer.reply, asked.limit))
 
     def why(self) -> tuple[str, ...]:
         return self._because
 
     def tftp(self, server: str, path: str, options: Mapping[str, str]) -> File:
+        self._check_tftp(server, path)
         request = ReadRequest(path, "octet", dict(options))
         try:
             content = self._locator.locate(request, CLIENT_ADDRESS, server).content
@@ -64,6 +73,17 @@ class Memory:
             return self._transfer(content, request)
         finally:
             content.close()
+
+    def _check_tftp(self, server: str, path: str) -> None:
+        settings = self._registry.config.tftp
+        if server not in self._hosts():
+            raise Unchecked(f"tftp://{server}/{path}: this is not this server; {_ELSEWHERE}")
+        if not settings.enabled:
+            raise Unreachable('no answer: "tftp" is off in the configuration')
+        if settings.port != _TFTP_PORT:
+            raise Unreachable(
+                f'no answer: clients ask UDP port {_TFTP_PORT}, and "tftp" has port {settings.port}'
+            )
 
     def _transfer(self, content: Content, request: ReadRequest) -> File:
         """Walk the very transfer that the daemon would make, block by block."""
@@ -86,8 +106,8 @@ class Memory:
     def http(self, url: str, user_agent: str) -> File:
         parts = urlsplit(url)
         base = f"{parts.scheme}://{parts.netloc}"
-        if base not in (self._base(), *self._registry.servers.values()):
-            raise Unreachable(f"{base} is not this server; ask a running one with --interface")
+        if base not in self._bases():
+            raise Unchecked(f"{url}: this is not this server; {_ELSEWHERE}")
         route = urls.route([part for part in unquote(parts.path).split("/") if part])
         began = time.monotonic()
         content = self._content(route, base, user_agent)
@@ -116,8 +136,15 @@ class Memory:
                     raise Unreachable(f"404: {problem}") from None
         raise Unreachable("404: no such address")
 
-    def _base(self) -> str:
-        return urls.base_url(str(self._address), self._registry.config.http_port[0])
+    def _bases(self) -> set[str]:
+        """Every name that this server goes by; a path behind a server's name is the client's."""
+        known = map(urlsplit, self._registry.servers.values())
+        ports = self._registry.config.http_port
+        own = {urls.base_url(str(self._address), port) for port in ports}
+        return own | {f"{server.scheme}://{server.netloc}" for server in known}
+
+    def _hosts(self) -> set[str]:
+        return {urlsplit(base).hostname or "" for base in self._bases()}
 
 
 def _held(text: str) -> Content:

@@ -20,6 +20,10 @@ class Unreachable(NetbootdError):
     """Nothing came back, or a refusal; the text says which, for the person at the terminal."""
 
 
+class Unchecked(NetbootdError):
+    """Only the machine itself can try that; the text says what and why."""
+
+
 @dataclass(frozen=True, slots=True)
 class File:
     """
@@ -59,7 +63,10 @@ class Digest:
 
 
 class Network(Protocol):
-    """Every call raises Unreachable where a real client would be left waiting or be refused."""
+    """
+    Every call raises Unreachable where a real client would be left waiting or be refused, and
+    Unchecked where this world cannot know.
+    """
 
     #: Whom the client is talking to, for the headline.
     name: str

@@ -2,6 +2,12 @@
 Reads an iPXE script as iPXE does: line by line, ``&&``, ``||``, labels, and settings in ``${…}``.
 
 Only the commands that boot scripts of ours use are carried out; another one is taken as done.
+
+A script that leaves iPXE (``exit 1``) may mean it: the machine's own disk is the firmware's next
+boot device.  Or it has failed, and leaves since nothing else is left to do.  iPXE knows no
+difference, so this is ours: it is meant where the script says ``exit`` itself, has tried nothing
+(no kernel, no image), and did not jump (``goto``) past something that it could have loaded.
+``exit 0`` is never meant: some firmware takes success for the end of all booting.
 """
 
 from __future__ import annotations
@@ -15,6 +21,11 @@ from netbootd.errors import NetbootdError
 from netbootd.mac import MAC
 
 _SETTING = re.compile(r"\$\{([^}]*)\}")
+_LOADING = frozenset({"kernel", "initrd", "module", "imgfetch", "chain"})
+_VALUED = frozenset({"--name", "-n", "--timeout", "-t"})
+_VALUED_BY_SANBOOT = frozenset(
+    {"--drive", "-d", "--filename", "-f", "--extra", "-e", "--label", "-l", "--uuid", "-u"}
+)
 _MOST_LINES = 1000  # a script that goes round in a circle ends here
 
 
@@ -26,9 +37,11 @@ class Ending(Enum):
     """How a script ends."""
 
     BOOT = "boot"
+    IMAGE = "image"
     CHAIN = "chain"
     DISK = "disk"
-    EXIT = "exit"
+    EXIT = "exit"  # meant: the next boot device is what the script wants
+    GAVE_UP = "gave up"
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,18 +85,22 @@ class Player:
         self._fetch = fetch
         self._say = say
         self._kernel = False
+        self._tried = False
+        self._jumped = False
+        self._loads = False
 
     def play(self, text: str) -> Outcome:
         """Carry *text* out to its end; raises ScriptFault."""
         if not text.startswith("#!ipxe"):
             raise ScriptFault("it does not begin with #!ipxe, so iPXE would not run it")
         lines = text.splitlines()
+        self._loads = any(_is_loading(words) for line in lines for _, words in _commands(line))
         labels = {line[1:].strip(): number for number, line in enumerate(lines) if line[:1] == ":"}
         at = 1
         try:
             for _ in range(_MOST_LINES):
                 if at >= len(lines):
-                    return Outcome(Ending.EXIT)
+                    return Outcome(Ending.GAVE_UP)
                 label = self._line(lines[at])
                 at = at + 1 if label is None else self._target(labels, label)
         except Ended as end:
@@ -107,11 +124,12 @@ class Player:
             if not words:
                 good = True
             elif words[0] == "goto":
-                return words[1]
+                self._jumped = True
+                return self._expand(" ".join(words[1:]))
             else:
                 good = self._command([self._expand(word) for word in words])
         if not good:
-            raise Ended(Outcome(Ending.EXIT, status=1))
+            raise Ended(Outcome(Ending.GAVE_UP, status=1))
         return None
 
     def _expand(self, word: str) -> str:
@@ -128,27 +146,52 @@ class Player:
                 return bool(rest and rest[0])
             case "prompt":
                 return False  # nobody is at the keyboard
-            case "kernel" | "initrd" | "module":
-                good = self._fetch(name, _url(rest))
+            case "kernel" | "initrd" | "module" | "imgfetch":
+                good = self._load(name, rest)
                 self._kernel = self._kernel or (good and name == "kernel")
                 return good
-            case "chain" | "exit" | "boot" | "sanboot":
-                return self._end(name, rest)
-        return True
-
-    def _end(self, name: str, rest: list[str]) -> bool:
-        match name:
+            case "boot":
+                return self._boot(rest)
+            case "sanboot":
+                return self._sanboot(rest)
             case "chain":
                 raise Ended(Outcome(Ending.CHAIN, _url(rest)))
             case "exit":
-                raise Ended(Outcome(Ending.EXIT, status=int(rest[0]) if rest else 0))
-            case "boot" if self._kernel:
-                raise Ended(Outcome(Ending.BOOT))
-            case "sanboot" if "--drive" in rest:
-                raise Ended(Outcome(Ending.DISK))
-            case "sanboot" if self._fetch(name, _url(rest)):
-                raise Ended(Outcome(Ending.BOOT))
+                raise Ended(self._left(rest))
+        return True
+
+    def _load(self, name: str, rest: list[str]) -> bool:
+        self._tried = True
+        return self._fetch(name, _url(rest))
+
+    def _boot(self, rest: list[str]) -> bool:
+        """What was loaded, or what it names itself."""
+        self._tried = True
+        if self._load("kernel", rest) if _url(rest) else self._kernel:
+            raise Ended(Outcome(Ending.BOOT))
         return False
+
+    def _sanboot(self, rest: list[str]) -> bool:
+        """The local disk with that number, or an image from elsewhere."""
+        if "--drive" in rest and not _url(rest, _VALUED_BY_SANBOOT):
+            raise Ended(Outcome(Ending.DISK))
+        self._tried = True
+        if self._fetch("sanboot", _url(rest, _VALUED_BY_SANBOOT)):
+            raise Ended(Outcome(Ending.IMAGE))
+        return False
+
+    def _left(self, rest: list[str]) -> Outcome:
+        """Leaving on purpose or for want of anything better; the module's text has the rule."""
+        status = int(rest[0]) if rest and rest[0].isdecimal() else len(rest)
+        meant = status and not self._tried and not (self._jumped and self._loads)
+        return Outcome(Ending.EXIT if meant else Ending.GAVE_UP, status=status)
+
+
+def _is_loading(words: list[str]) -> bool:
+    """Whether a command brings something from the network."""
+    if words[:1] == ["sanboot"]:
+        return bool(_url(words[1:], _VALUED_BY_SANBOOT))
+    return bool(words) and words[0] in _LOADING
 
 
 def _commands(line: str) -> list[tuple[str, list[str]]]:
@@ -164,13 +207,13 @@ def _commands(line: str) -> list[tuple[str, list[str]]]:
     return commands
 
 
-def _url(words: list[str]) -> str:
-    """The first word that is neither an option nor an option's value."""
+def _url(words: list[str], valued: frozenset[str] = _VALUED) -> str:
+    """The first word that is neither an option nor the value of one in *valued*."""
     skip = False
     for word in words:
         if skip:
             skip = False
-        elif word in ("--name", "-n", "--timeout", "-t"):
+        elif word in valued:
             skip = True
         elif not word.startswith("-"):
             return word

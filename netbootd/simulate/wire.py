@@ -150,7 +150,10 @@ class _Download:
         return self._digest.file(time.monotonic() - began, how)
 
     def _say(self, packet: ReadRequest | Ack) -> None:
-        self._client.sendto(tftp_wire.encode(packet), self._peer)
+        try:
+            self._client.sendto(tftp_wire.encode(packet), self._peer)
+        except OSError as problem:
+            raise Unreachable(f"TFTP to {self._peer[0]}: {problem}") from None
 
     def _window(self, said: ReadRequest | Ack) -> bool:
         """Take what comes up to the next ACK; True after the last block."""

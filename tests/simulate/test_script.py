@@ -34,20 +34,20 @@ def test_a_kernel_and_its_initrds_boot():
 def test_a_missing_kernel_goes_where_the_script_says():
     text = "#!ipxe\nkernel http://s/k || goto failed\nboot\n:failed\necho did not boot\nexit 1\n"
     outcome, _, said = play(text, missing=("http://s/k",))
-    assert outcome == Outcome(Ending.EXIT, status=1)
+    assert outcome == Outcome(Ending.GAVE_UP, status=1)
     assert said == ["did not boot"]
 
 
 @pytest.mark.parametrize(("platform", "label"), [("efi", "uefi"), ("pcbios", "bios")])
 def test_the_platform_guard(platform, label):
-    text = (
-        "#!ipxe\niseq ${platform} efi && goto uefi ||\necho bios\nexit 0\n:uefi\necho uefi\nexit 0\n"
-    )
+    text = "#!ipxe\niseq ${platform} efi && goto uefi ||\necho bios\nexit 0\n:uefi\necho uefi\nexit 0\n"
     assert play(text, platform)[2] == [label]
 
 
 def test_chain_goes_on_elsewhere_with_the_settings_filled_in():
-    outcome, _, _ = play("#!ipxe\nisset ${netX/ip} || dhcp || goto x\nchain --replace http://s/${netX/mac:hexhyp}\n")
+    outcome, _, _ = play(
+        "#!ipxe\nisset ${netX/ip} || dhcp || goto x\nchain --replace http://s/${netX/mac:hexhyp}\n"
+    )
     assert outcome == Outcome(Ending.CHAIN, "http://s/00-25-90-27-db-b4")
 
 
@@ -64,3 +64,47 @@ def test_nobody_presses_a_key():
 def test_what_is_no_script_or_never_ends_is_a_fault(text):
     with pytest.raises(ScriptFault):
         play(text)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "exit 1\n",
+        "iseq ${platform} pcbios && exit 1 ||\nsanboot --drive 0x80\n",
+        "goto out\n:out\nexit 1\n",
+    ],
+)
+def test_leaving_is_meant_where_nothing_was_tried(text):
+    assert play(f"#!ipxe\n{text}")[0] == Outcome(Ending.EXIT, status=1)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "exit\n",
+        "exit 0\n",
+        "echo the end\n",
+        "iseq a b\nexit 1\n",
+        "initrd http://s/i\nexit 1\n",
+        "kernel http://s/missing || exit 1\n",
+        "sanboot http://s/missing || exit 1\n",
+        "boot || exit 1\n",
+        "goto uefi\nkernel http://s/k\n:uefi\nexit 1\n",
+        "goto uefi\nsanboot --drive 0x80 iscsi:x\n:uefi\nexit 1\n",
+    ],
+)
+def test_leaving_after_a_failure_is_giving_up(text):
+    assert play(f"#!ipxe\n{text}", missing=("http://s/missing",))[0].ending is Ending.GAVE_UP
+
+
+@pytest.mark.parametrize(
+    ("line", "fetched", "ending"),
+    [
+        ("sanboot --drive 0x80 iscsi:x", [("sanboot", "iscsi:x")], Ending.IMAGE),
+        ("sanboot -n http://s/d", [("sanboot", "http://s/d")], Ending.IMAGE),
+        ("boot http://s/k", [("kernel", "http://s/k")], Ending.BOOT),
+    ],
+)
+def test_what_a_command_fetches_by_itself(line, fetched, ending):
+    outcome, found, _ = play(f"#!ipxe\n{line}\n")
+    assert (outcome.ending, found) == (ending, fetched)
