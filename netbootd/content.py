@@ -23,19 +23,17 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from netbootd import arch
+from netbootd import urls
 from netbootd.errors import Forbidden, NotFound
 
-MEMDISK = "memdisk"
-#: Another name of the same program: what a site's own DHCP server may call it.
-ALIASES = {"undionly.ipxe": "undionly.kpxe"}
-PROGRAMS: frozenset[str] = frozenset(
-    name for row in arch.TABLE.values() for name in row.loaders
-) | {MEMDISK}
+MEMDISK, ALIASES, PROGRAMS = urls.MEMDISK, urls.ALIASES, urls.PROGRAMS
 
 _LONGEST_PATH = 1024
 _LONGEST_NAME = 255  # NAME_MAX of every Linux file system
 _LARGEST_PROGRAM = 16 << 20
+_ABSENT = {errno.ENOENT, errno.ENOTDIR}
+#: Not for us to open, whenever we try: no right to it, a loop of links, a socket, too long a name.
+_NOT_OURS = {errno.EACCES, errno.EPERM, errno.ELOOP, errno.ENXIO, errno.ENAMETOOLONG}
 
 
 class Content:
@@ -43,6 +41,7 @@ class Content:
     The bytes of one answer: *size* in bytes, an *etag* that changes whenever they do.
 
     Either *held* (bytes in memory) or an open file *fd*; ``read`` serves both.  The owner closes.
+    Without an *etag* one is made: of the file's status, or of all the bytes held.
     """
 
     __slots__ = ("etag", "fd", "held", "modified", "name", "size")
@@ -54,6 +53,7 @@ class Content:
         held: bytes | None = None,
         fd: int = -1,
         status: os.stat_result | None = None,
+        etag: str = "",
     ) -> None:
         self.name = name
         self.held = held
@@ -61,12 +61,12 @@ class Content:
         if status is not None:
             self.size = status.st_size
             self.modified = int(status.st_mtime)
-            self.etag = f"{status.st_ino:x}-{status.st_size:x}-{status.st_mtime_ns:x}"
+            self.etag = etag or f"{status.st_ino:x}-{status.st_size:x}-{status.st_mtime_ns:x}"
         else:
             assert held is not None
             self.size = len(held)
             self.modified = 0
-            self.etag = hashlib.sha256(held).hexdigest()[:32]
+            self.etag = etag or hashlib.sha256(held).hexdigest()[:32]
 
     def read(self, offset: int, count: int) -> bytes:
         """Up to *count* bytes from *offset*; fewer at the end, or where the file shrank."""
@@ -140,13 +140,14 @@ class Library:
         Open what *path* names.
 
         Raises NotFound where there is nothing, Forbidden for a path that leaves the root, for
-        anything but a regular file, and for one we may not read.
+        anything but a regular file, and for one we may not read.  An OSError that says nothing
+        about the path (no descriptor left, EIO, ESTALE) passes: another time it may go well.
         """
         parts = parts_of(path)
         if not parts:
             raise NotFound("the empty path")
         if len(parts) == 1 and (program := self.program(parts[0])):
-            return Content(program.name, held=program.data)
+            return Content(program.name, held=program.data, etag=program.sha256[:32])
         return self._open("/".join(parts))
 
     def program(self, name: str) -> Program | None:
@@ -180,7 +181,9 @@ class Library:
             raise Forbidden(f"{asked!r} leads out of the root")
 
 
-def _refusal(problem: OSError, path: str) -> NotFound | Forbidden:
-    if problem.errno in (errno.ENOENT, errno.ENOTDIR):
+def _refusal(problem: OSError, path: str) -> NotFound | Forbidden | OSError:
+    if problem.errno in _ABSENT:
         return NotFound(path)
-    return Forbidden(f"{path!r}: {problem.strerror}")
+    if problem.errno in _NOT_OURS:
+        return Forbidden(f"{path!r}: {problem.strerror}")
+    return problem

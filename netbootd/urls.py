@@ -14,6 +14,9 @@ What the HTTP side answers, in this order: exact names, then MACs, then files.
 ``/<mac>/<loader>``   a loader, asked for by that machine
 ``/<path>``           a file below the file root
 ====================  ==========================================================
+
+Twelve bare digits are a MAC where nothing follows and below ``/boot``; as a folder they may as well
+be a date (``202401011200/vmlinuz``), so there they are a MAC only before what a machine loads.
 """
 
 from __future__ import annotations
@@ -22,12 +25,21 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import Enum, auto
 
+from netbootd import arch
 from netbootd.mac import MAC
 
+MEMDISK = "memdisk"
+#: Another name of the same program: what a site's own DHCP server may call it.
+ALIASES = {"undionly.ipxe": "undionly.kpxe"}
+#: Every name under which a boot program is kept.
+PROGRAMS: frozenset[str] = frozenset(
+    name for row in arch.TABLE.values() for name in row.loaders
+) | {MEMDISK}
 #: What iPXE asks for by itself beside the file it came from (builds since 2024).
 AUTOEXEC = "autoexec.ipxe"
 _FIRST_NAMES = frozenset({"boot", "boot.ipxe", AUTOEXEC})
 STATUS = "status"
+_LOADED_BY_MACHINES = PROGRAMS | ALIASES.keys() | {AUTOEXEC}
 
 
 class Kind(Enum):
@@ -57,9 +69,17 @@ def loader_path(mac: MAC | None, loader: str) -> str:
 def split_mac(path: str) -> tuple[MAC | None, str]:
     """Undo loader_path: who loads, and what.  A path that begins with no MAC belongs to nobody."""
     first, slash, rest = path.replace("\\", "/").lstrip("/").partition("/")
-    if slash and (mac := MAC.maybe(first)):
-        return mac, rest.lstrip("/")
+    rest = rest.lstrip("/")
+    if slash and (mac := _owner(first, rest)):
+        return mac, rest
     return None, path
+
+
+def _owner(folder: str, rest: str) -> MAC | None:
+    """The MAC that *folder* stands for, with *rest* behind it."""
+    if folder.isalnum() and rest not in _LOADED_BY_MACHINES:
+        return None
+    return MAC.maybe(folder)
 
 
 def is_autoexec(path: str) -> bool:
@@ -102,10 +122,11 @@ def route(segments: Sequence[str]) -> Route:
             return Route(Kind.NOTHING)
         case [name]:
             return _script(name) or Route(Kind.FILE, path=name)
-    mac, path = split_mac("/".join(segments))
-    if is_autoexec(path):
+    rest = "/".join(segments[1:])
+    mac = _owner(segments[0], rest)
+    if segments[-1] == AUTOEXEC:
         return Route(Kind.FIRST, mac)
-    return Route(Kind.FILE, mac, path)
+    return Route(Kind.FILE, mac, rest if mac else "/".join(segments))
 
 
 def _script(name: str) -> Route | None:

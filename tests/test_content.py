@@ -1,5 +1,6 @@
 """Paths from clients: what is served, and what never is."""
 
+import errno
 import os
 
 import pytest
@@ -98,6 +99,32 @@ def test_nothing_but_regular_files_below_the_root(library, path):
 def test_what_is_not_there_is_not_found(library, path):
     with pytest.raises(NotFound):
         library.lookup(path)
+
+
+@pytest.mark.parametrize("number", [errno.EMFILE, errno.ENFILE, errno.EIO, errno.ESTALE])
+def test_trouble_that_may_pass_is_no_refusal(library, monkeypatch, number):
+    def trouble(*_):
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(os, "open", trouble)
+    with pytest.raises(OSError, match=os.strerror(number)):
+        library.lookup("images/vmlinuz")
+
+
+@pytest.mark.parametrize("number", [errno.EACCES, errno.EPERM, errno.ELOOP, errno.ENXIO])
+def test_what_is_not_ours_to_open_is_forbidden(library, monkeypatch, number):
+    def refuse(*_):
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(os, "open", refuse)
+    with pytest.raises(Forbidden):
+        library.lookup("images/vmlinuz")
+
+
+def test_a_loader_is_not_hashed_again_for_each_client(library, monkeypatch):
+    known = library.program("undionly.kpxe").sha256[:32]
+    monkeypatch.delattr(content, "hashlib")
+    assert library.lookup("undionly.kpxe").etag == known
 
 
 @given(st.text(max_size=80))

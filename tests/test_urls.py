@@ -27,6 +27,15 @@ MAC_ = MAC.parse("00:25:90:27:db:b4")
         ("images/a/vmlinuz", Route(Kind.FILE, None, "images/a/vmlinuz")),
         ("00-25-90-27-db-b4/snponly.efi", Route(Kind.FILE, MAC_, "snponly.efi")),
         ("00-25-90-27-db-b4/autoexec.ipxe", Route(Kind.FIRST, MAC_)),
+        ("00-25-90-27-db-b4/images/vmlinuz", Route(Kind.FILE, MAC_, "images/vmlinuz")),
+        ("images/autoexec.ipxe", Route(Kind.FIRST)),
+        ("00259027dbb4", Route(Kind.SCRIPT, MAC_)),
+        ("boot/00259027dbb4", Route(Kind.SCRIPT, MAC_)),
+        ("00259027dbb4/snponly.efi", Route(Kind.FILE, MAC_, "snponly.efi")),
+        ("00259027dbb4/autoexec.ipxe", Route(Kind.FIRST, MAC_)),
+        ("202401011200/vmlinuz", Route(Kind.FILE, None, "202401011200/vmlinuz")),
+        ("202401011200/x/memdisk", Route(Kind.FILE, None, "202401011200/x/memdisk")),
+        ("202401011200/x/autoexec.ipxe", Route(Kind.FIRST)),
     ],
 )
 def test_exact_names_first_then_macs_then_files(path, expected):
@@ -42,6 +51,11 @@ def test_exact_names_first_then_macs_then_files(path, expected):
         ("undionly.kpxe", None, "undionly.kpxe"),
         ("images/undionly.kpxe", None, "images/undionly.kpxe"),
         ("52:54:00:12:34:56", None, "52:54:00:12:34:56"),
+        ("525400123456//undionly.ipxe", "52:54:00:12:34:56", "undionly.ipxe"),
+        ("01525400123456/memdisk", "52:54:00:12:34:56", "memdisk"),
+        ("525400123456/autoexec.ipxe", "52:54:00:12:34:56", "autoexec.ipxe"),
+        ("/202401011200/vmlinuz", None, "/202401011200/vmlinuz"),
+        ("202401011200/images/undionly.kpxe", None, "202401011200/images/undionly.kpxe"),
     ],
 )
 def test_the_mac_travels_in_the_boot_file_path(path, mac, rest):
