@@ -12,7 +12,7 @@ per transfer; it runs only while there are any.
 from __future__ import annotations
 
 import select
-from collections import Counter
+from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -50,6 +50,11 @@ class Running:
         """The client's address and port."""
         return self.key[0]
 
+    @property
+    def heard(self) -> bool:
+        """Whether the client has confirmed anything; until then its address may be forged."""
+        return self.transfer.heard_at is not None
+
 
 class Crowd:
     """
@@ -72,7 +77,9 @@ class Crowd:
         self.now = now
         self.emptied: Callable[[], None] | None = None
         self._running: dict[Key, Running] = {}
-        self._of_client: Counter[str] = Counter()
+        self._of_client: dict[str, dict[Key, Running]] = {}
+        #: The oldest first; those heard since are taken out when they are met.
+        self._perhaps_unheard: OrderedDict[Key, Running] = OrderedDict()
         self._readers: dict[int, Callable[[], None]] = {}
         self._sweep: Any = None
 
@@ -105,12 +112,26 @@ class Crowd:
 
     def of_client(self, address: str) -> int:
         """How many transfers *address* has."""
-        return self._of_client[address]
+        return len(self._of_client.get(address, ()))
+
+    def unheard(self) -> Running | None:
+        """The oldest transfer whose client never confirmed anything, None where all have."""
+        while self._perhaps_unheard:
+            key, running = next(iter(self._perhaps_unheard.items()))
+            if not running.heard:
+                return running
+            del self._perhaps_unheard[key]
+        return None
+
+    def unheard_of(self, address: str) -> Running | None:
+        """The same among those of *address*."""
+        theirs = self._of_client.get(address, {}).values()
+        return next((each for each in theirs if not each.heard), None)
 
     def admit(self, running: Running) -> None:
         """Send its first reply, and take care of it from now on."""
-        self._running[running.key] = running
-        self._of_client[running.peer[0]] += 1
+        self._running[running.key] = self._perhaps_unheard[running.key] = running
+        self._of_client.setdefault(running.peer[0], {})[running.key] = running
         self.watch(running.line.fileno(), lambda: self._arrived(running))
         if self._sweep is None:
             self._sweep = self._reactor.callLater(_SWEEP_S, self._tick)
@@ -121,7 +142,7 @@ class Crowd:
         self._advance(running, lambda: running.transfer.again(self.now()))
 
     def dismiss(self, running: Running, reason: str) -> None:
-        """The client wants no more of it."""
+        """End it without a word to the client, which wants no more of it or never answered."""
         self._publish_end(TransferEnded, running, reason)
         self._forget(running)
 
@@ -217,17 +238,19 @@ class Crowd:
 
     def _forget(self, running: Running) -> None:
         del self._running[running.key]
-        self._count_off(running.peer[0])
+        self._perhaps_unheard.pop(running.key, None)
+        self._strike_off(running)
         self.unwatch(running.line.fileno())
         running.line.close()
         running.located.content.close()
         if not self._running:
             self._last_has_gone()
 
-    def _count_off(self, client: str) -> None:
-        self._of_client[client] -= 1
-        if not self._of_client[client]:
-            del self._of_client[client]
+    def _strike_off(self, running: Running) -> None:
+        theirs = self._of_client[running.peer[0]]
+        del theirs[running.key]
+        if not theirs:
+            del self._of_client[running.peer[0]]
 
     def _last_has_gone(self) -> None:
         if self._sweep is not None:
@@ -272,4 +295,4 @@ class Crowd:
         )
 
     def _drop(self, reason: str, peer: Peer) -> None:
-        self._events.publish(Dropped(peer=peer[0], protocol="tftp", reason=reason))
+        self._events.publish(Dropped(peer=peer[0], protocol="TFTP", reason=reason))

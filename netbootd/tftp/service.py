@@ -4,7 +4,10 @@ Port 69: a request in, a transfer or a refusal out.  Decides nothing about files
     datagram → ReadRequest → locate → negotiate → a Transfer on a Line of its own → the crowd
 
 What a stranger can cause is bounded: transfers in all and for each address, and a transfer that
-was never answered is given five packets (see ``transfer``).
+was never answered is given five packets (see ``transfer``).  Where all places are taken, the
+newcomer gets that of the oldest transfer whose client never confirmed anything, so requests with
+forged addresses keep nobody out.  Where everybody has, the request is not answered at all: an
+ERROR ends the boot of a ROM, while after silence it asks again, and by then there may be room.
 """
 
 from __future__ import annotations
@@ -20,10 +23,12 @@ from twisted.application import service
 from twisted.internet.defer import Deferred, succeed
 from twisted.logger import Logger
 
+from netbootd import urls
 from netbootd.content import Content
 from netbootd.errors import Forbidden, NotFound, OptionRefused, WireError
-from netbootd.events.event import Dropped, Refused
+from netbootd.events.event import Dropped, Refused, Unserved
 from netbootd.events.stream import Stream
+from netbootd.printable import printable
 from netbootd.tftp import train, wire
 from netbootd.tftp.crowd import Crowd, Running
 from netbootd.tftp.files import Locate
@@ -36,6 +41,8 @@ PORT = 69
 _REQUESTS_A_TURN = 64
 _RECEIVE_BUFFER = 4 << 20  # bytes: a thousand machines ask within the same second
 _SO_RCVBUFFORCE = 33  # asm-generic/socket.h; passes net.core.rmem_max, needs CAP_NET_ADMIN
+_NO_NAME = "(empty name)"
+_MADE_ROOM = "the client never answered, and another one wanted its place"
 _RESTART_S = 1.0  # a request repeated this long after the last sign of life is a new one
 
 log = Logger()
@@ -62,6 +69,10 @@ class Limits:
     patience_s: float = PATIENCE_S  # without progress, before a transfer is given up
     transfers: int = 10_000
     per_client: int = 64  # transfers of one address
+
+
+class NoRoomError(Exception):
+    """A request not to be answered now; the text says what is used up."""
 
 
 class RefusedError(Exception):
@@ -92,7 +103,8 @@ class Port:
         except OSError:
             self.socket.close()
             raise
-        _widen(self.socket)
+        #: Bytes of the receive buffer.
+        self.buffer = _widen(self.socket)
 
     def refuse(self, code: wire.ErrorCode, text: str, peer: Peer) -> None:
         """Tell *peer* no."""
@@ -133,6 +145,7 @@ class TftpService(service.Service):
         self._wanted: dict[_Where, Listener] = {}
         self._ports: dict[_Where, Port] = {}
         self._segments = train.kernel_segments()
+        self._small_buffer_told = False
         self._crowd = Crowd(reactor, events, lambda text: log.failure("{text}", text=text), now)
 
     @property
@@ -209,7 +222,20 @@ class TftpService(service.Service):
             known.mtu = listener.mtu
             return
         port = self._ports[where] = Port(listener)
+        self._tell_small_buffer(port.buffer)
         self._crowd.watch(port.socket.fileno(), lambda: self._requests(port))
+
+    def _tell_small_buffer(self, held: int) -> None:
+        """Once: all ports have the same."""
+        if held < _RECEIVE_BUFFER and not self._small_buffer_told:
+            self._small_buffer_told = True
+            log.info(
+                "TFTP: receive buffer of {held} bytes instead of {wanted}; where very many "
+                "machines ask at once some must ask twice. Raise net.core.rmem_max to {wanted} "
+                "(sysctl), or grant CAP_NET_ADMIN",
+                held=held,
+                wanted=_RECEIVE_BUFFER,
+            )
 
     def _close(self, where: _Where) -> None:
         port = self._ports.pop(where)
@@ -229,9 +255,7 @@ class TftpService(service.Service):
         try:
             packet = wire.decode(datagram)
         except WireError as problem:
-            self._drop(str(problem), peer)
-            if wire.opcode_of(datagram) not in (0, wire.Opcode.ERROR):
-                port.refuse(wire.ErrorCode.ILLEGAL_OPERATION, "not a TFTP packet", peer)
+            self._nonsense(port, datagram, str(problem), peer)
             return
         match packet:
             case wire.ReadRequest():
@@ -245,18 +269,34 @@ class TftpService(service.Service):
                 self._drop(f"{type(packet).__name__} outside a transfer", peer)
                 port.refuse(wire.ErrorCode.UNKNOWN_TID, "unknown transfer ID", peer)
 
+    def _nonsense(self, port: Port, datagram: bytes, problem: str, peer: Peer) -> None:
+        """A request nobody can read is told like any that is refused: somebody's boot ends here."""
+        code, told = wire.ErrorCode.ILLEGAL_OPERATION, "not a TFTP packet"
+        opcode = wire.opcode_of(datagram)
+        if opcode in (wire.Opcode.RRQ, wire.Opcode.WRQ):
+            self._refuse(port, "(unreadable request)", RefusedError(code, problem, told), peer)
+            return
+        self._drop(problem, peer)
+        if opcode not in (0, wire.Opcode.ERROR):
+            port.refuse(code, told, peer)
+
     def _read(self, port: Port, request: wire.ReadRequest, peer: Peer) -> None:
         if self._is_repetition(port, request, peer):
             return
         try:
             running = self._prepare(port, request, peer)
+        except NoRoomError as problem:
+            self._pass(request.path, str(problem), peer)
+            return
         except Exception as problem:
             refusal = _known_refusal(problem)
             if refusal is None:
-                log.failure("TFTP: {path} for {client}", path=request.path, client=peer[0])
+                path = printable(request.path)
+                log.failure("TFTP: {path} for {client}", path=path, client=peer[0])
                 refusal = RefusedError(wire.ErrorCode.UNDEFINED, "internal error")
             self._refuse(port, request.path, refusal, peer)
             return
+        self._make_room(peer[0])
         self._crowd.admit(running)
 
     def _is_repetition(self, port: Port, request: wire.ReadRequest, peer: Peer) -> bool:
@@ -296,17 +336,23 @@ class TftpService(service.Service):
         try:
             return Line(local, peer, self._segments)
         except OSError as problem:
-            reason = f"no socket: {problem}"
-            raise RefusedError(wire.ErrorCode.UNDEFINED, reason, "server is busy") from None
+            raise NoRoomError(f"no socket: {problem}") from None
 
     def _check_room(self, client: str) -> None:
-        if len(self._crowd) >= self.limits.transfers:
-            reason = f"all {self.limits.transfers} transfers are in use"
-        elif self._crowd.of_client(client) >= self.limits.per_client:
-            reason = f"all {self.limits.per_client} transfers of one client are in use"
-        else:
-            return
-        raise RefusedError(wire.ErrorCode.UNDEFINED, reason, "server is busy")
+        """Raises NoRoomError where none is, nor can be made; nobody is dismissed for that yet."""
+        crowd, limits = self._crowd, self.limits
+        if crowd.of_client(client) >= limits.per_client and not crowd.unheard_of(client):
+            raise NoRoomError(f"all {limits.per_client} transfers of one client are in use")
+        if len(crowd) >= limits.transfers and not crowd.unheard():
+            raise NoRoomError(f"all {limits.transfers} transfers are in use")
+
+    def _make_room(self, client: str) -> None:
+        """For one more: after a reload with lower limits several may have to go."""
+        crowd, limits = self._crowd, self.limits
+        while crowd.of_client(client) >= limits.per_client and (old := crowd.unheard_of(client)):
+            crowd.dismiss(old, _MADE_ROOM)
+        while len(crowd) >= limits.transfers and (old := crowd.unheard()):
+            crowd.dismiss(old, _MADE_ROOM)
 
     def _transfer(self, request: wire.ReadRequest, content: Content, mtu: int) -> Transfer:
         """Raises OptionRefused."""
@@ -321,18 +367,25 @@ class TftpService(service.Service):
 
     def _refuse(self, port: Port, path: str, refusal: RefusedError, peer: Peer) -> None:
         port.refuse(refusal.code, refusal.told, peer)
+        mac, _ = urls.split_mac(path)
         self._events.publish(
             Refused(
+                mac=mac,
                 peer=peer[0],
-                protocol="tftp",
-                path=path,
+                protocol="TFTP",
+                path=path or _NO_NAME,
                 status=int(refusal.code),
                 reason=refusal.reason,
             )
         )
 
+    def _pass(self, path: str, reason: str, peer: Peer) -> None:
+        mac, _ = urls.split_mac(path)
+        reason = f"{reason}: {path or _NO_NAME}"
+        self._events.publish(Unserved(mac=mac, peer=peer[0], protocol="TFTP", reason=reason))
+
     def _drop(self, reason: str, peer: Peer) -> None:
-        self._events.publish(Dropped(peer=peer[0], protocol="tftp", reason=reason))
+        self._events.publish(Dropped(peer=peer[0], protocol="TFTP", reason=reason))
 
 
 def _known_refusal(problem: Exception) -> RefusedError | None:
@@ -341,7 +394,7 @@ def _known_refusal(problem: Exception) -> RefusedError | None:
         case RefusedError():
             return problem
         case NotFound():
-            return RefusedError(wire.ErrorCode.NOT_FOUND, f"not found: {problem}", "file not found")
+            return RefusedError(wire.ErrorCode.NOT_FOUND, "not found", "file not found")
         case Forbidden():
             return RefusedError(wire.ErrorCode.ACCESS_VIOLATION, str(problem), "access violation")
         case OptionRefused():
@@ -349,11 +402,15 @@ def _known_refusal(problem: Exception) -> RefusedError | None:
     return None
 
 
-def _widen(udp: socket.socket) -> None:
-    """Room for a burst of requests; firmware repeats a lost one only after seconds."""
-    for option in (_SO_RCVBUFFORCE, socket.SO_RCVBUF):
-        try:
-            udp.setsockopt(socket.SOL_SOCKET, option, _RECEIVE_BUFFER)
-            return
-        except OSError:
-            continue
+def _widen(udp: socket.socket) -> int:
+    """
+    Make room for a burst of requests; firmware repeats a lost one only after seconds.
+
+    Returns how many bytes there are now: without CAP_NET_ADMIN the kernel grants no more than
+    net.core.rmem_max, and does not say so (socket(7)).
+    """
+    try:
+        udp.setsockopt(socket.SOL_SOCKET, _SO_RCVBUFFORCE, _RECEIVE_BUFFER)
+    except PermissionError:
+        udp.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _RECEIVE_BUFFER)
+    return udp.getsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF) // 2  # the kernel doubles it

@@ -6,6 +6,7 @@ returns, so nothing waits.
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import json
 import socket
@@ -16,13 +17,21 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from twisted.internet.testing import MemoryReactorClock
+from twisted.logger import formatEvent, globalLogPublisher
 
 from netbootd.content import Content
 from netbootd.errors import Forbidden, NotFound
-from netbootd.events.event import Dropped, Refused, TransferEnded, TransferFailed, Transferred
+from netbootd.events.event import (
+    Dropped,
+    Refused,
+    TransferEnded,
+    TransferFailed,
+    Transferred,
+    Unserved,
+)
 from netbootd.events.stream import Stream
 from netbootd.mac import MAC
-from netbootd.tftp import train, wire
+from netbootd.tftp import service, train, wire
 from netbootd.tftp.files import Located
 from netbootd.tftp.netascii import translate
 from netbootd.tftp.service import Limits, Listener, TftpService
@@ -53,7 +62,7 @@ class Library:
         self.asked.append((request.path, peer, local))
         if request.path == "secret":
             raise Forbidden("it is outside /srv/netboot")
-        if request.path == "bug":
+        if request.path.startswith("bug"):
             raise ZeroDivisionError
         if request.path not in self.files:
             raise NotFound(request.path)
@@ -250,21 +259,44 @@ def test_netascii_is_translated(house, guest):
 def test_a_refusal_is_an_error_packet_and_an_event(house, guest, request_, code, text):
     assert guest.ask(request_) == [Error(code, text)]
     [event] = house.seen(Refused)
-    assert (event.protocol, event.status, event.peer) == ("tftp", code, "127.0.0.1")
+    assert (event.protocol, event.status, event.peer) == ("TFTP", code, "127.0.0.1")
     assert house.service.transfers == 0
     assert guest.server[1] != house.port()[1]
 
 
-def test_a_bug_is_logged_and_answered(house, guest):
-    from twisted.logger import globalLogPublisher
+@pytest.mark.parametrize(
+    ("path", "line"),
+    [
+        ("nothing", "127.0.0.1 refused nothing by TFTP (1: not found)"),
+        ("", "127.0.0.1 refused (empty name) by TFTP (1: not found)"),
+        (
+            "52:54:00:12:34:56/nothing",
+            "52:54:00:12:34:56 refused 52:54:00:12:34:56/nothing by TFTP (1: not found)",
+        ),
+        ("secret", "127.0.0.1 refused secret by TFTP (2: it is outside /srv/netboot)"),
+    ],
+)
+def test_the_line_of_a_refusal_says_each_thing_once(house, guest, path, line):
+    guest.ask(b"\0\1" + path.encode() + b"\0octet\0")
+    assert [str(event) for event in house.seen(Refused)] == [line]
 
-    logged = []
-    globalLogPublisher.addObserver(logged.append)
+
+@contextlib.contextmanager
+def logged():
+    """What is logged meanwhile, as it is printed."""
+    events, lines = [], []
+    globalLogPublisher.addObserver(events.append)
     try:
-        assert guest.ask(ReadRequest("bug")) == [Error(0, "internal error")]
+        yield lines
     finally:
-        globalLogPublisher.removeObserver(logged.append)
-    assert any("log_failure" in each for each in logged)
+        globalLogPublisher.removeObserver(events.append)
+        lines += [formatEvent(each) for each in events]
+
+
+def test_a_bug_is_logged_and_answered(house, guest):
+    with logged() as lines:
+        assert guest.ask(ReadRequest("bug\n12:00 all is well")) == [Error(0, "internal error")]
+    assert lines == ["TFTP: bug\\n12:00 all is well for 127.0.0.1"]
     assert guest.fetch("small") == b"hello"
 
 
@@ -273,8 +305,6 @@ def test_a_bug_is_logged_and_answered(house, guest):
     [
         (b"", []),
         (b"\0", []),
-        (b"\0\1", [Error(4, "not a TFTP packet")]),
-        (b"\0\1name\0octet", [Error(4, "not a TFTP packet")]),
         (b"\0\x09name", [Error(4, "not a TFTP packet")]),
         (b"\0\4\0", [Error(4, "not a TFTP packet")]),
         (b"\0\4\0\1", [Error(5, "unknown transfer ID")]),
@@ -286,6 +316,23 @@ def test_a_bug_is_logged_and_answered(house, guest):
 def test_what_is_no_request_is_dropped(house, guest, datagram, answer):
     assert guest.ask(datagram) == answer
     assert len(house.seen(Dropped)) == 1
+
+
+@pytest.mark.parametrize("datagram", [b"\0\1", b"\0\1name\0octet", b"\0\2name\0"])
+def test_a_request_nobody_can_read_is_refused(house, guest, datagram):
+    """It ends somebody's boot, so it is told as other refusals are."""
+    assert guest.ask(datagram) == [Error(4, "not a TFTP packet")]
+    [event] = house.seen(Refused)
+    assert event.level == "info"
+    assert "refused (unreadable request) by TFTP (4: opcode" in str(event)
+    assert house.seen(Dropped) == []
+
+
+def test_an_option_without_a_value_costs_no_boot(house, guest):
+    [oack] = guest.ask(b"\0\1loader\0octet\0multicast\0\0tsize\x000\0")
+    assert oack == OptionAck({"tsize": "74213"})
+    assert guest.say(Ack(0))[0].block == 1
+    assert Guest(house).ask(b"\0\1small\0octet\0multicast\0\0") == [Data(1, b"hello")]
 
 
 @settings(max_examples=300, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -466,27 +513,91 @@ def test_a_file_that_shrinks_fails_loudly(house, guest, tmp_path, monkeypatch):
     assert content.fd == -1
 
 
-def test_one_client_cannot_take_all_transfers():
-    house = House(per_client=3, transfers=5)
-    guests = [Guest(house) for _ in range(4)] + [Guest(house, f"127.0.0.{n}") for n in (5, 6, 7)]
-    replies = [type(guest.ask(ReadRequest("loader"))[0]) for guest in guests]
-    assert replies == [Data, Data, Data, Error, Data, Data, Error]
-    assert "one client" in house.seen(Refused)[0].reason
-    pass_time(house, 40)
-    guest = Guest(house)
-    assert guest.fetch("small") == b"hello"
-    assert not house.service._crowd._of_client
-    house.service.stopService()
+@pytest.fixture
+def small_house():
+    """Three transfers for one client, five in all."""
+    made = House(per_client=3, transfers=5)
+    yield made
+    made.service.stopService()
+    made.service._crowd.cut("the test is over")
 
 
-def test_no_descriptor_left_is_an_answer(house, guest, monkeypatch):
+def test_one_client_cannot_take_all_transfers(small_house):
+    """A full server says nothing: an ERROR would end the boot, and the client asks again."""
+    guests = [Guest(small_house) for _ in range(4)]
+    guests += [Guest(small_house, f"127.0.0.{n}") for n in (5, 6, 7)]
+    served = []
+    for guest in guests:
+        if answer := guest.ask(ReadRequest("loader")):
+            assert [packet.block for packet in guest.say(Ack(answer[0].block))] == [2]
+        served.append(bool(answer))
+    assert served == [True, True, True, False, True, True, False]
+    one, all_ = small_house.seen(Unserved)
+    assert str(one) == (
+        "127.0.0.1 TFTP request not answered: all 3 transfers of one client are in use: loader"
+    )
+    assert all_.reason == "all 5 transfers are in use: loader"
+    assert small_house.seen(Refused) == []
+    pass_time(small_house, 40)
+    assert Guest(small_house).fetch("small") == b"hello"
+    assert not small_house.service._crowd._of_client
+    assert not small_house.service._crowd._perhaps_unheard
+
+
+def test_who_never_answered_makes_room_within_one_address(small_house):
+    """Requests forged in a client's name do not keep that client out."""
+    real, *forged, late = [Guest(small_house) for _ in range(5)]
+    real.ask(ReadRequest("loader"))
+    real.say(Ack(1))
+    for guest in forged:
+        assert guest.ask(ReadRequest("loader"))[0].block == 1
+    assert small_house.service.transfers == 3
+    [event] = small_house.seen(TransferEnded)
+    assert "never answered" in event.reason
+    assert late.fetch("small") == b"hello"
+    assert [packet.block for packet in forged[-1].say(Ack(1))] == [2]
+    assert [packet.block for packet in real.say(Ack(2))] == [3]
+
+
+def test_the_oldest_that_never_answered_makes_room(small_house):
+    """Requests forged in many names do not keep anybody out, nor end what runs."""
+    real = [Guest(small_house, f"127.0.1.{n}") for n in range(1, 4)]
+    for guest in real:
+        guest.ask(ReadRequest("loader"))
+        guest.say(Ack(1))
+    for n in range(1, 200):
+        assert Guest(small_house, f"127.0.2.{n}").ask(ReadRequest("loader"))[0].block == 1
+        assert small_house.service.transfers <= 5
+    assert Guest(small_house).fetch("small") == b"hello"
+    for guest in real:
+        assert [packet.block for packet in guest.say(Ack(2))] == [3]
+
+
+def test_nobody_is_dismissed_for_a_request_that_is_refused(small_house):
+    guests = [Guest(small_house, f"127.0.1.{n}") for n in range(1, 6)]
+    for guest in guests:
+        guest.ask(ReadRequest("loader"))
+    assert Guest(small_house).ask(ReadRequest("nothing")) == [Error(1, "file not found")]
+    for guest in guests:
+        assert [packet.block for packet in guest.say(Ack(1))] == [2]
+
+
+def test_lower_limits_after_a_reload_are_kept_to(small_house):
+    for n in range(1, 6):
+        Guest(small_house, f"127.0.1.{n}").ask(ReadRequest("loader"))
+    small_house.service.limits = Limits(transfers=2)
+    assert Guest(small_house).ask(ReadRequest("loader"))[0].block == 1
+    assert small_house.service.transfers == 2
+
+
+def test_no_descriptor_left_is_silence(house, guest, monkeypatch):
     def no_socket(*_):
         raise OSError(errno.EMFILE, "Too many open files")
 
     with monkeypatch.context() as patch:
         patch.setattr("netbootd.tftp.service.Line", no_socket)
-        assert guest.ask(ReadRequest("loader")) == [Error(0, "server is busy")]
-    assert "Too many open files" in house.seen(Refused)[0].reason
+        assert guest.ask(ReadRequest("loader")) == []
+    assert "Too many open files" in house.seen(Unserved)[0].reason
     assert guest.fetch("small") == b"hello"
 
 
@@ -563,6 +674,32 @@ def test_stopping_an_idle_service_is_immediate_and_it_starts_again(house, guest)
     house.service.startService()
     assert house.service.addresses
     assert guest.fetch("small") == b"hello"
+
+
+class Unprivileged:
+    """A socket that may not exceed net.core.rmem_max, *most* bytes."""
+
+    def __init__(self, most):
+        self.most, self.held = most, 0
+
+    def setsockopt(self, level, option, size):
+        if option != socket.SO_RCVBUF:
+            raise PermissionError(errno.EPERM, "Operation not permitted")
+        self.held = min(size, self.most)
+
+    def getsockopt(self, level, option):
+        return 2 * self.held  # as Linux does, socket(7)
+
+
+@pytest.mark.parametrize(("most", "told"), [(212_992, 1), (16 << 20, 0)])
+def test_a_small_receive_buffer_is_told_once(house, monkeypatch, most, told):
+    monkeypatch.setattr(
+        service, "_widen", lambda _, widen=service._widen: widen(Unprivileged(most))
+    )
+    with logged() as lines:
+        assert house.serve(HOME, OTHER, IPv4Address("127.0.0.3")) == []
+    assert len([line for line in lines if "receive buffer of 212992 bytes" in line]) == told
+    assert all("net.core.rmem_max to 4194304" in line for line in lines)
 
 
 def test_the_receive_buffer_holds_a_storm(house):
