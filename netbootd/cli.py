@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -33,20 +34,41 @@ One network boot daemon: ProxyDHCP, TFTP, HTTP and boot scripts from one JSON fi
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; the entry point of the ``netbootd`` program."""
-    arguments = _parser().parse_args(argv)
-    command: Callable[[argparse.Namespace], int] = arguments.command
     try:
-        return command(arguments)
+        return _run_and_flush(argv)
     except ConfigErrors as problem:
         _print_findings(problem.findings, Level.WARNING)
-        print("netbootd: the configuration cannot be used", file=sys.stderr)
+        _complain("the configuration cannot be used")
         return 2
     except NetbootdError as problem:
-        print(f"netbootd: {problem}", file=sys.stderr)
-        return 1
+        _complain(problem)
     except BrokenPipeError:
-        sys.stderr.close()  # the reader has gone; nothing is left to say
-        return 1
+        _give_up_output()  # the reader has gone; nothing is left to say
+    except OSError as problem:
+        _give_up_output()
+        _complain(problem)
+    return 1
+
+
+def _run_and_flush(argv: Sequence[str] | None) -> int:
+    """A full disk is found here, --help included, and not at exit where nobody can answer it."""
+    try:
+        arguments = _parser().parse_args(argv)
+        command: Callable[[argparse.Namespace], int] = arguments.command
+        return command(arguments)
+    finally:
+        if sys.stdout is not None:  # None where the shell has closed it: netbootd >&-
+            sys.stdout.flush()
+
+
+def _complain(problem: object) -> None:
+    print(f"netbootd: {problem}", file=sys.stderr)
+
+
+def _give_up_output() -> None:
+    """What is still held for standard output goes nowhere, or Python would try it once more."""
+    if sys.stdout is not None:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -67,10 +89,15 @@ Commands: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"
 
 
 def _command(
-    commands: Commands, name: str, run: Callable[[argparse.Namespace], int], text: str
+    commands: Commands, name: str, run: Callable[[argparse.Namespace], int], text: str, more: str
 ) -> argparse.ArgumentParser:
+    """*text* is one sentence; *more* stands below the options: examples, and the exit status."""
     parser: argparse.ArgumentParser = commands.add_parser(
-        name, help=text[0].lower() + text[1:].rstrip("."), description=text
+        name,
+        help=text[0].lower() + text[1:].rstrip("."),
+        description=text,
+        epilog=more,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.set_defaults(command=run)
     return parser
@@ -93,6 +120,10 @@ def _mac(text: str) -> MAC:
         raise argparse.ArgumentTypeError(str(problem)) from None
 
 
+def _mac_or_default(text: str) -> MAC | None:
+    return None if text == "default" else _mac(text)
+
+
 def _arch(text: str) -> int:
     if not (text.isascii() and text.isdecimal()) or int(text[:6]) > 0xFFFF:
         raise argparse.ArgumentTypeError(f"{text!r} is no architecture: a number from 0 to 65535")
@@ -102,8 +133,18 @@ def _arch(text: str) -> int:
 # -- run -------------------------------------------------------------------------------------------
 
 
+_RUN_MORE = """\
+examples:
+  netbootd run
+  netbootd run --config etc/netbootd.json --interface eth1 --verbose
+
+exit status: 0 after SIGTERM or SIGINT, 2 where the configuration cannot be used.
+"""
+
+
 def _add_run(commands: Commands) -> None:
-    parser = _command(commands, "run", _run, "Serve the configuration, in the foreground.")
+    text = "Serve the configuration, in the foreground."
+    parser = _command(commands, "run", _run, text, _RUN_MORE)
     _with_config(parser)
     parser.add_argument(
         "--interface",
@@ -124,15 +165,21 @@ def _run(arguments: argparse.Namespace) -> int:
 # -- check -----------------------------------------------------------------------------------------
 
 
+_CHECK_MORE = """\
+Renders the script of every machine, so that what would fail at boot fails here.
+
+examples:
+  netbootd check /etc/netbootd/netbootd.json
+  netbootd check --json --network etc/*.json
+
+exit status: 0 nothing wrong (warnings at most), 1 a machine or target cannot boot,
+2 a file cannot be used.
+"""
+
+
 def _add_check(commands: Commands) -> None:
-    parser = _command(
-        commands, "check", _check, "Say everything that is wrong with configuration files."
-    )
-    parser.epilog = (
-        "Renders the script of every machine, so that what would fail at boot fails here.  "
-        "Exit status: 0 nothing wrong (warnings at most), 1 a machine or target cannot boot, "
-        "2 the file cannot be used."
-    )
+    text = "Say everything that is wrong with configuration files."
+    parser = _command(commands, "check", _check, text, _CHECK_MORE)
     parser.add_argument("files", nargs="+", type=Path, metavar="FILE")
     parser.add_argument("--json", action="store_true", help="findings as a JSON array")
     parser.add_argument(
@@ -187,20 +234,30 @@ def _print_findings(findings: Sequence[Finding], least: Level, to: TextIO | None
 # -- show ------------------------------------------------------------------------------------------
 
 
+_SHOW_MORE = """\
+examples:
+  netbootd show 00:25:90:27:db:b4
+  netbootd show --config etc/netbootd.json default    (what unknown machines get)
+
+exit status: 0 it boots, 1 it would only be told why not, 2 the configuration cannot be used.
+"""
+
+
 def _add_show(commands: Commands) -> None:
-    parser = _command(
-        commands, "show", _show, "What a machine would get, with the reasons and its script."
-    )
+    text = "What a machine would get, with the reasons and its script."
+    parser = _command(commands, "show", _show, text, _SHOW_MORE)
     _with_config(parser)
-    parser.add_argument("mac", type=_mac, metavar="MAC", help="in any spelling")
+    parser.add_argument(
+        "mac", type=_mac_or_default, metavar="MAC", help="in any spelling, or the word default"
+    )
 
 
 def _show(arguments: argparse.Namespace) -> int:
     from netbootd.registry.load import load  # noqa: PLC0415  Jinja2
-    from netbootd.show import show  # noqa: PLC0415
+    from netbootd.show import STRANGER, show  # noqa: PLC0415
 
     registry = load(arguments.config)
-    answer = show(registry, arguments.mac)
+    answer = show(registry, arguments.mac or STRANGER)
     print(answer.text, end="")
     return 0 if answer.boots else 1
 
@@ -208,13 +265,19 @@ def _show(arguments: argparse.Namespace) -> int:
 # -- simulate --------------------------------------------------------------------------------------
 
 
+_SIMULATE_MORE = """\
+examples:
+  netbootd simulate 00:25:90:27:db:b4
+  netbootd simulate --firmware bios --interface eth1 00:25:90:27:db:b4
+
+exit status: 0 it boots, 1 it does not, or that could not be checked from here,
+2 the configuration cannot be used.
+"""
+
+
 def _add_simulate(commands: Commands) -> None:
-    parser = _command(
-        commands,
-        "simulate",
-        _simulate,
-        "Walk through a network boot as a client would, fetching and checking every file.",
-    )
+    text = "Walk through a network boot as a client would, fetching and checking every file."
+    parser = _command(commands, "simulate", _simulate, text, _SIMULATE_MORE)
     _with_config(parser)
     parser.add_argument("mac", type=_mac, metavar="MAC", help="in any spelling")
     parser.add_argument(
@@ -245,8 +308,21 @@ def _simulate(arguments: argparse.Namespace) -> int:
 # -- status ----------------------------------------------------------------------------------------
 
 
+_STATUS_MORE = """\
+Works with a broken configuration, too: only the port is read from it.
+
+examples:
+  netbootd status
+  netbootd status --url http://192.168.1.250:3000
+
+exit status: 0 the daemon answers, 1 it does not.
+"""
+
+
 def _add_status(commands: Commands) -> None:
-    parser = _command(commands, "status", _status, "Ask the running daemon how it is.")
+    parser = _command(
+        commands, "status", _status, "Ask the running daemon how it is.", _STATUS_MORE
+    )
     _with_config(parser)
     parser.add_argument("--url", help="the daemon's address, such as http://192.168.1.250:3000")
 

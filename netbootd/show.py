@@ -1,17 +1,25 @@
-"""``netbootd show MAC``: what a machine would get at each step, why, and its script."""
+"""``netbootd show``: what a machine or a stranger would get at each step, why, and its script."""
 
 from __future__ import annotations
 
+import re
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from netbootd import arch, urls
 from netbootd.boot.client import Client, Stage
 from netbootd.boot.decision import Loader, Refusal, identify, next_step
-from netbootd.boot.script import boot_script
+from netbootd.boot.script import BootScript, boot_script
+from netbootd.dropins import MACHINES, TARGETS
+from netbootd.errors import Finding, Level
 from netbootd.mac import MAC
+from netbootd.registry.machine import Machine
 from netbootd.registry.snapshot import Registry
+from netbootd.relaxedjson import path_of
 
 _FIRMWARE = (arch.BIOS, arch.EFI_X64, arch.TABLE[11], arch.TABLE[6])
+#: Stands for every machine that is not listed; a locally administered MAC, which no card has.
+STRANGER = MAC.parse("02:00:00:00:00:00")
 _OUR_ADDRESS = "boot-server"  # the interface that hears the request decides
 
 
@@ -27,8 +35,12 @@ def show(registry: Registry, mac: MAC) -> Shown:
     """Everything about one machine, for a person at a terminal."""
     base = registry.boot_server or urls.base_url(_OUR_ADDRESS, registry.config.http_port[0])
     script = boot_script(Client(stage=Stage.IPXE, mac=mac), registry, base)
-    lines = [f"machine   {mac}", *_who(registry, mac), *_loaders(registry, mac), ""]
-    return Shown("\n".join(lines) + "\n" + script.text, script.status == 200)
+    boots = script.status == 200
+    stands_for = " (any machine that is not listed)" if mac == STRANGER else ""
+    lines = [f"machine   {mac}{stands_for}", *_who(registry, mac)]
+    lines += [] if boots else _reasons(registry, script)
+    lines += [*_loaders(registry, mac), ""]
+    return Shown("\n".join(lines) + "\n" + script.text, boots)
 
 
 def _who(registry: Registry, mac: MAC) -> list[str]:
@@ -42,6 +54,30 @@ def _who(registry: Registry, mac: MAC) -> list[str]:
             f"variable  {name} = {value}" for name, value in sorted(machine.variables.items())
         ]
     return lines
+
+
+def _reasons(registry: Registry, script: BootScript) -> list[str]:
+    """Why it cannot boot: as its console says it, then each fault with its place."""
+    faults = _faults(registry, script.machine) if script.machine else ()
+    return [f"broken    {script.says}", *(f"broken    {fault}" for fault in faults)]
+
+
+def _faults(registry: Registry, machine: Machine) -> Iterator[Finding]:
+    """What was found wrong with *machine*'s entry or its target."""
+    target = re.escape(path_of(TARGETS, *machine.title.split("/", 1)))
+    for finding in registry.findings:
+        if finding.level is Level.TARGET and (
+            re.match(rf"{target}(?=[.\[]|$)", finding.path) or _is_about(finding, machine)
+        ):
+            yield finding
+
+
+def _is_about(finding: Finding, machine: Machine) -> bool:
+    """Whether it names the machine's own entry, whatever the spelling of the MAC there."""
+    if not machine.known:
+        return finding.path.startswith(path_of(MACHINES, "default"))
+    entry = re.match(rf'{MACHINES}\."([^"]+)"', finding.path)
+    return entry is not None and MAC.maybe(entry[1]) == machine.mac
 
 
 def _loaders(registry: Registry, mac: MAC) -> list[str]:

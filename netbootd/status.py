@@ -1,16 +1,23 @@
-"""``netbootd status``: ask the running daemon over HTTP and say the answer in a few lines."""
+"""
+``netbootd status``: ask the running daemon over HTTP and say the answer in a few lines.
+
+Of the configuration only the port is needed, and a broken one is when people ask: so it is read as
+far as that goes, whatever else is wrong with it.
+"""
 
 from __future__ import annotations
 
+import http.client
 import json
 import urllib.error
 import urllib.request
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from netbootd import urls
+from netbootd import config as configuration
+from netbootd import dropins, urls
 from netbootd.errors import NetbootdError
-from netbootd.registry.load import load
 
 _PATIENCE_S = 5
 
@@ -25,25 +32,40 @@ def fetch_status(base: str | None, config: Path) -> str:
 
     *base* defaults to this host and the configuration's first port.  Raises NoDaemon.
     """
-    base = base or urls.base_url("127.0.0.1", load(config).config.http_port[0])
+    base = base or urls.base_url("127.0.0.1", _port(config))
     url = f"{base.rstrip('/')}/{urls.STATUS}"
     if not url.startswith(("http://", "https://")):
         raise NoDaemon(f"{url} is no http:// address")
     try:
         with urllib.request.urlopen(url, timeout=_PATIENCE_S) as answer:  # noqa: S310  checked above
             status = json.load(answer)
-    except (OSError, urllib.error.URLError, ValueError) as problem:
+    except (OSError, urllib.error.URLError, http.client.HTTPException, ValueError) as problem:
         raise NoDaemon(f"no answer from {url}: {problem}; is netbootd running?") from None
+    if not isinstance(status, dict):
+        raise NoDaemon(f"{url} does not answer as netbootd does; what runs there?")
     return "\n".join(_lines(status))
 
 
+def _port(config: Path) -> int:
+    """The first HTTP port that *config* names, the default where it cannot be read."""
+    section = dropins.survey(config).merged("netbootd")
+    return configuration.parse(section, config.parent, []).http_port[0]
+
+
 def _lines(status: dict[str, Any]) -> list[str]:
-    lines = []
-    for name, value in status.items():
-        if isinstance(value, dict):
-            lines += [f"{name}.{key:<24} {item}" for key, item in value.items()]
-        elif isinstance(value, list):
-            lines += [f"{name:<30} {item}" for item in value] or [f"{name:<30} none"]
-        else:
-            lines.append(f"{name:<30} {value}")
-    return lines
+    """One fact a line, all values in one column."""
+    facts = [(name, text) for name, value in status.items() for name, text in _facts(name, value)]
+    width = max((len(name) for name, _ in facts), default=0)
+    return [f"{name:<{width}}  {text}" for name, text in facts]
+
+
+def _facts(name: str, value: Any) -> Iterator[tuple[str, str]]:
+    """*value* as lines of text, of which the first has the *name* in front."""
+    if isinstance(value, dict):
+        for key, item in value.items():
+            yield from _facts(f"{name}.{key}", item)
+        return
+    items = value if isinstance(value, list) else [value]
+    texts = [line for item in items for line in str(item).splitlines() or [""]]
+    for number, text in enumerate(texts or ["none"]):
+        yield "" if number else name, text

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import io
 import json
+import subprocess
+import sys
 
 import pytest
 
@@ -63,6 +66,39 @@ def test_show_of_a_machine_that_gets_nothing_says_so(config, capsys):
     assert "no machines.default" in capsys.readouterr().out
 
 
+@pytest.mark.parametrize(
+    ("mac", "reasons"),
+    [
+        (
+            "00-25-90-27-DB-B4",
+            ["nfs/a cannot boot: it has an error in the configuration", "target-empty"],
+        ),
+        (
+            "00:25:90:27:db:b5",
+            ["nfs/zz cannot boot: there is no such target", "target-unknown"],
+        ),
+        ("default", ["nfs/zzz cannot boot: there is no such target", 'no target "zzz"']),
+    ],
+)
+def test_show_of_a_broken_machine_says_what_is_wrong_and_where(config, capsys, mac, reasons):
+    text = """{ "targets" : { "nfs" : { "a" : { }, "ab" : { } } }, "machines" : {
+        "00:25:90:27:db:b4" : { "type" : "nfs", "name" : "a" },
+        "00-25-90-27-DB-B5" : { "type" : "nfs", "name" : "zz" },
+        "default" : { "type" : "nfs", "name" : "zzz" } } }"""
+    assert main(["show", "--config", config(text), mac]) == 1
+    told = [line for line in capsys.readouterr().out.splitlines() if line.startswith("broken ")]
+    assert len(told) == len(reasons)
+    assert all(reason in line for reason, line in zip(reasons, told, strict=True))
+
+
+def test_show_default_is_what_a_stranger_gets(config, capsys):
+    assert main(["show", "--config", config(GOOD), "default"]) == 0
+    told = capsys.readouterr().out
+    assert "any machine that is not listed" in told
+    assert "target    localboot/disk" in told
+    assert "broken" not in told
+
+
 def test_a_configuration_that_cannot_be_used_is_status_2(config, capsys):
     assert main(["show", "--config", config("{"), "00:25:90:27:db:b4"]) == 2
     assert "json-syntax" in capsys.readouterr().err
@@ -75,14 +111,44 @@ def test_a_wrong_command_line_is_status_2(arguments):
     assert left.value.code == 2
 
 
-@pytest.mark.parametrize(
-    "arguments", [["--help"], ["run", "--help"], ["check", "--help"], ["simulate", "--help"]]
-)
-def test_every_command_explains_itself(arguments, capsys):
+@pytest.mark.parametrize("command", ["run", "check", "show", "simulate", "status"])
+def test_every_command_explains_itself(command, capsys):
     with pytest.raises(SystemExit) as left:
-        main(arguments)
+        main([command, "--help"])
     assert left.value.code == 0
-    assert "usage: netbootd" in capsys.readouterr().out
+    told = capsys.readouterr().out
+    assert "usage: netbootd" in told
+    assert f"examples:\n  netbootd {command}" in told
+    assert "\nexit status: 0 " in told
+
+
+def test_the_help_names_every_command(capsys):
+    with pytest.raises(SystemExit):
+        main(["--help"])
+    told = capsys.readouterr().out
+    assert all(f"netbootd {name} " in told for name in ("check", "run", "show", "simulate"))
+
+
+@pytest.mark.parametrize(
+    "arguments", [["check", "{}"], ["show", "--config", "{}", "default"], ["--help"]]
+)
+def test_a_full_disk_is_told_in_one_line(config, arguments):
+    command = [sys.executable, "-m", "netbootd", *(a.format(config(GOOD)) for a in arguments)]
+    with open("/dev/full", "w") as full:
+        done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True, env={})
+    assert done.returncode == 1
+    assert done.stderr == "netbootd: [Errno 28] No space left on device\n"
+
+
+def test_a_reader_that_has_gone_is_no_traceback(config):
+    command = [sys.executable, "-m", "netbootd", "check", config(GOOD)]
+    process = subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env={}
+    )
+    process.stdout.close()
+    assert process.stderr.read() == ""
+    process.stderr.close()
+    assert process.wait() == 1
 
 
 def test_the_version(capsys):
@@ -94,3 +160,74 @@ def test_the_version(capsys):
 def test_status_of_no_daemon_says_where_it_looked(config, capsys):
     assert main(["status", "--url", "http://127.0.0.1:9"]) == 1
     assert "http://127.0.0.1:9/status" in capsys.readouterr().err
+
+
+class Daemon:
+    """Answers ``/status`` with *body* and remembers who asked what."""
+
+    def __init__(self, body):
+        self.body, self.asked = body, []
+
+    def __call__(self, url, timeout):
+        self.asked.append(url)
+        return io.BytesIO(self.body.encode())
+
+
+@pytest.fixture
+def daemon(monkeypatch):
+    answering = Daemon("{}")
+    monkeypatch.setattr("urllib.request.urlopen", answering)
+    return answering
+
+
+@pytest.mark.parametrize(
+    ("text", "port"),
+    [
+        ('{ "netbootd" : { "http_port" : [ 8080, 80 ] } }', 8080),
+        ('{ "netbootd" : { "http_port" : 8080, "grace" : "x" }, "machines" : 7 }', 8080),
+        ('{ "netbootd" : { "http_port" : "x" } }', 3000),
+        ('{ "netbootd" : 7 }', 3000),
+        ("{ oops", 3000),
+    ],
+)
+def test_status_asks_whatever_is_wrong_with_the_configuration(config, daemon, text, port):
+    assert main(["status", "--config", config(text)]) == 0
+    assert daemon.asked == [f"http://127.0.0.1:{port}/status"]
+
+
+def test_status_needs_no_configuration_at_all(daemon, tmp_path):
+    assert main(["status", "--config", str(tmp_path / "none.json")]) == 0
+    assert daemon.asked == ["http://127.0.0.1:3000/status"]
+
+
+def test_status_loads_no_machines(config, daemon, monkeypatch):
+    monkeypatch.setattr("netbootd.registry.load.load", None)
+    assert main(["status", "--config", config(GOOD)]) == 0
+
+
+def test_status_stands_in_two_columns(config, daemon, capsys):
+    daemon.body = json.dumps(
+        {
+            "generation": 7,
+            "last_reload": "refused: c.json:3:5: error: json-syntax",
+            "troubles": ["UDP port 69", "TCP port 3000"],
+            "nothing": [],
+            "events": {"dropped.dhcp": 12},
+        }
+    )
+    assert main(["status", "--config", config(GOOD)]) == 0
+    assert capsys.readouterr().out == (
+        "generation           7\n"
+        "last_reload          refused: c.json:3:5: error: json-syntax\n"
+        "troubles             UDP port 69\n"
+        "                     TCP port 3000\n"
+        "nothing              none\n"
+        "events.dropped.dhcp  12\n"
+    )
+
+
+@pytest.mark.parametrize("body", ["[]", "7", "<html>", ""])
+def test_status_of_something_else_is_told_as_such(config, daemon, capsys, body):
+    daemon.body = body
+    assert main(["status", "--config", config(GOOD)]) == 1
+    assert "http://127.0.0.1:3000/status" in capsys.readouterr().err
