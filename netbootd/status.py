@@ -40,7 +40,8 @@ def fetch_status(base: str | None, config: Path) -> str:
         with urllib.request.urlopen(url, timeout=_PATIENCE_S) as answer:  # noqa: S310  checked above
             status = json.load(answer)
     except (OSError, urllib.error.URLError, http.client.HTTPException, ValueError) as problem:
-        raise NoDaemon(f"no answer from {url}: {problem}; is netbootd running?") from None
+        reason = getattr(problem, "reason", problem)  # of URLError, else it wraps itself in brackets
+        raise NoDaemon(f"no answer from {url}: {reason}; is netbootd running?") from None
     if not isinstance(status, dict):
         raise NoDaemon(f"{url} does not answer as netbootd does; what runs there?")
     return "\n".join(_lines(status))

@@ -1,0 +1,39 @@
+"""The world without a socket behaves as the daemon would on the wire."""
+
+from __future__ import annotations
+
+import pytest
+
+from netbootd.dhcp import wire
+from netbootd.dhcp.destination import Port
+from netbootd.dhcp.message import Option
+from netbootd.mac import MAC
+from netbootd.registry.load import load
+from netbootd.simulate.firmware import firmware
+from netbootd.simulate.memory import Memory
+
+NODE = MAC.parse("00:25:90:27:db:b4")
+RELAY_INFORMATION = 82
+
+
+@pytest.fixture
+def memory(tmp_path):
+    (tmp_path / "undionly.kpxe").write_bytes(bytes(1000))
+    file = tmp_path / "c.json"
+    file.write_text(
+        '{ "targets" : { "localboot" : { "disk" : {} } }, "netbootd" : { "firmware" : "." },'
+        ' "machines" : { "default" : { "type" : "localboot", "name" : "disk" } } }'
+    )
+    return Memory(load(file), "c.json")
+
+
+@pytest.mark.parametrize(("size", "kept"), [(576, False), (1500, True)])
+def test_the_answer_fits_what_the_client_takes(memory, size, kept):
+    plain = firmware("bios", None).discover(NODE)
+    options = {
+        **plain.options,
+        int(Option.MAX_SIZE): size.to_bytes(2, "big"),
+        RELAY_INFORMATION: bytes(300),
+    }
+    answer = memory.dhcp(wire.encode(plain._replace(options=options)), Port.DHCP, "")
+    assert (RELAY_INFORMATION in answer.options) is kept
