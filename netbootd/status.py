@@ -39,8 +39,8 @@ def fetch_status(base: str | None, config: Path) -> str:
     try:
         with urllib.request.urlopen(url, timeout=_PATIENCE_S) as answer:  # noqa: S310  checked above
             status = json.load(answer)
-    except (OSError, urllib.error.URLError, http.client.HTTPException, ValueError) as problem:
-        reason = getattr(problem, "reason", problem)  # of URLError, else it wraps itself in brackets
+    except (OSError, http.client.HTTPException, ValueError) as problem:
+        reason = problem.reason if type(problem) is urllib.error.URLError else problem
         raise NoDaemon(f"no answer from {url}: {reason}; is netbootd running?") from None
     if not isinstance(status, dict):
         raise NoDaemon(f"{url} does not answer as netbootd does; what runs there?")
