@@ -13,6 +13,8 @@ from typing import ClassVar
 from netbootd.mac import MAC
 from netbootd.printable import printable
 
+_NOT_MODIFIED = 304  # RFC 9110, 15.4.5
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Event:
@@ -120,7 +122,7 @@ class Transferred(Event):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TransferEnded(Event):
-    """A TFTP transfer that did not complete; *expected* for the size probe every firmware makes."""
+    """A TFTP transfer that did not complete, such as the size probe every firmware makes."""
 
     level: ClassVar[str] = "debug"
     path: str
@@ -156,6 +158,13 @@ class Refused(Event):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Unreadable(Refused):
+    """A file that is there and could not be given: the disk, or a limit of ours."""
+
+    level: ClassVar[str] = "error"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Scripted(Event):
     """A boot script went out; *says* is its meaning in a word or two."""
 
@@ -168,20 +177,37 @@ class Scripted(Event):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Served(Event):
-    """An HTTP body went out whole or in part; *sent* of *size* bytes in *seconds*."""
+    """
+    An HTTP body ended: *sent* of *count* bytes wanted, from byte *first* of *size*, in *seconds*.
+
+    *problem* is why we could not send them all; where it is empty and bytes are missing, the client
+    went away.  A block device is read in thousands of ranges: only one from its beginning is for
+    a quiet day's log.
+    """
 
     path: str
     status: int
     size: int
+    first: int = 0
+    count: int
     sent: int
     seconds: float
+    problem: str = ""
+
+    @property
+    def level(self) -> str:  # type: ignore[override]
+        """By how it went."""
+        if self.sent < self.count:
+            return "warn" if self.problem else "info"
+        return "debug" if self.first or self.status == _NOT_MODIFIED else "info"
 
     @property
     def what(self) -> str:
-        return (
-            f"fetched {printable(self.path)} by HTTP ({self.status}), "
-            f"{self.sent} bytes in {self.seconds:.2f} s"
-        )
+        fetched = f"fetched {printable(self.path)} by HTTP ({self.status})"
+        if self.sent < self.count:
+            why = printable(self.problem) or "the client went away"
+            return f"{fetched}, {self.sent} of {self.count} bytes, {why} after {self.seconds:.2f} s"
+        return f"{fetched}, {self.sent} bytes in {self.seconds:.2f} s"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

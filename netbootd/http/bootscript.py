@@ -14,11 +14,10 @@ from http import HTTPStatus
 from urllib.parse import urlsplit
 
 from netbootd import urls
-from netbootd.arch import TABLE, Arch
 from netbootd.boot.client import Client, Stage
 from netbootd.boot.script import BootScript, boot_script, fault_script, first_script
 from netbootd.events.event import Refused, Scripted
-from netbootd.http.resource import Answer, Asked, text
+from netbootd.http.resource import Answer, Asked, no, text
 from netbootd.mac import MAC
 from netbootd.registry.snapshot import Registry
 
@@ -39,7 +38,8 @@ def first(asked: Asked, registry: Registry) -> Answer:
 
 def machine(asked: Asked, mac: MAC, registry: Registry) -> Answer:
     """The boot script of *mac*."""
-    script = boot_script(client_of(asked, mac), registry, base_of(asked, registry))
+    client = Client(stage=Stage.IPXE, mac=mac, address=asked.peer)
+    script = boot_script(client, registry, base_of(asked, registry))
     return _answer(asked, script, mac)
 
 
@@ -52,38 +52,21 @@ def fault(asked: Asked, mac: MAC | None, registry: Registry) -> Answer:
     return _answer(asked, script, mac)
 
 
-def client_of(asked: Asked, mac: MAC) -> Client:
-    """Who asks, from the path, the query and the address."""
-    return Client(
-        stage=Stage.IPXE,
-        mac=mac,
-        arch=_arch(asked.query.get("arch", ""), asked.query.get("platform", "")),
-        address=asked.peer,
-        uuid=asked.query.get("uuid", "").lower(),
-    )
-
-
-def _arch(cpu: str, platform: str) -> Arch | None:
-    """The row of iPXE's ``${buildarch}`` and ``${platform}``; either may be missing."""
-    fitting = (row for row in TABLE.values() if row.cpu == cpu and platform in ("", row.platform))
-    return next(fitting, None) if cpu else None
-
-
 def base_of(asked: Asked, registry: Registry) -> str:
     """
     Our own address as this client reaches us.
 
     The client's word for us counts if it is the address it reached or a name that the configuration
-    gives us: then its port is right even behind a forwarding.  Anything else it may have made up,
-    and what stands in a script must lead back here.
+    gives us, and its port if it is one of ours.  Anything else it may have made up, or left out
+    (EDK2 sends the bare address whatever the port), and what stands in a script must lead back
+    here: then it is what was reached.
     """
     address, port = asked.here
-    match = _HOST.fullmatch(asked.host)
-    if match:
+    if match := _HOST.fullmatch(asked.host):
         name = (match[1] or match[2]).lower()
-        named_port = int(match[3] or 80)
-        if (name == address or name in _our_names(registry)) and 0 < named_port < 65536:
-            return urls.base_url(name, named_port)
+        if name == address or name in _our_names(registry):
+            named = int(match[3] or 0)
+            return urls.base_url(name, named if named in registry.config.http_port else port)
     return urls.base_url(address, port)
 
 
@@ -96,14 +79,13 @@ def _answer(asked: Asked, script: BootScript, mac: MAC | None) -> Answer:
     if asked.by_ipxe or script.status == HTTPStatus.OK:
         event = Scripted(mac=mac, target=title, peer=asked.peer, says=script.logged)
         return text(HTTPStatus.OK, script.text, event)
-    status = HTTPStatus(script.status)
     refusal = Refused(
         mac=mac,
         target=title,
         peer=asked.peer,
         protocol="HTTP",
         path=asked.path,
-        status=status,
+        status=script.status,
         reason=script.logged,
     )
-    return text(status, f"{status} {status.phrase}: {script.says}\n", refusal)
+    return no(refusal, script.says)

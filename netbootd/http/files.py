@@ -16,10 +16,12 @@ from dataclasses import dataclass, replace
 from email.utils import formatdate, mktime_tz, parsedate_tz
 from http import HTTPStatus
 
+from netbootd.boot.client import Client, Stage
+from netbootd.boot.decision import identify, refusal
 from netbootd.content import Content
 from netbootd.events.event import Served
 from netbootd.http.resource import PLAIN, Answer, Asked, Part, refused
-from netbootd.mac import MAC
+from netbootd.registry.machine import Machine
 from netbootd.registry.snapshot import Registry
 from netbootd.urls import Route
 
@@ -40,14 +42,24 @@ CONTENT_TYPES = {
     **dict.fromkeys(("repo", "seed", "sh", "txt", "yaml", "yml"), PLAIN),
 }
 
+_LAST_SECOND = 253402300799  # of the year 9999: HTTP's years have four digits (RFC 9110, 5.6.7)
 _ETAGS = re.compile(r'(?:W/)?"[^"]*"')
 _RANGE = re.compile(r"bytes\s*=\s*([0-9]{0,18})\s*-\s*([0-9]{0,18})", re.IGNORECASE)
 
 
 def answer(asked: Asked, route: Route, registry: Registry) -> Answer:
-    """The file that *route* names; raises NotFound and Forbidden.  A Part's content is open."""
+    """
+    The file that *route* names, unless it names a machine that DHCP would have refused as well.
+
+    Raises what ``Library.lookup`` raises.  A Part's content is open.
+    """
+    client = Client(stage=Stage.HTTP_BOOT, mac=route.mac, address=asked.peer)
+    machine = identify(client, registry)
+    if route.mac and (reason := refusal(machine, registry)):
+        told = f"{route.mac} is {reason}"
+        return refused(asked, HTTPStatus.FORBIDDEN, told, mac=route.mac)
     content = registry.library.lookup(route.path)
-    served = _event(asked, route.mac, registry, content)
+    served = _event(asked, route, machine, content)
     try:
         made = _conditional(asked, content, served)
     except BaseException:
@@ -58,15 +70,15 @@ def answer(asked: Asked, route: Route, registry: Registry) -> Answer:
     return made
 
 
-def _event(asked: Asked, mac: MAC | None, registry: Registry, content: Content) -> Served:
-    machine = registry.machine(mac) if mac else registry.by_address(asked.peer)
+def _event(asked: Asked, route: Route, machine: Machine | None, content: Content) -> Served:
     return Served(
-        mac=mac or (machine.mac if machine else None),
+        mac=route.mac or (machine.mac if machine else None),
         target=machine.title if machine else "",
         peer=asked.peer,
         path=asked.path,
         status=HTTPStatus.OK,
         size=content.size,
+        count=content.size,
         sent=0,
         seconds=0.0,
     )
@@ -78,7 +90,7 @@ def _conditional(asked: Asked, content: Content, served: Served) -> Answer:
         case HTTPStatus.PRECONDITION_FAILED as failed:
             return refused(asked, failed, "the file is not the one you have a part of")
         case HTTPStatus.NOT_MODIFIED as same:
-            return Answer(same, stamps.headers, b"", replace(served, status=same))
+            return Answer(same, stamps.headers, b"", replace(served, status=same, count=0))
         case _:
             return _whole_or_part(asked, content, stamps, served)
 
@@ -97,7 +109,8 @@ def _whole_or_part(asked: Asked, content: Content, stamps: Stamps, served: Serve
             headers["Content-Range"] = f"bytes {first}-{last}/{size}"
             part = Part(content, first, last - first + 1)
             status = HTTPStatus.PARTIAL_CONTENT
-            return Answer(status, headers, part, replace(served, status=status))
+            event = replace(served, status=status, first=part.offset, count=part.count)
+            return Answer(status, headers, part, event)
         case _:
             beyond = HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE
             extent = {"Content-Range": f"bytes */{size}"}
@@ -123,8 +136,8 @@ class Stamps:
 
     @property
     def headers(self) -> dict[str, str]:
-        """ETag, and Last-Modified where it is known."""
-        if not self.modified:
+        """ETag, and Last-Modified where it is known and HTTP can say it."""
+        if not 0 < self.modified <= _LAST_SECOND:
             return {"ETag": self.etag}
         return {"ETag": self.etag, "Last-Modified": formatdate(self.modified, usegmt=True)}
 

@@ -10,22 +10,24 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from http import HTTPStatus
 from os import fsdecode
-from urllib.parse import parse_qsl, unquote_to_bytes
+from urllib.parse import unquote_to_bytes
 
 from netbootd.content import Content
-from netbootd.events.event import Event, Refused
+from netbootd.events.event import Event, Refused, Unreadable
+from netbootd.mac import MAC
 
 METHODS = ("GET", "HEAD")
 PLAIN = "text/plain; charset=utf-8"
 #: What must be asked for anew each time (RFC 9111, 5.2.2.5).
 NO_STORE = {"Cache-Control": "no-store"}
+#: With a 503; iPXE asks again by itself after so many seconds.
+LATER = {"Retry-After": "5"}
 
 _IPXE = "iPXE/"
 _WHOLE_URL = re.compile(rb"https?://([^/?#]*)(.*)", re.IGNORECASE | re.DOTALL)
-_MOST_PARAMETERS = 64
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,7 +43,6 @@ class Asked:
 
     method: str
     path: str
-    query: Mapping[str, str] = field(default_factory=dict)
     headers: Mapping[str, str] = field(default_factory=dict)
     host: str = ""
     here: tuple[str, int] = ("127.0.0.1", 80)
@@ -65,11 +66,10 @@ def asked_of(
         name.decode("latin-1").lower(): ", ".join(value.decode("latin-1") for value in values)
         for name, values in headers
     }
-    host, path, query = _split(target)
+    host, path = _split(target)
     return Asked(
         method=method.decode("latin-1"),
         path=fsdecode(unquote_to_bytes(path)),
-        query=_parameters(query),
         headers=named,
         host=host or named.get("host", ""),
         here=here,
@@ -77,21 +77,13 @@ def asked_of(
     )
 
 
-def _split(target: bytes) -> tuple[str, bytes, bytes]:
-    """Host, path and query; a URL's own host counts, not the Host header (RFC 9112, 3.2.2)."""
+def _split(target: bytes) -> tuple[str, bytes]:
+    """Host and path; a URL's own host counts, not the Host header (RFC 9112, 3.2.2)."""
     host = ""
     if url := _WHOLE_URL.fullmatch(target):
         host, target = url[1].decode("latin-1"), url[2]
         target = target if target.startswith(b"/") else b"/" + target
-    path, _, query = target.partition(b"?")
-    return host, path, query
-
-
-def _parameters(query: bytes) -> dict[str, str]:
-    try:
-        return dict(parse_qsl(query.decode("latin-1"), max_num_fields=_MOST_PARAMETERS))
-    except ValueError:
-        return {}  # more than anybody needs; nothing of ours depends on them
+    return host, target.partition(b"?")[0]
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,12 +120,36 @@ def text(status: HTTPStatus, body: str, event: Event | None = None) -> Answer:
     return Answer(status, {"Content-Type": PLAIN, **NO_STORE}, encoded, event)
 
 
+def no(event: Refused, words: str, headers: Mapping[str, str] | None = None) -> Answer:
+    """The "no" that *event* tells the operator about, in plain text and in *words* for clients."""
+    status = HTTPStatus(event.status)
+    answer = text(status, f"{status} {status.phrase}: {words}\n", event)
+    return replace(answer, headers={**answer.headers, **(headers or {})})
+
+
 def refused(
-    request: Asked, status: HTTPStatus, reason: str, headers: Mapping[str, str] | None = None
+    asked: Asked,
+    status: HTTPStatus,
+    reason: str,
+    headers: Mapping[str, str] | None = None,
+    *,
+    mac: MAC | None = None,
+    words: str = "",
 ) -> Answer:
-    """A "no" in plain text; the event carries the reason as well."""
+    """A "no" for *reason*; *words* is what the client is told where the reason is not for it."""
     event = Refused(
-        peer=request.peer, protocol="HTTP", path=request.path, status=status, reason=reason
+        mac=mac, peer=asked.peer, protocol="HTTP", path=asked.path, status=status, reason=reason
     )
-    answer = text(status, f"{status} {status.phrase}: {reason}\n", event)
-    return Answer(status, {**answer.headers, **(headers or {})}, answer.body, event)
+    return no(event, words or reason, headers)
+
+
+def unreadable(asked: Asked, problem: OSError) -> Answer:
+    """The file is there and cannot be given now; why that is stands in the event alone."""
+    event = Unreadable(
+        peer=asked.peer,
+        protocol="HTTP",
+        path=asked.path,
+        status=HTTPStatus.SERVICE_UNAVAILABLE,
+        reason=problem.strerror or str(problem),
+    )
+    return no(event, "cannot be read now", LATER)

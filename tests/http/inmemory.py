@@ -27,7 +27,7 @@ CONFIG = """{
      "52:54:00:12:34:56" : { "type" : "nfs", "name" : "a", "ip" : "192.0.2.77" },
      "52:54:00:12:34:57" : { "type" : "nfs", "name" : "broken" },
   },
-  "netbootd" : { "files" : "files", "firmware" : "firmware" },
+  "netbootd" : { "files" : "files", "firmware" : "firmware", %s },
 }"""
 LOADER = b"MZ" + bytes(1000)
 KERNEL = bytes(range(256)) * 40
@@ -61,13 +61,15 @@ def responses(data: bytes, *methods: str) -> list[Response]:
 class Rig:
     """A site over a folder, its clock and its events; ``get`` asks in one line."""
 
-    def __init__(self, folder: Path, servers: str = "", machines: str = "") -> None:
+    def __init__(
+        self, folder: Path, servers: str = "", machines: str = "", netbootd: str = ""
+    ) -> None:
         self.root = folder / "files"
         (self.root / "images").mkdir(parents=True)
         (self.root / "images" / "vmlinuz").write_bytes(KERNEL)
         (folder / "firmware").mkdir()
         (folder / "firmware" / "ipxe.efi").write_bytes(LOADER)
-        (folder / "c.json").write_text(CONFIG % (servers, machines))
+        (folder / "c.json").write_text(CONFIG % (servers, machines, netbootd))
         self.clock = Clock()
         self.live = LiveRegistry(load(folder / "c.json"))
         self.events: list[Event] = []
