@@ -28,6 +28,9 @@ States of a body
               complete: the request is finished, and the connection goes on with the next one
               short, and the connection still there: it is closed, so that the client notices
 
+If the helper itself fails, it ends, and the bodies under way end with it: those it had come BACK,
+those in HEADERS lose their connections.  The next body starts a new helper.
+
 Orders go to the helper through one queue, so that "drop" cannot overtake "take"; a "drop" for a
 body that is already on its way back finds nothing to do.  The helper obeys after it has served what
 epoll told it, so that no event can meet a newcomer with an old number.  The way back is
@@ -48,11 +51,13 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable
+from dataclasses import dataclass
 from enum import Enum, auto
 from typing import Any
 
 from twisted.internet.defer import Deferred, succeed
 from twisted.logger import Logger
+from twisted.python.failure import Failure
 
 from netbootd.content import Content
 
@@ -79,6 +84,23 @@ _CLIENT_IS_GONE = {
 log = Logger(namespace="netbootd.http")
 
 
+_SHORTER = "the file has become shorter"
+_STALLED = "the client has long taken nothing"
+_FAULT = "a fault of ours; the log has more"
+
+
+@dataclass(frozen=True, slots=True)
+class Sent:
+    """
+    How a body ended: after *count* bytes that the kernel took.
+
+    *problem* is why we could not send the rest, empty if the client went away or has it all.
+    """
+
+    count: int
+    problem: str = ""
+
+
 class Bodies:
     """
     The reactor's side: begins bodies, and takes them back.
@@ -99,7 +121,7 @@ class Bodies:
 
     def start(self) -> None:
         """Start the helper thread."""
-        self._helper = _Helper(self._let_go, self._stall_s)
+        self._helper = _Helper(self._let_go, self._failed, self._stall_s)
         self._helper.start()
 
     def stop(self, grace: float) -> Deferred[None]:
@@ -110,25 +132,39 @@ class Bodies:
         self._maybe_empty()
         return ended
 
-    def send(self, request: Any, content: Content, offset: int, count: int) -> Deferred[int]:
+    def send(self, request: Any, content: Content, offset: int, count: int) -> Deferred[Sent]:
         """
         Send *request*'s headers and *count* bytes of *content* from *offset*, and finish it.
 
-        Fires with the bytes the kernel took, fewer than *count* if the connection is over; never
-        fails.  The content is the caller's to close then.  Raises OSError, with nothing sent, when
-        there is no descriptor left.
+        Fires when the body has ended, with fewer bytes than *count* if the connection is over;
+        never fails.  The content is the caller's to close then.  Raises OSError, with nothing sent,
+        when the file cannot be read or there is no descriptor left.
         """
         if count <= SMALL:
             return succeed(_write(request, content.read(offset, count), count))
-        assert self._helper is not None, "not started"
+        if self._helper is None:  # it has failed
+            self.start()
+        assert self._helper is not None
         body = _Body(request, content, offset, count, self._helper, self._back)
         self._under_way.add(body)
-        body.begin(self._reactor.callLater(self._stall_s, body.abort))
+        body.begin(self._reactor, self._stall_s)
         return body.done
 
     def _let_go(self, body: _Body) -> None:
         """Called in the helper thread, its last word on *body*."""
         self._reactor.callFromThread(body.back)
+
+    def _helper_failed(self, failure: Failure) -> None:
+        log.failure("the thread that sends bodies has failed; all of them end", failure)
+        if self._helper is not None:
+            self._helper.quit()
+            self._helper = None
+        for body in list(self._under_way):
+            body.orphaned()
+
+    def _failed(self, failure: Failure) -> None:
+        """Called in the helper thread, its last word of all."""
+        self._reactor.callFromThread(self._helper_failed, failure)
 
     def _back(self, body: _Body) -> None:
         self._under_way.discard(body)
@@ -141,7 +177,7 @@ class Bodies:
 
     def _abort_all(self) -> None:
         for body in list(self._under_way):
-            body.abort()
+            body.abort("netbootd stops")
 
     def _end(self, _: None, patience: Any) -> None:
         if patience.active():
@@ -151,26 +187,14 @@ class Bodies:
             self._helper = None
 
 
-def _write(request: Any, data: bytes, count: int) -> int:
+def _write(request: Any, data: bytes, count: int) -> Sent:
     """The short way; a file that shrank meanwhile ends the connection, so that it is noticed."""
     request.write(data)
     if len(data) == count:
         request.finish()
-    else:
-        _warn_short(request, len(data), count, "the file has become shorter")
-        request.loseConnection()
-    return len(data)
-
-
-def _warn_short(request: Any, sent: int, count: int, reason: str) -> None:
-    log.warn(
-        "{peer} got {sent} of {count} bytes of {uri!r}: {reason}",
-        peer=request.client.host,
-        sent=sent,
-        count=count,
-        uri=request.uri[:200],
-        reason=reason,
-    )
+        return Sent(count)
+    request.loseConnection()
+    return Sent(len(data), _SHORTER)
 
 
 class _State(Enum):
@@ -183,8 +207,8 @@ class _Body:
     """
     One body under way, Twisted's pull producer meanwhile; the module's text has its states.
 
-    *socket*, *offset*, *left*, *moved_at* and *problem* are the helper's while SENDING, everything
-    else is the reactor's.
+    *socket*, *offset*, *left*, *moved_at*, *problem* and *stalled* are the helper's while SENDING,
+    everything else is the reactor's.
     """
 
     def __init__(
@@ -201,7 +225,8 @@ class _Body:
         self.left = count
         self.moved_at = 0.0
         self.problem = ""  # why the *file* could not be sent to its end
-        self.done: Deferred[int] = Deferred()
+        self.stalled = False
+        self.done: Deferred[Sent] = Deferred()
         self._request = request
         self._channel = request.channel
         self._transport = request.channel.transport
@@ -211,15 +236,17 @@ class _Body:
         self._on_back = on_back
         self._state = _State.HEADERS
         self._lost = False
+        self._drained = False
+        self._patience: Any = None  # a timer, while in HEADERS
+        self._given_up = ""  # why the *connection* was ended by us
 
     # -- in the reactor ------------------------------------------------------------------------
 
-    def begin(self, stalled: Any) -> None:
+    def begin(self, reactor: Any, stall_s: float) -> None:
         """Write the headers, and wait until they have left."""
-        self._stalled = stalled
+        self._patience = reactor.callLater(stall_s, self.abort, _STALLED)
         self._request.write(b"")
         self._transport.unregisterProducer()
-        self._drained = False
         self._transport.registerProducer(self, False)
 
     def resumeProducing(self) -> None:
@@ -229,35 +256,46 @@ class _Body:
             self._transport.startWriting()
         elif self._state is _State.HEADERS:
             self._state = _State.SENDING
-            self._stalled.cancel()
+            self._patience.cancel()
             self._helper.order(self._helper.take, self)
 
     def stopProducing(self) -> None:
         """The connection is lost; Twisted forgets us by itself."""
         self._lost = True
         if self._state is _State.HEADERS:
-            if self._stalled.active():
-                self._stalled.cancel()
-            os.close(self.socket)
+            if self._patience.active():
+                self._patience.cancel()
+            self.close_socket()
             self.back()
         elif self._state is _State.SENDING:
             self._helper.order(self._helper.drop, self)
 
-    def abort(self) -> None:
+    def abort(self, why: str) -> None:
         """Give the client up; the way back is that of every lost connection."""
         if not self._lost:
+            self._given_up = why
             self._transport.abortConnection()
+
+    def orphaned(self) -> None:
+        """The helper is no more."""
+        self._given_up = _FAULT
+        if self._state is _State.SENDING:
+            self.close_socket()
+            self.back()
+        else:
+            self.abort(_FAULT)
 
     def back(self) -> None:
         """Nobody else touches this body any more."""
         self._state = _State.BACK
         sent = self._count - self.left
-        if self.problem:
-            _warn_short(self._request, sent, self._count, self.problem)
         if not self._lost:
             self._give_back_the_connection()
         self._on_back(self)
-        self.done.callback(sent)
+        self.done.callback(Sent(sent, self._why() if self.left else ""))
+
+    def _why(self) -> str:
+        return self.problem or self._given_up or (_STALLED if self.stalled else "")
 
     def _give_back_the_connection(self) -> None:
         self._transport.unregisterProducer()
@@ -272,6 +310,12 @@ class _Body:
 
     # -- in the helper -------------------------------------------------------------------------
 
+    def close_socket(self) -> None:
+        """Close the duplicate, once: its number soon belongs to somebody else."""
+        number, self.socket = self.socket, -1
+        if number >= 0:
+            os.close(number)
+
     def step(self) -> None:
         """Send what there is room for; raises OSError as write(2) and sendfile(2) do."""
         count = min(self.left, PER_TURN)
@@ -281,7 +325,7 @@ class _Body:
         else:
             sent = os.sendfile(self.socket, self.content.fd, self.offset, count)
         if not sent:
-            raise EOFError("the file has become shorter")
+            raise EOFError(_SHORTER)
         self.offset += sent
         self.left -= sent
         self.moved_at = time.monotonic()
@@ -290,13 +334,19 @@ class _Body:
 class _Helper(threading.Thread):
     """The one thread; only ``order`` and ``quit`` may be called from outside it."""
 
-    def __init__(self, let_go: Callable[[_Body], None], stall_s: float) -> None:
+    def __init__(
+        self,
+        let_go: Callable[[_Body], None],
+        failed: Callable[[Failure], None],
+        stall_s: float,
+    ) -> None:
         super().__init__(name="netbootd-bodies", daemon=True)
         self._let_go = let_go
+        self._failed = failed
         self._stall_s = stall_s
         self._orders: deque[Callable[[], None]] = deque()
+        self._epoll = select.epoll()  # first, since it closes itself if there is no bell to be had
         self._bell = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
-        self._epoll = select.epoll()
         self._epoll.register(self._bell, select.EPOLLIN)
         self._bodies: dict[int, _Body] = {}
         self._next_sweep = 0.0
@@ -310,7 +360,7 @@ class _Helper(threading.Thread):
         os.eventfd_write(self._bell, 1)
 
     def quit(self) -> None:
-        """End the thread; there must be no body left."""
+        """End the thread if it has not ended by itself; it lets go of nothing any more."""
         self._orders.append(self._stop)
         os.eventfd_write(self._bell, 1)
         self.join()
@@ -320,15 +370,22 @@ class _Helper(threading.Thread):
     # -- in the thread -------------------------------------------------------------------------
 
     def run(self) -> None:
+        """Turn after turn; a fault is the reactor's to log, and to clean up after."""
+        try:
+            while not self._quitting:
+                self._turn()
+        except Exception:
+            self._failed(Failure())
+
+    def _turn(self) -> None:
         """Serve whoever has room, obey orders, and now and then look for the stalled."""
-        while not self._quitting:
-            ready = dict(self._epoll.poll(_SWEEP_S if self._bodies else None, _AT_ONCE))
-            rung = ready.pop(self._bell, 0)
-            for fd, events in ready.items():
-                self._serve(self._bodies[fd], events)
-            if rung:
-                self._obey()
-            self._sweep(time.monotonic())
+        ready = dict(self._epoll.poll(_SWEEP_S if self._bodies else None, _AT_ONCE))
+        rung = ready.pop(self._bell, 0)
+        for fd, events in ready.items():
+            self._serve(self._bodies[fd], events)
+        if rung:
+            self._obey()
+        self._sweep(time.monotonic())
 
     def _obey(self) -> None:
         os.eventfd_read(self._bell)
@@ -367,7 +424,7 @@ class _Helper(threading.Thread):
     def _release(self, body: _Body) -> None:
         self._epoll.unregister(body.socket)
         del self._bodies[body.socket]
-        os.close(body.socket)
+        body.close_socket()
         self._let_go(body)
 
     def _sweep(self, now: float) -> None:
@@ -376,4 +433,5 @@ class _Helper(threading.Thread):
         self._next_sweep = now + _SWEEP_S
         for body in list(self._bodies.values()):
             if now - body.moved_at > self._stall_s:
+                body.stalled = True
                 self._release(body)

@@ -2,8 +2,8 @@
 """
 The HTTP edge: a request in, the answer of the right page out, one event published.
 
-Twisted parses; what is asked becomes an ``Asked``, the table ``PAGES`` says whose it is, and what
-comes back is an ``Answer``.  Errors become status codes here and nowhere else.  (The first line is
+Twisted parses; what is asked becomes an ``Asked``, ``urls.route`` says whose it is, and what comes
+back is an ``Answer``.  Errors become status codes here and nowhere else.  (The first line is
 for twisted.web.http, which has hardly any annotations.)
 
 What a client may cost us: 16 KiB and 500 lines of headers (Twisted's limits), all of it within
@@ -17,8 +17,10 @@ from dataclasses import replace
 from http import HTTPStatus
 from typing import Any
 
+from twisted.internet.interfaces import IHalfCloseableProtocol
 from twisted.logger import Logger
 from twisted.web import http
+from zope.interface import implementer
 
 from netbootd import urls
 from netbootd.content import parts_of
@@ -26,8 +28,18 @@ from netbootd.errors import Forbidden, NotFound
 from netbootd.events.event import Event, Refused, Served
 from netbootd.events.stream import Stream
 from netbootd.http import bootscript, files, status
-from netbootd.http.bodies import Bodies
-from netbootd.http.resource import METHODS, Answer, Asked, Part, asked_of, refused
+from netbootd.http.bodies import Bodies, Sent
+from netbootd.http.resource import (
+    LATER,
+    METHODS,
+    Answer,
+    Asked,
+    Part,
+    asked_of,
+    refused,
+    unreadable,
+)
+from netbootd.mac import MAC
 from netbootd.registry.live import LiveRegistry
 from netbootd.registry.snapshot import Registry
 from netbootd.urls import Kind, Route
@@ -36,31 +48,8 @@ from netbootd.urls import Kind, Route
 #: iPXE keeps connections between the files of one boot, so this is also the pause it may make.
 REQUEST_S = 120
 _MOST_UPLOAD = 1 << 20
-_RETRY_AFTER_S = "5"
 
 log = Logger(namespace="netbootd.http")
-
-
-def _nothing(asked: Asked, route: Route, registry: Registry) -> Answer:  # noqa: ARG001
-    raise NotFound(asked.path)
-
-
-def _first(asked: Asked, route: Route, registry: Registry) -> Answer:  # noqa: ARG001
-    return bootscript.first(asked, registry)
-
-
-def _machine(asked: Asked, route: Route, registry: Registry) -> Answer:
-    assert route.mac is not None
-    return bootscript.machine(asked, route.mac, registry)
-
-
-#: Who answers what.  ``/status`` is the site's own: it alone shows the daemon, not the registry.
-PAGES: Mapping[Kind, Callable[[Asked, Route, Registry], Answer]] = {
-    Kind.FIRST: _first,
-    Kind.SCRIPT: _machine,
-    Kind.FILE: files.answer,
-    Kind.NOTHING: _nothing,
-}
 
 
 class Site(http.HTTPFactory):
@@ -111,7 +100,7 @@ class Site(http.HTTPFactory):
     def answer(self, asked: Asked) -> Answer:
         """Whatever is asked, an answer."""
         if self.stopping:
-            return self.later(asked, "netbootd stops")
+            return refused(asked, HTTPStatus.SERVICE_UNAVAILABLE, "netbootd stops", LATER)
         if asked.method not in METHODS:
             allow = {"Allow": ", ".join(METHODS)}
             return refused(asked, HTTPStatus.METHOD_NOT_ALLOWED, "GET and HEAD only", allow)
@@ -120,21 +109,23 @@ class Site(http.HTTPFactory):
         try:
             route = urls.route(parts_of(asked.path))
             return self._page(asked, route, self.live.snapshot)
-        except Forbidden as problem:
-            return refused(asked, HTTPStatus.FORBIDDEN, str(problem))
+        except Forbidden as problem:  # which tells about our disk
+            return refused(asked, HTTPStatus.FORBIDDEN, str(problem), words="not served")
         except NotFound:
             return refused(asked, HTTPStatus.NOT_FOUND, "no such file")
 
-    def later(self, asked: Asked, reason: str) -> Answer:
-        """Not now; iPXE asks again by itself after that time."""
-        wait = {"Retry-After": _RETRY_AFTER_S}
-        return refused(asked, HTTPStatus.SERVICE_UNAVAILABLE, reason, wait)
-
     def _page(self, asked: Asked, route: Route, registry: Registry) -> Answer:
         try:
-            if route.kind is Kind.STATUS:
-                return status.answer(self._status_of())
-            return PAGES[route.kind](asked, route, registry)
+            match route:
+                case Route(kind=Kind.FIRST):
+                    return bootscript.first(asked, registry)
+                case Route(kind=Kind.SCRIPT, mac=MAC() as mac):
+                    return bootscript.machine(asked, mac, registry)
+                case Route(kind=Kind.FILE):
+                    return _file(asked, route, registry)
+                case Route(kind=Kind.STATUS):
+                    return status.answer(self._status_of())
+            raise NotFound(asked.path)
         except (Forbidden, NotFound):
             raise
         except Exception:
@@ -142,6 +133,13 @@ class Site(http.HTTPFactory):
             if route.kind in (Kind.FIRST, Kind.SCRIPT):
                 return bootscript.fault(asked, route.mac, registry)
             return refused(asked, HTTPStatus.INTERNAL_SERVER_ERROR, "our fault; the log has more")
+
+
+def _file(asked: Asked, route: Route, registry: Registry) -> Answer:
+    try:
+        return files.answer(asked, route, registry)
+    except OSError as problem:
+        return unreadable(asked, problem)
 
 
 class Request(http.Request):
@@ -175,7 +173,7 @@ class Request(http.Request):
             answer.body.content.close()
         else:
             self.write(answer.body)  # of which HEAD keeps the headers
-        self._publish(answer.event, 0)
+        self._publish(answer.event, Sent(0))
         self.finish()
 
     def _set_headers(self, answer: Answer) -> None:
@@ -192,9 +190,7 @@ class Request(http.Request):
             sent = self._site.bodies.send(self, part.content, part.offset, part.count)
         except OSError as problem:
             part.content.close()
-            log.error("cannot send {path!r}: {problem}", path=self.path[:200], problem=problem)
-            busy = self._site.later(self._asked(), "cannot be sent now; the log has more")
-            self._send_instead(answer, busy)
+            self._send_instead(answer, unreadable(self._asked(), problem))
             return
         published = sent.addCallback(self._sent, answer, part)
         published.addErrback(lambda failure: log.failure("after a body", failure=failure))
@@ -204,15 +200,16 @@ class Request(http.Request):
             self.responseHeaders.removeHeader(name)
         self._send(other)
 
-    def _sent(self, sent: int, answer: Answer, part: Part) -> None:
+    def _sent(self, sent: Sent, answer: Answer, part: Part) -> None:
         part.content.close()
         self._publish(answer.event, sent)
 
-    def _publish(self, event: Event | None, sent: int) -> None:
+    def _publish(self, event: Event | None, sent: Sent) -> None:
         if self.method == b"HEAD" and not isinstance(event, Refused):
             return  # the GET that follows tells it better
         if isinstance(event, Served):
-            event = replace(event, sent=sent, seconds=self._site.clock.seconds() - self._begun)
+            seconds = self._site.clock.seconds() - self._begun
+            event = replace(event, sent=sent.count, problem=sent.problem, seconds=seconds)
         if event is not None:
             self._site.events.publish(event)
 
@@ -244,6 +241,7 @@ def _unseen(*_: Any) -> None:
     """A log observer that looks away."""
 
 
+@implementer(IHalfCloseableProtocol)
 class Channel(http.HTTPChannel):
     """One connection; differs from Twisted's in what it will wait for."""
 
@@ -252,6 +250,7 @@ class Channel(http.HTTPChannel):
     transport: Any
     # That connections end for being idle is everyday: not worth Twisted's line in the log.
     _log = Logger(observer=_unseen)  # type: ignore[arg-type]
+    _asked_all = False
 
     def connectionMade(self) -> None:
         """Connections to an address that is not served end here, before a byte is read."""
@@ -280,6 +279,33 @@ class Channel(http.HTTPChannel):
         if self.paused:
             self.paused = False
             self.dataReceived(b"")
+            self._end_when_answered()
+
+    def readConnectionLost(self) -> None:
+        """
+        The client sends no more, but may still read, as netcat does: it gets what it asked for.
+
+        One that is gone looks the same here; it is noticed when something is sent to it.  Twisted
+        says it again each time it goes on reading.
+        """
+        self._asked_all = True
+        self._end_when_answered()
+
+    def writeConnectionLost(self) -> None:
+        """Never: we do not close our half alone."""
+
+    def requestDone(self, request: http.Request) -> None:
+        """An answer is complete; those of requests sent ahead may follow within this call."""
+        super().requestDone(request)
+        self._end_when_answered()
+
+    def _end_when_answered(self) -> None:
+        if self._asked_all:
+            self.callLater(0, self._maybe_end)  # after what was sent ahead
+
+    def _maybe_end(self) -> None:
+        if not (self._handlingRequest or self.paused or self.transport.disconnecting):
+            self.loseConnection()
 
     def lineLengthExceeded(self, line: bytes) -> None:
         """An endless line."""

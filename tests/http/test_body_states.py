@@ -14,7 +14,7 @@ from twisted.internet.task import Clock
 from twisted.internet.testing import StringTransport
 from twisted.python.failure import Failure
 
-from netbootd.http.bodies import STALL_S, Bodies
+from netbootd.http.bodies import STALL_S, Bodies, _Helper
 
 from .inmemory import HERE, PEER
 
@@ -90,15 +90,20 @@ def bodies(reactor):
         reactor.deliver()
 
 
+def connect(rig):
+    transport = SocketTransport()
+    channel = rig.site.buildProtocol(PEER)
+    transport.protocol = channel
+    channel.makeConnection(transport)
+    return channel, transport
+
+
 @pytest.fixture
 def asked(rig, bodies):
     """A big file is asked for: its channel and transport, with the headers not yet sent."""
     (rig.root / "big").write_bytes(bytes(8 * MIB))
     rig.site.bodies = bodies
-    transport = SocketTransport()
-    channel = rig.site.buildProtocol(PEER)
-    transport.protocol = channel
-    channel.makeConnection(transport)
+    channel, transport = connect(rig)
     before = len(os.listdir("/proc/self/fd"))
     channel.dataReceived(b"GET /big HTTP/1.1\r\n\r\n")
     yield channel, transport
@@ -159,13 +164,14 @@ def test_lost_before_the_headers_left(asked, rig, reactor):
     assert reactor.getDelayedCalls() == []
 
 
-def test_headers_that_do_not_leave_are_given_up_in_time(asked, reactor):
+def test_headers_that_do_not_leave_are_given_up_in_time(asked, rig, reactor):
     _, transport = asked
     reactor.advance(STALL_S - 1)
     assert not transport.disconnecting
     reactor.advance(1)
     assert transport.disconnected
     transport.lose()
+    assert rig.events[-1].problem == "the client has long taken nothing"
 
 
 def test_lost_while_the_helper_sends(asked, rig, bodies, reactor):
@@ -175,6 +181,7 @@ def test_lost_while_the_helper_sends(asked, rig, bodies, reactor):
     transport.lose()
     reactor.deliver()
     assert 0 < rig.events[-1].sent < 8 * MIB
+    assert "of 8388608 bytes, the client went away" in str(rig.events[-1])
     assert len(bodies) == 0
 
 
@@ -209,7 +216,63 @@ def test_a_file_that_cannot_be_read_ends_the_connection_in_good_order(asked, rig
     reactor.deliver()
     assert transport.disconnecting
     assert not transport.disconnected
-    assert rig.events[-1].sent == 0
+    (event,) = rig.events
+    assert (event.sent, event.problem) == (0, "the file has become shorter")
+
+
+@pytest.fixture
+def helper_fails(monkeypatch):
+    """Call it, and the helper fails in its next turn."""
+
+    def fail():
+        def broken(*_):
+            monkeypatch.undo()
+            raise RuntimeError("a fault of ours")
+
+        monkeypatch.setattr(_Helper, "_sweep", broken)
+
+    return fail
+
+
+def test_a_helper_that_fails_ends_its_bodies_and_the_next_has_a_new_one(
+    asked, rig, bodies, reactor, helper_fails, caught_faults
+):
+    _, transport = asked
+    helper_fails()
+    transport.drain()
+    reactor.deliver()
+    assert transport.disconnected
+    assert len(bodies) == 0
+    (event,) = rig.events
+    assert (event.level, event.sent) == ("warn", 0)
+    assert len(caught_faults(RuntimeError)) == 1
+
+    channel, other = connect(rig)
+    channel.dataReceived(b"GET /big HTTP/1.1\r\n\r\n")
+    other.drain()
+    receive_all(other)
+    reactor.deliver()
+    assert rig.events[-1].sent == 8 * MIB
+    other.ours.close()
+    other.client.close()
+
+
+def test_a_helper_that_fails_takes_along_the_bodies_that_have_not_begun(
+    asked, rig, bodies, reactor, helper_fails, caught_faults
+):
+    _, waiting = asked
+    channel, sending = connect(rig)
+    channel.dataReceived(b"GET /big HTTP/1.1\r\n\r\n")
+    helper_fails()
+    sending.drain()
+    reactor.deliver()
+    assert waiting.disconnected
+    waiting.lose()
+    assert len(bodies) == 0
+    assert len(rig.events) == 2
+    caught_faults(RuntimeError)
+    sending.ours.close()
+    sending.client.close()
 
 
 def test_stopping_waits_and_then_aborts(asked, bodies, reactor):

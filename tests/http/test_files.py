@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from email.utils import formatdate
 
@@ -13,7 +14,7 @@ from netbootd.events.event import Refused, Served
 from netbootd.http.files import Stamps, content_type, parse_date, verdict, wanted_range
 from netbootd.http.resource import Asked
 
-from .inmemory import KERNEL, LOADER, MAC
+from .inmemory import KERNEL, LOADER, MAC, Rig
 
 FILE = "/images/vmlinuz"
 SIZE = len(KERNEL)
@@ -55,8 +56,57 @@ def test_a_path_out_of_the_root_is_refused(rig, path):
     (rig.root / "link").symlink_to("../c.json")
     answer = rig.get(path)
     assert answer.status == 403
-    assert b"targets" not in answer.body
+    assert answer.text == "403 Forbidden: not served\n"  # the rest is for the operator
     assert isinstance(rig.events[-1], Refused)
+    assert rig.events[-1].reason != "not served"
+
+
+STRANGER = "02-00-00-00-00-01"
+DEFAULT = '"default" : { "type" : "nfs", "name" : "a" },'
+
+
+@pytest.mark.parametrize("path", ["ipxe.efi", "images/vmlinuz", "none"])
+@pytest.mark.parametrize(
+    ("machines", "netbootd", "reason"),
+    [
+        ("", "", "there is no machines.default"),
+        (DEFAULT, '"known_only" : true', "known_only is set"),
+    ],
+)
+def test_a_machine_that_dhcp_refuses_gets_no_files(tmp_path, machines, netbootd, reason, path):
+    rig = Rig(tmp_path, machines=machines, netbootd=netbootd)
+    answer = rig.get(f"/{STRANGER}/{path}")
+    assert answer.status == 403
+    assert reason in answer.text
+    (event,) = rig.events
+    assert isinstance(event, Refused)
+    assert (event.mac.dashed, event.status) == (STRANGER, 403)
+    assert reason in event.reason
+
+
+def test_a_machine_of_the_default_gets_files(tmp_path):
+    rig = Rig(tmp_path, machines=DEFAULT)
+    assert rig.get(f"/{STRANGER}/ipxe.efi").body == LOADER
+    assert (rig.events[-1].mac.dashed, rig.events[-1].target) == (STRANGER, "nfs/a")
+
+
+def test_a_folder_named_by_a_date_is_no_machine(rig):
+    (rig.root / "202401011200").mkdir()
+    (rig.root / "202401011200" / "vmlinuz").write_bytes(KERNEL)
+    assert rig.get("/202401011200/vmlinuz").body == KERNEL
+
+
+@pytest.mark.parametrize("number", [errno.EMFILE, errno.EIO, errno.ESTALE])
+def test_trouble_that_may_pass_is_503_with_one_error(rig, monkeypatch, number):
+    def trouble(*_):
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(os, "open", trouble)
+    answer = rig.get(FILE)
+    assert (answer.status, answer.text) == (503, "503 Service Unavailable: cannot be read now\n")
+    assert int(answer.headers["retry-after"]) > 0
+    (event,) = rig.events
+    assert (event.level, event.reason) == ("error", os.strerror(number))
 
 
 def test_a_missing_file_is_404_and_never_a_script(rig):
@@ -87,6 +137,27 @@ def test_the_event_says_who_fetched_what(rig):
     assert isinstance(loader, Served)
     assert (str(loader.mac), loader.target, loader.sent) == (MAC, "nfs/a", len(LOADER))
     assert (str(part.mac), part.status, part.size, part.sent) == (MAC, 206, SIZE, 10)
+
+
+def test_only_the_first_of_many_parts_is_for_a_quiet_day(dated):
+    etag = dated.get(FILE).headers["etag"]
+    for headers in ({"Range": "bytes=0-9"}, {"Range": "bytes=10-19"}, {"Range": "bytes=-1"}):
+        dated.get(FILE, **headers)
+    dated.get(FILE, If_None_Match=etag)
+    assert [event.level for event in dated.events] == ["info", "info", "debug", "debug", "debug"]
+
+
+@pytest.mark.parametrize(
+    ("problem", "level", "told"),
+    [
+        ("", "info", "10 of 100 bytes, the client went away after 1.50 s"),
+        ("the disk", "warn", "10 of 100 bytes, the disk after 1.50 s"),
+    ],
+)
+def test_a_body_cut_short_says_so(problem, level, told):
+    event = Served(peer="192.0.2.7", path="/x", status=206, size=900, first=5, count=100, sent=10,
+                   seconds=1.5, problem=problem)  # fmt: skip
+    assert (event.level, str(event)) == (level, f"192.0.2.7 fetched /x by HTTP (206), {told}")
 
 
 @pytest.mark.parametrize(
@@ -243,6 +314,12 @@ def test_if_range(if_range, partial):
     headers = {"range": "bytes=1-2", "if-range": if_range}
     wanted = wanted_range(Asked(method="GET", path="/", headers=headers), STAMPS, 10)
     assert wanted == ((1, 2) if partial else None)
+
+
+@pytest.mark.parametrize("modified", [253402300800, 1 << 62, -1])
+def test_a_date_that_http_cannot_say_is_left_out(modified):
+    assert Stamps('"x"', modified).headers == {"ETag": '"x"'}
+    assert Stamps('"x"', 253402300799).headers["Last-Modified"] == "Fri, 31 Dec 9999 23:59:59 GMT"
 
 
 @given(st.text())

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import os
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from twisted.internet.defer import Deferred
+from twisted.internet.interfaces import IHalfCloseableProtocol
 
 from netbootd.events.event import Refused, Scripted
 from netbootd.http import site, status
@@ -201,6 +205,57 @@ def test_connections_to_an_address_not_served_end_before_a_byte_is_read(rig):
     assert rig.clock.getDelayedCalls() == []
 
 
+def half_closed(rig, data):
+    """The transport after *data* and the end of what the client sends."""
+    channel, transport = rig.connect()
+    channel.dataReceived(data)
+    assert not transport.disconnecting
+    channel.readConnectionLost()
+    rig.clock.advance(0)
+    return channel, transport
+
+
+def test_a_client_that_sends_no_more_ends_an_idle_connection(rig):
+    assert IHalfCloseableProtocol.providedBy(rig.connect()[0])
+    for data in (b"", REQUEST, b"GET / HT", b"GET / HTTP/1.1\r\nHost:",
+                 b"POST / HTTP/1.1\r\nContent-Length: 9\r\n\r\nabc"):  # fmt: skip
+        _, transport = half_closed(rig, data)
+        assert transport.disconnecting
+
+
+def test_a_client_that_sends_no_more_gets_all_it_asked(rig):
+    class SlowBodies:
+        def send(self, request, *_):
+            self.request = request
+            return Deferred()
+
+    rig.site.bodies = SlowBodies()
+    ahead = b"GET / HTTP/1.1\r\n\r\n" * 2
+    channel, transport = half_closed(rig, b"GET /images/vmlinuz HTTP/1.1\r\n\r\n" + ahead)
+    channel.readConnectionLost()
+    rig.clock.advance(0)
+    assert not transport.disconnecting
+    rig.site.bodies.request.write(KERNEL)
+    rig.site.bodies.request.finish()
+    rig.clock.advance(0)
+    assert transport.disconnecting
+    answers = responses(transport.value(), "GET", "GET", "GET")
+    assert [answer.status for answer in answers] == [200] * 3
+
+
+def test_a_client_that_sends_no_more_and_does_not_read_is_waited_for(rig):
+    channel, transport = rig.connect()
+    channel.pauseProducing()  # Twisted's buffer is full of answers
+    channel.dataReceived(REQUEST)
+    channel.readConnectionLost()
+    rig.clock.advance(0)
+    assert not transport.disconnecting
+    channel.resumeProducing()
+    rig.clock.advance(0)
+    assert transport.disconnecting
+    assert responses(transport.value(), "GET")[0].status == 200
+
+
 def test_while_stopping_clients_are_asked_to_come_back(rig):
     rig.site.stopping = True
     answer = rig.get(f"/{MAC}", User_Agent="iPXE/1.21")
@@ -216,13 +271,16 @@ def test_a_fault_in_the_status_page_is_ours(rig, caught_faults):
     assert len(caught_faults(ZeroDivisionError)) == 1
 
 
-def test_without_a_descriptor_left_the_client_is_asked_to_come_back(rig):
-    class FullTable:
+@pytest.mark.parametrize("number", [errno.EMFILE, errno.EIO])
+def test_what_cannot_be_sent_is_one_error_and_the_client_is_asked_to_come_back(rig, number):
+    class NothingGoes:
         def send(self, *_):
-            raise OSError(24, "Too many open files")
+            raise OSError(number, os.strerror(number))
 
-    rig.site.bodies = FullTable()
+    rig.site.bodies = NothingGoes()
     answer = rig.get("/images/vmlinuz")
+    (event,) = rig.events
+    assert (event.level, event.reason) == ("error", os.strerror(number))
     assert answer.status == 503
     assert answer.headers["content-length"] == str(len(answer.body))
     assert "etag" not in answer.headers
