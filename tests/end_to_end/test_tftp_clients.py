@@ -3,7 +3,8 @@ Other people's TFTP clients against the real service: atftp, tftp-hpa, curl and 
 
 Two networks of two namespaces each, one clean and one that loses 3 % of what goes between client
 and transfer in each direction.  The loss is made where datagrams arrive, and with the segmentation
-of UDP switched off on the server's device: a train would be lost or kept whole.
+of UDP switched off on the server's device: a train would be lost or kept whole.  A third network
+has a router between the two, and behind it an MTU of 1280.
 
 What takes how long under loss: a client in lock step waits about 30 ms for each datagram lost, so
 100 MB are some 25 s with windows of 64, two minutes with curl's 1428 bytes, and seven with the
@@ -42,6 +43,7 @@ LONG = pytest.mark.skipif(
 )
 
 SERVER, ALIAS, CLIENT = "192.0.2.1", "192.0.2.11", "192.0.2.2"
+NEAR, FAR, DISTANT = "192.0.2.254", "198.51.100.254", "198.51.100.2"
 SIZES = {"loader": 74_213, "two": 2_000_000, "forty": 40_000_000, "initrd": 100_000_000}
 _NUMBERS = itertools.count()
 
@@ -123,6 +125,37 @@ class Network:
             run("ip", "-n", namespace, "address", "add", f"{address}/24", "dev", "lan")
             run("ip", "-n", namespace, "link", "set", "lan", "up")
 
+    @classmethod
+    @contextlib.contextmanager
+    def routed(cls, files: Path, log: Path, mtu: int) -> Iterator[Network]:
+        """The client moves behind a router, to a cable whose frames hold *mtu* bytes."""
+        with cls.plugged(files, log) as network:
+            router = f"{network.server}r"
+            run("ip", "netns", "add", router)
+            try:
+                network._route(router, mtu)
+                yield network
+            finally:
+                subprocess.run(["ip", "netns", "del", router], check=False, capture_output=True)
+
+    def _route(self, router: str, mtu: int) -> None:
+        server, client, between = (
+            ("ip", "-n", each) for each in (self.server, self.client, router)
+        )
+        run(*client, "link", "set", "lan", "netns", router, "name", "near")
+        far = ("link", "add", "name", "far", "mtu", str(mtu), "type", "veth")
+        run(*between, *far, "peer", "name", "lan", "mtu", str(mtu), "netns", self.client)
+        for there, address, device in (
+            (between, NEAR, "near"),
+            (between, FAR, "far"),
+            (client, DISTANT, "lan"),
+        ):
+            run(*there, "address", "add", f"{address}/24", "dev", device)
+            run(*there, "link", "set", "dev", device, "up")
+        run("ip", "netns", "exec", router, "sysctl", "-qw", "net.ipv4.ip_forward=1")
+        run(*server, "route", "add", "default", "via", NEAR)
+        run(*client, "route", "add", "default", "via", FAR)
+
     def lose(self) -> None:
         """From now on 3 % of the datagrams of transfers, each way."""
         for namespace in (self.server, self.client):
@@ -190,6 +223,7 @@ def tftpy(path, into, blksize=1428):
 
 CLIENTS = {
     "atftp, lock step": atftp,
+    "atftp, timeout": lambda path, into: atftp(path, into, "timeout 5"),
     "atftp, window 4": lambda path, into: atftp(path, into, "windowsize 4", "tsize 0"),
     "atftp, window 64": lambda path, into: atftp(path, into, "windowsize 64", "blksize 1428"),
     "tftp-hpa": hpa,
@@ -257,17 +291,31 @@ def test_a_loader_is_fetched_under_loss(lossy, client, tmp_path):
     check(lossy, CLIENTS[client], "loader", tmp_path / "got", tries=5)
 
 
+def test_a_loader_is_fetched_past_a_smaller_mtu(files, tmp_path):
+    """
+    Lock step first: the router fragments a train, but answers single blocks with ICMP, from which
+    the server learns the path's MTU; UDP_SEGMENT fails from then on.
+    """
+    with Network.routed(files, tmp_path / "log", 1280) as network, network.served():
+        for windowsize in (1, 4, 64):
+            argv = atftp("loader", tmp_path / "got", f"windowsize {windowsize}", "blksize 1468")
+            check(network, lambda *_, argv=argv: argv, "loader", tmp_path / "got", 20)
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize("client", ["atftp, window 64", "curl", "tftp-hpa"])
 def test_100_megabytes_are_fetched_past_the_roll_over(clean, client, tmp_path):
     check(clean, CLIENTS[client], "initrd", tmp_path / "got")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("client", ["atftp, lock step", "curl, 512", "tftpy"])
 def test_40_megabytes_are_fetched_past_the_roll_over(clean, client, tmp_path):
     """At 512 bytes a block; tftpy takes the larger blocks and does not come to the roll-over."""
     check(clean, CLIENTS[client], "forty", tmp_path / "got")
 
 
+@pytest.mark.slow
 def test_100_megabytes_are_fetched_past_the_roll_over_under_loss(lossy, tmp_path):
     """70,029 blocks, of which some two thousand are lost."""
     before = lossy.lost(lossy.client), lossy.lost(lossy.server)
@@ -277,12 +325,14 @@ def test_100_megabytes_are_fetched_past_the_roll_over_under_loss(lossy, tmp_path
     assert after[1] - before[1] > 10
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("client", ["tftp-hpa", "curl"])
 def test_lock_step_stands_loss(lossy, client, tmp_path):
     check(lossy, CLIENTS[client], "two", tmp_path / "got")
 
 
 @LONG
+@pytest.mark.slow
 @pytest.mark.parametrize("client", ["tftp-hpa", "curl"])
 def test_100_megabytes_in_lock_step_under_loss(lossy, client, tmp_path):
     check(lossy, CLIENTS[client], "initrd", tmp_path / "got", timeout_s=1800)
