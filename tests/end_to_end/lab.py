@@ -401,8 +401,9 @@ class Node:
     """
     One machine in QEMU, with a capture of everything on its cable.
 
-    *disk*: an image, or a folder seen as FAT, to boot after the network.  *rom*: another option ROM for the network card
-    than QEMU's iPXE, "" for none.  *mirror* is called with the console's text as it comes.
+    *disk*: an image, or a folder seen as FAT, to boot after the network.  *rom*: another option
+    ROM for the network card than QEMU's iPXE, "" for none.  *mirror* is called with the console's
+    text as it comes.
     """
 
     def __init__(
