@@ -26,7 +26,8 @@ from netbootd.tftp.train import Line, Peer
 from netbootd.tftp.transfer import End, Train, Transfer
 
 _SWEEP_S = 0.01
-_EVENTS_A_TURN = 256
+_EVENTS_A_ROUND = 256
+_ROUNDS_A_TURN = 8  # before others have theirs
 _EVENTS_BEFORE_SWEEP = 4096
 _QUIET = {End.ABORTED, End.UNHEARD, End.UNCONFIRMED}  # what every firmware does now and then
 
@@ -135,11 +136,11 @@ class Crowd:
         self.watch(running.line.fileno(), lambda: self._arrived(running))
         if self._sweep is None:
             self._sweep = self._reactor.callLater(_SWEEP_S, self._tick)
-        self._advance(running, lambda: running.transfer.start(running.began_at))
+        self._advance(running, running.transfer.start, running.began_at)
 
     def repeat(self, running: Running) -> None:
         """Its request came again."""
-        self._advance(running, lambda: running.transfer.again(self.now()))
+        self._advance(running, running.transfer.again, self.now())
 
     def dismiss(self, running: Running, reason: str) -> None:
         """End it without a word to the client, which wants no more of it or never answered."""
@@ -166,14 +167,19 @@ class Crowd:
         """The reactor has ended; so has all else."""
 
     def doRead(self) -> None:
-        """Whoever has something, one turn each."""
-        self._serve(_EVENTS_A_TURN)
+        """Whoever has something; the reactor's own round costs more than an answer does."""
+        for _ in range(_ROUNDS_A_TURN):
+            if not self._serve(_EVENTS_A_ROUND):
+                return
 
-    def _serve(self, most: int) -> None:
-        for fd, _ in self._epoll.poll(0, most):
-            reader = self._readers.get(fd)  # None: closed by an earlier one of this turn
+    def _serve(self, most: int) -> int:
+        """One packet from everybody who has one, up to *most*."""
+        events = [] if self._epoll.closed else self._epoll.poll(0, most)
+        for fd, _ in events:
+            reader = self._readers.get(fd)  # None: closed by an earlier one of this round
             if reader is not None:
                 self._safely(reader)
+        return len(events)
 
     def _safely(self, reader: Callable[[], None]) -> None:
         """An exception that left doRead would make the reactor drop all of TFTP."""
@@ -189,26 +195,23 @@ class Crowd:
         now = self.now()
         due = [each for each in self._running.values() if each.transfer.deadline <= now]
         for running in due:
-            self._tick_one(running, now)
-
-    def _tick_one(self, running: Running, now: float) -> None:
-        self._advance(running, lambda: running.transfer.tick(now))
+            self._advance(running, running.transfer.tick, now)
 
     # One transfer.
 
     def _arrived(self, running: Running) -> None:
+        """One packet; nearly all of them are ACKs."""
         if (arrived := running.line.receive()) is None:
             return
         datagram, sender = arrived
-        if sender == running.peer:
-            self._advance(running, lambda: self._reply(running.transfer, datagram))
-        else:
+        if sender != running.key[0]:
             self._tell_stranger(running, datagram, sender)
+        elif (block := wire.acknowledged(datagram)) >= 0:
+            self._advance(running, running.transfer.acknowledge, block, self.now())
+        else:
+            self._advance(running, self._receive, running.transfer, datagram)
 
-    def _reply(self, transfer: Transfer, datagram: bytes) -> Train | None:
-        block = wire.acknowledged(datagram)
-        if block >= 0:
-            return transfer.acknowledge(block, self.now())
+    def _receive(self, transfer: Transfer, datagram: bytes) -> Train | None:
         return transfer.receive(wire.decode(datagram), self.now())
 
     def _tell_stranger(self, running: Running, datagram: bytes, stranger: Peer) -> None:
@@ -218,10 +221,10 @@ class Crowd:
             error = wire.Error(wire.ErrorCode.UNKNOWN_TID, "unknown transfer ID")
             running.line.tell(wire.encode(error), stranger)
 
-    def _advance(self, running: Running, step: Callable[[], Train | None]) -> None:
+    def _advance(self, running: Running, step: Callable[..., Train | None], *what: Any) -> None:
         """Take *step*, send what it says, and see whether that was the end."""
         try:
-            train = step()
+            train = step(*what)
         except WireError as problem:
             self._drop(str(problem), running.peer)
             return

@@ -77,7 +77,9 @@ class Line:
     def send(self, train: Train) -> OSError | None:
         """Let *train* go; what it answers is why some of it did not."""
         try:
-            if train.datagrams > 1 and self._segments:
+            if train.datagrams == 1:
+                self._socket.sendmsg(train.buffers, (), 0, self.peer)
+            elif self._segments:
                 self._send_segmented(train)
             else:
                 self._send_singly(train.buffers)

@@ -18,10 +18,7 @@ What moves it:
   sooner than a round trip after the last repetition, and not more than four times on end: such
   an ACK may speak of older copies, and is answered with new blocks only.  Otherwise a client that
   acknowledges whatever is out of order could keep two copies of the window going to the end.
-- The timer: the window again.  It waits four smoothed round trips, no sample taken from what
-  was sent twice (Karn; RFC 6298 section 3), and doubles while nothing is heard.  After six
-  repetitions it pauses for longer than clients wait: atftp answers a duplicate once, starts its
-  own 5 s anew with each further one, and would wait for ever for us to be quiet.
+- The timer: the window again, after the waits of ``pace``.
 
 A client that never answered gets five packets and no more: its address may be forged.  Where the
 first four were OACKs, the fifth is DATA 1 of 512 bytes without options, for a client that asks for
@@ -38,17 +35,12 @@ from typing import NamedTuple
 
 from netbootd.tftp import wire
 from netbootd.tftp.options import PLAIN, Grant
+from netbootd.tftp.pace import Pace
+from netbootd.tftp.wire import DATA_HEADERS, HEADER
 
 PATIENCE_S = 30.0  # without progress, from a client that has answered; ROMs retry after 4 to 6 s
 _UNHEARD_S = 12.0  # from one that never has: it asks again if it is still there
 _FAREWELL_S = 10.0  # for the last ACK, which some ROMs never send
-_FIRST_WAIT_S = 0.25
-_SHORTEST_WAIT_S = 0.02  # at 3 % loss lock step is 2.5 times as fast as with 50 ms
-_LONGEST_WAIT_S = 4.0
-_REPETITIONS = 6  # one after the other, before a pause
-_PAUSE_S = 6.0  # atftp and tftpd clients wait 5 s, firmware 4 to 6
-_ROUND_TRIPS_WAITED = 4
-_SAMPLE_WEIGHT = 1 / 8
 _TORN_IN_A_ROW = 4  # of 1, 2, 4, 8 the best with windows of 64 at 3 % loss and at 1 % disorder
 _PACKETS_UNHEARD = 5
 _OACKS_UNHEARD = 4
@@ -110,19 +102,16 @@ class Transfer:
         "_grant",
         "_highest",
         "_last",
+        "_pace",
         "_patience_s",
         "_pleas",
         "_read",
         "_repeated_at",
-        "_repetitions",
-        "_round_trip_s",
         "_sent",
         "_sent_at",
-        "_shortest_trip_s",
         "_size",
         "_started_at",
         "_torn",
-        "_wait_s",
         "deadline",
         "heard_at",
         "outcome",
@@ -140,12 +129,10 @@ class Transfer:
         self._size = size
         self._asked = grant
         self._patience_s = patience_s
+        self._pace = Pace(grant.timeout_s)
         self._ahead = memoryview(b"")  # the part of the file read last, and where it begins
         self._ahead_at = 0
-        self._round_trip_s: float | None = None
-        self._shortest_trip_s = 0.0
         self._repeated_at = float("-inf")
-        self._repetitions = 0  # by the timer, since the client last confirmed a block
         self._torn = 0  # windows repeated in a row because an ACK said so
         #: When the client last confirmed a block; None before it has.
         self.heard_at: float | None = None
@@ -160,8 +147,8 @@ class Transfer:
         self._adopt(self._asked)
         self._started_at = self._sent_at = now
         self._pleas = 1
-        self._wait_s = _FIRST_WAIT_S
-        self._set_deadline(now)
+        self._pace.begin()
+        self.deadline = now + self._pace.wait_s
         return self._first_reply()
 
     def again(self, now: float) -> Train | None:
@@ -203,9 +190,9 @@ class Transfer:
             return None
         if self.heard_at is None:
             return self._plead(now)
-        self._repetitions += 1
-        self._wait_s *= 2
-        return self._repeat_from(self._acked + 1, now)
+        again = self._repeat_from(self._acked + 1, now)
+        self.deadline = min(now + self._pace.back_off(), self._give_up_at)
+        return again
 
     # The first reply.
 
@@ -230,8 +217,7 @@ class Transfer:
         if self._sent == 0 and self._pleas > _OACKS_UNHEARD:
             self._adopt(PLAIN)
         self._fresh_from = _NEVER
-        self._wait_s *= 2
-        self._set_deadline(now)
+        self.deadline = min(now + self._pace.back_off(), self._give_up_at)
         return self._first_reply()
 
     def _options_after_all(self, now: float) -> Train | None:
@@ -254,9 +240,9 @@ class Transfer:
 
     def _window_torn(self, block: int, now: float) -> Train | None:
         """The client has the blocks up to *block*, and something behind it was lost."""
-        self._wait_by_trip()  # it answers, so the wait that has grown is not for its slowness
+        self._pace.settle()  # it answers, so the wait did not grow for its slowness
         self._confirm(block, now)
-        too_soon = now - self._repeated_at < self._shortest_trip_s
+        too_soon = now - self._repeated_at < self._pace.shortest_trip_s
         if too_soon or self._torn == _TORN_IN_A_ROW:
             self._torn = 0
             return self._send_from(self._sent + 1, now)
@@ -265,11 +251,11 @@ class Transfer:
 
     def _confirm(self, block: int, now: float) -> None:
         if block >= self._fresh_from:
-            self._take_sample(now - self._sent_at)
+            self._pace.sample(now - self._sent_at)
+        self._pace.answered()
         self._acked = block
-        self._repetitions = 0
         self.heard_at = now
-        self._set_deadline(now)
+        self.deadline = now + self._pace.wait_s
 
     def _repeat_from(self, block: int, now: float) -> Train | None:
         self._repeated_at = now
@@ -278,39 +264,19 @@ class Transfer:
     def _send_from(self, first: int, now: float) -> Train | None:
         """The blocks from *first* to the end of the window, which may be none."""
         until = self._acked + self._grant.windowsize
-        if self._last is not None:
-            until = min(until, self._last)
+        if self._last is not None and until > self._last:
+            until = self._last
         if until < first:
             return None
+        if first <= self._highest:
+            self.resent += min(until, self._highest) - first + 1
         self._fresh_from = self._highest + 1
-        self.resent += max(0, min(until, self._highest) - first + 1)
         self._sent = until
         self._highest = max(until, self._highest)
         self._sent_at = now
-        self._set_deadline(now)
         return self._blocks(first, until)
 
-    # Time.
-
-    def _take_sample(self, seconds: float) -> None:
-        """Smooth the round trip (RFC 6298 section 2, without the variance) and wait by it."""
-        if self._round_trip_s is None:
-            self._round_trip_s = self._shortest_trip_s = seconds
-        else:
-            self._round_trip_s += (seconds - self._round_trip_s) * _SAMPLE_WEIGHT
-            self._shortest_trip_s = min(self._shortest_trip_s, seconds)
-        self._wait_by_trip()
-
-    def _wait_by_trip(self) -> None:
-        if self._round_trip_s is not None:
-            self._wait_s = max(self._round_trip_s * _ROUND_TRIPS_WAITED, _SHORTEST_WAIT_S)
-
-    def _set_deadline(self, now: float) -> None:
-        """A client that named a ``timeout`` (RFC 2349) is not kept waiting longer than that."""
-        self._wait_s = min(self._wait_s, _LONGEST_WAIT_S)
-        wait_s = _PAUSE_S if self._repetitions >= _REPETITIONS else self._wait_s
-        wait_s = min(wait_s, self._asked.timeout_s or wait_s)
-        self.deadline = min(now + wait_s, self._give_up_at)
+    # The end.
 
     @property
     def _give_up_at(self) -> float:
@@ -341,8 +307,8 @@ class Transfer:
         buffers: list[bytes | memoryview] = []
         for block in range(first, until + 1):
             at = (block - first) * blksize
-            buffers += (wire.DATA_HEADERS[block & _MASK], data[at : at + blksize])
-        return Train(buffers, blksize + wire.HEADER, until - first + 1)
+            buffers += (DATA_HEADERS[block & _MASK], data[at : at + blksize])
+        return Train(buffers, blksize + HEADER, until - first + 1)
 
     def _bytes(self, offset: int, count: int) -> memoryview:
         """*count* bytes, or what there is up to the end; raises EOFError where there is less."""
