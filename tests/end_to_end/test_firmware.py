@@ -5,8 +5,8 @@ A line on the console does not say by which road the machine came there: one tha
 itself away as iPXE boots without any loader.  So each test asks the console for the end and the
 capture of the cable for the road.
 
-Times out at eight times what an idle machine with two cores takes (in seconds, TCG: iPXE ROM 7, UEFI
-and plain PXE 17).  On a machine busy with other work half of that was seen.
+Times out at eight times what an idle machine with two cores takes (in seconds, TCG: iPXE ROM 7,
+UEFI and plain PXE 17).  On a machine busy with other work half of that was seen.
 """
 
 from __future__ import annotations
