@@ -2,7 +2,8 @@
 A client and a wire in memory, with a clock of their own: nothing here sleeps.
 
 ``Client`` reads as RFC 1350 and RFC 7440 say.  Where they leave room it can be difficult: it may
-acknowledge every block that comes out of order, as many do.
+acknowledge every block that comes out of order, as many do, or a copy once only, as atftp does,
+whose timer each packet starts anew.
 """
 
 from __future__ import annotations
@@ -73,6 +74,7 @@ class Client:
 
     granted: Grant
     nervous: bool = False  # acknowledges whatever is out of order, each time
+    answers_once: bool = False  # copies of a block beyond the first are silently thrown away
     waits_s: float = 3.0
     received: bytearray = field(default_factory=bytearray)
     block: int = 0  # the last one in order, without roll-over
@@ -80,6 +82,7 @@ class Client:
     done: bool = False
     warned: bool = False  # about a gap, once until the gap is closed
     _stray: int = 0  # the last block out of order
+    _answered: int = -1  # the last block whose copy was acknowledged
 
     def hear(self, datagram: bytes) -> list[bytes]:
         packet = wire.decode(datagram)
@@ -104,6 +107,9 @@ class Client:
         """A gap is told once; blocks that begin before our last one are a new attempt."""
         backwards = (number - self._stray) & 0xFFFF > 0x8000
         self._stray = number
+        if self.answers_once and self._answered == self.block:
+            return []
+        self._answered = self.block
         if self.nervous or self.granted.windowsize == 1 or not self.warned or backwards:
             self.warned = True
             return self._ack()
