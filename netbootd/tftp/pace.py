@@ -22,7 +22,7 @@ class Pace:
     The waits of one transfer.
 
     A client that named a ``timeout`` (RFC 2349) is not kept waiting longer than that, but for the
-    pause: its own timer runs as long.
+    pause, which must be longer than its own timer.
     """
 
     __slots__ = (
@@ -36,7 +36,7 @@ class Pace:
 
     def __init__(self, timeout_s: int | None) -> None:
         self._longest_s = min(_LONGEST_WAIT_S, timeout_s or _LONGEST_WAIT_S)
-        self._pause_s = timeout_s + 1.0 if timeout_s else _PAUSE_S
+        self._pause_s = min(timeout_s + 1.0, _PAUSE_S) if timeout_s else _PAUSE_S
         self._round_trip_s: float | None = None
         #: The shortest round trip seen: what comes sooner is no answer to what was just sent.
         self.shortest_trip_s = 0.0

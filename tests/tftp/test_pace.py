@@ -57,8 +57,12 @@ def test_settling_without_a_sample_changes_nothing():
     assert pace.wait_s == 0.25
 
 
-@pytest.mark.parametrize("timeout_s", [1, 2, 3, 5, 255])
-def test_the_timeout_of_the_client_is_the_longest_wait(timeout_s):
+@pytest.mark.parametrize(
+    ("timeout_s", "longest", "pause"), [(1, 1, 2), (2, 2, 3), (5, 4, 6), (255, 4, 6), (None, 4, 6)]
+)
+def test_the_timeout_of_the_client_bounds_the_waits_and_the_pause_outlasts_it(
+    timeout_s, longest, pause
+):
     pace = Pace(timeout_s)
     pace.sample(10.0)
-    assert max([pace.wait_s, *waits(pace)]) == min(timeout_s, 6.0)
+    assert [pace.wait_s, *waits(pace, 7)] == [longest] * 6 + [pause] * 2
