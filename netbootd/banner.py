@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 from netbootd import __version__, arch
 from netbootd.errors import Level
+from netbootd.printable import counted
 from netbootd.registry.snapshot import Registry
 
 _SHOWN_ARCHES = (0, 7, 6, 11, 10, 27, 39)
@@ -56,22 +57,23 @@ def differences(before: Sequence[Socket], after: Sequence[Socket]) -> list[str]:
 
 def summary(registry: Registry) -> str:
     """One line for systemd's status."""
-    return (
-        f"serving generation {registry.generation}: {len(registry.machines)} machines, "
-        f"{len(registry.targets)} targets"
-    )
+    return f"serving generation {registry.generation}: {_contents(registry)}"
 
 
 def _configuration(registry: Registry) -> list[str]:
-    counts = f"{len(registry.machines)} machines, {len(registry.targets)} targets"
     default = registry.default.title if registry.default else "nothing"
     lines = [f"configuration  {file}" for file in registry.documents]
-    lines.append(f"               {counts}; unknown machines get {default}")
+    lines.append(f"               {_contents(registry)}; unknown machines get {default}")
     wrong = sum(finding.level >= Level.WARNING for finding in registry.findings)
     if wrong:
-        lines.append(f"               {wrong} findings: see netbootd check")
+        lines.append(f"               {counted(wrong, 'finding')}: see netbootd check")
     lines.append(f"files          {registry.config.files}{_absent(registry)}")
     return lines
+
+
+def _contents(registry: Registry) -> str:
+    machines, targets = len(registry.machines), len(registry.targets)
+    return f"{counted(machines, 'machine')}, {counted(targets, 'target')}"
 
 
 def _absent(registry: Registry) -> str:

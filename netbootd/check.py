@@ -12,6 +12,7 @@ from pathlib import Path
 from netbootd.boot.script import facts_of, first_script
 from netbootd.errors import ConfigErrors, Finding, Level, Place
 from netbootd.mac import MAC
+from netbootd.printable import counted
 from netbootd.probe import probe
 from netbootd.registry.load import load
 from netbootd.registry.machine import Machine
@@ -44,7 +45,8 @@ def check(file: Path, *, network: bool = False) -> Report:
         return Report(_in_order(problem.findings), f"cannot be used; {_count(problem.findings)}")
     asked = probe(registry) if network else []
     findings = _in_order((*registry.findings, *_render_all(registry), *asked))
-    content = f"{len(registry.machines)} machines, {len(registry.targets)} targets"
+    machines, targets = len(registry.machines), len(registry.targets)
+    content = f"{counted(machines, 'machine')}, {counted(targets, 'target')}"
     return Report(findings, f"{content}; {_count(findings)}")
 
 
@@ -87,13 +89,13 @@ def _trouble(render: Callable[[], str]) -> str | None:
 
 def _count(findings: tuple[Finding, ...]) -> str:
     levels = [
-        (Level.ERROR, "errors"),
-        (Level.TARGET, "target errors"),
-        (Level.WARNING, "warnings"),
-        (Level.NOTE, "notes"),
+        (Level.ERROR, "error"),
+        (Level.TARGET, "target error"),
+        (Level.WARNING, "warning"),
+        (Level.NOTE, "note"),
     ]
     counted = [
-        f"{number} {word}"
+        counted(number, word)
         for level, word in levels
         if (number := sum(finding.level is level for finding in findings))
     ]

@@ -42,6 +42,7 @@ from netbootd.events.loops import LoopDetector
 from netbootd.events.stream import Stream
 from netbootd.http.service import HttpService
 from netbootd.interfaces import Interface
+from netbootd.printable import counted
 from netbootd.registry.live import LiveRegistry
 from netbootd.registry.load import load
 from netbootd.registry.snapshot import Changes, Registry, changes
@@ -231,8 +232,8 @@ class Daemon:
         self._last_reload = f"refused: {findings[0]}" if findings else "refused"
         self._log_findings(failure.value.findings)
         log.error(
-            "reload refused, {problems} problems; still serving generation {generation}",
-            problems=len(findings),
+            "reload refused, {problems}; still serving generation {generation}",
+            problems=counted(len(findings), "problem"),
             generation=self._live.snapshot.generation,
         )
         self._watcher.update([*self._watched(), *map(Path, failure.value.files)])
@@ -350,7 +351,7 @@ class Daemon:
         if self._last_reload.startswith("refused"):
             text = f"reload {self._last_reload}; {text}"
         if self._troubles:
-            text = f"{text}; {len(self._troubles)} troubles: {self._troubles[0]}"
+            text = f"{text}; {counted(len(self._troubles), 'trouble')}: {self._troubles[0]}"
         if self._reloading:
             self._notifier.status(text)
         else:

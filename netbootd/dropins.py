@@ -21,8 +21,8 @@ Everything is read before anything is refused, so that one syntax error does not
 
 from __future__ import annotations
 
-import glob
 import errno
+import glob
 import os
 import stat
 from collections.abc import Hashable, Iterator

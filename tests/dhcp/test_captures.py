@@ -211,7 +211,9 @@ def test_every_packet_we_have_is_in_the_table():
     assert ours == {name for name in EXPECTED if name.startswith("qemu-")}
 
 
-@pytest.mark.skipif(not captures.OTHERS.is_dir(), reason=f"no captures in {captures.OTHERS}")
+@pytest.mark.skipif(
+    not captures.OTHERS.is_dir(), reason="no folder of captures published by others"
+)
 def test_every_packet_of_others_is_in_the_table():
     theirs = {capture.name for capture in captures.others()}
     assert theirs == {name for name in EXPECTED if name.startswith("tp-")}

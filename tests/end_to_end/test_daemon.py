@@ -75,7 +75,7 @@ def test_the_banner_says_all_there_is_to_know(lab, config):
     told = lab.netbootd(config).text
     for sign in (
         "netbootd 0.",
-        "1 machines, 3 targets; unknown machines get localboot/disk",
+        "1 machine, 3 targets; unknown machines get localboot/disk",
         f"eth0  {BOOT_SERVER}/24",
         "UDP 67 and 4011 on eth0",
         f"UDP 69 on {BOOT_SERVER}",
@@ -291,7 +291,7 @@ def test_systemd_is_told_of_each_turn(lab, config, tmp_path):
         daemon = lab.spawn("boot", "env", *environment, str(NETBOOTD), "run", "--config", str(file))
         heard = [manager.recv(4096).decode()]
         assert "READY=1" in heard[0]
-        assert "STATUS=serving generation 1: 1 machines, 3 targets" in heard[0]
+        assert "STATUS=serving generation 1: 1 machine, 3 targets" in heard[0]
         daemon.send(signal.SIGHUP)
         wait_until(lambda: hear(manager, heard) and "generation 2" in heard[-1])
         assert any("RELOADING=1\nMONOTONIC_USEC=" in message for message in heard)
