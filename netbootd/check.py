@@ -94,9 +94,9 @@ def _count(findings: tuple[Finding, ...]) -> str:
         (Level.WARNING, "warning"),
         (Level.NOTE, "note"),
     ]
-    counted = [
+    parts = [
         counted(number, word)
         for level, word in levels
         if (number := sum(finding.level is level for finding in findings))
     ]
-    return ", ".join(counted) or "nothing wrong"
+    return ", ".join(parts) or "nothing wrong"

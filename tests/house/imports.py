@@ -10,7 +10,19 @@ PACKAGE = Path(__file__).parents[2] / "netbootd"
 #: Floors of the house, from the ground up.  A room is a folder or a file; files of a folder that
 #: stand on another floor than their folder are named themselves.
 FLOORS: tuple[frozenset[str], ...] = (
-    frozenset({"__init__", "errors", "mac", "arch", "urls", "printable", "nearest", "relaxedjson", "systemd"}),
+    frozenset(
+        {
+            "__init__",
+            "errors",
+            "mac",
+            "arch",
+            "urls",
+            "printable",
+            "nearest",
+            "relaxedjson",
+            "systemd",
+        }
+    ),
     frozenset(
         {"dropins", "config", "content", "interfaces", "ports", "watch", "journal", "events"}
     ),
