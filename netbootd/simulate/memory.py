@@ -134,6 +134,8 @@ class Memory:
                     return self._registry.library.lookup(route.path)
                 except NetbootdError as problem:
                     raise Unreachable(f"404: {problem}") from None
+                except OSError as problem:
+                    raise Unreachable(f"503: {problem}") from None
         raise Unreachable("404: no such address")
 
     def _bases(self) -> set[str]:

@@ -311,6 +311,8 @@ class Settings:
             self.warn("file-missing", f'"{key}": there is no {where}', key)
         except Forbidden as problem:
             self.fault("file-outside", f'"{key}": {problem}', key)
+        except OSError as problem:  # a failing disk or mount: it may be well when a node asks
+            self.warn("file-unreadable", f'"{key}": {problem.strerror or problem}', key)
 
     def _check_words(self, key: str, words: tuple[str, ...]) -> None:
         if word := ipxe.comment_word(words):

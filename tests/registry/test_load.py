@@ -487,3 +487,13 @@ def test_a_fifo_in_the_place_of_a_file_is_an_error_and_no_wait(loaded, tmp_path)
     with pytest.raises(ConfigErrors) as refused:
         loaded(machines("{}"))
     assert "no regular file" in of(refused.value.findings, "file-read")[0].text
+
+
+def test_a_file_on_a_failing_disk_is_a_warning(loaded, monkeypatch):
+    def failing(*_):
+        raise OSError(5, "Input/output error")
+
+    monkeypatch.setattr("netbootd.content.Library.lookup", failing)
+    registry = loaded(machines("{}"))
+    assert of(registry.findings, "file-unreadable")
+    assert script(registry).status == 200
