@@ -33,9 +33,13 @@ def banner(
     interfaces: Iterable[str],
     sockets: Sequence[Socket],
     troubles: Sequence[str],
-    config_file: str,
+    command: str,
 ) -> list[str]:
-    """The lines of the banner; *troubles* is what could not be served, and why."""
+    """
+    The lines of the banner; *troubles* is what could not be served, and why.
+
+    *command* is how ``netbootd show`` is to be called here, up to the MAC.
+    """
     return [
         f"netbootd {__version__}",
         *_configuration(registry),
@@ -43,8 +47,8 @@ def banner(
         *(f"listening      {socket}" for socket in sockets),
         *_loaders(registry),
         *(f"TROUBLE        {text}" for text in troubles),
-        *_next_step(registry, config_file),
-        f"ready: generation {registry.generation}",
+        *_next_step(registry, command),
+        f"ready: generation {registry.generation}{', but see TROUBLE above' if troubles else ''}",
     ]
 
 
@@ -66,7 +70,7 @@ def _configuration(registry: Registry) -> list[str]:
     lines.append(f"               {_contents(registry)}; unknown machines get {default}")
     wrong = sum(finding.level >= Level.WARNING for finding in registry.findings)
     if wrong:
-        lines.append(f"               {counted(wrong, 'finding')}: see netbootd check")
+        lines.append(f"               {counted(wrong, 'finding')}, which check tells")
     lines.append(f"files          {registry.config.files}{_absent(registry)}")
     return lines
 
@@ -81,26 +85,27 @@ def _absent(registry: Registry) -> str:
 
 
 def _loaders(registry: Registry) -> list[str]:
-    lines = []
+    lines, missing = [], []
     for number in _SHOWN_ARCHES:
         row = arch.TABLE[number]
         found = next((p for name in row.loaders if (p := registry.library.program(name))), None)
         if found:
             lines.append(f"loader         {row.name:<14} {found.path}  sha256 {found.sha256}")
         else:
-            lines.append(f"loader         {row.name:<14} none (would be {row.loaders[0]})")
+            missing.append(row.name)
+    if missing:
+        lines.append(f"no loader for  {', '.join(missing)}")
     return lines
 
 
-def _next_step(registry: Registry, config_file: str) -> list[str]:
+def _next_step(registry: Registry, command: str) -> list[str]:
     if registry.machines:
         first = next(iter(registry.machines))
         return [
-            f"next           netbootd show --config {config_file} {first}",
+            f"next           {command} {first}",
             "               then set the machine to boot from the network, and power it on",
         ]
     return [
-        f'next           add a machine to {config_file}, under "machines":',
-        '                  "00:25:90:27:db:b4" : { "type" : "nfs", "name" : "…" },',
-        "               save, and power it on; a change is in force after one second",
+        "next           add a target and a machine that boots it, as the README shows under",
+        "               'Your first node'; a saved change is in force after one second",
     ]

@@ -13,6 +13,7 @@ import errno
 import gc
 import os
 import resource
+import shutil
 import signal
 import sys
 import time
@@ -110,6 +111,7 @@ class Daemon:
         self._reloading = False
         self._reload_again = False
         self._announced = False
+        self._stopping = False
         self._served_addresses: set[str] = set()
         self._sockets_told: list[Socket] = []
         self._build(registry)
@@ -150,6 +152,8 @@ class Daemon:
     def _start(self) -> None:
         try:
             signal.signal(signal.SIGHUP, self._hangup)
+            for number in (signal.SIGTERM, signal.SIGINT):
+                signal.signal(number, self._terminate)
             self._services.startService()
             self._monitor = networks.Monitor(self._interfaces_moved)
             self._watcher = Watcher(self._reactor, self._watched(), self.reload)
@@ -163,6 +167,15 @@ class Daemon:
         except Exception:
             log.failure("netbootd could not start")
             self.exit_status = 1
+            self._reactor.stop()
+
+    def _terminate(self, *_: object) -> None:
+        self._reactor.callFromThread(self._quit)
+
+    def _quit(self) -> None:
+        """Once: a second signal changes nothing, the grace is on already."""
+        if not self._stopping:
+            self._stopping = True
             self._reactor.stop()
 
     def _stop(self) -> Deferred[Any] | None:
@@ -322,7 +335,8 @@ class Daemon:
         sockets = self._sockets()
         if not self._announced:
             names = [_described(interface) for interface in served]
-            for line in banner.banner(registry, names, sockets, troubles, str(self._file)):
+            command = f"{_program()} show --config {self._file}"
+            for line in banner.banner(registry, names, sockets, troubles, command):
                 log.info("{line}", line=line)
             self._announced = True
         else:
@@ -387,6 +401,12 @@ class Daemon:
         if len(worth) > _LOGGED_FINDINGS:
             more = len(worth) - _LOGGED_FINDINGS
             log.warn("and {more} more; netbootd check shows all", more=more)
+
+
+def _program() -> str:
+    """How this program is called from here: by its name, if that finds it, else by its path."""
+    name = Path(sys.argv[0]).name
+    return name if shutil.which(name) else sys.argv[0]
 
 
 def _trouble(what: str, problem: OSError, protocol: ports.Protocol, port: int, setting: str) -> str:

@@ -23,6 +23,19 @@ def _nearest(name: str, known: tuple[str, ...]) -> tuple[str, ...]:
     return tuple(by_lower[word] for word in close)
 
 
+@lru_cache(maxsize=4096)
+def misspelt(name: str, known: frozenset[str]) -> str | None:
+    """
+    The known name that *name* is a slip of the fingers away from, None if it is one or far.
+
+    A known name with an x behind it is how admins of this format switch a key off: no slip.
+    """
+    if name in known or (name.endswith("x") and name[:-1] in known):
+        return None
+    close = difflib.get_close_matches(name.lower(), known, n=1, cutoff=0.8)
+    return close[0] if close else None
+
+
 def did_you_mean(name: str, known: Iterable[str]) -> str:
     """``; did you mean "machines"?``, or nothing."""
     found = nearest(name, known)

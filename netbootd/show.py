@@ -39,6 +39,8 @@ def show(registry: Registry, mac: MAC) -> Shown:
     stands_for = " (any machine that is not listed)" if mac == STRANGER else ""
     lines = [f"machine   {mac}{stands_for}", *_who(registry, mac)]
     lines += [] if boots else _reasons(registry, script)
+    if registry.boot_server is None:
+        lines.append(f"server    {base} stands for this server's own address")
     lines += [*_loaders(registry, mac), ""]
     return Shown("\n".join(lines) + "\n" + script.text, boots)
 

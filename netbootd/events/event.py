@@ -223,5 +223,5 @@ class Looped(Event):
         return (
             f"fetched {printable(self.file)} {self.times} times without asking for its script: "
             "another DHCP server names the loader to iPXE as well; see 'The loader loads itself' "
-            "in the manual"
+            "in the README"
         )

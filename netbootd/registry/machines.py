@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 from netbootd.dropins import Layers
 from netbootd.errors import Finding, Level, Place
 from netbootd.mac import MAC
-from netbootd.nearest import did_you_mean, nearest
+from netbootd.nearest import did_you_mean, misspelt, nearest
 from netbootd.registry.machine import Machine
 from netbootd.registry.targets import REPLACING, Targets
 from netbootd.relaxedjson import Object, kind, path_of
@@ -158,6 +158,7 @@ class Machines:
     def _target_of(self, entry: _Entry, value: Object) -> Target:
         """The target an entry means; a Notice with the reason where it means none."""
         place, key = entry.place, entry.key
+        self._note_misspelt(value, key)
         for word, wanted in (("enabled", bool), ("type", str), ("name", str)):
             if word in value and not isinstance(value[word], wanted):
                 told = f'"{word}" must be {_WANTED[wanted]}, not {kind(value[word])}'
@@ -172,6 +173,13 @@ class Machines:
             code = "machine-no-type" if type_ is None else "machine-no-name"
             return self._fault(code, self._nameless(type_, name), place, key)
         return self._named(type_, name, value, place, key)
+
+    def _note_misspelt(self, value: Object, key: str) -> None:
+        """A key of no meaning is free data, but one that nearly has a meaning is worth a word."""
+        for word in value.keys() - _OWN_KEYS:
+            if meant := misspelt(word, _OWN_KEYS):
+                told = f'"{word}" is free data; did you mean "{meant}"?'
+                self._say(Level.NOTE, "key-misspelt", told, value.place_of(word), key, word)
 
     def _boots_the_default(self, entry: _Entry, value: Object) -> bool:
         """An entry that says nothing of its own boots what the default does, be it switched off."""

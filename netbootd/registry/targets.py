@@ -11,11 +11,19 @@ from typing import Any
 from netbootd.content import Library
 from netbootd.dropins import Layers
 from netbootd.errors import Finding, Level, Place
+from netbootd.nearest import misspelt
 from netbootd.relaxedjson import Object, kind, path_of
 from netbootd.targets import catalogue
 from netbootd.targets.base import Target
 from netbootd.targets.ipxe import Templates
-from netbootd.targets.settings import EXTRA_ARGS, TARGET_KEYS, Names, Settings, Sourced
+from netbootd.targets.settings import (
+    EXTRA_ARGS,
+    KNOWN_KEYS,
+    TARGET_KEYS,
+    Names,
+    Settings,
+    Sourced,
+)
 
 INHERIT = "inherit"
 #: The keys of a machine that take the place of its target's.
@@ -62,7 +70,15 @@ class Targets:
                 self._say(Level.TARGET, "control-character", told, place, *path)
             else:
                 written.setdefault(type_, {})[name] = entry.value
+                self._note_misspelt(entry.value, entry.kind, entry.name)
         return written
+
+    def _note_misspelt(self, entry: Object, *path: str) -> None:
+        """A key of no meaning is free data, but one that nearly has a meaning is worth a word."""
+        for key in entry:
+            if meant := misspelt(key, KNOWN_KEYS):
+                told = f'"{key}" is free data; did you mean "{meant}"?'
+                self._say(Level.NOTE, "key-misspelt", told, entry.place_of(key), *path, key)
 
     def _say(self, level: Level, code: str, text: str, place: Place, *path: str) -> None:
         self._report(Finding(level, code, text, place, path_of("targets", *path)))

@@ -23,6 +23,8 @@ from netbootd.targets import ipxe
 #: Keys that say what a target boots; in a machine's entry they replace the target's.
 TARGET_KEYS = frozenset({"kernel", "initrd", "boot_args", "boot_server", "sanboot"})
 EXTRA_ARGS = "extra_args"
+#: Keys that mean something in a target; any other is free data.
+KNOWN_KEYS = TARGET_KEYS | {"inherit", "boot_protocol", "os"}
 
 _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:")
 _SCHEMES = ("http", "https", "tftp", "nfs", "ftp", "file", "iscsi", "aoe", "fcp", "ib_srp")

@@ -497,3 +497,23 @@ def test_a_file_on_a_failing_disk_is_a_warning(loaded, monkeypatch):
     registry = loaded(machines("{}"))
     assert of(registry.findings, "file-unreadable")
     assert script(registry).status == 200
+
+
+@pytest.mark.parametrize(
+    ("text", "meant"),
+    [
+        (machines('{"typ": "nfs"}'), "type"),
+        (machines('{"extra_arg": "x"}'), "extra_args"),
+        (machines("{}").replace('"boot_args"', '"intird": "i", "boot_args"'), "initrd"),
+        (machines("{}").replace('"boot_args"', '"initrds": "i", "boot_args"'), "initrd"),
+    ],
+)
+def test_a_slip_of_the_fingers_in_a_key_is_noted(loaded, text, meant):
+    [note] = of(loaded(text).findings, "key-misspelt")
+    assert note.level is Level.NOTE
+    assert f'did you mean "{meant}"' in note.text
+
+
+def test_free_data_is_left_alone(loaded):
+    entry = '{"hostname": "n", "label": "l", "box": 1, "ip": "192.0.2.3", "rack": "r"}'
+    assert not of(loaded(machines(entry)).findings, "key-misspelt")
