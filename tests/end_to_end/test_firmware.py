@@ -216,6 +216,33 @@ def test_a_dhcp_server_that_names_undionly_to_everybody_causes_no_loop(site: Sit
     assert_linux_by_http(packets)
 
 
+def everybody_gets_undionly(site: Site) -> None:
+    """A DHCP server that cannot be changed, and no word of ours about it by DHCP."""
+    site.lab.dhcp(f"--dhcp-boot=undionly.ipxe,boot,{BOOT_SERVER}")
+    site.machine(NODE, "linux", "one")
+    site.config["netbootd"]["proxydhcp"] = False
+
+
+def test_without_proxydhcp_the_switch_of_tftp_breaks_the_loop(site: Site) -> None:
+    everybody_gets_undionly(site)
+    site.config["netbootd"]["tftp"] = {"script_for_ipxe": True}
+    site.serve()
+
+    with site.lab.plain_bios(NODE) as node:
+        assert "netbootd.word=one" in arguments(node, PLAIN_BIOS_S)
+        packets = finish(node)
+
+    assert_linux_by_http(packets)
+
+
+def test_a_loader_that_loads_itself_is_named_after_three_rounds(site: Site) -> None:
+    everybody_gets_undionly(site)
+    daemon = site.serve()
+
+    with site.lab.plain_bios(NODE):
+        daemon.wait_for("fetched undionly.kpxe 3 times without asking for its script", 240)
+
+
 def test_a_missing_kernel_is_told_on_the_console(site: Site) -> None:
     site.lab.dhcp()
     site.machine(NODE, "linux", "lost")
