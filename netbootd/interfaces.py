@@ -84,7 +84,7 @@ def served(
     The interfaces to serve, by the first of these that says anything.
 
     The names in the setting; else those that hold an address of a boot server; else the one with
-    the default route.  An interface that is chosen but cannot be served yet has no substitute: it
+    the default route; else the only one that has an address at all.  An interface that is chosen but cannot be served yet has no substitute: it
     is named with the reason, and may be served after the next change.
     """
     unserved: list[tuple[str, str]] = []
@@ -115,6 +115,9 @@ def _chosen(
         return holding
     if by_default := [one for one in outward if one.name == default_name]:
         return by_default
+    # An admin network of its own often has no way out; where there is no choice, there is no doubt.
+    if len(addressed := [one for one in outward if one.addresses]) == 1:
+        return addressed
     unserved.append(
         ("default route", "there is none, and no interface has a boot server's address")
     )

@@ -83,6 +83,10 @@ def test_nothing_to_serve_has_a_reason(default):
     )
 
 
+def test_the_only_interface_with_an_address_is_served_where_nothing_leads_out():
+    assert served((LO, ADMIN, BARE), [], set(), None).interfaces == (ADMIN,)
+
+
 # --- reading them --------------------------------------------------------------------------------
 
 
