@@ -84,8 +84,9 @@ def served(
     The interfaces to serve, by the first of these that says anything.
 
     The names in the setting; else those that hold an address of a boot server; else the one with
-    the default route; else the only one that has an address at all.  An interface that is chosen but cannot be served yet has no substitute: it
-    is named with the reason, and may be served after the next change.
+    the default route; else the only one that has an address at all.  An interface that is chosen
+    but cannot be served yet has no substitute: it is named with the reason, and may be served
+    after the next change.
     """
     unserved: list[tuple[str, str]] = []
     chosen = _chosen(interfaces, wanted_names, boot_server_addresses, default_name, unserved)
