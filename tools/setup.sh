@@ -12,7 +12,9 @@ level=${1:?run, quick or test}
 
 # ipxe: undionly.kpxe, snponly.efi, ipxe.efi.  syslinux-common: memdisk.
 packages=(ca-certificates ipxe syslinux-common)
-quick=(atftp curl dnsmasq-base ethtool iproute2 libjson-xs-perl nftables systemd tcpdump tftp-hpa wget)
+# netbase: /etc/services, which atftp looks into.  procps: /bin/kill, which the unit names.
+quick=(atftp curl dnsmasq-base ethtool iproute2 libjson-xs-perl netbase nftables procps systemd
+    tcpdump tftp-hpa wget)
 # Installing one of busybox and busybox-static removes the other: whichever is there will do.
 command -v busybox >/dev/null || quick+=(busybox)
 firmware=(ipxe-qemu ovmf qemu-system-x86 seabios)

@@ -152,7 +152,8 @@ class Network:
         ):
             run(*there, "address", "add", f"{address}/24", "dev", device)
             run(*there, "link", "set", "dev", device, "up")
-        run("ip", "netns", "exec", router, "sysctl", "-qw", "net.ipv4.ip_forward=1")
+        forward = "echo 1 > /proc/sys/net/ipv4/ip_forward"
+        run("ip", "netns", "exec", router, "sh", "-c", forward)
         run(*server, "route", "add", "default", "via", NEAR)
         run(*client, "route", "add", "default", "via", FAR)
 
