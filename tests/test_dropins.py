@@ -133,12 +133,12 @@ def test_a_drop_in_may_include_and_carries_it_above_the_main_file(folder):
             folder,
             {
                 "netbootd.json": vms("a"),
-                "machines.d/x.json": {"includes": ["../shared.json"]},
-                "shared.json": vms("a"),
+                "machines.d/x.json": {"includes": ["../common.json"]},
+                "common.json": vms("a"),
             },
         )
     )
-    assert from_where(layers, "vms") == {"a": "shared.json"}
+    assert from_where(layers, "vms") == {"a": "common.json"}
 
 
 def test_an_absolute_pattern_is_taken_as_it_is(folder, tmp_path_factory):
