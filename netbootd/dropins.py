@@ -40,7 +40,11 @@ FOLDER = "machines.d"
 INCLUDES = "includes"
 TARGETS = "targets"
 MACHINES = "machines"
-NAMED = ("boot_servers", "servers", "bootargs", TARGETS, MACHINES, "netbootd", "vms")
+GROUPS = "groups"
+NAMED = (
+    *("boot_servers", "servers", "bootargs", "vars"),
+    *(TARGETS, GROUPS, MACHINES, "vms", "netbootd"),
+)
 """The sections that are objects: names, or MACs, and an entry for each."""
 SECTIONS = (*NAMED, INCLUDES)
 

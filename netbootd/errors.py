@@ -22,6 +22,10 @@ class NetbootdError(Exception):
     """Anything that netbootd raises on purpose."""
 
 
+class RenderError(NetbootdError):
+    """A template could not be filled in; the text is ``file:line: what``."""
+
+
 class WireError(NetbootdError):
     """The peer sent bytes that are not a packet of this protocol."""
 
@@ -45,7 +49,8 @@ class Level(IntEnum):
     NOTE = 1  # as written, and worth knowing
     WARNING = 2  # loaded as described
     TARGET = 3  # only that machine or target is unusable
-    ERROR = 4  # the file is refused
+    RELOAD = 4  # the same at the start; a running daemon keeps what it has
+    ERROR = 5  # the file is refused
 
     @property
     def word(self) -> str:
@@ -58,6 +63,7 @@ _LEVEL_WORDS = {
     Level.NOTE: "note",
     Level.WARNING: "warning",
     Level.TARGET: "target error",
+    Level.RELOAD: "error",
     Level.ERROR: "error",
 }
 

@@ -11,7 +11,13 @@ What the HTTP side answers, in this order: exact names, then MACs, then files.
 ``/boot/<mac>``       the machine's boot script; ``/<mac>`` is the same
 ``/boot/<other>``     not found: a relative ``kernel memdisk`` in a script from here must
                       never be answered with a script
-``/<mac>/<loader>``   a loader, asked for by that machine
+``/<mac>/<path>``     a loader or file, asked for by that machine; ``/install/<mac>/<path>`` is
+                      ``install/<path>`` so
+``/scripts/<mac>``    what the node runs when it is up
+``/overlay/<mac>``    its extra initrd (``.cpio`` may follow)
+``/done/<mac>``       the node reports that it is up or installed; ``/failed/<mac>`` that it is not
+``/vms/``             VM descriptions: a list, and each as ``/vms/<key>.json``
+``/machines/<mac>/vms``  those assigned to one machine
 ``/<path>``           a file below the file root
 ====================  ==========================================================
 
@@ -48,13 +54,27 @@ class Kind(Enum):
     FIRST = auto()
     SCRIPT = auto()
     STATUS = auto()
+    NODE_SCRIPT = auto()
+    OVERLAY = auto()
+    DONE = auto()
+    FAILED = auto()
+    VMS = auto()
+    MACHINE_VMS = auto()
     FILE = auto()
     NOTHING = auto()
 
 
+_OF_MACHINES = {
+    "scripts": Kind.NODE_SCRIPT,
+    "overlay": Kind.OVERLAY,
+    "done": Kind.DONE,
+    "failed": Kind.FAILED,
+}
+
+
 @dataclass(frozen=True, slots=True)
 class Route:
-    """A parsed HTTP path: *mac* where it names one, *path* for files."""
+    """A parsed HTTP path: *mac* where it names one, *path* for files and the key of a VM."""
 
     kind: Kind
     mac: MAC | None = None
@@ -107,6 +127,41 @@ def loader_url(base: str, mac: MAC | None, loader: str) -> str:
     return f"{base}/{mac.dashed}/{loader}" if mac else f"{base}/{loader}"
 
 
+def node_script_url(base: str, mac: MAC) -> str:
+    """What the node runs when it is up."""
+    return f"{base}/scripts/{mac.dashed}"
+
+
+def overlay_url(base: str, mac: MAC, token: str = "") -> str:
+    """The extra initrd of a machine."""
+    return f"{base}/overlay/{mac.dashed}.cpio{_query(token)}"
+
+
+def install_url(base: str, mac: MAC) -> str:
+    """The folder ``install`` of the file root as one machine sees it."""
+    return f"{base}/install/{mac.dashed}"
+
+
+def file_url(base: str, mac: MAC, path: str) -> str:
+    """*path*, relative to the file root, as one machine sees it: rendered for it."""
+    inside = path.removeprefix("install/")
+    return f"{install_url(base, mac)}/{inside}" if inside != path else f"{base}/{mac.dashed}/{path}"
+
+
+def done_url(base: str, mac: MAC, token: str = "") -> str:
+    """Where a node says that it is up or installed."""
+    return f"{base}/done/{mac.dashed}{_query(token)}"
+
+
+def failed_url(base: str, mac: MAC, token: str = "") -> str:
+    """Where a node says that it is not."""
+    return f"{base}/failed/{mac.dashed}{_query(token)}"
+
+
+def _query(token: str) -> str:
+    return f"?token={token}" if token else ""
+
+
 def route(segments: Sequence[str]) -> Route:
     """What the decoded, non-empty *segments* of an HTTP path ask for."""
     match list(segments):
@@ -120,6 +175,18 @@ def route(segments: Sequence[str]) -> Route:
             return _script(name) or Route(Kind.NOTHING)
         case ["boot", *_]:
             return Route(Kind.NOTHING)
+        case [word, name] if word in _OF_MACHINES:
+            mac = MAC.maybe(name.removesuffix(".cpio") if word == "overlay" else name)
+            return Route(_OF_MACHINES[word], mac) if mac else Route(Kind.NOTHING)
+        case ["vms"]:
+            return Route(Kind.VMS)
+        case ["vms", name]:
+            return Route(Kind.VMS, path=name)
+        case ["machines", name, "vms"]:
+            mac = MAC.maybe(name)
+            return Route(Kind.MACHINE_VMS, mac) if mac else Route(Kind.NOTHING)
+        case ["install", name, *inside] if inside and (mac := _owner(name, "/".join(inside))):
+            return Route(Kind.FILE, mac, "/".join(("install", *inside)))
         case [name]:
             return _script(name) or Route(Kind.FILE, path=name)
     rest = "/".join(segments[1:])

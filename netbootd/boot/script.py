@@ -76,15 +76,25 @@ def fault_script(client_mac: MAC, registry: Registry, base: str) -> BootScript:
     return BootScript(_notice(registry, facts, reason, _MEND), reason, 500)
 
 
-def facts_of(mac: MAC, machine: Machine | None, registry: Registry, base: str) -> Facts:
-    """What a script for *mac* may know."""
+def facts_of(
+    mac: MAC,
+    machine: Machine | None,
+    registry: Registry,
+    base: str,
+    peer: str = "",
+    token: str = "",
+) -> Facts:
+    """What anything made for *mac* may know; *machine* with the target that it boots now."""
     server = registry.boot_server or base
     return Facts(
         mac=mac,
         base=server,
         retry=urls.script_url(server, "${netX/mac:hexhyp}"),
-        variables=machine.variables if machine else {},
+        target=machine.title if machine else "",
+        variables=registry.variables_of(machine) if machine else {},
         extras=registry.extras,
+        peer=peer,
+        token=token,
     )
 
 

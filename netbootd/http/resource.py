@@ -13,13 +13,16 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from http import HTTPStatus
 from os import fsdecode
-from urllib.parse import unquote_to_bytes
+from urllib.parse import parse_qsl, unquote_to_bytes
 
 from netbootd.content import Content
 from netbootd.events.event import Event, Refused, Unreadable
 from netbootd.mac import MAC
 
 METHODS = ("GET", "HEAD")
+#: What pages that take something answer to as well.
+REPORTS = (*METHODS, "POST", "PUT")
+WRITES = (*METHODS, "PUT", "DELETE")
 PLAIN = "text/plain; charset=utf-8"
 #: What must be asked for anew each time (RFC 9111, 5.2.2.5).
 NO_STORE = {"Cache-Control": "no-store"}
@@ -36,14 +39,17 @@ class Asked:
     One request.
 
     *path* is decoded, undecodable bytes kept as surrogates as for file names; one that does not
-    begin with a slash is no path, but ``*`` or worse.  *headers* go by their names in lower case.
+    begin with a slash is no path, but ``*`` or worse.  *query* has the last value of each name.
+    *headers* go by their names in lower case.  *body* is what was sent along, as far as we kept it.
     *host* is what the client calls us, with its port, empty if it does not say; *here* the address
     and port of ours that it reached; *peer* its own address.
     """
 
     method: str
     path: str
+    query: Mapping[str, str] = field(default_factory=dict)
     headers: Mapping[str, str] = field(default_factory=dict)
+    body: bytes = b""
     host: str = ""
     here: tuple[str, int] = ("127.0.0.1", 80)
     peer: str = ""
@@ -60,30 +66,34 @@ def asked_of(
     headers: Iterable[tuple[bytes, Sequence[bytes]]],
     here: tuple[str, int],
     peer: str,
+    body: bytes = b"",
 ) -> Asked:
     """Read a request's first line and headers."""
     named = {
         name.decode("latin-1").lower(): ", ".join(value.decode("latin-1") for value in values)
         for name, values in headers
     }
-    host, path = _split(target)
+    host, path, query = _split(target)
     return Asked(
         method=method.decode("latin-1"),
         path=fsdecode(unquote_to_bytes(path)),
+        query=dict(parse_qsl(query.decode("latin-1"), keep_blank_values=True)),
         headers=named,
+        body=body,
         host=host or named.get("host", ""),
         here=here,
         peer=peer,
     )
 
 
-def _split(target: bytes) -> tuple[str, bytes]:
-    """Host and path; a URL's own host counts, not the Host header (RFC 9112, 3.2.2)."""
+def _split(target: bytes) -> tuple[str, bytes, bytes]:
+    """Host, path and query; a URL's own host counts, not the Host header (RFC 9112, 3.2.2)."""
     host = ""
     if url := _WHOLE_URL.fullmatch(target):
         host, target = url[1].decode("latin-1"), url[2]
         target = target if target.startswith(b"/") else b"/" + target
-    return host, target.partition(b"?")[0]
+    path, _, query = target.partition(b"?")
+    return host, path, query
 
 
 @dataclass(frozen=True, slots=True)

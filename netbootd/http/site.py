@@ -7,7 +7,8 @@ back is an ``Answer``.  Errors become status codes here and nowhere else.  (The 
 for twisted.web.http, which has hardly any annotations.)
 
 What a client may cost us: 16 KiB and 500 lines of headers (Twisted's limits), all of it within
-REQUEST_S; a body, which nothing here wants, is thrown away as it comes.
+REQUEST_S, and a body of MOST_BODY bytes where the method brings one; what comes beyond ends the
+connection.
 """
 
 from __future__ import annotations
@@ -32,6 +33,8 @@ from netbootd.http.bodies import Bodies, Sent
 from netbootd.http.resource import (
     LATER,
     METHODS,
+    REPORTS,
+    WRITES,
     Answer,
     Asked,
     Part,
@@ -47,7 +50,11 @@ from netbootd.urls import Kind, Route
 #: Seconds a connection has for one whole request, counted from its begin or from the last answer;
 #: iPXE keeps connections between the files of one boot, so this is also the pause it may make.
 REQUEST_S = 120
-_MOST_UPLOAD = 1 << 20
+#: Bytes of a request's body that are kept: a VM description, the output of a node's script.
+MOST_BODY = 1 << 20
+#: The methods of pages that take something; all others are only read.
+_ALL_METHODS = {*REPORTS, *WRITES}
+_METHODS = {Kind.DONE: REPORTS, Kind.FAILED: REPORTS, Kind.VMS: WRITES}
 
 log = Logger(namespace="netbootd.http")
 
@@ -101,13 +108,15 @@ class Site(http.HTTPFactory):
         """Whatever is asked, an answer."""
         if self.stopping:
             return refused(asked, HTTPStatus.SERVICE_UNAVAILABLE, "netbootd stops", LATER)
-        if asked.method not in METHODS:
-            allow = {"Allow": ", ".join(METHODS)}
-            return refused(asked, HTTPStatus.METHOD_NOT_ALLOWED, "GET and HEAD only", allow)
+        if asked.method not in _ALL_METHODS:
+            return _not_allowed(asked, METHODS)
         if not asked.path.startswith("/"):
             return refused(asked, HTTPStatus.BAD_REQUEST, "the request target is no path")
         try:
             route = urls.route(parts_of(asked.path))
+            methods = _METHODS.get(route.kind, METHODS)
+            if asked.method not in methods:
+                return _not_allowed(asked, methods)
             return self._page(asked, route, self.live.snapshot)
         except Forbidden as problem:  # which tells about our disk
             return refused(asked, HTTPStatus.FORBIDDEN, str(problem), words="not served")
@@ -135,6 +144,12 @@ class Site(http.HTTPFactory):
             return refused(asked, HTTPStatus.INTERNAL_SERVER_ERROR, "our fault; the log has more")
 
 
+def _not_allowed(asked: Asked, methods: tuple[str, ...]) -> Answer:
+    allowed = ", ".join(methods)
+    told = f"{allowed} only"
+    return refused(asked, HTTPStatus.METHOD_NOT_ALLOWED, told, {"Allow": allowed})
+
+
 def _file(asked: Asked, route: Route, registry: Registry) -> Answer:
     try:
         return files.answer(asked, route, registry)
@@ -146,8 +161,8 @@ class Request(http.Request):
     """One request, as Twisted knows it."""
 
     def gotLength(self, length: int | None) -> None:
-        """The headers are complete: whatever body follows is not for us."""
-        self.content = _Nowhere(self.channel.loseConnection)
+        """The headers are complete, and a body may follow."""
+        self.content = _Body(self.channel.loseConnection)
 
     def process(self) -> None:
         """Answer, and publish."""
@@ -162,6 +177,7 @@ class Request(http.Request):
             self.requestHeaders.getAllRawHeaders(),
             here=(self.host.host, self.host.port),
             peer=self.client.host,
+            body=self.content.read() if self.content else b"",
         )
 
     def _send(self, answer: Answer) -> None:
@@ -214,20 +230,28 @@ class Request(http.Request):
             self._site.events.publish(event)
 
 
-class _Nowhere:
-    """Where the bodies of requests go; *enough* is called when one is beyond all reason."""
+class _Body:
+    """What a request brings along, in memory; *enough* is called when it is beyond all reason."""
 
     def __init__(self, enough: Callable[[], None]) -> None:
         self._enough = enough
+        self._pieces: list[bytes] = []
         self._size = 0
 
     def write(self, data: bytes) -> None:
         before, self._size = self._size, self._size + len(data)
-        if before <= _MOST_UPLOAD < self._size:
+        if self._size <= MOST_BODY:
+            self._pieces.append(data)
+        elif before <= MOST_BODY:
+            self._pieces.clear()
             self._enough()
 
+    def read(self) -> bytes:
+        """All of it."""
+        return b"".join(self._pieces)
+
     def tell(self) -> int:
-        """Nothing was kept, so there are no form fields to parse."""
+        """Nothing, as Twisted shall see it: it would parse form fields."""
         return 0
 
     def seek(self, *_: int) -> None:

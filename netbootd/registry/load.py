@@ -88,6 +88,7 @@ def _registry(
         first_server=machines.first_server(),
         servers=names.servers,
         extras=layers.extras(),
+        variables=dict(layers.merged("vars") or {}),
         findings=findings.all,
         documents=tuple(layers.documents),
         watched=(*layers.files, *sorted(templates.files)),

@@ -20,7 +20,8 @@ class Machine:
 
     *mac* is None only for ``machines.default`` itself.  *known* is False for a machine that got
     the default because the file does not name it.  *variables* are the keys that are not the
-    target's: ``hostname``, ``ip``, ``label`` and whatever else was written.
+    target's: ``hostname``, ``ip``, ``label`` and whatever else was written.  *scripts*, *overlays*
+    and *vms* are the names it adds to what its target brings.
     """
 
     mac: MAC | None
@@ -28,6 +29,9 @@ class Machine:
     place: Place = field(compare=False)
     known: bool = True
     variables: Mapping[str, Any] = field(default_factory=dict)
+    scripts: tuple[str, ...] = ()
+    overlays: tuple[str, ...] = ()
+    vms: tuple[str, ...] = ()
 
     @property
     def title(self) -> str:

@@ -29,7 +29,9 @@ SECTION = "machines"
 DEFAULT = "default"
 MACS = "macs"
 _WANTED = {bool: "true or false", str: "a string"}
-_OWN_KEYS = REPLACING | {"type", "name", "enabled", MACS}
+#: Names that are added to those of the target.
+LISTS = ("scripts", "overlays", "vms")
+_OWN_KEYS = REPLACING | {"type", "name", "enabled", MACS, *LISTS}
 #: What a node's console is told; the log has the whole story.
 _REASONS = {
     "target-unknown": "there is no such target",
@@ -153,7 +155,19 @@ class Machines:
         if not isinstance(value, Object):
             told = f"must be an object, not {kind(value)}"
             return Machine(entry.mac, self._fault("section-type", told, place, entry.key), place)
-        return Machine(entry.mac, self._target_of(entry, value), place, variables=_free(value))
+        target = self._target_of(entry, value)
+        listed = {key: self._listed(value, entry.key, key) for key in LISTS}
+        return Machine(entry.mac, target, place, variables=_free(value), **listed)
+
+    def _listed(self, value: Object, key: str, word: str) -> tuple[str, ...]:
+        """Names under *word*: a string or an array of them."""
+        written = value.get(word, [])
+        names = written if isinstance(written, list) else [written]
+        if not all(isinstance(name, str) and name.strip() for name in names):
+            told = f'"{word}" must be a name or an array of names, not {kind(written)}'
+            self._say(Level.WARNING, "section-type", told, value.place_of(word), key, word)
+            return ()
+        return tuple(name.strip() for name in names)
 
     def _target_of(self, entry: _Entry, value: Object) -> Target:
         """The target an entry means; a Notice with the reason where it means none."""

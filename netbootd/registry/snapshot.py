@@ -8,7 +8,7 @@ the start of a request and carries it along.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from netbootd.config import Config
@@ -27,9 +27,9 @@ class Registry:
 
     *boot_server* is the base URL the file gives for everything (``boot_servers.default``), None
     where it leaves that to us; *first_server* the one that ``/`` chains to, which is the default
-    machine's own where that has one.  *extras* are the sections that
-    only templates know, *documents* the files that were read, *watched* the
-    paths whose change may mean a new registry.
+    machine's own where that has one.  *extras* are the sections that only templates know,
+    *variables* the section ``vars``, *documents* the files that were read, *watched* the paths
+    whose change may mean a new registry.
     """
 
     config: Config
@@ -44,6 +44,7 @@ class Registry:
     first_server: str | None = None
     servers: Mapping[str, str] = field(default_factory=dict)
     extras: Mapping[str, Any] = field(default_factory=dict)
+    variables: Mapping[str, Any] = field(default_factory=dict)
     findings: tuple[Finding, ...] = ()
     documents: tuple[str, ...] = ()
     watched: tuple[str, ...] = ()
@@ -55,6 +56,10 @@ class Registry:
         if found is None and self.default is not None:
             return self.default.for_stranger(mac)
         return found
+
+    def variables_of(self, machine: Machine) -> dict[str, Any]:
+        """What the configuration says of it: its own keys over its target's over ``vars``."""
+        return {**self.variables, **machine.target.common.variables, **machine.variables}
 
     def by_address(self, address: str) -> Machine | None:
         """The machine whose ``ip`` is *address*, None if there is none."""
@@ -97,7 +102,8 @@ class _Comparison:
 
     def machines(self, one: Machine, other: Machine) -> bool:
         """Whether two entries of one MAC mean the same."""
-        return one.variables == other.variables and self._same(one.target, other.target)
+        own = replace(one, target=other.target, known=other.known)
+        return own == other and self._same(one.target, other.target)
 
     def _same(self, one: Target, other: Target) -> bool:
         pair = id(one), id(other)

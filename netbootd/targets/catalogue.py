@@ -6,9 +6,10 @@ this and one line in ``TYPES``.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Protocol
 
-from netbootd.targets.base import Target
+from netbootd.targets.base import Common, Target
 from netbootd.targets.biosupdate import BiosUpdate
 from netbootd.targets.install import Install, check_legacy_args
 from netbootd.targets.ipxe import BrokenTemplate, ScriptTemplate, Templates
@@ -17,13 +18,16 @@ from netbootd.targets.localboot import LocalBoot
 from netbootd.targets.nfs import Nfs
 from netbootd.targets.notice import Notice
 from netbootd.targets.sanboot import SanBoot
-from netbootd.targets.settings import Settings
+from netbootd.targets.settings import KNOWN_KEYS, Settings
 
 
 class TargetType(Protocol):
     """A class that makes a target of its settings."""
 
     template_name: str
+    keys: frozenset[str]
+    once: bool
+    calls_back: bool
 
     def from_settings(self, settings: Settings, template: ScriptTemplate) -> Target:
         """Read *settings*, reporting every fault there."""
@@ -58,9 +62,26 @@ def build(name: str, settings: Settings, templates: Templates) -> Target:
         return unusable(settings.title, "its template is broken", templates)
     target = kind.from_settings(settings, template)
     check_legacy_args(settings, getattr(target, "args", ()))
+    common = _common(settings, kind)
     if settings.broken is not None:
         return unusable(settings.title, "it has an error in the configuration", templates)
-    return target
+    return replace(target, common=common)
+
+
+def _common(settings: Settings, kind: TargetType) -> Common:
+    """What a target of any type may say."""
+    return Common(
+        variables={
+            key: sourced.value
+            for key, sourced in settings.values.items()
+            if key not in KNOWN_KEYS and key not in kind.keys
+        },
+        scripts=settings.listed("scripts"),
+        overlays=settings.listed("overlays"),
+        once=settings.flag("once", kind.once),
+        after=settings.text("after") or "",
+        calls_back=kind.calls_back,
+    )
 
 
 def unusable(title: str, reason: str, templates: Templates) -> Notice:

@@ -20,7 +20,8 @@ from typing import Any
 
 import jinja2
 import jinja2.meta
-from jinja2.sandbox import ImmutableSandboxedEnvironment
+
+from netbootd import rendering
 
 MAGIC = "#!ipxe\n"
 _SETTING = re.compile(r"\$\{([^}]*)\}")
@@ -71,14 +72,8 @@ class Templates:
         own = [jinja2.FileSystemLoader(folder)] if folder else []
         self._folder = folder
         self.files: set[str] = set()
-        self._environment = ImmutableSandboxedEnvironment(
-            loader=jinja2.ChoiceLoader([*own, here, jinja2.PrefixLoader({"netbootd": here})]),
-            undefined=jinja2.StrictUndefined,
-            autoescape=False,
-            trim_blocks=True,
-            lstrip_blocks=True,
-            keep_trailing_newline=True,
-            auto_reload=False,  # a request must not look at the disk
+        self._environment = rendering.environment(
+            jinja2.ChoiceLoader([*own, here, jinja2.PrefixLoader({"netbootd": here})])
         )
         self._environment.filters["plain"] = plain
         self._made: dict[str, ScriptTemplate | BrokenTemplate] = {}

@@ -21,10 +21,12 @@ from netbootd.relaxedjson import Object, kind
 from netbootd.targets import ipxe
 
 #: Keys that say what a target boots; in a machine's entry they replace the target's.
-TARGET_KEYS = frozenset({"kernel", "initrd", "boot_args", "boot_server", "sanboot"})
+TARGET_KEYS = frozenset(
+    {"kernel", "initrd", "boot_args", "boot_server", "sanboot", "once", "after"}
+)
 EXTRA_ARGS = "extra_args"
 #: Keys that mean something in a target; any other is free data.
-KNOWN_KEYS = TARGET_KEYS | {"inherit", "boot_protocol", "os"}
+KNOWN_KEYS = TARGET_KEYS | {"inherit", "boot_protocol", "os", "scripts", "overlays"}
 
 _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:")
 _SCHEMES = ("http", "https", "tftp", "nfs", "ftp", "file", "iscsi", "aoe", "fcp", "ib_srp")
@@ -159,6 +161,27 @@ class Settings:
         ]
         found = [self.located(key, text) for text in texts if text]
         return tuple(location for location in found if location)
+
+    def flag(self, key: str, default: bool) -> bool:
+        """``true`` or ``false``."""
+        if key not in self.values:
+            return default
+        value = self.values[key].value
+        if not isinstance(value, bool):
+            self._wrong_type(key, "true or false", value)
+            return default
+        return value
+
+    def listed(self, key: str) -> tuple[str, ...]:
+        """Names: a string or an array of strings."""
+        if key not in self.values:
+            return ()
+        value = self.values[key].value
+        names = value if isinstance(value, list) else [value]
+        if not all(isinstance(name, str) and name.strip() for name in names):
+            self._wrong_type(key, "a name or an array of names", value)
+            return ()
+        return tuple(name.strip() for name in names)
 
     def words(self, key: str) -> tuple[str, ...]:
         """Kernel arguments: a string or an array, split at white space as iPXE does."""

@@ -21,6 +21,7 @@ FLOORS: tuple[frozenset[str], ...] = (
             "nearest",
             "relaxedjson",
             "systemd",
+            "rendering",
         }
     ),
     frozenset(

@@ -27,7 +27,7 @@ DOORS = {
     "scapy": {"dhcp/wire"},
     "tftpy": {"tftp/wire"},
     "pyroute2": {"interfaces"},
-    "jinja2": {"targets/ipxe", "boot/script", "check"},
+    "jinja2": {"rendering", "targets/ipxe", "boot/script", "check"},
 }
 TWISTED = re.compile(r"(\w+/service|http/\w+|daemon|journal|watch)$")
 #: Pure rooms: values in, values out.
