@@ -163,11 +163,11 @@ class Machines:
         """Names under *word*: a string or an array of them."""
         written = value.get(word, [])
         names = written if isinstance(written, list) else [written]
-        if not all(isinstance(name, str) and name.strip() for name in names):
+        found = tuple(name.strip() for name in names if isinstance(name, str) and name.strip())
+        if len(found) != len(names):
             told = f'"{word}" must be a name or an array of names, not {kind(written)}'
             self._say(Level.WARNING, "section-type", told, value.place_of(word), key, word)
-            return ()
-        return tuple(name.strip() for name in names)
+        return found
 
     def _target_of(self, entry: _Entry, value: Object) -> Target:
         """The target an entry means; a Notice with the reason where it means none."""
