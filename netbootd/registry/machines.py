@@ -156,12 +156,20 @@ class Machines:
             told = f"must be an object, not {kind(value)}"
             return Machine(entry.mac, self._fault("section-type", told, place, entry.key), place)
         target = self._target_of(entry, value)
-        listed = {key: self._listed(value, entry.key, key) for key in LISTS}
-        return Machine(entry.mac, target, place, variables=_free(value), **listed)
+        scripts, overlays, vms = (self._listed(value, entry.key, word) for word in LISTS)
+        return Machine(
+            mac=entry.mac,
+            target=target,
+            place=place,
+            variables=_free(value),
+            scripts=scripts,
+            overlays=overlays,
+            vms=vms,
+        )
 
     def _listed(self, value: Object, key: str, word: str) -> tuple[str, ...]:
         """Names under *word*: a string or an array of them."""
-        written = value.get(word, [])
+        written: Any = value.get(word, [])
         names = written if isinstance(written, list) else [written]
         found = tuple(name.strip() for name in names if isinstance(name, str) and name.strip())
         if len(found) != len(names):
