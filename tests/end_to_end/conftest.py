@@ -13,7 +13,8 @@ from typing import Any
 import pytest
 
 from tests.end_to_end import guest
-from tests.end_to_end.lab import HTTP, Daemon, Lab, write_config
+from tests.end_to_end.lab import HTTP, Lab, write_config
+from tests.end_to_end.process import Daemon
 
 
 def pytest_configure(config: pytest.Config) -> None:

@@ -10,7 +10,8 @@ from __future__ import annotations
 import sys
 
 from tests.end_to_end import guest
-from tests.end_to_end.lab import BOOT_SERVER, ESCAPES, HTTP, LAN_SERVER, Lab, LabError, NotSeenError
+from tests.end_to_end.lab import BOOT_SERVER, HTTP, LAN_SERVER, Lab
+from tests.end_to_end.process import ESCAPES, LabError, NotSeenError
 
 NODE = "52:54:00:12:34:56"
 BOOT_S = 100

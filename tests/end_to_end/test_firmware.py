@@ -17,7 +17,9 @@ import pytest
 
 from tests.end_to_end import guest
 from tests.end_to_end.conftest import Site
-from tests.end_to_end.lab import BOOT_SERVER, HTTP, LAN_SERVER, Dhcp, Node, Packets
+from tests.end_to_end.lab import BOOT_SERVER, HTTP, LAN_SERVER
+from tests.end_to_end.node import Node
+from tests.end_to_end.packets import Dhcp, Packets
 
 pytestmark = [pytest.mark.e2e, pytest.mark.slow]
 
