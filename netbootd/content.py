@@ -4,7 +4,8 @@ A client-supplied path becomes bytes, or a refusal.  Containment lives here and 
 Two kinds of bytes are served.  *Programs* (loaders and memdisk) are a small closed set of names,
 found in the file root or the firmware folders when the configuration is loaded, and held in memory:
 a boot program that is replaced on disk while a node fetches it can neither tear nor, as a map
-would, kill the daemon.  *Files* are everything below the file root, opened for each request.
+would, kill the daemon.  *Files* are everything below the file root, opened for each request,
+except templates (``.j2``): what they render to is served, by whoever renders, their text never is.
 
 The path is what the client wrote, after its protocol's own decoding (percent signs are decoded by
 HTTP only, and once).  Backslashes count as slashes (Windows loaders), runs of slashes as one
@@ -25,6 +26,7 @@ from pathlib import Path
 
 from netbootd import urls
 from netbootd.errors import Forbidden, NotFound
+from netbootd.rendering import SUFFIX
 
 MEMDISK, ALIASES, PROGRAMS = urls.MEMDISK, urls.ALIASES, urls.PROGRAMS
 
@@ -139,9 +141,10 @@ class Library:
         """
         Open what *path* names.
 
-        Raises NotFound where there is nothing, Forbidden for a path that leaves the root, for
-        anything but a regular file, and for one we may not read.  An OSError that says nothing
-        about the path (no descriptor left, EIO, ESTALE) passes: another time it may go well.
+        Raises NotFound where there is nothing but perhaps a template, Forbidden for a path that
+        leaves the root, for anything but a regular file, and for one we may not read.  An OSError
+        that says nothing about the path (no descriptor left, EIO, ESTALE) passes: another time it
+        may go well.
         """
         parts = parts_of(path)
         if not parts:
@@ -149,6 +152,22 @@ class Library:
         if len(parts) == 1 and (program := self.program(parts[0])):
             return Content(program.name, held=program.data, etag=program.sha256[:32])
         return self._open("/".join(parts))
+
+    def template(self, path: str) -> Content:
+        """Open the template that *path* names, to render it; raises what ``lookup`` raises."""
+        return self._open("/".join(parts_of(path)), templates=True)
+
+    def renders(self, path: str) -> bool:
+        """Whether there is a template for *path*."""
+        try:
+            self.template(path + SUFFIX).close()
+        except (NotFound, Forbidden, OSError):
+            return False
+        return True
+
+    def holds(self, path: str) -> bool:
+        """Whether *path* of the disk, links followed, lies below the root."""
+        return self._is_inside(os.path.realpath(path))
 
     def program(self, name: str) -> Program | None:
         """The loader of that name or alias."""
@@ -158,9 +177,11 @@ class Library:
         """Where below the root *path* would stand, for messages."""
         return self.root.joinpath(*parts_of(path))
 
-    def _open(self, relative: str) -> Content:
+    def _open(self, relative: str, *, templates: bool = False) -> Content:
         real = os.path.realpath(os.path.join(self.real_root, relative))
         self._must_be_inside(real, relative)
+        if real.endswith(SUFFIX) and not templates:
+            raise NotFound(relative)
         try:
             # Not blocking: a FIFO in the root must not hold up the reactor.
             fd = os.open(real, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
@@ -177,8 +198,11 @@ class Library:
         return Content(relative, fd=fd, status=status)
 
     def _must_be_inside(self, real: str, asked: str) -> None:
-        if not real.startswith(self.real_root.rstrip("/") + "/"):
+        if not self._is_inside(real):
             raise Forbidden(f"{asked!r} leads out of the root")
+
+    def _is_inside(self, real: str) -> bool:
+        return real.startswith(self.real_root.rstrip("/") + "/")
 
 
 def _refusal(problem: OSError, path: str) -> NotFound | Forbidden | OSError:

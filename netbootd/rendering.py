@@ -8,6 +8,7 @@ configuration is loaded and never by a request.
 from __future__ import annotations
 
 import json
+import re
 import shlex
 import traceback
 from collections.abc import Mapping
@@ -17,12 +18,14 @@ from typing import Any
 
 import jinja2
 import jinja2.meta
+from jinja2 import nodes
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
-from netbootd.errors import RenderError
+from netbootd.errors import Place, RenderError
 
 #: The ending of a file that is rendered; it is not part of the name under which it is served.
 SUFFIX = ".j2"
+_TOLD_AT = re.compile(r"(.+?):([0-9]+): (.*)", re.DOTALL)
 
 
 def environment(loader: jinja2.BaseLoader | None = None) -> jinja2.Environment:
@@ -60,6 +63,110 @@ class TextTemplate:
             return self._compiled.render(names)
         except Exception as problem:  # a template is the operator's text and may do anything
             raise RenderError(f"{_where(self.name, problem)}: {_told(problem)}") from None
+
+    def wants(self) -> frozenset[str]:
+        """The names it needs from outside; not those it tests for, or gives a default."""
+        trees = [environment().parse(source) for source in self.source.split("\0")]
+        wanted: set[str] = set()
+        for tree in trees:
+            wanted |= jinja2.meta.find_undeclared_variables(tree)
+        for tree in trees:
+            wanted -= _set_or_guarded(tree)
+        return frozenset(wanted - environment().globals.keys())
+
+
+@dataclass(frozen=True, slots=True)
+class BrokenText:
+    """A file that does not compile: ``render`` raises its *reason*, ``file:line: what``."""
+
+    name: str
+    reason: str
+
+    def render(self, names: Mapping[str, Any]) -> str:
+        """Never a text."""
+        raise RenderError(self.reason)
+
+
+def compile_together(texts: Mapping[str, str]) -> dict[str, TextTemplate | BrokenText]:
+    """
+    Compile *texts*, which may include each other by their names, and nothing else.
+
+    All is done here: rendering neither reads a file nor compiles.  One that builds on a broken one
+    is broken itself, for the same reason.
+    """
+
+    def load(name: str) -> tuple[str, str, None] | None:
+        return (texts[name], name, None) if name in texts else None
+
+    made = environment(jinja2.FunctionLoader(load)).overlay(cache_size=-1)
+    needed: dict[str, list[str]] = {}
+    faults: dict[str, str] = {}
+    for name, text in texts.items():
+        try:
+            needed[name] = _needed(made.parse(text, name, name), name, texts)
+            made.get_template(name)
+        except jinja2.TemplateSyntaxError as problem:
+            faults[name] = f"{name}:{problem.lineno}: {problem.message}"
+        except Exception as problem:  # the parser meets RecursionError, and whoever knows what else
+            faults[name] = f"{name}: {_told(problem)}"
+    return {name: _made(name, made, texts, _closure(name, needed), faults) for name in texts}
+
+
+def _made(
+    name: str,
+    made: jinja2.Environment,
+    texts: Mapping[str, str],
+    parts: list[str],
+    faults: Mapping[str, str],
+) -> TextTemplate | BrokenText:
+    reason = next((faults[part] for part in parts if part in faults), None)
+    if reason is not None:
+        return BrokenText(name, reason)
+    return TextTemplate(name, "\0".join(texts[part] for part in parts), made.get_template(name))
+
+
+def _needed(tree: nodes.Template, name: str, texts: Mapping[str, str]) -> list[str]:
+    """What it includes by a fixed name; raises TemplateSyntaxError for one that is not there."""
+    for node in tree.find_all((nodes.Extends, nodes.Include, nodes.Import, nodes.FromImport)):
+        wanted = getattr(node, "template", None)
+        optional = getattr(node, "ignore_missing", False)
+        if isinstance(wanted, nodes.Const) and wanted.value not in texts and not optional:
+            told = f"there is no template {wanted.value!r}"
+            raise jinja2.TemplateSyntaxError(told, node.lineno, name, name)
+    return [
+        other for other in jinja2.meta.find_referenced_templates(tree) if other and other in texts
+    ]
+
+
+def _closure(name: str, needed: Mapping[str, list[str]]) -> list[str]:
+    """*name* and all that it builds on, each once."""
+    found = [name]
+    for one in found:
+        found += [other for other in dict.fromkeys(needed.get(one, ())) if other not in found]
+    return found
+
+
+def _set_or_guarded(tree: nodes.Template) -> set[str]:
+    """Names that a template sets itself, has a default for, or asks whether they are defined."""
+    found = {node.name for node in tree.find_all(nodes.Name) if node.ctx != "load"}
+    found |= {node.name for node in tree.find_all(nodes.Macro)}
+    for kind, names in (
+        (nodes.Filter, ("default", "d")),
+        (nodes.Test, ("defined", "undefined")),
+    ):
+        for node in tree.find_all(kind):
+            if node.name in names and isinstance(node.node, nodes.Name):
+                found.add(node.node.name)
+    return found
+
+
+def told_at(problem: RenderError, root: Path | None = None) -> tuple[Place, str]:
+    """The place that *problem* names, its file below *root*, and what it says of it."""
+    if match := _TOLD_AT.fullmatch(str(problem)):
+        file, line, told = match[1], int(match[2]), match[3]
+    else:
+        (file, _, told), line = str(problem).partition(": "), 0
+    return Place(str(root / file) if root else file, line, min(line, 1)), told
 
 
 def compile_text(name: str, source: str, folder: Path | None = None) -> TextTemplate:
