@@ -43,6 +43,22 @@ class ProxyDhcp:
 
 
 @dataclass(frozen=True, slots=True)
+class Guard:
+    """
+    ``guard``: when a machine is held because it goes in a circle; 0 never holds.
+
+    *loaders*: fetches of one loader within *loaders_within* seconds; *installs*: boots in a row of
+    a once-target that never report an end, within *installs_within* seconds.
+    """
+
+    enabled: bool = True
+    loaders: int = 3
+    loaders_within: float = 120.0
+    installs: int = 3
+    installs_within: float = 7200.0
+
+
+@dataclass(frozen=True, slots=True)
 class Config:
     """All settings; *grace* in seconds, folders absolute or as the tests give them."""
 
@@ -50,6 +66,7 @@ class Config:
     http_port: tuple[int, ...] = (3000,)
     tftp: Tftp = field(default_factory=Tftp)
     proxydhcp: ProxyDhcp = field(default_factory=ProxyDhcp)
+    guard: Guard = field(default_factory=Guard)
     known_only: bool = False
     files: Path = Path("/srv/netbootd")
     firmware: tuple[Path, ...] = (
@@ -138,6 +155,11 @@ SETTINGS: Mapping[str, Setting] = {
         Setting("tftp.windowsize", _number(1, 65535)),
         Setting("tftp.script_for_ipxe", _boolean),
         Setting("proxydhcp.enabled", _boolean),
+        Setting("guard.enabled", _boolean),
+        Setting("guard.loaders", _number(0, 1000)),
+        Setting("guard.loaders_within", _seconds),
+        Setting("guard.installs", _number(0, 7)),
+        Setting("guard.installs_within", _seconds),
         Setting("known_only", _boolean),
         Setting("files", _path),
         Setting("firmware", _some(_path)),
@@ -145,7 +167,11 @@ SETTINGS: Mapping[str, Setting] = {
         Setting("grace", _seconds),
     )
 }
-_GROUPS: Mapping[str, Callable[..., Any]] = {"tftp": Tftp, "proxydhcp": ProxyDhcp}
+_GROUPS: Mapping[str, Callable[..., Any]] = {
+    "tftp": Tftp,
+    "proxydhcp": ProxyDhcp,
+    "guard": Guard,
+}
 
 
 def parse(section: Object | None, folder: Path, findings: list[Finding]) -> Config:

@@ -2,7 +2,12 @@
 The heart: who is this, and what does it get next?
 
 ``identify`` and ``next_step`` are asked by every protocol, so that a refusal is the same in DHCP,
-TFTP and HTTP.  Both are pure: registry generation and client in, decision out, with its reasons.
+TFTP and HTTP.  Both are pure: registry generation, client and history in, decision out, with its
+reasons.
+
+What is remembered of the machine (``record``) comes in as its Standing: one that is held boots
+nothing, an armed boot goes before its own target, and a once-target that is done is followed by
+what comes after it.
 
 A machine the file does not name gets ``machines.default``.  Without a default it gets nothing, and
 so it does where the file says ``known_only``.  A machine whose entry is switched off is known: it
@@ -14,8 +19,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from netbootd.boot.client import Client, Stage
+from netbootd.record.standing import FRESH, Standing
 from netbootd.registry.machine import Machine
 from netbootd.registry.snapshot import Registry
+from netbootd.targets.base import Target
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,22 +38,34 @@ class Script:
 
 
 @dataclass(frozen=True, slots=True)
+class Hold:
+    """A script that says *reason*: the machine boots nothing until an operator releases it."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
 class Refusal:
     """Nothing; *reason* is for the operator."""
 
     reason: str
 
 
-Step = Loader | Script | Refusal
+Step = Loader | Script | Hold | Refusal
 
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """What *machine* gets next, and *because* of which rules, in the order they applied."""
+    """
+    What *machine*, with the target that counts now, gets next, and *because* of which rules.
+
+    *armed*: what it boots is the boot that was armed for it.
+    """
 
     step: Step
     machine: Machine | None
     because: tuple[str, ...] = ()
+    armed: bool = False
 
 
 def identify(client: Client, registry: Registry) -> Machine | None:
@@ -65,15 +84,55 @@ def refusal(machine: Machine | None, registry: Registry) -> str | None:
     return None
 
 
-def next_step(client: Client, machine: Machine | None, registry: Registry) -> Decision:
-    """What *client* gets next; see the module's text for the rules."""
+def next_step(
+    client: Client,
+    machine: Machine | None,
+    registry: Registry,
+    standing: Standing = FRESH,
+    now: float = 0.0,
+) -> Decision:
+    """What *client* gets next, at *now* (Unix seconds); see the module's text for the rules."""
     reason = refusal(machine, registry)
     if machine is None or reason is not None:
         return _refuse(machine, reason or "")
     because = (_why_this_machine(machine),)
-    if client.stage is Stage.IPXE:
-        return Decision(Script(), machine, (*because, "iPXE asks, so it gets the script"))
-    return _loader(client, machine, registry, because)
+    if client.stage is not Stage.IPXE:  # a held machine too: only iPXE can show why it is held
+        return _loader(client, machine, registry, because)
+    return _script(machine, registry, standing, now, because)
+
+
+def _script(
+    machine: Machine, registry: Registry, standing: Standing, now: float, because: tuple[str, ...]
+) -> Decision:
+    if standing.held:
+        return Decision(Hold(standing.held), machine, (*because, f"held: {standing.held}"))
+    target, armed, why = boots_now(machine, registry, standing, now)
+    because = (*because, *why)
+    guard = registry.config.guard
+    times = standing.unfinished(target.title, now - guard.installs_within)
+    counts = target.common.once and not armed and guard.enabled
+    if counts and 0 < guard.installs <= times:
+        reason = f"{target.title} was begun {times} times and never finished"
+        return Decision(Hold(reason), machine.booting(target), (*because, reason))
+    asked = "iPXE asks, so it gets the script"
+    return Decision(Script(), machine.booting(target), (*because, asked), armed)
+
+
+def boots_now(
+    machine: Machine, registry: Registry, standing: Standing, now: float
+) -> tuple[Target, bool, tuple[str, ...]]:
+    """The target that counts, whether it is the armed one, and why it is not the machine's own."""
+    why: tuple[str, ...] = ()
+    if standing.armed is not None and standing.armed.valid(now):
+        armed = registry.targets.get(standing.armed.target)
+        if armed is not None:
+            return armed, True, (f"{armed.title} was armed for its next boot",)
+        why = (f"{standing.armed.target} was armed, and is not in the configuration any more",)
+    own = machine.target
+    if not own.common.once or own.title not in standing.completed:
+        return own, False, why
+    after = registry.targets.get(own.common.after, registry.disk)
+    return after, False, (*why, f"{own.title} is done, so {after.title} comes after it")
 
 
 def _loader(

@@ -11,8 +11,10 @@ from dataclasses import dataclass
 
 from netbootd import urls
 from netbootd.boot.client import Client
-from netbootd.boot.decision import Refusal, identify, next_step
+from netbootd.boot.decision import Hold, Refusal, identify, next_step
 from netbootd.mac import MAC
+from netbootd.record.record import Record
+from netbootd.record.standing import FRESH, Standing
 from netbootd.registry.machine import Machine
 from netbootd.registry.snapshot import Registry
 from netbootd.targets.base import Facts
@@ -22,10 +24,26 @@ _MEND = "mend it, then press a key to try again, or wait for the next boot devic
 _ADD = "add it, then press a key to try again, or wait for the next boot device"
 
 
+_RELEASE = "'netbootd release' lets it boot again; or wait for the next boot device"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Past:
+    """What is remembered of the machine that asks, the time, and the *token* of a new attempt."""
+
+    standing: Standing = FRESH
+    now: float = 0.0
+    token: str = ""
+
+
+NO_PAST = Past()
+
+
 @dataclass(frozen=True, slots=True)
 class BootScript:
     """
-    *says* is the script's meaning in a few words, *detail* what only the log shall know.
+    *says* is the script's meaning in a few words, *detail* what only the log shall know.  *boots*:
+    it really boots *machine*, which is an attempt; *armed*: it is the one that was armed.
 
     *status* is the HTTP status for a client that is not iPXE: 200, 404 for a machine nobody knows,
     500 where the target is broken.
@@ -36,6 +54,8 @@ class BootScript:
     status: int = 200
     machine: Machine | None = None
     detail: str = ""
+    boots: bool = False
+    armed: bool = False
 
     @property
     def logged(self) -> str:
@@ -43,15 +63,27 @@ class BootScript:
         return f"{self.says} ({self.detail})" if self.detail else self.says
 
 
-def boot_script(client: Client, registry: Registry, base: str) -> BootScript:
-    """The script of *client*'s machine; *base* is our address as this client reaches us."""
+def boot_script(
+    client: Client,
+    registry: Registry,
+    base: str,
+    past: Past = NO_PAST,
+) -> BootScript:
+    """
+    The script of *client*'s machine; *base* is our address as this client reaches us.
+
+    *past* is what is remembered of the machine.
+    """
     assert client.mac is not None, "a script is asked for by MAC"
-    machine = identify(client, registry)
-    decision = next_step(client, machine, registry)
-    facts = facts_of(client.mac, machine, registry, base)
+    decision = next_step(client, identify(client, registry), registry, past.standing, past.now)
+    machine = decision.machine
+    facts = facts_of(client.mac, machine, registry, base, client.address, past.token)
     if isinstance(decision.step, Refusal) or machine is None:
         reason = f"{client.mac} is not in the configuration"
         return BootScript(_notice(registry, facts, reason, _ADD), reason, 404, machine)
+    if isinstance(decision.step, Hold):
+        reason = f"{client.mac} is held: {decision.step.reason}"
+        return BootScript(_notice(registry, facts, reason, _RELEASE), reason, 200, machine)
     try:
         text = machine.target.script(facts)
     except Exception as problem:  # a template is the operator's text and may do anything
@@ -60,7 +92,32 @@ def boot_script(client: Client, registry: Registry, base: str) -> BootScript:
         return BootScript(_notice(registry, facts, reason, _MEND), reason, 500, machine, detail)
     if isinstance(machine.target, Notice):
         return BootScript(text, machine.target.reason, 500, machine)
-    return BootScript(text, machine.title, 200, machine)
+    return BootScript(text, machine.title, 200, machine, boots=True, armed=decision.armed)
+
+
+def past(client: Client, registry: Registry, record: Record) -> Past:
+    """What *record* has of the machine that *client* is."""
+    machine = identify(client, registry)
+    if machine is None:
+        return Past(now=record.now())
+    return Past(
+        standing=record.of(machine.key), now=record.now(), token=record.next_token(machine.key)
+    )
+
+
+def begin(client: Client, script: BootScript, record: Record) -> None:
+    """Note in *record* that *client* got *script*, which boots."""
+    machine = script.machine
+    assert machine is not None, "who boots is somebody"
+    assert client.mac is not None, "a script is asked for by MAC"
+    record.begin(
+        machine.key,
+        machine.title,
+        armed=script.armed,
+        mac=client.mac,
+        peer=client.address,
+        listed=machine.known,
+    )
 
 
 def first_script(registry: Registry, base: str) -> BootScript:

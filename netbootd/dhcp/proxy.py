@@ -18,7 +18,15 @@ from dataclasses import dataclass
 
 from netbootd import urls
 from netbootd.boot.client import Client, Stage
-from netbootd.boot.decision import Decision, Loader, Refusal, Script, identify, next_step
+from netbootd.boot.decision import (
+    Decision,
+    Hold,
+    Loader,
+    Refusal,
+    Script,
+    identify,
+    next_step,
+)
 from netbootd.dhcp import pxe
 from netbootd.dhcp.destination import Arrival, Port
 from netbootd.dhcp.message import BROADCAST_FLAG, NO_ADDRESS, Message, MessageType, Op, Option
@@ -147,7 +155,7 @@ def _file(
             return name, urls.loader_url(base, client.mac, name)
         case Loader(name):
             return name, urls.loader_path(client.mac, name)
-        case Script():
+        case Script() | Hold():
             url = urls.script_url(base, client.mac)
             return url, url
         case Refusal():

@@ -15,10 +15,18 @@ from urllib.parse import urlsplit
 
 from netbootd import urls
 from netbootd.boot.client import Client, Stage
-from netbootd.boot.script import BootScript, boot_script, fault_script, first_script
+from netbootd.boot.script import (
+    BootScript,
+    begin,
+    boot_script,
+    fault_script,
+    first_script,
+    past,
+)
 from netbootd.events.event import Refused, Scripted
 from netbootd.http.resource import Answer, Asked, no, text
 from netbootd.mac import MAC
+from netbootd.record.record import Record
 from netbootd.registry.snapshot import Registry
 
 _HOST = re.compile(r"(?:\[([0-9A-Fa-f:.]+)\]|([^:\[\]/@\s]+))(?::([0-9]{1,5}))?")
@@ -36,10 +44,12 @@ def first(asked: Asked, registry: Registry) -> Answer:
     return _answer(asked, first_script(registry, base_of(asked, registry)), None)
 
 
-def machine(asked: Asked, mac: MAC, registry: Registry) -> Answer:
-    """The boot script of *mac*."""
+def machine(asked: Asked, mac: MAC, registry: Registry, record: Record) -> Answer:
+    """The boot script of *mac*; one that is sent begins a boot attempt."""
     client = Client(stage=Stage.IPXE, mac=mac, address=asked.peer)
-    script = boot_script(client, registry, base_of(asked, registry))
+    script = boot_script(client, registry, base_of(asked, registry), past(client, registry, record))
+    if script.boots and asked.method == "GET":
+        begin(client, script, record)
     return _answer(asked, script, mac)
 
 

@@ -129,7 +129,7 @@ class Site(http.HTTPFactory):
                 case Route(kind=Kind.FIRST):
                     return bootscript.first(asked, registry)
                 case Route(kind=Kind.SCRIPT, mac=MAC() as mac):
-                    return bootscript.machine(asked, mac, registry)
+                    return bootscript.machine(asked, mac, registry, self.live.record)
                 case Route(kind=Kind.FILE):
                     return _file(asked, route, registry)
                 case Route(kind=Kind.STATUS):

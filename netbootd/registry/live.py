@@ -1,17 +1,25 @@
-"""The one cell that changes."""
+"""What changes: the photograph of what the operator wants, and the record of what has happened."""
 
 from __future__ import annotations
 
+import time
 from dataclasses import replace
 
+from netbootd.record.record import Record
 from netbootd.registry.snapshot import Registry
 
 
 class LiveRegistry:
-    """Holds the current photograph; everything it has ever held is immutable."""
+    """
+    Holds the current photograph; everything it has ever held is immutable.
 
-    def __init__(self, snapshot: Registry) -> None:
+    *record* is by its side because whoever decides needs both; without one nothing is remembered
+    longer than this object lives.
+    """
+
+    def __init__(self, snapshot: Registry, record: Record | None = None) -> None:
         self.snapshot = snapshot
+        self.record = Record(time.time) if record is None else record
 
     def swap(self, new: Registry) -> None:
         """Put *new* in place as the next generation."""

@@ -24,6 +24,7 @@ from netbootd.registry.machines import Machines
 from netbootd.registry.snapshot import Registry
 from netbootd.registry.targets import Targets
 from netbootd.relaxedjson import kind, path_of
+from netbootd.targets import catalogue
 from netbootd.targets.ipxe import ScriptTemplate, Templates
 from netbootd.targets.settings import Names, parse_server
 
@@ -80,6 +81,7 @@ def _registry(
         library=library,
         first_template=first,
         notice_template=notice,
+        disk=catalogue.local_boot("localboot/disk", templates),
         machines=machines.by_mac,
         targets=targets.made,
         addresses=machines.by_address(),

@@ -16,12 +16,16 @@ from netbootd.targets.base import Target
 @dataclass(frozen=True, slots=True)
 class Machine:
     """
-    One entry, defaults and inheritance resolved.
+    One entry, defaults, groups and inheritance resolved.
 
-    *mac* is None only for ``machines.default`` itself.  *known* is False for a machine that got
-    the default because the file does not name it.  *variables* are the keys that are not the
-    target's: ``hostname``, ``ip``, ``label`` and whatever else was written.  *scripts*, *overlays*
-    and *vms* are the names it adds to what its target brings.
+    *mac* is the card that asks; None for ``machines.default`` and wildcards, and for a machine
+    listed without a MAC, until one of them stands for a client.  *known* is False for a machine
+    that got the default because the file does not name it.  *variables* are the keys that are not
+    the target's: ``hostname``, ``ip``, ``label`` and whatever else was written.  *scripts*,
+    *overlays* and *vms* are the names it adds to what its target brings.
+
+    *written* is the entry's key as it stands in the file, *named* the same where that is a free
+    name, *macs* all its cards, and *groups* those it is in, the one that wins first.
     """
 
     mac: MAC | None
@@ -32,11 +36,29 @@ class Machine:
     scripts: tuple[str, ...] = ()
     overlays: tuple[str, ...] = ()
     vms: tuple[str, ...] = ()
+    written: str = field(default="", compare=False)
+    named: str = ""
+    macs: tuple[MAC, ...] = ()
+    groups: tuple[str, ...] = field(default=(), compare=False)
 
     @property
     def title(self) -> str:
         """``nfs/Centos6.2_x64``."""
         return self.target.title
+
+    @property
+    def key(self) -> str:
+        """
+        What is remembered about a machine is kept under this: its name, or its entry's own MAC.
+
+        A machine that got the default or a wildcard is told from others by the MAC it asks with.
+        """
+        mac = self.macs[0] if self.macs else self.mac
+        return self.named or str(mac or "")
+
+    def for_card(self, mac: MAC) -> Machine:
+        """The same entry as a client with *mac* gets it."""
+        return replace(self, mac=mac)
 
     def for_stranger(self, mac: MAC) -> Machine:
         """The default entry as *mac*, which has none of its own, gets it."""

@@ -1,23 +1,26 @@
 """
-Section ``machines``: by MAC in any spelling, and ``default`` for every machine without an entry.
+What each machine boots: its entry, its groups and the default made one, every fault turned into a
+Notice.
 
-An entry that leaves out both ``type`` and ``name`` boots what the default boots, one that gives
-only ``name`` takes the type from there.  ``macs`` are further cards of the same machine.  A key
-that is a MAC plus one character is how admins of this format switch an entry off: it does not
-count, and its machine boots its own disk.
+An entry that, with its groups, leaves out both ``type`` and ``name`` boots what the default boots;
+one that gives only ``name`` takes the type from there.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import replace
-from typing import Any, NamedTuple
+from typing import Any
 
-from netbootd.dropins import Layers
+from netbootd.dropins import GROUPS, MACHINES, Layers
 from netbootd.errors import Finding, Level, Place
 from netbootd.mac import MAC
 from netbootd.nearest import did_you_mean, misspelt, nearest
+from netbootd.registry import entries
+from netbootd.registry.entries import DEFAULT, IDENTITY, Entry, Kind
+from netbootd.registry.groups import LISTS, MEMBERSHIP, VARS, Groups
 from netbootd.registry.machine import Machine
+from netbootd.registry.marks import MARKS
 from netbootd.registry.targets import REPLACING, Targets
 from netbootd.relaxedjson import Object, kind, path_of
 from netbootd.targets import catalogue
@@ -25,128 +28,107 @@ from netbootd.targets.base import Target
 from netbootd.targets.ipxe import ScriptTemplate
 from netbootd.targets.localboot import LocalBoot
 
-SECTION = "machines"
-DEFAULT = "default"
-MACS = "macs"
 _WANTED = {bool: "true or false", str: "a string"}
-#: Names that are added to those of the target.
-LISTS = ("scripts", "overlays", "vms")
-_OWN_KEYS = REPLACING | {"type", "name", "enabled", MACS, *LISTS}
+#: Keys that say what a machine boots.
+_CHOOSING = REPLACING | {"type", "name"}
+#: Keys that are no free data.
+_OWN_KEYS = _CHOOSING | {"enabled", VARS, *entries.CARDS, *MEMBERSHIP, *LISTS}
+#: All that mean something in an entry.
+_KNOWN_KEYS = _OWN_KEYS | IDENTITY
 #: What a node's console is told; the log has the whole story.
 _REASONS = {
     "target-unknown": "there is no such target",
     "target-type-unknown": "there are no targets of that type",
+    "group-unknown": "there is no such group",
     "section-type": "its entry is no object",
 }
 
 
-class _Entry(NamedTuple):
-    """One entry as written: *mac* is None for the default; *off* where its key is switched off."""
-
-    mac: MAC | None
-    key: str
-    value: Any
-    owner: Object
-    off: bool
-
-    @property
-    def place(self) -> Place:
-        return self.owner.place_of(self.key)
-
-
 class Machines:
-    """``by_mac`` and ``default``, every fault reported and turned into a Notice."""
+    """
+    The machines by each thing they are known by.
+
+    *by_mac* has each card; *marked* the uuids, serials and assets by their names; *wildcards* the
+    beginnings of MACs; *cardless* those that no MAC is given of; *default* stands for all others.
+    *entries* has what was written, by who it is about.
+    """
 
     def __init__(self, layers: Layers, targets: Targets, report: Callable[[Finding], None]) -> None:
         self._layers = layers
         self._targets = targets
         self._report = report
-        entries = self._winners()
-        self._default_entry = entries.pop(None, None)
-        self.default = self._machine(self._default_entry) if self._default_entry else None
-        self.by_mac: dict[MAC, Machine] = {
-            mac: self._machine(entry) for mac, entry in entries.items() if mac is not None
-        }
-        self._add_other_cards(list(entries.values()))
+        self.groups = Groups(layers, _KNOWN_KEYS, report)
+        self._shared: dict[tuple[str, tuple[str, ...]], Target] = {}
+        self.entries = entries.winners(layers, report)
+        self._default_entry = self.entries.get(DEFAULT)
+        self.default: Machine | None = None
+        self.by_mac: dict[MAC, Machine] = {}
+        self.wildcards: dict[str, Machine] = {}
+        self.cardless: list[Machine] = []
+        if self._default_entry:
+            self.default = self._machine(self._default_entry)
+        self._add(list(self.entries.values()))
         self._remark_on_default()
 
     def by_address(self) -> dict[str, Machine]:
         """The machines that give their ``ip``."""
         return {
             machine.variables["ip"].strip(): machine
-            for machine in self.by_mac.values()
+            for machine in (*self.by_mac.values(), *self.cardless)
             if isinstance(machine.variables.get("ip"), str)
         }
 
     def first_server(self) -> str | None:
         """The boot server of the default machine: ``/`` chains there, as in Tiburon."""
-        value = self._default_entry.value if self._default_entry else None
-        if not isinstance(value, Object):
+        value = self._default_value()
+        if value is None:
             return None
-        type_, name = self._type_and_name(value)
+        type_, name = self._type_and_name([value])
         return self._targets.boot_server(type_ or "", name or "", value)
 
-    # -- which entries count -------------------------------------------------------------------
+    # -- who is known by what ------------------------------------------------------------------
 
-    def _winners(self) -> dict[MAC | None, _Entry]:
-        """The entry that counts for each MAC, and for the default under None."""
-        winners: dict[MAC | None, _Entry] = {}
-        for key, value, owner in self._layers.entries(SECTION):
-            entry = self._entry(key, value, owner)
-            if entry is None:
+    def _add(self, written: list[Entry]) -> None:
+        """The MACs that are keys first: those inside an entry must not take their places."""
+        made: list[tuple[Entry, Machine]] = []
+        for entry in written:
+            if entry.kind is Kind.DEFAULT:
                 continue
-            before = winners.get(entry.mac)
-            if before is None or before.place.file != entry.place.file:
-                winners[entry.mac] = entry  # a higher layer replaces a lower one, whole
-            elif before.off or entry.off:
-                winners[entry.mac] = before if entry.off else entry
+            machine = self._machine(entry)
+            if entry.mac is not None:
+                self.by_mac[entry.mac] = machine
+            elif entry.kind is Kind.PREFIX:
+                self.wildcards[str(entry.who).removesuffix("*")] = machine
+            made.append((entry, machine))
+        for entry, machine in made:
+            self._add_cards(entry, machine)
+        self.marked = {mark: self._by_mark(mark, made) for mark in MARKS}
+
+    def _add_cards(self, entry: Entry, machine: Machine) -> None:
+        if not machine.macs and entry.kind is Kind.NAME:
+            self.cardless.append(machine)
+        for mac in machine.macs:
+            if mac == entry.mac:
+                continue
+            if mac in self.by_mac:
+                before = self.by_mac[mac].place
+                entries.stands_twice(mac, entry.place, before, self._report)
             else:
-                self._stands_twice(entry.mac, entry.place, before.place)
-        return winners
+                self.by_mac[mac] = replace(machine, mac=mac)
 
-    def _entry(self, key: str, value: Any, owner: Object) -> _Entry | None:
-        """What a key means; None, and a finding, where it means nobody."""
-        if key.strip() == DEFAULT:
-            return _Entry(None, key, value, owner, off=False)
-        mac = MAC.maybe(key)
-        if mac and mac.reserved:
-            told = f"{key} is {mac.reserved}"
-            self._say(Level.TARGET, "mac-reserved", told, owner.place_of(key), key)
-            return None
-        return _Entry(mac, key, value, owner, off=False) if mac else self._off(key, value, owner)
-
-    def _off(self, key: str, value: Any, owner: Object) -> _Entry | None:
-        mac = MAC.maybe(key.strip()[:-1])
-        told = f'"{key}" is neither "default" nor a MAC such as 00:25:90:27:db:b4; never matches'
-        if mac:
-            told = f'"{key}" is a MAC plus one character: the entry is switched off'
-        self._say(Level.WARNING, "mac-invalid", told, owner.place_of(key), key)
-        return _Entry(mac, key, value, owner, off=True) if mac else None
-
-    def _stands_twice(self, mac: MAC | None, place: Place, before: Place) -> None:
-        told = f"{mac or DEFAULT} stands at {before} already"
-        self._say(Level.ERROR, "mac-duplicate", told, place, str(mac or DEFAULT))
-
-    def _add_other_cards(self, entries: list[_Entry]) -> None:
-        for entry in entries:
-            for mac in self._other_cards(entry):
-                if mac in self.by_mac:
-                    self._stands_twice(mac, entry.place, self.by_mac[mac].place)
-                elif entry.mac is not None:
-                    self.by_mac[mac] = replace(self.by_mac[entry.mac], mac=mac)
-
-    def _other_cards(self, entry: _Entry) -> Iterator[MAC]:
-        """The further cards of a machine: ``macs``, one or an array."""
-        if not isinstance(entry.value, Object) or MACS not in entry.value:
-            return
-        written, place = entry.value[MACS], entry.value.place_of(MACS)
-        for text in written if isinstance(written, list) else [written]:
-            mac = MAC.maybe(text) if isinstance(text, str) else None
-            if mac and not mac.reserved:
-                yield mac
-            else:
-                told = f'"{MACS}" must hold MACs such as 00:25:90:27:db:b5, not {text!r:.40}'
-                self._say(Level.WARNING, "mac-invalid", told, place, entry.key, MACS)
+    def _by_mark(self, mark: str, made: list[tuple[Entry, Machine]]) -> dict[str, Machine]:
+        found: dict[str, Machine] = {}
+        twice: set[str] = set()
+        for entry, machine in made:
+            if entry.kind is Kind.PREFIX or not isinstance(entry.value, Object):
+                continue
+            text = entries.mark(entry, mark, self._report) if mark in entry.value else ""
+            if text in found:
+                entries.marked_twice(entry, mark, found[text].place, self._report)
+                twice.add(text)
+            elif text:
+                found[text] = machine
+        return {text: machine for text, machine in found.items() if text not in twice}
 
     # -- what an entry boots -------------------------------------------------------------------
 
@@ -224,11 +206,7 @@ class Machines:
         return self._targets.made[title]
 
     def _switched_off(self) -> Target:
-        templates = self._targets.templates
-        template = templates.get(LocalBoot.template_name)
-        if isinstance(template, ScriptTemplate):
-            return LocalBoot("localboot (switched off)", template)
-        return catalogue.unusable("localboot", "its template is broken", templates)
+        return catalogue.local_boot("localboot (switched off)", self._targets.templates)
 
     def _type_and_name(self, value: Object) -> tuple[str | None, str | None]:
         """What an entry leaves out it takes from the default; but a type alone is a mistake."""

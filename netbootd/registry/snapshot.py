@@ -25,17 +25,18 @@ class Registry:
     """
     Machines by MAC, targets by ``type/name``, the daemon's settings and the files it serves.
 
-    *boot_server* is the base URL the file gives for everything (``boot_servers.default``), None
-    where it leaves that to us; *first_server* the one that ``/`` chains to, which is the default
-    machine's own where that has one.  *extras* are the sections that only templates know,
-    *variables* the section ``vars``, *documents* the files that were read, *watched* the paths
-    whose change may mean a new registry.
+    *disk* is what boots a machine's own disk.  *boot_server* is the base URL the file gives for
+    everything (``boot_servers.default``), None where it leaves that to us; *first_server* the one
+    that ``/`` chains to, which is the default machine's own where that has one.  *extras* are the
+    sections that only templates know, *variables* the section ``vars``, *documents* the files that
+    were read, *watched* the paths whose change may mean a new registry.
     """
 
     config: Config
     library: Library
     first_template: ScriptTemplate
     notice_template: ScriptTemplate
+    disk: Target
     machines: Mapping[MAC, Machine] = field(default_factory=dict)
     targets: Mapping[str, Target] = field(default_factory=dict)
     addresses: Mapping[str, Machine] = field(default_factory=dict)

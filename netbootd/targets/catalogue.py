@@ -84,6 +84,14 @@ def _common(settings: Settings, kind: TargetType) -> Common:
     )
 
 
+def local_boot(title: str, templates: Templates) -> Target:
+    """A target that boots the machine's own disk."""
+    template = templates.get(LocalBoot.template_name)
+    if isinstance(template, ScriptTemplate):
+        return LocalBoot(title, template)
+    return unusable(title, "its template is broken", templates)
+
+
 def unusable(title: str, reason: str, templates: Templates) -> Notice:
     """A Notice for target *title*; *reason* must be fit for a node's console."""
     return Notice(title, notice_template(templates), f"{title} cannot boot: {reason}")

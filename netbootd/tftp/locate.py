@@ -5,10 +5,11 @@ What a read request gets: the decision that every protocol asks, then the librar
 well.  ``autoexec.ipxe`` is what iPXE builds since 2024 ask for beside the file they came from, and
 gets the first script, whatever the folder.
 
-With ``script_for_ipxe`` an iPXE that was sent to its own loader again gets its script under that
-very name (iPXE goes by content, not by name).  It is told by what it asks, exactly ``blksize`` and
-``tsize`` 0 in this order (iPXE, src/net/udp/tftp.c); since some firmware asks likewise, only an
-address that fetched the whole loader within the last minutes counts.
+With ``script_for_ipxe``, or where the machine is held, an iPXE that was sent to its own loader again
+gets its script under that very name (iPXE goes by content, not by name).  It is told by what it
+asks, exactly ``blksize`` and ``tsize`` 0 in this order (iPXE, src/net/udp/tftp.c); since some
+firmware asks likewise, only an address that fetched the whole loader within the last minutes
+counts.
 """
 
 from __future__ import annotations
@@ -19,12 +20,13 @@ from collections.abc import Callable
 from netbootd import urls
 from netbootd.boot.client import Client, Stage
 from netbootd.boot.decision import identify, refusal
-from netbootd.boot.script import boot_script, first_script
+from netbootd.boot.script import begin, boot_script, first_script, past
 from netbootd.content import Content
 from netbootd.errors import Forbidden
 from netbootd.events.event import Event, Transferred
 from netbootd.mac import MAC
 from netbootd.registry.live import LiveRegistry
+from netbootd.registry.machine import Machine
 from netbootd.registry.snapshot import Registry
 from netbootd.tftp.files import Located
 from netbootd.tftp.wire import ReadRequest
@@ -57,8 +59,8 @@ class Locator:
         target = machine.title if machine else ""
         if urls.is_autoexec(path):
             text = first_script(registry, _base(registry, local)).text
-        elif self._is_ipxe_again(request, path, peer, registry):
-            text = _script(known, registry, _base(registry, local))
+        elif self._is_ipxe_again(request, path, peer, machine, registry):
+            text = self._script(known, peer, registry, _base(registry, local))
         else:
             return Located(registry.library.lookup(path), known, target)
         return Located(Content(path, held=text.encode()), known, target)
@@ -71,12 +73,28 @@ class Locator:
             if len(self._loaded) > _MOST_CLIENTS:
                 self._loaded.popitem(last=False)
 
+    def _script(self, mac: MAC | None, peer: str, registry: Registry, base: str) -> str:
+        if mac is None:
+            return first_script(registry, base).text
+        client = Client(stage=Stage.IPXE, mac=mac, address=peer)
+        script = boot_script(client, registry, base, past(client, registry, self._live.record))
+        if script.boots:
+            begin(client, script, self._live.record)
+        return script.text
+
     def _is_ipxe_again(
-        self, request: ReadRequest, path: str, peer: str, registry: Registry
+        self,
+        request: ReadRequest,
+        path: str,
+        peer: str,
+        machine: Machine | None,
+        registry: Registry,
     ) -> bool:
-        if not registry.config.tftp.script_for_ipxe or not registry.library.program(
-            path.lstrip("/")
-        ):
+        if not registry.library.program(path.lstrip("/")):
+            return False
+        # One that is held gets to see why, or it would load itself for ever.
+        held = machine is not None and self._live.record.of(machine.key).held
+        if not held and not registry.config.tftp.script_for_ipxe:
             return False
         asks_as_ipxe = list(request.options) == _IPXE_OPTIONS and request.options["tsize"] == "0"
         loaded_at = self._loaded.get(peer)
@@ -85,9 +103,3 @@ class Locator:
 
 def _base(registry: Registry, local: str) -> str:
     return urls.base_url(local, registry.config.http_port[0])
-
-
-def _script(mac: MAC | None, registry: Registry, base: str) -> str:
-    if mac is None:
-        return first_script(registry, base).text
-    return boot_script(Client(stage=Stage.IPXE, mac=mac), registry, base).text

@@ -25,13 +25,13 @@ FLOORS: tuple[frozenset[str], ...] = (
         }
     ),
     frozenset(
-        {"dropins", "config", "content", "interfaces", "ports", "watch", "journal", "events"}
+        {"dropins", "config", "content", "interfaces", "ports", "watch", "journal", "events", "record"}
     ),
     frozenset({"targets"}),
     frozenset({"registry"}),
     frozenset({"boot"}),
     frozenset({"dhcp", "tftp", "http"}),
-    frozenset({"banner", "probe", "check", "show", "status", "simulate", "daemon"}),
+    frozenset({"banner", "probe", "check", "importing", "show", "status", "simulate", "daemon"}),
     frozenset({"cli", "__main__"}),
 )
 PROTOCOLS = frozenset({"dhcp", "tftp", "http", "syslog"})

@@ -1,0 +1,119 @@
+"""
+The record: what is remembered of every machine, in memory, for everybody who decides.
+
+It lives in the reactor's thread.  ``keep`` is told of every change, and puts it on disk.
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections import OrderedDict
+from collections.abc import Callable, Mapping
+from itertools import islice
+
+from netbootd.mac import MAC
+from netbootd.record import token as tokens
+from netbootd.record.standing import FRESH, Attempt, Standing, begins
+
+#: What becomes of a change: the standing to keep, or None to forget it.
+Keep = Callable[[str, Standing | None], None]
+#: Machines without an entry of which something is remembered.
+MOST_STRANGERS = 8192
+_LOOKED_AT = 64
+
+
+def _nowhere(_key: str, _standing: Standing | None) -> None:
+    """For a record that nobody keeps."""
+
+
+class Record:
+    """
+    Standings by machine key; *now* gives Unix seconds.
+
+    A machine nothing is remembered of has a fresh one.  Machines that the configuration does not
+    name can be made up by anybody: of these only the last ones are kept, those first of which
+    something matters.
+    """
+
+    def __init__(
+        self,
+        now: Callable[[], float],
+        standings: Mapping[str, Standing] | None = None,
+        secret: bytes = b"",
+        keep: Keep = _nowhere,
+    ) -> None:
+        self.now = now
+        self.keep = keep
+        self._standings = dict(standings or {})
+        self._secret = secret or secrets.token_bytes(32)
+        self._strangers: OrderedDict[str, None] = OrderedDict()
+        self._at: dict[str, str] = {}
+        begun = [
+            (attempt.began, attempt.peer, key)
+            for key, standing in self._standings.items()
+            for attempt in standing.attempts
+        ]
+        for _, peer, key in sorted(begun):
+            self._at[peer] = key
+
+    def of(self, key: str) -> Standing:
+        """What is remembered of the machine *key*."""
+        return self._standings.get(key, FRESH)
+
+    def put(self, key: str, standing: Standing, *, listed: bool = True) -> None:
+        """Remember *standing*, here at once and on disk soon; *listed* in the configuration."""
+        self._standings[key] = standing
+        if standing.latest is not None and standing.latest.peer:
+            self._at[standing.latest.peer] = key
+        self.keep(key, standing)
+        if not listed:
+            self._strangers[key] = None
+            self._strangers.move_to_end(key)
+            self._forget_one()
+
+    def _forget_one(self) -> None:
+        if len(self._strangers) <= MOST_STRANGERS:
+            return
+        oldest = list(islice(self._strangers, _LOOKED_AT))
+        key = next((one for one in oldest if not self.of(one).matters), oldest[0])
+        del self._strangers[key]
+        forgotten = self._standings.pop(key)
+        for attempt in forgotten.attempts:
+            if self._at.get(attempt.peer) == key:
+                del self._at[attempt.peer]
+        self.keep(key, None)
+
+    def items(self) -> Mapping[str, Standing]:
+        """All of them."""
+        return self._standings
+
+    def at(self, peer: str) -> tuple[str, MAC | None]:
+        """The key and card of the machine that last booted from the address *peer*; ("", None)."""
+        key = self._at.get(peer, "")
+        attempt = self.of(key).of_peer(peer)
+        return key, MAC.maybe(attempt.mac) if attempt else None
+
+    def begin(
+        self, key: str, target: str, *, armed: bool, mac: MAC, peer: str, listed: bool
+    ) -> None:
+        """A boot script for *target* goes to the card *mac* at *peer*."""
+        begun = begins(self.of(key), target, armed=armed, mac=str(mac), peer=peer, now=self.now())
+        self.put(key, begun, listed=listed)
+
+    # -- tokens --------------------------------------------------------------------------------
+
+    def token(self, key: str, attempt: Attempt | None) -> str:
+        """The token of an attempt; empty where there was none."""
+        return tokens.token(self._secret, key, attempt.number) if attempt else ""
+
+    def next_token(self, key: str) -> str:
+        """The token of the attempt that a script served now begins."""
+        latest = self.of(key).latest
+        return tokens.token(self._secret, key, latest.number + 1 if latest else 1)
+
+    def attempt_of(self, key: str, token: str) -> Attempt | None:
+        """The attempt that *token* belongs to, None for a token that is wrong or too old."""
+        for attempt in reversed(self.of(key).attempts):
+            if tokens.same(token, tokens.token(self._secret, key, attempt.number)):
+                return attempt
+        return None

@@ -1,0 +1,192 @@
+"""
+What is remembered of one machine beyond the configuration, as values, and how it changes.
+
+Every function takes a Standing and gives the next one; times are Unix seconds (they outlive this
+process).  Nothing here knows a protocol or a disk.
+
+::
+
+    script served            begins      a new Attempt; an armed boot is used up by one
+    a file fetched by it     fetches     the attempt is a real boot, not somebody's look at the text
+    /done, /failed, served   reports     the attempt is over; a once-target that is done stays done
+    netbootd next, release   arms, released
+    too many in a row        holds
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from enum import StrEnum
+
+#: Attempts remembered of each machine: as many tokens are good, so that somebody who looks at the
+#: script while a node installs does not shut it out.
+MOST_ATTEMPTS = 8
+#: Characters of a node's report that are kept, its last ones.
+MOST_OUTPUT = 64 << 10
+
+
+class Outcome(StrEnum):
+    """How a boot attempt ended, as far as the node says."""
+
+    OPEN = ""
+    DONE = "done"
+    FAILED = "failed"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Attempt:
+    """
+    One boot script that was served: its *number*, what it booted, since when, to which card and
+    address.  *fetched*: a file was asked for after it.  *ended* is when the outcome was told.
+    """
+
+    number: int
+    target: str
+    began: float
+    mac: str = ""
+    peer: str = ""
+    fetched: bool = False
+    outcome: Outcome = Outcome.OPEN
+    ended: float = 0.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Armed:
+    """*times* boots of *target* (``type/name``), before *until* where that is not 0."""
+
+    target: str
+    times: int = 1
+    until: float = 0.0
+
+    def valid(self, now: float) -> bool:
+        """Whether it still counts."""
+        return self.times > 0 and (not self.until or now < self.until)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Standing:
+    """
+    *attempts* oldest first; *completed* are the once-targets that are done; *held* is why the
+    machine boots nothing, empty if it is not held; *output* the end of the last report's text.
+    """
+
+    attempts: tuple[Attempt, ...] = ()
+    armed: Armed | None = None
+    completed: tuple[str, ...] = ()
+    held: str = ""
+    output: str = ""
+
+    @property
+    def latest(self) -> Attempt | None:
+        """The last boot attempt, None before the first."""
+        return self.attempts[-1] if self.attempts else None
+
+    @property
+    def state(self) -> str:
+        """``held``, ``booting``, ``up``, ``failed``, or nothing before the first boot."""
+        if self.held:
+            return "held"
+        if self.latest is None:
+            return ""
+        return {Outcome.OPEN: "booting", Outcome.DONE: "up", Outcome.FAILED: "failed"}[
+            self.latest.outcome
+        ]
+
+    @property
+    def matters(self) -> bool:
+        """Whether more is known than that it has booted."""
+        return bool(self.armed or self.completed or self.held)
+
+    def unfinished(self, target: str, since: float) -> int:
+        """How many real boots of *target* in a row, the last ones, ended in silence or failure."""
+        count = 0
+        for attempt in reversed(self.attempts):
+            if attempt.target != target or attempt.outcome is Outcome.DONE or attempt.began < since:
+                break
+            count += attempt.fetched
+        return count
+
+    def of_peer(self, peer: str) -> Attempt | None:
+        """The last attempt that *peer* made."""
+        return next((one for one in reversed(self.attempts) if one.peer == peer), None)
+
+
+FRESH = Standing()
+
+
+def begins(
+    standing: Standing, target: str, *, armed: bool, mac: str, peer: str, now: float
+) -> Standing:
+    """A boot script for *target* goes out; *armed* says that an armed boot is used for it."""
+    number = standing.latest.number + 1 if standing.latest else 1
+    attempt = Attempt(number=number, target=target, began=now, mac=mac, peer=peer)
+    left = standing.armed
+    if left is not None and armed:
+        left = replace(left, times=left.times - 1)
+    if left is not None and not left.valid(now):
+        left = None
+    attempts = (*standing.attempts, attempt)[-MOST_ATTEMPTS:]
+    return replace(standing, attempts=attempts, armed=left)
+
+
+def fetches(standing: Standing, peer: str) -> Standing:
+    """A file went to *peer*: its last attempt is a real boot."""
+    attempt = standing.of_peer(peer)
+    if attempt is None or attempt.fetched:
+        return standing
+    return _with(standing, replace(attempt, fetched=True))
+
+
+def reports(
+    standing: Standing,
+    attempt: Attempt,
+    outcome: Outcome,
+    *,
+    once: bool,
+    now: float,
+    output: str = "",
+) -> Standing:
+    """
+    *attempt* is over.  *once*: its target is not to be booted again when this went well.
+
+    Success also uses up what is still armed of the same target.
+    """
+    ended = replace(attempt, outcome=outcome, ended=now)
+    standing = replace(_with(standing, ended), output=output[-MOST_OUTPUT:])
+    if outcome is not Outcome.DONE:
+        return standing
+    if standing.armed is not None and standing.armed.target == attempt.target:
+        standing = replace(standing, armed=None)
+    if once and attempt.target not in standing.completed:
+        standing = replace(standing, completed=(*standing.completed, attempt.target))
+    return standing
+
+
+def arms(standing: Standing, armed: Armed | None) -> Standing:
+    """The next boot is *armed*; None takes it back."""
+    return replace(standing, armed=armed)
+
+
+def holds(standing: Standing, reason: str) -> Standing:
+    """The machine boots nothing until it is released."""
+    return replace(standing, held=reason)
+
+
+def released(standing: Standing) -> Standing:
+    """
+    Free to boot its target: no hold, and what was counted towards one is forgotten.
+
+    The attempts stay good for their tokens, and what is completed stays so: to release a machine
+    must not install it again.
+    """
+    attempts = tuple(replace(attempt, fetched=False) for attempt in standing.attempts)
+    return replace(standing, held="", attempts=attempts)
+
+
+def _with(standing: Standing, changed: Attempt) -> Standing:
+    def each() -> Iterator[Attempt]:
+        for attempt in standing.attempts:
+            yield changed if attempt.number == changed.number else attempt
+
+    return replace(standing, attempts=tuple(each()))

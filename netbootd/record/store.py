@@ -1,0 +1,331 @@
+"""
+The record on disk: SQLite in the state folder, in a thread of its own.
+
+The daemon is the only one that changes standings; commands (``netbootd next``, ``release``) leave
+an order in the same file, which the daemon takes within a quarter of a second, or at its next
+start.  So there is one writer of each table, and a command needs neither a password nor a running
+daemon: who may write the file may give orders.
+
+A disk that is full or gone costs the memory over a restart, never a boot: the reactor's side keeps
+everything in memory and is told of the trouble.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import queue
+import secrets
+import sqlite3
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from netbootd.errors import NetbootdError
+from netbootd.record.standing import Armed, Attempt, Outcome, Standing
+
+FILE = "record.sqlite"
+_VERSION = 1  # PRAGMA user_version of the tables below
+_TABLES = """
+CREATE TABLE IF NOT EXISTS standing (key TEXT PRIMARY KEY, value TEXT NOT NULL);
+CREATE TABLE IF NOT EXISTS orders (id INTEGER PRIMARY KEY AUTOINCREMENT, value TEXT NOT NULL);
+CREATE TABLE IF NOT EXISTS secret (value BLOB NOT NULL);
+"""
+_BUSY_S = 5.0  # how long one waits for the other's lock
+_LOOK_S = 0.25  # how often the daemon looks for orders
+_MOST_AT_ONCE = 500
+
+
+class NoRecord(NetbootdError):
+    """The state folder cannot be used; the text says why, and what to do."""
+
+
+class Order(NamedTuple):
+    """What a command asks of the daemon: *verb* ``next``, ``cancel`` or ``release``, for *key*."""
+
+    number: int
+    verb: str
+    key: str
+    armed: Armed | None = None
+
+
+class Loaded(NamedTuple):
+    """What was on disk at the start."""
+
+    standings: dict[str, Standing]
+    secret: bytes
+
+
+def encode(standing: Standing) -> str:
+    """A Standing as JSON."""
+    return json.dumps(asdict(standing), separators=(",", ":"))
+
+
+def decode(text: str) -> Standing:
+    """Undo ``encode``; keys of a later version are left out.  Raises ValueError, TypeError."""
+    value = json.loads(text)
+    armed = value.get("armed")
+    return Standing(
+        attempts=tuple(
+            Attempt(**{**_known(Attempt, one), "outcome": Outcome(one.get("outcome", ""))})
+            for one in value.get("attempts", ())
+        ),
+        armed=Armed(**_known(Armed, armed)) if armed else None,
+        completed=tuple(value.get("completed", ())),
+        held=value.get("held", ""),
+        output=value.get("output", ""),
+    )
+
+
+def _known(kind: Any, value: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: value[name] for name in kind.__dataclass_fields__ if name in value}
+
+
+# -- the file --------------------------------------------------------------------------------------
+
+
+@contextlib.contextmanager
+def _open(folder: Path) -> Iterator[sqlite3.Connection]:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with contextlib.closing(_connect(folder / FILE)) as connection:
+            yield connection
+    except (OSError, sqlite3.Error) as problem:
+        raise NoRecord(f'{folder / FILE}: {problem}; "state" names the folder') from None
+
+
+def _connect(file: Path) -> sqlite3.Connection:
+    new = not file.exists()
+    connection = sqlite3.connect(file, timeout=_BUSY_S, isolation_level=None)
+    try:
+        if new:
+            file.chmod(0o600)  # it holds the secret of the tokens
+        connection.execute("PRAGMA journal_mode = WAL")
+        connection.execute("PRAGMA synchronous = FULL")
+        version = connection.execute("PRAGMA user_version").fetchone()[0]
+        if version > _VERSION:
+            raise sqlite3.DatabaseError("it was written by a newer netbootd")
+        if version < _VERSION:
+            connection.executescript(f"{_TABLES} PRAGMA user_version = {_VERSION};")
+    except BaseException:
+        connection.close()
+        raise
+    return connection
+
+
+@contextlib.contextmanager
+def _transaction(connection: sqlite3.Connection) -> Iterator[None]:
+    connection.execute("BEGIN IMMEDIATE")
+    try:
+        yield
+    except BaseException:
+        connection.execute("ROLLBACK")
+        raise
+    connection.execute("COMMIT")
+
+
+def _load(connection: sqlite3.Connection) -> Loaded:
+    with _transaction(connection):
+        found = connection.execute("SELECT value FROM secret").fetchone()
+        secret = found[0] if found else secrets.token_bytes(32)
+        if not found:
+            connection.execute("INSERT INTO secret VALUES (?)", (secret,))
+        return Loaded(_standings(connection), secret)
+
+
+def _standings(connection: sqlite3.Connection) -> dict[str, Standing]:
+    found = {}
+    for key, value in connection.execute("SELECT key, value FROM standing"):
+        with contextlib.suppress(ValueError, TypeError, AttributeError):  # one that is garbled
+            found[key] = decode(value)
+    return found
+
+
+# -- for commands ----------------------------------------------------------------------------------
+
+
+def read(folder: Path) -> dict[str, Standing]:
+    """All standings, for a command that shows them; none where there is no record yet."""
+    if not (folder / FILE).exists():
+        return {}
+    with _acting_as_owner(folder), _open(folder) as connection:
+        return _standings(connection)
+
+
+def give(folder: Path, verb: str, key: str, armed: Armed | None = None) -> int:
+    """Leave an order for the daemon; its number.  Raises NoRecord."""
+    value = json.dumps({"verb": verb, "key": key, "armed": asdict(armed) if armed else None})
+    with _acting_as_owner(folder), _open(folder) as connection:
+        with _transaction(connection):
+            made = connection.execute("INSERT INTO orders (value) VALUES (?)", (value,))
+        return made.lastrowid or 0
+
+
+def waits(folder: Path, number: int) -> bool:
+    """Whether the daemon has not yet taken order *number*."""
+    with _acting_as_owner(folder), _open(folder) as connection:
+        found = connection.execute("SELECT 1 FROM orders WHERE id = ?", (number,)).fetchone()
+        return found is not None
+
+
+@contextlib.contextmanager
+def _acting_as_owner(folder: Path) -> Iterator[None]:
+    """
+    As root, be the state folder's owner meanwhile.
+
+    SQLite makes files beside its own; were they root's, the daemon could not open them.
+    """
+    try:
+        owner = folder.stat()
+    except FileNotFoundError:
+        yield
+        return
+    if os.geteuid() != 0 or owner.st_uid == 0:
+        yield
+        return
+    os.setegid(owner.st_gid)
+    os.seteuid(owner.st_uid)
+    try:
+        yield
+    finally:
+        os.seteuid(0)
+        os.setegid(0)
+
+
+# -- for the daemon --------------------------------------------------------------------------------
+
+
+class _Kept(NamedTuple):
+    key: str
+    value: str | None
+
+
+class _Taken(NamedTuple):
+    number: int
+
+
+class Store(threading.Thread):
+    """
+    Keeps standings on disk and looks for orders.
+
+    *ordered* and *troubled* are called in this thread: with the orders that are new, and with
+    what is wrong with the disk (empty once it is well again).
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        ordered: Callable[[list[Order]], None],
+        troubled: Callable[[str], None],
+    ) -> None:
+        super().__init__(name="netbootd-record", daemon=True)
+        self._folder = folder
+        self._ordered = ordered
+        self._troubled = troubled
+        self._work: queue.SimpleQueue[_Kept | _Taken | None] = queue.SimpleQueue()
+        self._unsaved: dict[str, str | None] = {}
+        self._done: set[int] = set()
+        self._seen = 0  # the last order that was handed over
+        self._trouble = ""
+
+    def load(self) -> Loaded:
+        """What is on disk, before the thread starts.  Raises NoRecord."""
+        with _open(self._folder) as connection:
+            return _load(connection)
+
+    def keep(self, key: str, standing: Standing | None) -> None:
+        """Write it soon; None: forget it."""
+        self._work.put(_Kept(key, encode(standing) if standing is not None else None))
+
+    def taken(self, order: Order) -> None:
+        """The order is carried out; what was kept before this call is written with it."""
+        self._work.put(_Taken(order.number))
+
+    def close(self) -> None:
+        """Write what is left and end."""
+        self._work.put(None)
+        self.join(10)
+
+    def run(self) -> None:
+        """Until closed; a disk that fails is tried again and again."""
+        going = True
+        while going:
+            going = self._collect()
+            try:
+                with _open(self._folder) as connection:
+                    self._report("")
+                    going = going and self._serve(connection)
+                    self._save(connection)
+            except NoRecord as problem:
+                self._report(str(problem))
+
+    def _serve(self, connection: sqlite3.Connection) -> bool:
+        """With the file open: write what comes, hand over orders; False when closed."""
+        self._save(connection)
+        self._look(connection)
+        while self._collect():
+            self._save(connection)
+            self._look(connection)
+        return False
+
+    def _collect(self) -> bool:
+        """Take what there is to do, waiting a little for the first; False when closed."""
+        with contextlib.suppress(queue.Empty):
+            piece = self._work.get(timeout=_LOOK_S)
+            for _ in range(_MOST_AT_ONCE):
+                if piece is None:
+                    return False
+                if isinstance(piece, _Kept):
+                    self._unsaved[piece.key] = piece.value
+                else:
+                    self._done.add(piece.number)
+                piece = self._work.get_nowait()
+        return True
+
+    def _save(self, connection: sqlite3.Connection) -> None:
+        if not (self._unsaved or self._done):
+            return
+        with _transaction(connection):
+            connection.executemany(
+                "INSERT OR REPLACE INTO standing VALUES (?, ?)",
+                ((key, value) for key, value in self._unsaved.items() if value is not None),
+            )
+            connection.executemany(
+                "DELETE FROM standing WHERE key = ?",
+                ((key,) for key, value in self._unsaved.items() if value is None),
+            )
+            connection.executemany(
+                "DELETE FROM orders WHERE id = ?", ((number,) for number in self._done)
+            )
+        self._unsaved.clear()
+        self._done.clear()
+
+    def _look(self, connection: sqlite3.Connection) -> None:
+        rows = connection.execute(
+            "SELECT id, value FROM orders WHERE id > ? ORDER BY id", (self._seen,)
+        ).fetchall()
+        if rows:
+            self._seen = rows[-1][0]
+            self._ordered([_order(number, value) for number, value in rows])
+
+    def _report(self, trouble: str) -> None:
+        if trouble != self._trouble:
+            self._trouble = trouble
+            self._troubled(trouble)
+
+
+def _order(number: int, value: str) -> Order:
+    try:
+        given = json.loads(value)
+        armed = given.get("armed")
+        return Order(
+            number,
+            str(given["verb"]),
+            str(given["key"]),
+            Armed(**_known(Armed, armed)) if armed else None,
+        )
+    except (ValueError, KeyError, TypeError, AttributeError):
+        return Order(number, "garbled", "")

@@ -1,0 +1,23 @@
+"""
+The token of a boot attempt: what a node shows to prove that it is the one that booted.
+
+An HMAC (RFC 2104, SHA-256) over the machine and the attempt's number, so nothing needs to be kept
+but the secret; whoever has one token cannot make another.
+"""
+
+from __future__ import annotations
+
+import hmac
+
+_DIGITS = 32  # 128 bits
+
+
+def token(secret: bytes, key: str, attempt: int) -> str:
+    """32 hexadecimal digits for attempt number *attempt* of the machine *key*."""
+    message = f"{key} {attempt}".encode()
+    return hmac.new(secret, message, "sha256").hexdigest()[:_DIGITS]
+
+
+def same(one: str, other: str) -> bool:
+    """Compare in constant time; text from the wire may hold anything."""
+    return hmac.compare_digest(one.encode("utf-8", "replace"), other.encode())
