@@ -26,6 +26,10 @@ class RenderError(NetbootdError):
     """A template could not be filled in; the text is ``file:line: what``."""
 
 
+class MediaError(NetbootdError):
+    """An installation medium cannot be imported; the text says why, and what would be right."""
+
+
 class WireError(NetbootdError):
     """The peer sent bytes that are not a packet of this protocol."""
 

@@ -12,9 +12,12 @@ level=${1:?run, quick or test}
 
 # ipxe: undionly.kpxe, snponly.efi, ipxe.efi.  syslinux-common: memdisk.
 packages=(ca-certificates ipxe syslinux-common)
+# What "netbootd import" reads ISO images and archives with.  Debian 13's libarchive13t64 provides it.
+compgen -G '/usr/lib/*/libarchive.so.13' >/dev/null || packages+=(libarchive13)
 # netbase: /etc/services, which atftp looks into.  procps: /bin/kill, which the unit names.
+# xorriso: installation media made up for tests of the import.
 quick=(atftp curl dnsmasq-base ethtool iproute2 libjson-xs-perl netbase nftables procps systemd
-    tcpdump tftp-hpa wget)
+    tcpdump tftp-hpa wget xorriso zstd)
 # Installing one of busybox and busybox-static removes the other: whichever is there will do.
 command -v busybox >/dev/null || quick+=(busybox)
 firmware=(ipxe-qemu ovmf qemu-system-x86 seabios)

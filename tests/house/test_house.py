@@ -27,6 +27,7 @@ DOORS = {
     "scapy": {"dhcp/wire"},
     "tftpy": {"tftp/wire"},
     "pyroute2": {"interfaces"},
+    "libarchive": {"importing/sources"},
     "jinja2": {"rendering", "targets/ipxe", "boot/script", "check"},
 }
 TWISTED = re.compile(r"(\w+/service|http/\w+|daemon|journal|watch)$")
