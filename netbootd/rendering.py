@@ -51,11 +51,16 @@ def environment(loader: jinja2.BaseLoader | None = None) -> jinja2.Environment:
 
 @dataclass(frozen=True, slots=True)
 class TextTemplate:
-    """A compiled file; two are equal when their texts are, with all that they include."""
+    """
+    A compiled file; two are equal when their texts are, with all that they include.
+
+    *builds_on* names what it includes, as far as that is known before it is rendered.
+    """
 
     name: str
     source: str
     _compiled: jinja2.Template = field(compare=False, repr=False)
+    builds_on: tuple[str, ...] = ()
 
     def render(self, names: Mapping[str, Any]) -> str:
         """The text with *names* filled in; raises RenderError, which names file and line."""
@@ -122,7 +127,8 @@ def _made(
     reason = next((faults[part] for part in parts if part in faults), None)
     if reason is not None:
         return BrokenText(name, reason)
-    return TextTemplate(name, "\0".join(texts[part] for part in parts), made.get_template(name))
+    source = "\0".join(texts[part] for part in parts)
+    return TextTemplate(name, source, made.get_template(name), tuple(parts[1:]))
 
 
 def _needed(tree: nodes.Template, name: str, texts: Mapping[str, str]) -> list[str]:

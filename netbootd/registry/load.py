@@ -11,11 +11,12 @@ from __future__ import annotations
 import contextlib
 import gc
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
+from netbootd import answers, dropins
 from netbootd import config as configuration
-from netbootd import dropins
 from netbootd.config import Config
 from netbootd.content import Library, find_programs
 from netbootd.dropins import Layers
@@ -76,7 +77,8 @@ def _registry(
     targets = Targets(layers, names, library, templates, findings.add)
     machines = Machines(layers, targets, findings.add)
     first, notice = (_template(templates, name, findings) for name in ("first", "notice"))
-    return Registry(
+    installs = answers.survey(library, findings.add)
+    registry = Registry(
         config=config,
         library=library,
         first_template=first,
@@ -91,10 +93,14 @@ def _registry(
         servers=names.servers,
         extras=layers.extras(),
         variables=dict(layers.merged("vars") or {}),
+        answers=installs.templates,
         findings=findings.all,
         documents=tuple(layers.documents),
-        watched=(*layers.files, *sorted(templates.files)),
+        watched=(*layers.files, *sorted(templates.files), *installs.watch),
     )
+    for remark in answers.remarks(registry):
+        findings.add(remark)
+    return replace(registry, findings=findings.all)
 
 
 class Findings:

@@ -16,6 +16,7 @@ from netbootd.content import Library
 from netbootd.errors import Finding
 from netbootd.mac import MAC
 from netbootd.registry.machine import Machine
+from netbootd.rendering import BrokenText, TextTemplate
 from netbootd.targets.base import Target
 from netbootd.targets.ipxe import ScriptTemplate
 
@@ -28,8 +29,9 @@ class Registry:
     *disk* is what boots a machine's own disk.  *boot_server* is the base URL the file gives for
     everything (``boot_servers.default``), None where it leaves that to us; *first_server* the one
     that ``/`` chains to, which is the default machine's own where that has one.  *extras* are the
-    sections that only templates know, *variables* the section ``vars``, *documents* the files that
-    were read, *watched* the paths whose change may mean a new registry.
+    sections that only templates know, *variables* the section ``vars``, *answers* the templates of
+    the file root by the paths that they answer, *documents* the files that were read, *watched* the
+    paths whose change may mean a new registry.
     """
 
     config: Config
@@ -46,6 +48,7 @@ class Registry:
     servers: Mapping[str, str] = field(default_factory=dict)
     extras: Mapping[str, Any] = field(default_factory=dict)
     variables: Mapping[str, Any] = field(default_factory=dict)
+    answers: Mapping[str, TextTemplate | BrokenText] = field(default_factory=dict)
     findings: tuple[Finding, ...] = ()
     documents: tuple[str, ...] = ()
     watched: tuple[str, ...] = ()

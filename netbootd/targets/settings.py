@@ -9,15 +9,16 @@ line.  A finding at level TARGET makes the target unusable; the rest of the file
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 from urllib.parse import unquote, urlsplit
 
 from netbootd.content import Library
-from netbootd.errors import Finding, Forbidden, Level, NotFound, Place
+from netbootd.errors import Finding, Forbidden, Level, NetbootdError, NotFound, Place
 from netbootd.nearest import did_you_mean
 from netbootd.relaxedjson import Object, kind
+from netbootd.rendering import SUFFIX
 from netbootd.targets import ipxe
 
 #: Keys that say what a target boots; in a machine's entry they replace the target's.
@@ -106,10 +107,17 @@ class Settings:
 
     # -- saying what is wrong ------------------------------------------------------------------
 
-    def fault(self, code: str, text: str, key: str = "", index: int | None = None) -> None:
+    def fault(
+        self,
+        code: str,
+        text: str,
+        key: str = "",
+        index: int | None = None,
+        level: Level = Level.TARGET,
+    ) -> None:
         """The target cannot be used; *index* is the character of the string that is wrong."""
         self.broken = self.broken or text
-        self._say(Level.TARGET, code, text, key, index)
+        self._say(level, code, text, key, index)
 
     def warn(self, code: str, text: str, key: str = "") -> None:
         """Loaded all the same."""
@@ -182,6 +190,59 @@ class Settings:
             self._wrong_type(key, "a name or an array of names", value)
             return ()
         return tuple(name.strip() for name in names)
+
+    def one_of(self, key: str, known: Iterable[str]) -> str | None:
+        """One of some words, in any case; None without the key."""
+        text = self.text(key)
+        if text is None or text.lower() in known:
+            return text and text.lower()
+        listed = ", ".join(sorted(known))
+        self.fault("value-unknown", f'"{key}" is "{text}"; there are: {listed}', key)
+        return None
+
+    def strings(self, key: str) -> dict[str, str]:
+        """An object of strings, numbers and truth values, all as text; names expanded."""
+        if key not in self.values:
+            return {}
+        value = self.values[key].value
+        if not isinstance(value, Mapping):
+            self._wrong_type(key, "an object", value)
+            return {}
+        return {name: self._as_text(key, name, item) for name, item in value.items()}
+
+    def _as_text(self, key: str, name: str, item: Any) -> str:
+        if isinstance(item, bool):
+            return str(item).lower()
+        if isinstance(item, (str, int, float)):
+            return self._expanded(key, str(item))
+        self._wrong_type(f"{key}.{name}", "a string or a number", item)
+        return ""
+
+    def own_file(self, key: str, *, needs: str = "") -> str | None:
+        """
+        A file of the file root that is served as each machine sees it: its path; a URL as it is.
+
+        It may stand there with ``.j2`` behind its name, left out here or not.  With *needs* it is a
+        folder, in which that file must be.
+        """
+        text = self.text(key)
+        if not text:
+            return None
+        if _SCHEME.match(text):
+            return self._absolute(key, text)
+        path = re.sub("/+", "/", text).strip("/").removesuffix(SUFFIX)
+        wanted = f"{path}/{needs}" if needs else path
+        if not self.has_file(wanted + SUFFIX):
+            self.check_own_file(key, "/" + wanted)
+        return path
+
+    def has_file(self, path: str) -> bool:
+        """Whether *path* is there, below the file root, and can be read."""
+        try:
+            self.library.lookup(unquote(path)).close()
+        except (NetbootdError, OSError):
+            return False
+        return True
 
     def words(self, key: str) -> tuple[str, ...]:
         """Kernel arguments: a string or an array, split at white space as iPXE does."""
@@ -332,6 +393,8 @@ class Settings:
         try:
             self.library.lookup(plain).close()
         except NotFound:
+            if self.library.renders(plain):
+                return
             where = self.library.where(plain)
             self.warn("file-missing", f'"{key}": there is no {where}', key)
         except Forbidden as problem:

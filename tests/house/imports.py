@@ -22,13 +22,24 @@ FLOORS: tuple[frozenset[str], ...] = (
             "relaxedjson",
             "systemd",
             "rendering",
+            "nocloud",
         }
     ),
     frozenset(
-        {"dropins", "config", "content", "interfaces", "ports", "watch", "journal", "events", "record"}
+        {
+            "dropins",
+            "config",
+            "content",
+            "interfaces",
+            "ports",
+            "watch",
+            "journal",
+            "events",
+            "record",
+        }
     ),
     frozenset({"targets"}),
-    frozenset({"registry"}),
+    frozenset({"registry", "answers"}),
     frozenset({"boot"}),
     frozenset({"dhcp", "tftp", "http"}),
     frozenset({"banner", "probe", "check", "importing", "show", "status", "simulate", "daemon"}),

@@ -1,0 +1,361 @@
+"""
+Answer files of unattended installs: templates (``.j2``) below the file root, one text per machine.
+
+They are found and compiled when the configuration is loaded; a request reads no template.  One that
+a target makes its machines ask for is rendered right then, for one machine of each kind, so that a
+name that a machine lacks is known before an installer waits for a person at its console.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections import deque
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from typing import NamedTuple
+from urllib.parse import unquote
+
+from netbootd import nocloud
+from netbootd.content import Library
+from netbootd.errors import Finding, Forbidden, Level, NotFound, Place, RenderError
+from netbootd.mac import MAC
+from netbootd.registry.machine import Machine
+from netbootd.registry.snapshot import Registry
+from netbootd.relaxedjson import path_of
+from netbootd.rendering import SUFFIX, BrokenText, TextTemplate, compile_together, told_at
+from netbootd.targets.base import Facts, Target
+
+#: The folder of the file root that is for answer files.
+FOLDER = "install"
+_MOST_ENTRIES = 200_000  # looked at below the file root: a second, if the disk is quick
+_MOST_BYTES = 1 << 20  # of one template
+_MOST_FOLDERS = 500  # watched for new templates
+
+#: A machine that stands for all that are not listed (RFC 7042, documentation), and its address.
+_STRANGER = MAC.parse("00:00:5e:00:53:00")
+_ITS_ADDRESS = "192.0.2.99"  # RFC 5737
+_OUR_ADDRESS = "http://192.0.2.1:3000"
+
+_URL = re.compile(r"https?://[^/\s;]+/([^\s;?#]*)", re.IGNORECASE)
+_UNDEFINED = re.compile(r"'([^']+)' is undefined")
+
+Report = Callable[[Finding], None]
+Text = TextTemplate | BrokenText
+
+
+class Found(NamedTuple):
+    """*templates* by the path that they answer, and the files and folders to *watch*."""
+
+    templates: dict[str, Text]
+    watch: tuple[str, ...]
+
+
+# -- finding them ----------------------------------------------------------------------------------
+
+
+def survey(library: Library, report: Report) -> Found:
+    """All templates below the file root, compiled; what is wrong with them is reported."""
+    root = library.root
+    texts: dict[str, str] = {}
+    broken: dict[str, BrokenText] = {}
+    walk = _Walk(library)
+    for path in walk.templates():
+        text = _read(library, path, report)
+        if isinstance(text, BrokenText):
+            broken[path] = text
+        else:
+            texts[path] = text
+    if walk.cut_short:
+        told = (
+            f"more than {_MOST_ENTRIES} entries: templates beyond were not looked for; those"
+            f" below {FOLDER}/ are found first"
+        )
+        report(Finding(Level.NOTE, "files-many", told, Place(str(root))))
+    compiled = compile_together(texts)
+    for reason in {one.reason for one in compiled.values() if isinstance(one, BrokenText)}:
+        place, told = told_at(RenderError(reason), root)
+        report(Finding(Level.RELOAD, "template-error", told, place))
+    made = {**compiled, **broken}
+    folders = dict.fromkeys([*walk.folders, *(os.path.dirname(path) for path in made)])
+    return Found(
+        {path.removesuffix(SUFFIX): made[path] for path in sorted(made)},
+        tuple(str(root / path) for path in (*folders, *sorted(made))),
+    )
+
+
+class _Walk:
+    """One walk below the file root; *folders* are those where new templates are to be expected."""
+
+    def __init__(self, library: Library) -> None:
+        self._library = library
+        self._left = _MOST_ENTRIES
+        self.cut_short = False
+        self.folders: list[str] = [FOLDER]
+
+    def templates(self) -> Iterator[str]:
+        """Paths below the root, those of FOLDER first; links that leave the root do not count."""
+        ahead: deque[tuple[str, tuple[str, ...]]] = deque([("", (self._library.real_root,))])
+        while ahead:
+            folder, above = ahead.popleft()
+            for entry in self._entries(folder):
+                path = f"{folder}/{entry.name}" if folder else entry.name
+                if real := self._real_folder(entry, above):
+                    foremost = path.partition("/")[0] == FOLDER
+                    (ahead.appendleft if foremost else ahead.append)((path, (*above, real)))
+                    if foremost and len(self.folders) < _MOST_FOLDERS and path != FOLDER:
+                        self.folders.append(path)
+                elif entry.name.endswith(SUFFIX) and self._is_file(entry):
+                    yield path
+
+    def _entries(self, folder: str) -> list[os.DirEntry[str]]:
+        if self._left <= 0:
+            return []
+        try:
+            with os.scandir(os.path.join(self._library.real_root, folder)) as entries:
+                found = [entry for _, entry in zip(range(self._left + 1), entries, strict=False)]
+        except OSError:  # not there, or not ours to read: nothing in it could be served
+            return []
+        self.cut_short |= len(found) > self._left
+        self._left -= len(found)
+        return found
+
+    def _real_folder(self, entry: os.DirEntry[str], above: tuple[str, ...]) -> str | None:
+        """Where the folder *entry* really is; None for a file, a way out and a way in circles."""
+        if entry.name.startswith("."):  # such as the snapshots of a file server
+            return None
+        try:
+            if not entry.is_dir():
+                return None
+            if not entry.is_symlink():
+                return f"{above[-1]}/{entry.name}"
+        except OSError:
+            return None
+        real = os.path.realpath(entry.path)
+        return real if self._library.holds(real) and real not in above else None
+
+    def _is_file(self, entry: os.DirEntry[str]) -> bool:
+        try:
+            return entry.is_file() and (not entry.is_symlink() or self._library.holds(entry.path))
+        except OSError:
+            return False
+
+
+def _read(library: Library, path: str, report: Report) -> str | BrokenText:
+    """The text of a template; its reason and a finding where there is none to be had."""
+    try:
+        content = library.template(path)
+    except (NotFound, Forbidden, OSError) as problem:
+        return _unusable(library, path, f"cannot be read: {problem}", Level.WARNING, report)
+    try:
+        if content.size > _MOST_BYTES:
+            told = f"is larger than {_MOST_BYTES} bytes"
+            return _unusable(library, path, told, Level.RELOAD, report)
+        return content.read(0, content.size).decode("utf-8")
+    except OSError as problem:
+        return _unusable(library, path, f"cannot be read: {problem}", Level.WARNING, report)
+    except UnicodeDecodeError:
+        return _unusable(library, path, "is not UTF-8", Level.RELOAD, report)
+    finally:
+        content.close()
+
+
+def _unusable(library: Library, path: str, told: str, level: Level, report: Report) -> BrokenText:
+    report(Finding(level, "template-error", told, Place(str(library.root / path))))
+    return BrokenText(path, f"{path}: {told}")
+
+
+# -- whose they are --------------------------------------------------------------------------------
+
+
+def named_by(target: Target, templates: Container[str]) -> tuple[str, ...]:
+    """Which of *templates* a target makes its machines ask for: ``answer``, URLs in arguments."""
+    named = [str(getattr(target, "answer", "")).strip("/")]
+    for word in getattr(target, "args", ()):
+        for path in _URL.findall(word):
+            named += _meant(path)
+    return tuple(name for name in dict.fromkeys(named) if name in templates)
+
+
+def _meant(path: str) -> list[str]:
+    """The files that a URL's path stands for, without the machine that it names."""
+    parts = [part for part in unquote(path).split("/") if part not in ("", ".")]
+    plain = "/".join(part for part in parts if "${" not in part and not MAC.maybe(part))
+    return [f"{plain}/{name}" for name in nocloud.FILES] if path.endswith("/") else [plain]
+
+
+def trouble(registry: Registry, target: Target, facts: Facts) -> str | None:
+    """Why an answer file that *target* makes its machine ask for cannot be rendered, or None."""
+    if not registry.answers:
+        return None
+    names = replace(facts, peer=facts.peer or _ITS_ADDRESS).names()
+    for name in named_by(target, registry.answers):
+        try:
+            registry.answers[name].render(names)
+        except RenderError as problem:
+            return f"its answer file has an error: {problem}"
+    return None
+
+
+# -- whether they are right ------------------------------------------------------------------------
+
+
+def remarks(registry: Registry) -> Iterator[Finding]:
+    """What is wrong with the templates, by one machine of each kind; what nobody could render."""
+    if not registry.answers:
+        return
+    used = _Used(registry)
+    yield from faults(registry, used.kinds())
+    yield from _undefined(registry, used)
+    for name in registry.answers:
+        if os.path.lexists(registry.library.root / name):
+            told = f"{name} is there as well, and is what is served"
+            place = Place(str(registry.library.root / f"{name}{SUFFIX}"))
+            yield Finding(Level.WARNING, "template-unused", told, place)
+
+
+class _Used:
+    """Which templates each target names, looked at once per target."""
+
+    def __init__(self, registry: Registry) -> None:
+        self._registry = registry
+        self._named: dict[int, tuple[str, ...]] = {}
+        self.names: set[str] = set()
+
+    def by(self, machine: Machine) -> tuple[str, ...]:
+        """The templates that *machine* will ask for."""
+        found = self._named.get(id(machine.target))
+        if found is None:
+            found = self._named[id(machine.target)] = named_by(
+                machine.target, self._registry.answers
+            )
+            self.names.update(found)
+        return found
+
+    def kinds(self) -> list[Machine]:
+        """One machine for each target with templates and each set of variables."""
+        found: dict[tuple[int, frozenset[str]], Machine] = {}
+        for machine in everybody(self._registry):
+            if self.by(machine):
+                kind = id(machine.target), frozenset(self._registry.variables_of(machine))
+                found.setdefault(kind, machine)
+        return list(found.values())
+
+
+def everybody(registry: Registry) -> list[Machine]:
+    """Every machine, and one that stands for all that are not listed."""
+    machines = list(registry.machines.values())
+    if registry.default is not None:
+        machines.append(registry.default.for_stranger(_STRANGER))
+    return machines
+
+
+@dataclass(slots=True)
+class _Fault:
+    """One thing that is wrong, and the machines that meet it: the first, and how many."""
+
+    level: Level
+    code: str
+    first: Machine
+    count: int = 1
+
+    def finding(self, registry: Registry, place: Place, told: str) -> Finding:
+        """In words, with the remedy."""
+        more = f" and {self.count - 1} more" if self.count > 1 else ""
+        remedy = ""
+        if match := _UNDEFINED.fullmatch(told):
+            remedy = (
+                f'; give "{match[1]}" to the machine, its target or "vars",'
+                f' or write {{{{ {match[1]}|default("…") }}}}'
+            )
+        title = f"{self.first.mac if self.first.known else 'default'} ({self.first.title})"
+        path = path_of("machines", str(self.first.mac) if self.first.known else "default")
+        return Finding(self.level, self.code, f"{title}{more}: {told}{remedy}", place, path)
+
+
+def faults(registry: Registry, machines: Iterable[Machine]) -> list[Finding]:
+    """What comes up when the templates of *machines* are rendered; each fault once."""
+    used = _Used(registry)
+    root = registry.library.root
+    found: dict[tuple[Place, str], _Fault] = {}
+    for machine in machines:
+        for name in used.by(machine):
+            template = registry.answers[name]
+            if isinstance(template, BrokenText):  # which was said when it was found
+                continue
+            for level, code, place, told in _rendered(template, name, machine, registry):
+                at = replace(place, file=str(root / place.file))
+                if fault := found.get((at, told)):
+                    fault.count += 1
+                else:
+                    found[at, told] = _Fault(level, code, machine)
+    return [fault.finding(registry, *where) for where, fault in found.items()]
+
+
+def _rendered(
+    template: TextTemplate, name: str, machine: Machine, registry: Registry
+) -> Iterator[tuple[Level, str, Place, str]]:
+    """Level, code, place and text of each thing that is wrong with one machine's file."""
+    try:
+        text = template.render(_facts(machine, registry).names())
+    except RenderError as problem:
+        yield Level.RELOAD, "template-error", *told_at(problem)
+        return
+    if name.rpartition("/")[2] == nocloud.USER_DATA:
+        for doubt in nocloud.doubts(text):
+            yield Level.WARNING, "user-data", Place(template.name), doubt
+
+
+def _facts(machine: Machine, registry: Registry) -> Facts:
+    assert machine.mac is not None
+    base = registry.boot_server or _OUR_ADDRESS
+    return Facts(
+        mac=machine.mac,
+        base=base,
+        retry=base,
+        target=machine.title,
+        variables=registry.variables_of(machine),
+        extras=registry.extras,
+        peer=_ITS_ADDRESS,
+    )
+
+
+def _undefined(registry: Registry, used: _Used) -> Iterator[Finding]:
+    """Names that no machine has, in templates that no machine's target names."""
+    parts = {part for one in registry.answers.values() for part in getattr(one, "builds_on", ())}
+    known: set[str] | None = None
+    for name, template in registry.answers.items():
+        alone = name not in used.names and template.name not in parts
+        if not alone or not isinstance(template, TextTemplate):
+            continue
+        if known is None:
+            known = _all_names(registry)
+        for wanted in sorted(template.wants() - known):
+            told = f'nothing defines "{wanted}": no machine, target, "vars" or section has it'
+            place = _first_mention(template, wanted, registry)
+            yield Finding(Level.WARNING, "template-name-unknown", told, place)
+
+
+def _all_names(registry: Registry) -> set[str]:
+    """Every name that a template could know for some machine."""
+    stranger = Facts(mac=_STRANGER, base="", retry="", extras=registry.extras, peer=_ITS_ADDRESS)
+    known = {*stranger.names(), *registry.variables}
+    for target in registry.targets.values():
+        known |= target.common.variables.keys()
+    for machine in everybody(registry):
+        known |= registry.variables_of(machine).keys()
+    return known
+
+
+def _first_mention(template: TextTemplate, name: str, registry: Registry) -> Place:
+    file = str(registry.library.root / template.name)
+    word = re.compile(rf"\b{re.escape(name)}\b")
+    own = template.source.partition("\0")[0]
+    lines = (number for number, line in enumerate(own.split("\n"), 1) if word.search(line))
+    line = next(lines, 0)
+    return Place(file, line, min(line, 1))
+
+
+def template_for(answers: Mapping[str, Text], path: str) -> Text | None:
+    """What answers a request for *path*, which may be the template's own name."""
+    return answers.get(path.removesuffix(SUFFIX))
