@@ -41,9 +41,9 @@ class Node:
     """
     One machine in QEMU, with a capture of everything on its cable.
 
-    *disk*: an image, or a folder seen as FAT, to boot after the network.  *rom*: another option
-    ROM for the network card than QEMU's iPXE, "" for none.  *mirror* is called with the console's
-    text as it comes.
+    *disk*: an image, or a folder seen as FAT, to boot after the network.  *memory*: in MB, where
+    the machine's usual does not do.  *rom*: another option ROM for the network card than QEMU's
+    iPXE, "" for none.  *mirror* is called with the console's text as it comes.
     """
 
     def __init__(
@@ -54,6 +54,7 @@ class Node:
         machine: tuple[str, ...],
         *,
         disk: Path | None = None,
+        memory: int | None = None,
         rom: str | None = None,
         mirror: Callable[[str], None] | None = None,
     ) -> None:
@@ -72,6 +73,8 @@ class Node:
         argv = [*COMMON, *machine, "-qmp", f"unix:{self._qmp},server=on,wait=off"]
         argv += ["-netdev", f"tap,id=lan,ifname={tap},script=no,downscript=no"]
         argv += ["-device", card if rom is None else f"{card},romfile={rom}"]
+        if memory:
+            argv += ["-m", str(memory)]
         if disk:
             image = f"fat:{disk}" if disk.is_dir() else disk
             argv += ["-drive", f"if=none,id=disk,format=raw,snapshot=on,file={image}"]
