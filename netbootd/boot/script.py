@@ -152,6 +152,8 @@ def facts_of(
         extras=registry.extras,
         peer=peer,
         token=token,
+        overlay=machine is not None
+        and (bool(machine.overlays) or machine.target.wants_overlay),
     )
 
 

@@ -14,6 +14,7 @@ from typing import Any, ClassVar
 
 from netbootd import urls
 from netbootd.mac import MAC
+from netbootd.targets import placeholders
 from netbootd.targets.ipxe import ScriptTemplate
 
 
@@ -27,6 +28,7 @@ class Facts:
     configuration says of the machine, its own keys over its groups', the target's and ``vars``;
     *extras* the sections of the file that are nobody's but the templates'.  *peer* is the address
     it asks from and *token* the one of this boot attempt, both empty where there is none.
+    *overlay*: the machine has an extra initrd, at ``overlay_url``.
     """
 
     mac: MAC
@@ -37,10 +39,20 @@ class Facts:
     extras: Mapping[str, Any] = field(default_factory=dict)
     peer: str = ""
     token: str = ""
+    overlay: bool = False
 
     def url(self, location: str) -> str:
         """*location* made absolute: one that begins with a slash is on our own server."""
         return self.base + location if location.startswith("/") else location
+
+    def file_url(self, path: str) -> str:
+        """*path* of the file root as this machine sees it, rendered for it; a URL as it is."""
+        return path if "://" in path else urls.file_url(self.base, self.mac, path)
+
+    @property
+    def overlay_url(self) -> str:
+        """The extra initrd, for the attempt that *token* stands for."""
+        return urls.overlay_url(self.base, self.mac, self.token)
 
     def names(self) -> dict[str, Any]:
         """
@@ -65,7 +77,7 @@ class Facts:
             "machine": self.variables,
             "token": self.token,
             "script_url": urls.node_script_url(self.base, self.mac),
-            "overlay_url": urls.overlay_url(self.base, self.mac, self.token),
+            "overlay_url": self.overlay_url,
             "install_url": urls.install_url(self.base, self.mac),
             "done_url": urls.done_url(self.base, self.mac, self.token),
             "failed_url": urls.failed_url(self.base, self.mac, self.token),
@@ -107,10 +119,36 @@ class Target(ABC):
     #: Whether what is booted can call ``/done``.
     calls_back: ClassVar[bool] = True
 
+    @property
+    def wants_overlay(self) -> bool:
+        """Whether its machines get an extra initrd for what it brings itself."""
+        return bool(self.common.overlays)
+
+    @property
+    def overlay_size(self) -> str:
+        """The most that the layer over its root may take in memory (``25%``, ``2g``), or empty."""
+        return ""
+
+    def remarks(self, facts: Facts) -> tuple[str, ...]:
+        """What may go wrong for this machine though the script can be made; ``check`` tells it."""
+        return ()
+
     @abstractmethod
     def values(self, facts: Facts) -> dict[str, Any]:
         """What the template is filled with, beside what every template knows."""
 
+    def own_names(self, facts: Facts) -> dict[str, Any]:
+        """What templates and placeholders know of this type beside ``Facts.names``."""
+        return {}
+
+    def filled(self, text: str, facts: Facts) -> str:
+        """*text* with its placeholders (``__hostname__``) replaced; raises RenderError."""
+        if "__" not in text:
+            return text
+        names = {"bootif": f"01-{facts.mac.dashed}", **facts.names(), **self.own_names(facts)}
+        return placeholders.fill(text, names)
+
     def script(self, facts: Facts) -> str:
         """The boot script for one machine; starts with ``#!ipxe``."""
-        return self.template.render(**{**facts.names(), "target": self.title, **self.values(facts)})
+        own = {"target": self.title, **self.own_names(facts), **self.values(facts)}
+        return self.template.render(**{**facts.names(), **own})

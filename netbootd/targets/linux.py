@@ -1,22 +1,37 @@
 """
 The generic target: a kernel, its initrds and arguments.  Whatever its type is called, a target with
 ``kernel`` boots like this; the types of their own only add checks, defaults and guards.
+
+A machine with overlays, or a target with ``overlay``, gets one more initrd, made for the machine.
+It comes first, as an archive of its own: UEFI builds of iPXE of 2019 lose what stands behind an
+initrd whose length is no multiple of four.
 """
 
 from __future__ import annotations
 
+import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, ClassVar, Self
 
+from netbootd.errors import RenderError
+from netbootd.targets import ipxe
 from netbootd.targets.base import Facts, Target
 from netbootd.targets.ipxe import ScriptTemplate
 from netbootd.targets.settings import Settings
+
+#: The extra initrd's own name.
+OVERLAY = "overlay.cpio"
+_SIZE = re.compile(r"[0-9]+(%|[kKmMgG])?")
 
 
 @dataclass(frozen=True, slots=True)
 class Linux(Target):
     """
     *kernel* and *initrds* are URLs, or paths on our own server; *args* the kernel's words.
+
+    *overlay*: its machines get an extra initrd, in which the layer in memory over the root may grow
+    to *layer_size*.
 
     Every initrd gets a name, and the kernel an ``initrd=`` for each: iPXE builds of 2019 pass none
     under UEFI without it (iPXE's ``--name``, and the kernel's own EFI loader).  An author who wrote
@@ -26,23 +41,33 @@ class Linux(Target):
     kernel: str
     initrds: tuple[str, ...] = ()
     args: tuple[str, ...] = ()
+    overlay: bool = False
+    layer_size: str = ""
 
+    keys: ClassVar[frozenset[str]] = frozenset({"overlay"})
     template_name: ClassVar[str] = "linux"
     kernel_name: ClassVar[str] = "kernel"
     initrd_name: ClassVar[str] = "initrd"
     default_kernel: ClassVar[str | None] = None
+    #: Whether what is booted reads more than one initrd.
+    takes_overlay: ClassVar[bool] = True
 
     @classmethod
     def from_settings(cls, settings: Settings, template: ScriptTemplate) -> Self:
         """Read and check the settings; faults are reported there."""
         settings.check_boot_server()
         kernel = settings.location("kernel") or cls._without_kernel(settings)
+        args = settings.boot_args()
+        overlay, size = _overlay(settings)
         target = cls(
             settings.title,
             template,
             kernel,
             settings.locations("initrd"),
-            settings.boot_args(),
+            cls.completed(settings, args),
+            overlay,
+            size,
+            **cls.extras(settings),
         )
         if settings.broken is None:
             target.check(settings)
@@ -56,29 +81,83 @@ class Linux(Target):
             settings.fault("target-empty", 'nothing to boot: "kernel" or "sanboot" is missing')
         return ""
 
+    @classmethod
+    def completed(
+        cls,
+        settings: Settings,  # noqa: ARG003
+        args: tuple[str, ...],
+    ) -> tuple[str, ...]:
+        """*args* with those that the type's own keys mean."""
+        return args
+
+    @classmethod
+    def extras(cls, settings: Settings) -> dict[str, Any]:  # noqa: ARG003
+        """The fields that a type adds to these."""
+        return {}
+
     def check(self, settings: Settings) -> None:
         """What a type of its own wants beside the generic rules."""
 
-    def names(self) -> tuple[str, ...]:
+    @property
+    def wants_overlay(self) -> bool:
+        return self.takes_overlay and (self.overlay or bool(self.common.overlays))
+
+    @property
+    def overlay_size(self) -> str:
+        return self.layer_size
+
+    def initrd_names(self) -> tuple[str, ...]:
         """The initrds' names: ``initrd``, ``initrd2``, ``initrd3`` …"""
         return tuple(
             self.initrd_name + (str(number) if number > 1 else "")
             for number in range(1, len(self.initrds) + 1)
         )
 
-    def arguments(self) -> tuple[str, ...]:
+    def loaded(self, facts: Facts) -> list[dict[str, str]]:
+        """Every initrd by name and URL, in order."""
+        named = zip(self.initrd_names(), self.initrds, strict=True)
+        own = [{"name": name, "url": facts.url(url)} for name, url in named]
+        return [{"name": OVERLAY, "url": facts.overlay_url}, *own] if self._layered(facts) else own
+
+    def arguments(self, facts: Facts) -> tuple[str, ...]:
         """The kernel's words, the ``initrd=`` of each initrd in front."""
-        if any(word.startswith("initrd=") for word in self.args):
-            return self.args
-        return (*(f"initrd={name}" for name in self.names()), *self.args)
+        layer = (f"initrd={OVERLAY}",) if self._layered(facts) else ()
+        named = tuple(f"initrd={name}" for name in self.initrd_names())
+        decided = any(word.startswith("initrd=") for word in self.args)
+        return (*layer, *(() if decided else named), *self.words(facts))
+
+    def words(self, facts: Facts) -> tuple[str, ...]:
+        """The arguments as this machine gets them; raises RenderError."""
+        words = tuple(self.filled(word, facts) for word in self.args)
+        if bad := ipxe.comment_word(words) or ipxe.operator_word(words):
+            raise RenderError(f'iPXE would end the line at "{bad}"')
+        return words
+
+    def _layered(self, facts: Facts) -> bool:
+        return facts.overlay and self.takes_overlay
 
     def values(self, facts: Facts) -> dict[str, Any]:
-        initrds = [
-            {"name": name, "url": facts.url(url)}
-            for name, url in zip(self.names(), self.initrds, strict=True)
-        ]
         return {
             "kernel": {"name": self.kernel_name, "url": facts.url(self.kernel)},
-            "initrds": initrds,
-            "args": " ".join(self.arguments()),
+            "initrds": self.loaded(facts),
+            "args": " ".join(self.arguments(facts)),
         }
+
+
+def absent(args: Iterable[str], words: Iterable[str]) -> tuple[str, ...]:
+    """Those of *words* of whose name (what stands before the ``=``) none is in *args*."""
+    names = {word.partition("=")[0] for word in args}
+    return tuple(word for word in words if word.partition("=")[0] not in names)
+
+
+def _overlay(settings: Settings) -> tuple[bool, str]:
+    """``overlay``: true, false, a size, or an object with one."""
+    value = settings.values["overlay"].value if "overlay" in settings else False
+    if isinstance(value, bool):
+        return value, ""
+    size = settings.strings("overlay").get("size", "") if isinstance(value, dict) else value
+    if not isinstance(size, str) or (size and not _SIZE.fullmatch(size)):
+        told = '"overlay" must be true, false, or a size such as 25% or 2g'
+        settings.fault("section-type", told, "overlay")
+        return False, ""
+    return True, size

@@ -1,0 +1,54 @@
+"""
+``__hostname__`` and its like: what a target's strings may say of the machine, filled in per boot.
+
+A short spelling for the names that templates know (``Facts.names``).  Forms with a dot
+(``__servers.default__``, cloud-init's ``__dmi.system-uuid__``) are not ours and stay as they are.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from netbootd.errors import RenderError
+
+_PLACEHOLDER = re.compile(r"__([A-Za-z][A-Za-z0-9]*(?:_[A-Za-z0-9]+)*)__")
+#: Placeholders whose name is shorter than that of the thing.
+SHORT = {
+    "answer": "answer_url",
+    "install": "install_url",
+    "script": "script_url",
+    "overlay": "overlay_url",
+    "done": "done_url",
+    "failed": "failed_url",
+}
+
+
+def fill(text: str, names: Mapping[str, Any]) -> str:
+    """
+    *text* with its placeholders replaced by what *names* gives for them.
+
+    Raises RenderError for one that is unknown or empty, or whose value has a blank in it, which
+    would make two arguments of one.
+    """
+    if "__" not in text:
+        return text
+    return _PLACEHOLDER.sub(lambda match: _value(match[1], names), text)
+
+
+def _value(name: str, names: Mapping[str, Any]) -> str:
+    value = names.get(SHORT.get(name, name))
+    if isinstance(value, bool) or not isinstance(value, (str, int, float)) or value == "":
+        raise RenderError(f"__{name}__ has no value for this machine; there are: {_known(names)}")
+    if re.search(r"[\s\x00-\x1f\x7f]", str(value)):
+        raise RenderError(f"__{name}__ is {str(value)!r:.60}, which has a blank in it")
+    return str(value)
+
+
+def _known(names: Mapping[str, Any]) -> str:
+    """All placeholders that have a value, for the message."""
+    longer = set(SHORT.values())
+    plain = {name for name, value in names.items() if isinstance(value, (str, int)) and value != ""}
+    short = {name for name, long in SHORT.items() if long in plain}
+    return ", ".join(f"__{name}__" for name in sorted((plain - longer) | short))
