@@ -13,7 +13,6 @@ from netbootd import urls
 from netbootd.boot.client import Client
 from netbootd.boot.decision import Hold, Refusal, identify, next_step
 from netbootd.mac import MAC
-from netbootd.record.record import Record
 from netbootd.record.standing import FRESH, Standing
 from netbootd.registry.machine import Machine
 from netbootd.registry.snapshot import Registry
@@ -44,6 +43,7 @@ class BootScript:
     """
     *says* is the script's meaning in a few words, *detail* what only the log shall know.  *boots*:
     it really boots *machine*, which is an attempt; *armed*: it is the one that was armed.
+    *holds* is why the machine is to be held from now on.
 
     *status* is the HTTP status for a client that is not iPXE: 200, 404 for a machine nobody knows,
     500 where the target is broken.
@@ -56,6 +56,7 @@ class BootScript:
     detail: str = ""
     boots: bool = False
     armed: bool = False
+    holds: str = ""
 
     @property
     def logged(self) -> str:
@@ -83,7 +84,9 @@ def boot_script(
         return BootScript(_notice(registry, facts, reason, _ADD), reason, 404, machine)
     if isinstance(decision.step, Hold):
         reason = f"{client.mac} is held: {decision.step.reason}"
-        return BootScript(_notice(registry, facts, reason, _RELEASE), reason, 200, machine)
+        new = "" if past.standing.held else decision.step.reason
+        notice = _notice(registry, facts, reason, _RELEASE)
+        return BootScript(notice, reason, 200, machine, holds=new)
     try:
         text = machine.target.script(facts)
     except Exception as problem:  # a template is the operator's text and may do anything
@@ -93,31 +96,6 @@ def boot_script(
     if isinstance(machine.target, Notice):
         return BootScript(text, machine.target.reason, 500, machine)
     return BootScript(text, machine.title, 200, machine, boots=True, armed=decision.armed)
-
-
-def past(client: Client, registry: Registry, record: Record) -> Past:
-    """What *record* has of the machine that *client* is."""
-    machine = identify(client, registry)
-    if machine is None:
-        return Past(now=record.now())
-    return Past(
-        standing=record.of(machine.key), now=record.now(), token=record.next_token(machine.key)
-    )
-
-
-def begin(client: Client, script: BootScript, record: Record) -> None:
-    """Note in *record* that *client* got *script*, which boots."""
-    machine = script.machine
-    assert machine is not None, "who boots is somebody"
-    assert client.mac is not None, "a script is asked for by MAC"
-    record.begin(
-        machine.key,
-        machine.title,
-        armed=script.armed,
-        mac=client.mac,
-        peer=client.address,
-        listed=machine.known,
-    )
 
 
 def first_script(registry: Registry, base: str) -> BootScript:
@@ -152,8 +130,7 @@ def facts_of(
         extras=registry.extras,
         peer=peer,
         token=token,
-        overlay=machine is not None
-        and (bool(machine.overlays) or machine.target.wants_overlay),
+        overlay=machine is not None and (bool(machine.overlays) or machine.target.wants_overlay),
     )
 
 

@@ -176,6 +176,43 @@ class Scripted(Event):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Held(Scripted):
+    """A machine is held from now on, and its console says why."""
+
+    level: ClassVar[str] = "warn"
+
+    @property
+    def what(self) -> str:
+        return f"is held until it is released: {printable(self.says)}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reported(Event):
+    """
+    A node said how its boot or installation went: *outcome* ``done`` or ``failed``.
+
+    *status* and *output* are the node's own words.
+    """
+
+    outcome: str
+    status: str = ""
+    output: str = ""
+
+    @property
+    def level(self) -> str:  # type: ignore[override]
+        """By how it went."""
+        return "info" if self.outcome == "done" else "warn"
+
+    @property
+    def what(self) -> str:
+        if self.outcome == "done":
+            return "reported that it is up"
+        last = self.output.strip().rpartition("\n")[2]
+        status = f" with status {printable(self.status)}" if self.status else ""
+        return f"reported a failure{status}" + (f": {printable(last)}" if last else "")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Served(Event):
     """
     An HTTP body ended: *sent* of *count* bytes wanted, from byte *first* of *size*, in *seconds*.

@@ -15,15 +15,14 @@ from urllib.parse import urlsplit
 
 from netbootd import urls
 from netbootd.boot.client import Client, Stage
+from netbootd.boot.history import note, past
 from netbootd.boot.script import (
     BootScript,
-    begin,
     boot_script,
     fault_script,
     first_script,
-    past,
 )
-from netbootd.events.event import Refused, Scripted
+from netbootd.events.event import Held, Refused, Scripted
 from netbootd.http.resource import Answer, Asked, no, text
 from netbootd.mac import MAC
 from netbootd.record.record import Record
@@ -48,8 +47,8 @@ def machine(asked: Asked, mac: MAC, registry: Registry, record: Record) -> Answe
     """The boot script of *mac*; one that is sent begins a boot attempt."""
     client = Client(stage=Stage.IPXE, mac=mac, address=asked.peer)
     script = boot_script(client, registry, base_of(asked, registry), past(client, registry, record))
-    if script.boots and asked.method == "GET":
-        begin(client, script, record)
+    if asked.method == "GET":
+        note(client, script, registry, record)
     return _answer(asked, script, mac)
 
 
@@ -87,7 +86,8 @@ def _our_names(registry: Registry) -> set[str | None]:
 def _answer(asked: Asked, script: BootScript, mac: MAC | None) -> Answer:
     title = script.machine.title if script.machine else ""
     if asked.by_ipxe or script.status == HTTPStatus.OK:
-        event = Scripted(mac=mac, target=title, peer=asked.peer, says=script.logged)
+        kind = Held if script.holds else Scripted
+        event = kind(mac=mac, target=title, peer=asked.peer, says=script.holds or script.logged)
         return text(HTTPStatus.OK, script.text, event)
     refusal = Refused(
         mac=mac,

@@ -28,7 +28,7 @@ from netbootd.content import parts_of
 from netbootd.errors import Forbidden, NotFound
 from netbootd.events.event import Event, Refused, Served
 from netbootd.events.stream import Stream
-from netbootd.http import bootscript, files, status
+from netbootd.http import bootscript, files, report, status
 from netbootd.http.bodies import Bodies, Sent
 from netbootd.http.resource import (
     LATER,
@@ -130,6 +130,10 @@ class Site(http.HTTPFactory):
                     return bootscript.first(asked, registry)
                 case Route(kind=Kind.SCRIPT, mac=MAC() as mac):
                     return bootscript.machine(asked, mac, registry, self.live.record)
+                case Route(kind=Kind.DONE | Kind.FAILED, mac=MAC() as mac):
+                    good = route.kind is Kind.DONE
+                    record = self.live.record
+                    return report.answer(asked, mac, good=good, registry=registry, record=record)
                 case Route(kind=Kind.FILE):
                     return _file(asked, route, registry)
                 case Route(kind=Kind.STATUS):

@@ -38,7 +38,8 @@ class Outcome(StrEnum):
 class Attempt:
     """
     One boot script that was served: its *number*, what it booted, since when, to which card and
-    address.  *fetched*: a file was asked for after it.  *ended* is when the outcome was told.
+    address.  *armed*: it was the boot that was armed; *fetched*: a file was asked for after it.
+    *ended* is when the outcome was told.
     """
 
     number: int
@@ -46,6 +47,7 @@ class Attempt:
     began: float
     mac: str = ""
     peer: str = ""
+    armed: bool = False
     fetched: bool = False
     outcome: Outcome = Outcome.OPEN
     ended: float = 0.0
@@ -120,7 +122,7 @@ def begins(
 ) -> Standing:
     """A boot script for *target* goes out; *armed* says that an armed boot is used for it."""
     number = standing.latest.number + 1 if standing.latest else 1
-    attempt = Attempt(number=number, target=target, began=now, mac=mac, peer=peer)
+    attempt = Attempt(number=number, target=target, began=now, mac=mac, peer=peer, armed=armed)
     left = standing.armed
     if left is not None and armed:
         left = replace(left, times=left.times - 1)

@@ -148,6 +148,11 @@ class Target(ABC):
         names = {"bootif": f"01-{facts.mac.dashed}", **facts.names(), **self.own_names(facts)}
         return placeholders.fill(text, names)
 
+    @property
+    def last_file(self) -> str:
+        """The last file that its script fetches, as in ``Facts.url``; empty where nobody knows."""
+        return ""
+
     def script(self, facts: Facts) -> str:
         """The boot script for one machine; starts with ``#!ipxe``."""
         own = {"target": self.title, **self.own_names(facts), **self.values(facts)}

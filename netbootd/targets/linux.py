@@ -106,6 +106,10 @@ class Linux(Target):
     def overlay_size(self) -> str:
         return self.layer_size
 
+    @property
+    def last_file(self) -> str:
+        return (self.kernel, *self.initrds)[-1]
+
     def initrd_names(self) -> tuple[str, ...]:
         """The initrds' names: ``initrd``, ``initrd2``, ``initrd3`` …"""
         return tuple(

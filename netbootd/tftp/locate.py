@@ -5,9 +5,9 @@ What a read request gets: the decision that every protocol asks, then the librar
 well.  ``autoexec.ipxe`` is what iPXE builds since 2024 ask for beside the file they came from, and
 gets the first script, whatever the folder.
 
-With ``script_for_ipxe``, or where the machine is held, an iPXE that was sent to its own loader again
-gets its script under that very name (iPXE goes by content, not by name).  It is told by what it
-asks, exactly ``blksize`` and ``tsize`` 0 in this order (iPXE, src/net/udp/tftp.c); since some
+With ``script_for_ipxe``, or where the machine is held, an iPXE that was sent to its own loader
+again gets its script under that very name (iPXE goes by content, not by name).  It is told by what
+it asks, exactly ``blksize`` and ``tsize`` 0 in this order (iPXE, src/net/udp/tftp.c); since some
 firmware asks likewise, only an address that fetched the whole loader within the last minutes
 counts.
 """
@@ -20,7 +20,8 @@ from collections.abc import Callable
 from netbootd import urls
 from netbootd.boot.client import Client, Stage
 from netbootd.boot.decision import identify, refusal
-from netbootd.boot.script import begin, boot_script, first_script, past
+from netbootd.boot.history import note, past
+from netbootd.boot.script import boot_script, first_script
 from netbootd.content import Content
 from netbootd.errors import Forbidden
 from netbootd.events.event import Event, Transferred
@@ -78,8 +79,7 @@ class Locator:
             return first_script(registry, base).text
         client = Client(stage=Stage.IPXE, mac=mac, address=peer)
         script = boot_script(client, registry, base, past(client, registry, self._live.record))
-        if script.boots:
-            begin(client, script, self._live.record)
+        note(client, script, registry, self._live.record)
         return script.text
 
     def _is_ipxe_again(

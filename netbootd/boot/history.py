@@ -1,0 +1,141 @@
+"""
+Between the decision and the record: what is remembered goes into a boot script, and what was
+served comes out of it.
+"""
+
+from __future__ import annotations
+
+from urllib.parse import unquote, urlsplit
+
+from netbootd.boot.client import Client
+from netbootd.boot.decision import boots_now, identify, refusal
+from netbootd.boot.script import BootScript, Past, facts_of
+from netbootd.record.record import Record
+from netbootd.record.standing import Attempt, Outcome, Standing, fetches, holds, reports
+from netbootd.registry.machine import Machine
+from netbootd.registry.snapshot import Registry
+from netbootd.targets.base import Facts, Target
+
+
+def past(client: Client, registry: Registry, record: Record) -> Past:
+    """What *record* has of the machine that *client* is."""
+    machine = identify(client, registry)
+    if machine is None:
+        return Past(now=record.now())
+    return Past(
+        standing=record.of(machine.key), now=record.now(), token=record.next_token(machine.key)
+    )
+
+
+def note(client: Client, script: BootScript, registry: Registry, record: Record) -> None:
+    """Remember that *client* was given *script*: a boot attempt, or a hold."""
+    machine = script.machine
+    if machine is None or client.mac is None:
+        return
+    if script.holds:
+        standing = holds(record.of(machine.key), script.holds)
+        record.put(machine.key, standing, listed=machine.known)
+    if script.boots:
+        record.begin(
+            machine.key,
+            machine.title,
+            armed=script.armed,
+            mac=client.mac,
+            peer=client.address,
+            listed=machine.known,
+        )
+        if machine.target.common.once and not _we_see_its_end(machine.target, registry):
+            end(machine, registry, record, record.of(machine.key).latest, Outcome.DONE)
+
+
+def _we_see_its_end(target: Target, registry: Registry) -> bool:
+    """Whether the node will tell, or its last file comes from us."""
+    last = target.last_file
+    ours = last.startswith("/") or bool(
+        registry.boot_server and last.startswith(registry.boot_server)
+    )
+    return target.common.calls_back or ours
+
+
+def fetched(path: str, peer: str, registry: Registry, record: Record) -> None:
+    """
+    A whole file, *path* below the file root, went to *peer*.
+
+    The boot that its machine is in is a real one; and it is all there is to see of a program that
+    cannot call back, where this was its last file.
+    """
+    key, mac = record.at(peer)
+    attempt = record.of(key).of_peer(peer)
+    machine = registry.machine(mac) if mac else None
+    if machine is None or machine.key != key or attempt is None:
+        return
+    if not attempt.fetched:
+        record.put(key, fetches(record.of(key), peer), listed=machine.known)
+    target = target_of(attempt, machine, registry)
+    silent = target is not None and target.common.once and not target.common.calls_back
+    if silent and target is not None and _same_path(target.last_file, path):
+        end(machine, registry, record, record.of(key).of_peer(peer), Outcome.DONE)
+
+
+def _same_path(location: str, path: str) -> bool:
+    return unquote(urlsplit(location).path).lstrip("/") == path.lstrip("/")
+
+
+def end(
+    machine: Machine,
+    registry: Registry,
+    record: Record,
+    attempt: Attempt | None,
+    outcome: Outcome,
+    output: str = "",
+) -> bool:
+    """*attempt* of *machine* is over; False where that was known before."""
+    if attempt is None or attempt.outcome is outcome:
+        return False
+    target = target_of(attempt, machine, registry)
+    once = target is not None and target.common.once
+    standing = reports(
+        record.of(machine.key), attempt, outcome, once=once, now=record.now(), output=output
+    )
+    record.put(machine.key, standing, listed=machine.known)
+    return True
+
+
+def target_of(attempt: Attempt, machine: Machine, registry: Registry) -> Target | None:
+    """What *attempt* booted, None where the configuration does not have it any more."""
+    if attempt.target == machine.target.title:
+        return machine.target  # with what the machine replaces in it
+    return registry.targets.get(attempt.target)
+
+
+def running(machine: Machine, registry: Registry, standing: Standing, now: float) -> Target:
+    """
+    What *machine* runs, as far as we know: what its last boot was, else what it would boot now.
+
+    The configuration may have changed since; then what it says counts, but a boot that was armed
+    stays what it is until the next.
+    """
+    latest = standing.latest
+    if latest is not None and (latest.armed or latest.target == machine.target.title):
+        target = target_of(latest, machine, registry)
+        if target is not None:
+            return target
+    return boots_now(machine, registry, standing, now)[0]
+
+
+def provided(
+    client: Client, registry: Registry, record: Record, base: str
+) -> tuple[Machine, Facts] | None:
+    """
+    The machine that *client* is, with the target it runs, and what may be said to it.
+
+    None for one that is not served.
+    """
+    machine = identify(client, registry)
+    if machine is None or client.mac is None or refusal(machine, registry):
+        return None
+    standing = record.of(machine.key)
+    machine = machine.booting(running(machine, registry, standing, record.now()))
+    token = record.token(machine.key, standing.latest)
+    facts = facts_of(client.mac, machine, registry, base, client.address, token)
+    return machine, facts
