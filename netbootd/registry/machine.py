@@ -63,3 +63,7 @@ class Machine:
     def for_stranger(self, mac: MAC) -> Machine:
         """The default entry as *mac*, which has none of its own, gets it."""
         return replace(self, mac=mac, known=False)
+
+    def booting(self, target: Target) -> Machine:
+        """The same machine with the *target* that counts now."""
+        return self if target is self.target else replace(self, target=target)
