@@ -19,10 +19,14 @@ from http import HTTPStatus
 from netbootd.boot.client import Client, Stage
 from netbootd.boot.decision import identify, refusal
 from netbootd.content import Content
+from netbootd.errors import NotFound
 from netbootd.events.event import Served
+from netbootd.http import answers
 from netbootd.http.resource import PLAIN, Answer, Asked, Part, refused
+from netbootd.record.record import Record
 from netbootd.registry.machine import Machine
 from netbootd.registry.snapshot import Registry
+from netbootd.rendering import SUFFIX
 from netbootd.urls import Route
 
 _OTHER = "application/octet-stream"
@@ -47,9 +51,11 @@ _ETAGS = re.compile(r'(?:W/)?"[^"]*"')
 _RANGE = re.compile(r"bytes\s*=\s*([0-9]{0,18})\s*-\s*([0-9]{0,18})", re.IGNORECASE)
 
 
-def answer(asked: Asked, route: Route, registry: Registry) -> Answer:
+def answer(asked: Asked, route: Route, registry: Registry, record: Record) -> Answer:
     """
     The file that *route* names, unless it names a machine that DHCP would have refused as well.
+
+    Where there is none but a template for it, what that renders to for the machine.
 
     Raises what ``Library.lookup`` raises.  A Part's content is open.
     """
@@ -58,7 +64,12 @@ def answer(asked: Asked, route: Route, registry: Registry) -> Answer:
     if route.mac and (reason := refusal(machine, registry)):
         told = f"{route.mac} is {reason}"
         return refused(asked, HTTPStatus.FORBIDDEN, told, mac=route.mac)
-    content = registry.library.lookup(route.path)
+    try:
+        content = registry.library.lookup(route.path)
+    except NotFound:
+        if not answers.answers(route, registry):
+            raise
+        return answers.answer(asked, route, registry, record, _text_type(asked.path))
     served = _event(asked, route, machine, content)
     try:
         made = _conditional(asked, content, served)
@@ -115,6 +126,12 @@ def _whole_or_part(asked: Asked, content: Content, stamps: Stamps, served: Serve
             beyond = HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE
             extent = {"Content-Range": f"bytes */{size}"}
             return refused(asked, beyond, f"the file has {size} bytes", extent)
+
+
+def _text_type(path: str) -> str:
+    """By the ending before that of a template; text for what is not known."""
+    found = content_type(path.rstrip("/").removesuffix(SUFFIX))
+    return PLAIN if found == _OTHER else found
 
 
 def content_type(path: str) -> str:

@@ -43,6 +43,7 @@ from netbootd.http.resource import (
     unreadable,
 )
 from netbootd.mac import MAC
+from netbootd.record.record import Record
 from netbootd.registry.live import LiveRegistry
 from netbootd.registry.snapshot import Registry
 from netbootd.urls import Kind, Route
@@ -135,7 +136,7 @@ class Site(http.HTTPFactory):
                     record = self.live.record
                     return report.answer(asked, mac, good=good, registry=registry, record=record)
                 case Route(kind=Kind.FILE):
-                    return _file(asked, route, registry)
+                    return _file(asked, route, registry, self.live.record)
                 case Route(kind=Kind.STATUS):
                     return status.answer(self._status_of())
             raise NotFound(asked.path)
@@ -154,9 +155,9 @@ def _not_allowed(asked: Asked, methods: tuple[str, ...]) -> Answer:
     return refused(asked, HTTPStatus.METHOD_NOT_ALLOWED, told, {"Allow": allowed})
 
 
-def _file(asked: Asked, route: Route, registry: Registry) -> Answer:
+def _file(asked: Asked, route: Route, registry: Registry, record: Record) -> Answer:
     try:
-        return files.answer(asked, route, registry)
+        return files.answer(asked, route, registry, record)
     except OSError as problem:
         return unreadable(asked, problem)
 
