@@ -28,6 +28,8 @@ One network boot daemon: ProxyDHCP, TFTP, HTTP and boot scripts from one JSON fi
   netbootd run                serve it
   netbootd show MAC           what would this machine get, and why?
   netbootd simulate MAC       walk through a boot of it, step by step
+  netbootd next MAC TARGET    boot that machine once into something else
+  netbootd release MAC        let a machine boot again that went in a circle
   netbootd status             how is the running daemon?
 """
 
@@ -80,7 +82,15 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=f"netbootd {__version__}")
     commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
-    for add in (_add_run, _add_check, _add_show, _add_simulate, _add_status):
+    for add in (
+        _add_run,
+        _add_check,
+        _add_show,
+        _add_simulate,
+        _add_next,
+        _add_release,
+        _add_status,
+    ):
         add(commands)
     return parser
 
@@ -173,7 +183,7 @@ examples:
   netbootd check --json --network etc/*.json
 
 exit status: 0 nothing wrong (warnings at most), 1 a machine or target cannot boot,
-2 a file cannot be used.
+2 a file cannot be used, or would not be taken by a reload.
 """
 
 
@@ -210,7 +220,7 @@ def _check(arguments: argparse.Namespace) -> int:
         _print_findings(findings, least, sys.stdout)
         print("\n".join(summaries))
     worst = max((finding.level for finding in findings), default=Level.DEBUG)
-    return {Level.TARGET: 1, Level.ERROR: 2}.get(worst, 0)
+    return {Level.TARGET: 1, Level.RELOAD: 2, Level.ERROR: 2}.get(worst, 0)
 
 
 def _as_json(finding: Finding) -> dict[str, object]:
@@ -303,6 +313,96 @@ def _simulate(arguments: argparse.Namespace) -> int:
         arguments.config, arguments.mac, arguments.firmware, arguments.arch, arguments.interface
     )
     return 0 if boots else 1
+
+
+# -- next and release ------------------------------------------------------------------------------
+
+
+_NEXT_MORE = """\
+The machine boots that target at its next boot, and afterwards what the configuration says.
+
+examples:
+  netbootd next 00:25:90:27:db:b4 biosupdate/jr0
+  netbootd next 00:25:90:27:db:b4 install/debian12 --until +2h
+  netbootd next 00:25:90:27:db:b4 --cancel
+
+exit status: 0 armed, 1 not (no such target), 2 the configuration cannot be used.
+"""
+
+
+def _add_next(commands: Commands) -> None:
+    text = "Arm one boot of another target."
+    parser = _command(commands, "next", _next, text, _NEXT_MORE)
+    _with_config(parser)
+    parser.add_argument("mac", type=_mac, metavar="MAC", help="in any spelling")
+    what = parser.add_mutually_exclusive_group(required=True)
+    what.add_argument("target", nargs="?", metavar="TYPE/NAME", help="as in the configuration")
+    what.add_argument("--cancel", action="store_true", help="take back what is armed")
+    parser.add_argument(
+        "--times", type=_times, default=1, metavar="N", help="so many boots (default: 1)"
+    )
+    parser.add_argument(
+        "--until",
+        type=_until,
+        default=0.0,
+        metavar="WHEN",
+        help="and not after: +90m, +2h, +1d, or a time such as 2026-12-31T18:00",
+    )
+
+
+def _times(text: str) -> int:
+    if not (text.isascii() and text.isdecimal()) or not 1 <= int(text[:4]) <= 1000:
+        raise argparse.ArgumentTypeError(f"{text!r} is no number from 1 to 1000")
+    return int(text)
+
+
+def _until(text: str) -> float:
+    from netbootd.orders import moment  # noqa: PLC0415
+
+    try:
+        return moment(text)
+    except ValueError as problem:
+        raise argparse.ArgumentTypeError(str(problem)) from None
+
+
+def _next(arguments: argparse.Namespace) -> int:
+    from netbootd import orders  # noqa: PLC0415  Jinja2
+
+    target = None if arguments.cancel else arguments.target
+    print(orders.arm(arguments.config, arguments.mac, target, arguments.times, arguments.until))
+    return 0
+
+
+_RELEASE_MORE = """\
+A machine is held when it fetched its loader again and again, or began one installation again and
+again without ever finishing: 'netbootd status' lists them.
+
+examples:
+  netbootd release 00:25:90:27:db:b4
+  netbootd release all
+
+exit status: 0 released, 1 not, 2 the configuration cannot be used.
+"""
+
+
+def _add_release(commands: Commands) -> None:
+    text = "Let a machine that is held boot again."
+    parser = _command(commands, "release", _release, text, _RELEASE_MORE)
+    _with_config(parser)
+    parser.add_argument(
+        "mac", type=_mac_or_all, metavar="MAC", help="in any spelling, or the word all"
+    )
+
+
+def _mac_or_all(text: str) -> MAC | None:
+    return None if text == "all" else _mac(text)
+
+
+def _release(arguments: argparse.Namespace) -> int:
+    from netbootd import orders  # noqa: PLC0415  Jinja2
+
+    print(orders.release(arguments.config, arguments.mac))
+    return 0
 
 
 # -- status ----------------------------------------------------------------------------------------

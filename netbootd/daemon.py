@@ -43,6 +43,7 @@ from netbootd.events.loops import LoopDetector
 from netbootd.events.stream import Stream
 from netbootd.http.service import HttpService
 from netbootd.interfaces import Interface
+from netbootd.keeper import Keeper
 from netbootd.printable import counted
 from netbootd.registry.live import LiveRegistry
 from netbootd.registry.load import load
@@ -59,6 +60,7 @@ _LEVELS = {
     Level.NOTE: LogLevel.info,
     Level.WARNING: LogLevel.warn,
     Level.TARGET: LogLevel.warn,
+    Level.RELOAD: LogLevel.error,
     Level.ERROR: LogLevel.error,
 }
 _LOGGED_FINDINGS = 50  # of one load; the rest is counted, and "netbootd check" shows all
@@ -104,7 +106,8 @@ class Daemon:
         self._reactor = reactor
         self._file = file
         self._only_interfaces = only_interfaces
-        self._live = LiveRegistry(registry)
+        self._keeper = Keeper(reactor, registry.config.state, time.time)
+        self._live = LiveRegistry(registry, self._keeper.record)
         self._notifier = notifier
         self._troubles: list[str] = []
         self._last_reload = "none yet"
@@ -121,7 +124,7 @@ class Daemon:
         self._loops = LoopDetector()
         self._events = Stream(_report)
         self._book = AddressBook()
-        for listener in (self._log_event, self._counts, self._look_for_loops):
+        for listener in (self._log_event, self._counts, self._look_for_loops, self._keeper):
             self._events.subscribe(listener)
         locator = Locator(self._live, self._reactor.seconds)
         self._events.subscribe(locator.notice)
@@ -155,6 +158,7 @@ class Daemon:
             for number in (signal.SIGTERM, signal.SIGINT):
                 signal.signal(number, self._terminate)
             self._services.startService()
+            self._keeper.start(self._live, self._events.publish)
             self._monitor = networks.Monitor(self._interfaces_moved)
             self._watcher = Watcher(self._reactor, self._watched(), self.reload)
             self._retry = LoopingCall(self._retry_troubles)
@@ -187,7 +191,7 @@ class Daemon:
                 getattr(self, part).close()
         if self._services.running:
             done: Deferred[Any] = self._services.stopService()
-            return done
+            return done.addBoth(lambda _: deferToThread(self._keeper.stop))
         return None
 
     def _start_watchdog(self) -> None:
@@ -221,6 +225,8 @@ class Daemon:
     def _load(self) -> tuple[Registry, Changes]:
         """In a thread of its own: all that takes time."""
         registry = load(self._file, self._only_interfaces)
+        if any(finding.level is Level.RELOAD for finding in registry.findings):
+            raise ConfigErrors(registry.findings, registry.watched)
         return registry, changes(self._live.snapshot, registry)
 
     def _loaded(self, loaded: tuple[Registry, Changes]) -> None:
@@ -241,7 +247,7 @@ class Daemon:
     def _refused(self, failure: Failure) -> None:
         failure.trap(ConfigErrors)
         assert isinstance(failure.value, ConfigErrors)
-        findings = [f for f in failure.value.findings if f.level is Level.ERROR]
+        findings = [f for f in failure.value.findings if f.level >= Level.RELOAD]
         self._last_reload = f"refused: {findings[0]}" if findings else "refused"
         self._log_findings(failure.value.findings)
         log.error(
@@ -288,6 +294,7 @@ class Daemon:
         troubles += self._serve_dhcp(registry, served)
         troubles += self._serve_tftp(registry, served)
         troubles += self._serve_http(registry)
+        troubles += [self._keeper.trouble] if self._keeper.trouble else []
         self._announce(registry, served, troubles)
 
     def _serve_dhcp(self, registry: Registry, served: tuple[Interface, ...]) -> list[str]:
@@ -382,7 +389,17 @@ class Daemon:
             "last_reload": self._last_reload,
             "findings": sum(finding.level >= Level.WARNING for finding in registry.findings),
             "troubles": list(self._troubles),
+            **self._remembered(),
             "events": self._counts.as_dict(),
+        }
+
+    def _remembered(self) -> dict[str, list[str]]:
+        """The machines of which an operator would want to know."""
+        standings = self._live.record.items()
+        return {
+            "held": [f"{key}: {one.held}" for key, one in standings.items() if one.held],
+            "armed": [f"{key}: {one.armed.target}" for key, one in standings.items() if one.armed],
+            "failed": [key for key, one in standings.items() if one.state == "failed"],
         }
 
     def _look_for_loops(self, event: Event) -> None:

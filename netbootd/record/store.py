@@ -273,16 +273,19 @@ class Store(threading.Thread):
 
     def _collect(self) -> bool:
         """Take what there is to do, waiting a little for the first; False when closed."""
-        with contextlib.suppress(queue.Empty):
-            piece = self._work.get(timeout=_LOOK_S)
-            for _ in range(_MOST_AT_ONCE):
-                if piece is None:
-                    return False
-                if isinstance(piece, _Kept):
-                    self._unsaved[piece.key] = piece.value
-                else:
-                    self._done.add(piece.number)
-                piece = self._work.get_nowait()
+        wait = _LOOK_S
+        for _ in range(_MOST_AT_ONCE):
+            try:
+                piece = self._work.get(timeout=wait)
+            except queue.Empty:
+                break
+            wait = 0.0
+            if piece is None:
+                return False
+            if isinstance(piece, _Kept):
+                self._unsaved[piece.key] = piece.value
+            else:
+                self._done.add(piece.number)
         return True
 
     def _save(self, connection: sqlite3.Connection) -> None:

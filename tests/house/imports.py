@@ -42,7 +42,20 @@ FLOORS: tuple[frozenset[str], ...] = (
     frozenset({"registry", "answers"}),
     frozenset({"boot"}),
     frozenset({"dhcp", "tftp", "http"}),
-    frozenset({"banner", "probe", "check", "importing", "show", "status", "simulate", "daemon"}),
+    frozenset(
+        {
+            "banner",
+            "probe",
+            "check",
+            "importing",
+            "show",
+            "orders",
+            "keeper",
+            "status",
+            "simulate",
+            "daemon",
+        }
+    ),
     frozenset({"cli", "__main__"}),
 )
 PROTOCOLS = frozenset({"dhcp", "tftp", "http", "syslog"})

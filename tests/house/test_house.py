@@ -30,7 +30,7 @@ DOORS = {
     "libarchive": {"importing/sources"},
     "jinja2": {"rendering", "targets/ipxe", "boot/script", "check"},
 }
-TWISTED = re.compile(r"(\w+/service|http/\w+|daemon|journal|watch)$")
+TWISTED = re.compile(r"(\w+/service|http/\w+|daemon|keeper|journal|watch)$")
 #: Pure rooms: values in, values out.
 PURE = re.compile(
     r"(errors|mac|arch|urls|nearest|relaxedjson|banner|events/\w+|boot/\w+|targets/(?!ipxe)\w+"

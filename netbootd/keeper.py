@@ -1,0 +1,165 @@
+"""
+Keeps the record in step with what happens: events of the edges, orders of an operator, the disk.
+
+Everything here runs in the reactor's thread, but for what the Store does by itself.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from twisted.logger import Logger
+
+from netbootd import content
+from netbootd.boot import history
+from netbootd.events.event import Event, Held, Served, Transferred
+from netbootd.mac import MAC
+from netbootd.record.guard import LoaderGuard
+from netbootd.record.record import Record
+from netbootd.record.standing import arms, holds, released
+from netbootd.record.store import NoRecord, Order, Store
+from netbootd.registry.live import LiveRegistry
+from netbootd.registry.snapshot import Registry
+
+log = Logger(namespace="netbootd")
+
+#: What ``netbootd release all`` stands for.
+EVERY = "all"
+
+
+class Keeper:
+    """
+    ``record`` is what the edges use; ``trouble`` says what is wrong with the disk, or nothing.
+
+    *now* gives Unix seconds, *folder* is the state folder.
+    """
+
+    def __init__(self, reactor: Any, folder: Path, now: Callable[[], float]) -> None:
+        self._reactor = reactor
+        self._guard = LoaderGuard()
+        self._folder = folder
+        self._store = Store(folder, self._ordered, self._troubled)
+        self._live: LiveRegistry | None = None
+        self._publish: Callable[[Event], None] = lambda _: None
+        self.trouble = ""
+        try:
+            loaded = self._store.load()
+        except NoRecord as problem:
+            self.record = Record(now, keep=self._store.keep)
+            self.trouble = _told(str(problem))
+        else:
+            self.record = Record(now, loaded.standings, loaded.secret, self._store.keep)
+
+    def start(self, live: LiveRegistry, publish: Callable[[Event], None]) -> None:
+        """Begin with orders; *publish* is told what comes of events."""
+        self._live, self._publish = live, publish
+        self._store.start()
+
+    def stop(self) -> None:
+        """Write what is left."""
+        if self._store.is_alive():
+            self._store.close()
+
+    # -- events --------------------------------------------------------------------------------
+
+    def __call__(self, event: Event) -> None:
+        """Learn from *event*."""
+        if self._live is None:
+            return
+        if isinstance(event, Served | Transferred) and _is_whole(event):
+            name = event.path.rpartition("/")[2]
+            loader = content.ALIASES.get(name, name)
+            if loader in content.PROGRAMS and loader != content.MEMDISK:
+                self._count(event, loader, self._live.snapshot)
+            else:
+                path = event.path
+                history.fetched(path, event.peer, self._live.snapshot, self.record)
+
+    def _count(self, event: Event, loader: str, registry: Registry) -> None:
+        """The same loader again and again is a circle."""
+        guard = registry.config.guard
+        mac = event.mac or self.record.at(event.peer)[1]
+        machine = registry.machine(mac) if mac else None
+        if machine is None or not guard.enabled or not guard.loaders:
+            return
+        within = guard.loaders_within
+        times = self._guard.count(machine.key, loader, self.record.now(), within)
+        standing = self.record.of(machine.key)
+        if times > guard.loaders and not standing.held:
+            reason = f"{loader} was fetched {times} times within {within:.0f} s"
+            self.record.put(machine.key, holds(standing, reason), listed=machine.known)
+            self._publish(Held(mac=mac, target=machine.title, peer=event.peer, says=reason))
+
+    # -- orders --------------------------------------------------------------------------------
+
+    def _ordered(self, orders: list[Order]) -> None:
+        """Called by the store's thread."""
+        self._reactor.callFromThread(self._carry_out, orders)
+
+    def _carry_out(self, orders: list[Order]) -> None:
+        for order in orders:
+            log.info("{text}", text=self._obey(order))
+            self._store.taken(order)
+
+    def _obey(self, order: Order) -> str:
+        """Carry *order* out; what the log says of it."""
+        match order.verb:
+            case "next":
+                return self._arm(order)
+            case "cancel":
+                self._change(order.key, lambda standing: arms(standing, None))
+                return f"{order.key}: nothing is armed any more, an operator's order"
+            case "release":
+                keys = [order.key] if order.key != EVERY else self._held()
+                for key in keys:
+                    self._guard.forget(key)
+                    self._change(key, released)
+                return f"{', '.join(keys) or 'nobody'} released, an operator's order"
+        return f"an order that netbootd does not know: {order.verb!r:.40}"
+
+    def _arm(self, order: Order) -> str:
+        assert self._live is not None
+        armed = order.armed
+        if armed is None or armed.target not in self._live.snapshot.targets:
+            target = armed.target if armed else "nothing"
+            return (
+                f"{order.key}: an order to boot {target} next is refused: there is no such target"
+            )
+        self._change(order.key, lambda standing: arms(standing, armed))
+        return f"{order.key} boots {armed.target} next, an operator's order"
+
+    def _change(self, key: str, change: Callable[[Any], Any]) -> None:
+        assert self._live is not None
+        mac = MAC.maybe(key)
+        machine = self._live.snapshot.machine(mac) if mac else None
+        listed = machine.known if machine else True
+        self.record.put(key, change(self.record.of(key)), listed=listed)
+
+    def _held(self) -> list[str]:
+        return [key for key, standing in self.record.items().items() if standing.held]
+
+    # -- the disk ------------------------------------------------------------------------------
+
+    def _troubled(self, trouble: str) -> None:
+        """Called by the store's thread."""
+        self._reactor.callFromThread(self._take_note, trouble)
+
+    def _take_note(self, trouble: str) -> None:
+        self.trouble = _told(trouble) if trouble else ""
+        if trouble:
+            log.warn("{text}", text=self.trouble)
+        else:
+            log.info("the state folder {folder} is well again", folder=str(self._folder))
+
+
+def _told(problem: str) -> str:
+    return f"what machines have booted is not kept over a restart: {problem}"
+
+
+def _is_whole(event: Served | Transferred) -> bool:
+    """Whether the whole file arrived, from its first byte."""
+    if isinstance(event, Transferred):
+        return True
+    return event.first == 0 and event.sent == event.count == event.size
