@@ -38,7 +38,7 @@ FLOORS: tuple[frozenset[str], ...] = (
             "record",
         }
     ),
-    frozenset({"targets"}),
+    frozenset({"targets", "vms"}),
     frozenset({"registry", "answers"}),
     frozenset({"boot"}),
     frozenset({"dhcp", "tftp", "http"}),
