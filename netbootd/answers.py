@@ -170,7 +170,8 @@ def _unusable(library: Library, path: str, told: str, level: Level, report: Repo
 
 def named_by(target: Target, templates: Container[str]) -> tuple[str, ...]:
     """Which of *templates* a target makes its machines ask for: ``answer``, URLs in arguments."""
-    named = [str(getattr(target, "answer", "")).strip("/")]
+    answer = str(getattr(target, "answer", "")).strip("/").removesuffix(SUFFIX)
+    named = [answer, *_seed(answer)]
     for word in getattr(target, "args", ()):
         for path in _URL.findall(word):
             named += _meant(path)
@@ -181,7 +182,12 @@ def _meant(path: str) -> list[str]:
     """The files that a URL's path stands for, without the machine that it names."""
     parts = [part for part in unquote(path).split("/") if part not in ("", ".")]
     plain = "/".join(part for part in parts if "${" not in part and not MAC.maybe(part))
-    return [f"{plain}/{name}" for name in nocloud.FILES] if path.endswith("/") else [plain]
+    return _seed(plain) if path.endswith("/") else [plain]
+
+
+def _seed(folder: str) -> list[str]:
+    """What cloud-init asks for in a folder."""
+    return [f"{folder}/{name}" for name in nocloud.FILES]
 
 
 def trouble(registry: Registry, target: Target, facts: Facts) -> str | None:
