@@ -9,6 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from netbootd import answers
 from netbootd.boot.script import facts_of, first_script
 from netbootd.errors import ConfigErrors, Finding, Level, Place
 from netbootd.mac import MAC
@@ -44,7 +45,7 @@ def check(file: Path, *, network: bool = False) -> Report:
     except ConfigErrors as problem:
         return Report(_in_order(problem.findings), f"cannot be used; {_count(problem.findings)}")
     asked = probe(registry) if network else []
-    findings = _in_order((*registry.findings, *_render_all(registry), *asked))
+    findings = _in_order((*_of_all(registry), *_render_all(registry), *asked))
     machines, targets = len(registry.machines), len(registry.targets)
     content = f"{counted(machines, 'machine')}, {counted(targets, 'target')}"
     return Report(findings, f"{content}; {_count(findings)}")
@@ -53,6 +54,14 @@ def check(file: Path, *, network: bool = False) -> Report:
 def _in_order(findings: tuple[Finding, ...]) -> tuple[Finding, ...]:
     """As an editor would walk through them."""
     return tuple(sorted(findings, key=lambda f: (f.place.file, f.place.line, f.place.column)))
+
+
+def _of_all(registry: Registry) -> list[Finding]:
+    """What was found at loading; of answer files, which were tried for some machines, by all."""
+    faults = answers.faults(registry, answers.everybody(registry))
+    known = {(fault.code, fault.place) for fault in faults}
+    found = [one for one in registry.findings if (one.code, one.place) not in known]
+    return [*found, *faults]
 
 
 def _render_all(registry: Registry) -> list[Finding]:
@@ -88,15 +97,9 @@ def _trouble(render: Callable[[], str]) -> str | None:
 
 
 def _count(findings: tuple[Finding, ...]) -> str:
-    levels = [
-        (Level.ERROR, "error"),
-        (Level.TARGET, "target error"),
-        (Level.WARNING, "warning"),
-        (Level.NOTE, "note"),
-    ]
     parts = [
         counted(number, word)
-        for level, word in levels
-        if (number := sum(finding.level is level for finding in findings))
+        for word in ("error", "target error", "warning", "note")
+        if (number := sum(finding.level.word == word for finding in findings))
     ]
     return ", ".join(parts) or "nothing wrong"

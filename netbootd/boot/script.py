@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from netbootd import urls
+from netbootd import answers, urls
 from netbootd.boot.client import Client
 from netbootd.boot.decision import Hold, Refusal, identify, next_step
 from netbootd.mac import MAC
@@ -95,6 +95,9 @@ def boot_script(
         return BootScript(_notice(registry, facts, reason, _MEND), reason, 500, machine, detail)
     if isinstance(machine.target, Notice):
         return BootScript(text, machine.target.reason, 500, machine)
+    if trouble := answers.trouble(registry, machine.target, facts):
+        reason = f"{machine.title} cannot boot: {trouble}"
+        return BootScript(_notice(registry, facts, reason, _MEND), reason, 500, machine)
     return BootScript(text, machine.title, 200, machine, boots=True, armed=decision.armed)
 
 
