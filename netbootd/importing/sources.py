@@ -114,8 +114,8 @@ def open_source(file: Path) -> Source:
 
 
 def read_blocks(file: Path) -> Iterator[bytes]:
-    """All of *file*, a block at a time; a symbolic link in its place is refused with OSError."""
-    descriptor = os.open(file, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    """All of *file*, a block at a time; OSError where a link is in its place."""
+    descriptor = os.open(file, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
     with open(descriptor, "rb", buffering=0) as opened:
         while block := opened.read(BLOCK):
             yield block
