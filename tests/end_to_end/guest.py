@@ -15,14 +15,16 @@ import gzip
 import lzma
 import re
 import shutil
-import subprocess
 import tempfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-CACHE = Path(__file__).resolve().parents[2] / ".cache" / "guest"
+from tests.end_to_end import cache
+from tests.end_to_end.cache import download as _download  # noqa: F401
+
+CACHE = cache.CACHE / "guest"
 METAPACKAGE = "linux-image-cloud-amd64"  # lz4 and virtio only: at init two seconds after its start
 
 UP = "NODE-UP"  # NODE-UP mac=<mac>: Linux runs its first program
@@ -77,7 +79,10 @@ class Guest:
 
 def installed() -> Guest | None:
     """The newest guest in the cache, its initrd rebuilt if this file changed; None if none."""
-    folders = sorted((path.parent for path in CACHE.glob("*/complete")), key=_by_number)
+    folders = sorted(
+        (path.parent for path in CACHE.glob("*/complete")),
+        key=lambda folder: cache.numbers(folder.name),
+    )
     if not folders:
         return None
     folder = folders[-1]
@@ -97,7 +102,7 @@ def fetch() -> Guest:
     CACHE.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=CACHE, prefix=".new-") as scratch:
         new = Path(scratch) / version
-        _unpack(new, _download(Path(scratch), package, "busybox-static"))
+        _unpack(new, cache.unpack(Path(scratch) / "tree", package, "busybox-static"))
         (new / "complete").touch()
         shutil.rmtree(CACHE / version, ignore_errors=True)
         new.rename(CACHE / version)
@@ -106,34 +111,17 @@ def fetch() -> Guest:
     return guest
 
 
-def _by_number(folder: Path) -> list[int]:
-    return [int(number) for number in re.findall(r"\d+", folder.name)]
-
-
 def _real_package(name: str) -> str:
     """The kernel package behind the metapackage *name*: it changes with every Debian update."""
-    said = _output("apt-cache", "depends", "--important", name)
+    said = cache.output("apt-cache", "depends", "--important", name)
     real = re.findall(r"Depends: (linux-image-[0-9]\S+)", said)
     if not real:
         raise SystemExit(f"apt knows no kernel behind {name}; run apt-get update")
     return real[0]
 
 
-def _download(folder: Path, *packages: str) -> list[Path]:
-    # As root apt would drop to the user _apt, who may not write here.
-    subprocess.run(
-        ["apt-get", "download", "-q", "-o", "APT::Sandbox::User=root", *packages],
-        cwd=folder,
-        check=True,
-    )
-    return sorted(folder.glob("*.deb"))
-
-
-def _unpack(target: Path, packages: Iterable[Path]) -> None:
-    """Keep what a guest needs of *packages*: kernel, busybox, and the modules in load order."""
-    tree = target.parent / "tree"
-    for package in packages:
-        subprocess.run(["dpkg-deb", "-x", package, tree], check=True)
+def _unpack(target: Path, tree: Path) -> None:
+    """Keep what a guest needs of *tree*: kernel, busybox, and the modules in load order."""
     target.mkdir()
     shutil.copy(next(tree.glob("boot/vmlinuz-*")), target / "vmlinuz")
     shutil.copy(next(path for path in tree.glob("**/bin/busybox")), target / "busybox")
@@ -271,10 +259,6 @@ def configuration(root: Path, http: str) -> dict[str, Any]:
             "state": str(root.with_name("state")),
         },
     }
-
-
-def _output(*command: str) -> str:
-    return subprocess.run(command, check=True, capture_output=True, text=True).stdout
 
 
 if __name__ == "__main__":

@@ -1,0 +1,107 @@
+"""
+What test machines boot beside the small Linux of guest.py: other people's software, as it is.
+
+``python -m tests.end_to_end.images`` (the set-up does it) makes what is missing.
+"""
+
+from __future__ import annotations
+
+import gzip
+import shutil
+import tempfile
+from pathlib import Path
+
+from tests.end_to_end import guest
+from tests.end_to_end.cache import Part, UnknownPackageError, newest, run, unpack
+
+HERE = Path(__file__).parent
+
+CD_LINE = "CD-RUNS"
+DOM0_UP = "DOM0-UP"  # DOM0-UP <kind of hypervisor>: Linux runs its first program
+DOM0_ARGUMENTS = "DOM0-ARGS"  # DOM0-ARGS <the kernel's command line>
+LIVE_UP = "LIVE-UP"  # LIVE-UP <type of the root file system>: the fetched system runs
+
+
+def _installer(folder: Path) -> None:
+    """The Debian installer for network boot: its kernel, its initrd, and its release's name."""
+    package = newest(r"debian-installer-[0-9]+-netboot-amd64")
+    with tempfile.TemporaryDirectory(dir=folder.parent) as scratch:
+        tree = unpack(Path(scratch), package)
+        (found,) = tree.glob("usr/lib/debian-installer/images/*/amd64/text/debian-installer/amd64")
+        for name in ("linux", "initrd.gz"):
+            shutil.copy(found / name, folder / name)
+
+
+def _xen(folder: Path) -> None:
+    """Xen's hypervisor, unpacked as multiboot wants it; its first domain boots ``dom0``."""
+    package = newest(r"xen-hypervisor-[0-9.]+-amd64")
+    with tempfile.TemporaryDirectory(dir=folder.parent) as scratch:
+        tree = unpack(Path(scratch), package, "busybox-static")
+        (packed,) = (path for path in tree.glob("boot/xen-*.gz") if not path.is_symlink())
+        (folder / "xen").write_bytes(gzip.decompress(packed.read_bytes()))
+        (busybox,) = tree.glob("**/bin/busybox")
+        files = {"init": DOM0_INIT.encode(), "bin/busybox": busybox.read_bytes()}
+        (folder / "dom0.cpio").write_bytes(guest.cpio(files))
+
+
+DOM0_INIT = f"""#!/bin/busybox sh
+/bin/busybox mkdir -p /proc /sys
+/bin/busybox mount -t proc proc /proc
+/bin/busybox mount -t sysfs sys /sys
+/bin/busybox echo "{DOM0_UP} $(/bin/busybox cat /sys/hypervisor/type)"
+/bin/busybox echo "{DOM0_ARGUMENTS} $(/bin/busybox cat /proc/cmdline)"
+/bin/busybox poweroff -f
+"""
+
+
+def _multiboot(folder: Path) -> None:
+    """A kernel that prints what its multiboot loader gave it."""
+    run("as", "--32", str(HERE / "multiboot.s"), "-o", str(folder / "multiboot.o"))
+    run(
+        *("ld", "-m", "elf_i386", "-N", "-Ttext", "0x100000", "-z", "noexecstack"),
+        *(str(folder / "multiboot.o"), "-o", str(folder / "multiboot")),
+    )
+
+
+def _cd(folder: Path) -> None:
+    """A CD that boots isolinux, which says CD_LINE on the serial line."""
+    with tempfile.TemporaryDirectory(dir=folder.parent) as scratch:
+        tree = Path(scratch)
+        shutil.copy("/usr/lib/ISOLINUX/isolinux.bin", tree)
+        shutil.copy("/usr/lib/syslinux/modules/bios/ldlinux.c32", tree)
+        (tree / "isolinux.cfg").write_text(f"SERIAL 0 115200\nSAY {CD_LINE}\nPROMPT 1\n")
+        run(
+            *("xorriso", "-as", "mkisofs", "-o", str(folder / "cd.iso")),
+            *("-b", "isolinux.bin", "-c", "boot.cat"),
+            *("-no-emul-boot", "-boot-load-size", "4", "-boot-info-table", str(tree)),
+        )
+
+
+def _tgt(folder: Path) -> None:
+    """An iSCSI server that runs in user space."""
+    unpack(folder / "tree", "tgt")
+
+
+PARTS = {
+    "installer": Part("installer", _installer),
+    "xen": Part("xen", _xen),
+    "multiboot": Part("multiboot", _multiboot, (HERE / "multiboot.s",)),
+    "cd": Part("cd", _cd),
+    "tgt": Part("tgt", _tgt),
+}
+
+
+def make() -> None:
+    """Everything that is missing; what this Debian does not have is said and left out."""
+    for name, part in PARTS.items():
+        if part.ready:
+            continue
+        try:
+            part.make()
+            print(f"{name}: in {part.folder}")
+        except UnknownPackageError as problem:
+            print(f"{name}: {problem}; tests that need it are skipped")
+
+
+if __name__ == "__main__":
+    make()
