@@ -38,6 +38,8 @@ _ITS_ADDRESS = "192.0.2.99"  # RFC 5737
 _OUR_ADDRESS = "http://192.0.2.1:3000"
 
 _URL = re.compile(r"https?://[^/\s;]+/([^\s;?#]*)", re.IGNORECASE)
+#: Where iPXE, or we when the script is made, fill in the machine's name.
+_SETTING = re.compile(r"\$\{[^}]*\}|__[a-z]+__")
 _UNDEFINED = re.compile(r"'([^']+)' is undefined")
 
 Report = Callable[[Finding], None]
@@ -180,8 +182,8 @@ def named_by(target: Target, templates: Container[str]) -> tuple[str, ...]:
 
 def _meant(path: str) -> list[str]:
     """The files that a URL's path stands for, without the machine that it names."""
-    parts = [part for part in unquote(path).split("/") if part not in ("", ".")]
-    plain = "/".join(part for part in parts if "${" not in part and not MAC.maybe(part))
+    parts = unquote(_SETTING.sub("", path)).split("/")
+    plain = "/".join(part for part in parts if part not in ("", ".") and not MAC.maybe(part))
     return _seed(plain) if path.endswith("/") else [plain]
 
 
