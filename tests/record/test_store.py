@@ -1,0 +1,212 @@
+"""The record on disk: real SQLite files, real threads, and disks that fail."""
+
+from __future__ import annotations
+
+import os
+import queue
+import sqlite3
+import subprocess
+import sys
+from contextlib import closing
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from netbootd.record import store
+from netbootd.record.standing import Armed, Attempt, Outcome, Standing
+from netbootd.record.store import NoRecord, Order, Store
+
+KEY = "00:25:90:27:db:b4"
+SOME = Standing(
+    attempts=(Attempt(number=7, target="install/a", began=1.5, mac=KEY, outcome=Outcome.DONE),),
+    armed=Armed(target="biosupdate/b", times=2, until=99.0),
+    completed=("install/a",),
+    held="why",
+    output="é\n",
+)
+
+
+class Rig:
+    """A store that is running, and what it says."""
+
+    def __init__(self, folder) -> None:
+        self.orders: queue.Queue[Order] = queue.Queue()
+        self.troubles: queue.Queue[str] = queue.Queue()
+        self.store = Store(folder, self._ordered, self.troubles.put)
+        self.loaded = self.store.load()
+        self.store.start()
+
+    def _ordered(self, orders) -> None:
+        for order in orders:
+            self.orders.put(order)
+
+
+@pytest.fixture
+def running(tmp_path):
+    rigs = []
+
+    def start() -> Rig:
+        rigs.append(Rig(tmp_path / "state"))
+        return rigs[-1]
+
+    yield start
+    for rig in rigs:
+        rig.store.close()
+
+
+texts = st.text(max_size=20)
+times = st.floats(min_value=0, max_value=4e9)
+attempts = st.builds(
+    Attempt,
+    number=st.integers(1, 1 << 40),
+    target=texts,
+    began=times,
+    mac=texts,
+    peer=texts,
+    armed=st.booleans(),
+    fetched=st.booleans(),
+    outcome=st.sampled_from(Outcome),
+    ended=times,
+)
+standings = st.builds(
+    Standing,
+    attempts=st.lists(attempts, max_size=3).map(tuple),
+    armed=st.none() | st.builds(Armed, target=texts, times=st.integers(1, 9), until=times),
+    completed=st.lists(texts, max_size=3).map(tuple),
+    held=texts,
+    output=texts,
+)
+
+
+@given(standings)
+def test_what_is_written_is_read(standing):
+    assert store.decode(store.encode(standing)) == standing
+
+
+def test_what_a_later_version_added_is_left_out():
+    text = store.encode(SOME).replace('"number":7', '"number":7,"colour":"red"')
+    assert store.decode(text) == SOME
+
+
+def test_standings_and_secret_survive_a_restart(running):
+    first = running()
+    first.store.keep(KEY, SOME)
+    first.store.keep("gone", SOME)
+    first.store.keep("gone", None)
+    first.store.close()
+    second = running()
+    assert second.loaded.standings == {KEY: SOME}
+    assert second.loaded.secret == first.loaded.secret
+    assert len(first.loaded.secret) == 32
+
+
+def test_a_garbled_row_costs_only_itself(running, tmp_path):
+    first = running()
+    first.store.keep(KEY, SOME)
+    first.store.close()
+    with closing(sqlite3.connect(tmp_path / "state" / store.FILE)) as db:
+        db.execute("INSERT INTO standing VALUES ('x', '{\"attempts\":[{}]}'), ('y', 'no')")
+        db.commit()
+    assert running().loaded.standings == {KEY: SOME}
+
+
+def test_the_file_is_for_its_owner_alone(running, tmp_path):
+    running()
+    assert (tmp_path / "state" / store.FILE).stat().st_mode & 0o777 == 0o600
+
+
+def test_an_order_reaches_a_running_daemon_and_waits_until_taken(running, tmp_path):
+    rig = running()
+    armed = Armed(target="biosupdate/b")
+    number = store.give(tmp_path / "state", "next", KEY, armed)
+    order = rig.orders.get(timeout=10)
+    assert order == Order(number, "next", KEY, armed)
+    assert store.waits(tmp_path / "state", number)
+    rig.store.keep(KEY, SOME)
+    rig.store.taken(order)
+    rig.store.close()
+    assert not store.waits(tmp_path / "state", number)
+    assert store.read(tmp_path / "state") == {KEY: SOME}
+
+
+def test_an_order_waits_for_a_daemon_to_start(running, tmp_path):
+    store.give(tmp_path / "state", "release", KEY)
+    assert running().orders.get(timeout=10)[1:] == ("release", KEY, None)
+
+
+def test_an_order_that_was_not_taken_comes_again_after_a_crash(running, tmp_path):
+    first = running()
+    store.give(tmp_path / "state", "release", KEY)
+    first.orders.get(timeout=10)
+    first.store.close()
+    assert running().orders.get(timeout=10).key == KEY
+
+
+def test_no_folder_is_no_record(tmp_path):
+    assert store.read(tmp_path / "nowhere") == {}
+    (tmp_path / "file").write_text("")
+    with pytest.raises(NoRecord, match='"state" names the folder'):
+        store.give(tmp_path / "file", "release", KEY)
+
+
+def test_a_file_of_a_newer_version_is_left_alone(tmp_path):
+    with closing(sqlite3.connect(tmp_path / store.FILE)) as db:
+        db.execute("PRAGMA user_version = 99")
+    with pytest.raises(NoRecord, match="newer netbootd"):
+        store.give(tmp_path, "release", KEY)
+
+
+def test_a_file_that_is_no_database(tmp_path):
+    (tmp_path / store.FILE).write_bytes(b"x" * 5000)
+    with pytest.raises(NoRecord, match="not a database"):
+        store.read(tmp_path)
+
+
+def test_a_full_disk_is_told_and_what_was_kept_is_written_when_there_is_room(tmp_path):
+    """A file system of 1 MiB in a mount namespace of its own: a real ENOSPC."""
+    if os.geteuid() != 0:
+        pytest.skip("mounting needs root")
+    code = """
+import os, queue, sys, time
+from tests.record.test_store import KEY, Rig, SOME, store
+from pathlib import Path
+folder = Path(sys.argv[1])
+rig = Rig(folder)
+ballast = folder / "ballast"
+fd = os.open(ballast, os.O_WRONLY | os.O_CREAT)
+try:
+    while True:
+        os.write(fd, bytes(4096))
+except OSError:
+    os.close(fd)
+for number in range(200):
+    rig.store.keep(f"key {number}", SOME)
+print(rig.troubles.get(timeout=20))
+ballast.unlink()
+assert rig.troubles.get(timeout=20) == ""
+rig.store.close()
+assert len(store.read(folder)) == 200
+print("all there")
+"""
+    script = f"mount -t tmpfs -o size=1m none {tmp_path} && exec {sys.executable} - {tmp_path}"
+    done = subprocess.run(
+        ["unshare", "--mount", "sh", "-c", script],
+        input=code, text=True, capture_output=True, timeout=60, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert "full" in done.stdout
+    assert "all there" in done.stdout
+
+
+def test_root_leaves_files_that_the_owner_of_the_folder_can_use(tmp_path):
+    if os.geteuid() != 0:
+        pytest.skip("changing owners needs root")
+    folder = tmp_path / "state"
+    folder.mkdir()
+    os.chown(folder, 65534, 65534)
+    for parent in (tmp_path, *tmp_path.parents[:3]):
+        parent.chmod(parent.stat().st_mode | 0o055)
+    store.give(folder, "release", KEY)
+    assert {path.stat().st_uid for path in folder.iterdir()} == {65534}
+    assert os.geteuid() == 0
