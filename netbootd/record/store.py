@@ -233,8 +233,12 @@ class Store(threading.Thread):
 
     def load(self) -> Loaded:
         """What is on disk, before the thread starts.  Raises NoRecord."""
-        with _open(self._folder) as connection:
-            return _load(connection)
+        try:
+            with _open(self._folder) as connection:
+                return _load(connection)
+        except NoRecord as problem:
+            self._trouble = str(problem)
+            raise
 
     def keep(self, key: str, standing: Standing | None) -> None:
         """Write it soon; None: forget it."""
