@@ -42,7 +42,7 @@ TARGETS = "targets"
 MACHINES = "machines"
 GROUPS = "groups"
 NAMED = (
-    *("boot_servers", "servers", "bootargs", "vars"),
+    *("boot_servers", "servers", "bootargs", "vars", "scripts"),
     *(TARGETS, GROUPS, MACHINES, "vms", "netbootd"),
 )
 """The sections that are objects: names, or MACs, and an entry for each."""
