@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from dataclasses import replace
 
 from netbootd.record.record import Record
@@ -14,12 +13,12 @@ class LiveRegistry:
     Holds the current photograph; everything it has ever held is immutable.
 
     *record* is by its side because whoever decides needs both; without one nothing is remembered
-    longer than this object lives.
+    longer than this object lives, and its time stands still.
     """
 
     def __init__(self, snapshot: Registry, record: Record | None = None) -> None:
         self.snapshot = snapshot
-        self.record = Record(time.time) if record is None else record
+        self.record = Record(lambda: 0.0) if record is None else record
 
     def swap(self, new: Registry) -> None:
         """Put *new* in place as the next generation."""

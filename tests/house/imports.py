@@ -29,6 +29,7 @@ FLOORS: tuple[frozenset[str], ...] = (
         {
             "dropins",
             "config",
+            "apitoken",
             "content",
             "interfaces",
             "ports",
@@ -38,7 +39,7 @@ FLOORS: tuple[frozenset[str], ...] = (
             "record",
         }
     ),
-    frozenset({"targets", "vms"}),
+    frozenset({"overlay", "scripts", "targets", "vms"}),
     frozenset({"registry", "answers"}),
     frozenset({"boot"}),
     frozenset({"dhcp", "tftp", "http"}),
@@ -53,6 +54,7 @@ FLOORS: tuple[frozenset[str], ...] = (
             "keeper",
             "status",
             "simulate",
+            "hooks",
             "daemon",
         }
     ),
