@@ -9,11 +9,12 @@ What the HTTP side answers, in this order: exact names, then MACs, then files.
 ====================  ==========================================================
 ``/``, ``/boot``      the first script: get an address, chain to the machine's own
 ``/boot/<mac>``       the machine's boot script; ``/<mac>`` is the same
+                      (``?choice=2``: what its menu offers as the second)
 ``/boot/<other>``     not found: a relative ``kernel memdisk`` in a script from here must
                       never be answered with a script
 ``/<mac>/<path>``     a loader or file, asked for by that machine; ``/install/<mac>/<path>`` is
                       ``install/<path>`` so
-``/scripts/<mac>``    what the node runs when it is up
+``/scripts/<mac>``    what the node runs when it is up; ``/scripts/netbootd-*`` how it does so
 ``/overlay/<mac>``    its extra initrd (``.cpio`` may follow)
 ``/done/<mac>``       the node reports that it is up or installed; ``/failed/<mac>`` that it is not
 ``/vms/``             VM descriptions: a list, and each as ``/vms/<key>.json``
@@ -45,6 +46,16 @@ PROGRAMS: frozenset[str] = frozenset(
 AUTOEXEC = "autoexec.ipxe"
 _FIRST_NAMES = frozenset({"boot", "boot.ipxe", AUTOEXEC})
 STATUS = "status"
+_TRITON = "boot.ipxe."
+#: Below ``/scripts``: how a node comes to run its script at each boot.
+NODE_FILES = frozenset(
+    {
+        *("netbootd-script", "netbootd-script.service", "netbootd-env"),
+        *("netbootd-dracut.sh", "netbootd.xml"),
+    }
+)
+#: The query by which a menu tells what was chosen.
+CHOICE = "choice"
 _LOADED_BY_MACHINES = PROGRAMS | ALIASES.keys() | {AUTOEXEC}
 
 
@@ -55,6 +66,7 @@ class Kind(Enum):
     SCRIPT = auto()
     STATUS = auto()
     NODE_SCRIPT = auto()
+    NODE_FILE = auto()
     OVERLAY = auto()
     DONE = auto()
     FAILED = auto()
@@ -105,6 +117,17 @@ def _owner(folder: str, rest: str) -> MAC | None:
 def is_autoexec(path: str) -> bool:
     """Whether iPXE asks for its start-up script, from whatever folder it was loaded."""
     return path.replace("\\", "/").rpartition("/")[2] == AUTOEXEC
+
+
+def scripted_mac(path: str) -> MAC | None:
+    """
+    Whose script ``boot.ipxe.0100259027DBB4`` is.
+
+    Triton's iPXE asks for its own by that name, the hardware type before the MAC
+    (https://github.com/TritonDataCenter/sdc-booter), so such a node can be taken over as it is.
+    """
+    name = path.replace("\\", "/").rpartition("/")[2]
+    return MAC.maybe(name.removeprefix(_TRITON)) if name.startswith(_TRITON) else None
 
 
 def base_url(host: str, port: int) -> str:
@@ -175,6 +198,8 @@ def route(segments: Sequence[str]) -> Route:
             return _script(name) or Route(Kind.NOTHING)
         case ["boot", *_]:
             return Route(Kind.NOTHING)
+        case ["scripts", name] if name in NODE_FILES:
+            return Route(Kind.NODE_FILE, path=name)
         case [word, name] if word in _OF_MACHINES:
             mac = MAC.maybe(name.removesuffix(".cpio") if word == "overlay" else name)
             return Route(_OF_MACHINES[word], mac) if mac else Route(Kind.NOTHING)

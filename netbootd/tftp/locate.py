@@ -53,6 +53,8 @@ class Locator:
         """
         registry = self._live.snapshot
         mac, path = urls.split_mac(request.path)
+        scripted = urls.scripted_mac(path)
+        mac = scripted or mac
         machine = identify(Client(stage=Stage.FIRMWARE, mac=mac, address=peer), registry)
         if mac and (reason := refusal(machine, registry)):
             raise Forbidden(f"{mac} is {reason}")
@@ -60,7 +62,7 @@ class Locator:
         target = machine.title if machine else ""
         if urls.is_autoexec(path):
             text = first_script(registry, _base(registry, local)).text
-        elif self._is_ipxe_again(request, path, peer, machine, registry):
+        elif scripted or self._is_ipxe_again(request, path, peer, machine, registry):
             text = self._script(known, peer, registry, _base(registry, local))
         else:
             return Located(registry.library.lookup(path), known, target)

@@ -7,6 +7,7 @@ import pytest
 from netbootd.errors import Forbidden, NotFound
 from netbootd.events.event import Transferred
 from netbootd.mac import MAC
+from netbootd.record.standing import holds
 from netbootd.registry.live import LiveRegistry
 from netbootd.registry.load import load
 from netbootd.tftp.locate import Locator
@@ -127,3 +128,23 @@ def test_it_is_off_unless_turned_on(locator):
     plain = locator()
     loaded(plain)
     assert read(plain, "undionly.kpxe", options=ASKED)[0] == b"loader"
+
+
+def test_triton_s_ipxe_gets_its_script_by_the_name_it_asks_for(locator):
+    text = read(locator(), "boot.ipxe.0100259027DBB4")[0].decode()
+    assert "target=nfs/a" in text
+    with pytest.raises(NotFound):
+        read(locator(), "boot.ipxe.old")
+    with pytest.raises(Forbidden):
+        read(locator(default=""), "boot.ipxe.01525400123456")
+
+
+def test_a_held_machine_that_loads_itself_gets_to_see_why(locator):
+    made = locator()
+    asks = {"blksize": "1432", "tsize": "0"}
+    made.notice(Transferred(peer="192.0.2.7", path=f"{NODE}/undionly.kpxe", size=6, seconds=0.1))
+    assert read(made, f"{NODE}/undionly.kpxe", options=asks)[0] == b"loader"
+    record = made._live.record
+    record.put(NODE, holds(record.of(NODE), "it goes in a circle"))
+    assert b"it goes in a circle" in read(made, f"{NODE}/undionly.kpxe", options=asks)[0]
+    assert read(made, f"{NODE}/undionly.kpxe")[0] == b"loader", "firmware asks otherwise"
