@@ -16,10 +16,12 @@ from netbootd.mac import MAC
 from netbootd.record.standing import FRESH, Standing
 from netbootd.registry.machine import Machine
 from netbootd.registry.snapshot import Registry
-from netbootd.targets.base import Facts
+from netbootd.targets.base import Facts, Target
+from netbootd.targets.menu import LOCAL, Menu
 from netbootd.targets.notice import Notice
 
 _MEND = "mend it, then press a key to try again, or wait for the next boot device"
+_AGAIN = "press a key to try again, or wait for the next boot device"
 _ADD = "add it, then press a key to try again, or wait for the next boot device"
 
 
@@ -69,11 +71,12 @@ def boot_script(
     registry: Registry,
     base: str,
     past: Past = NO_PAST,
+    choice: str = "",
 ) -> BootScript:
     """
     The script of *client*'s machine; *base* is our address as this client reaches us.
 
-    *past* is what is remembered of the machine.
+    *past* is what is remembered of the machine, *choice* what its menu sends back.
     """
     assert client.mac is not None, "a script is asked for by MAC"
     decision = next_step(client, identify(client, registry), registry, past.standing, past.now)
@@ -87,6 +90,13 @@ def boot_script(
         new = "" if past.standing.held else decision.step.reason
         notice = _notice(registry, facts, reason, _RELEASE)
         return BootScript(notice, reason, 200, machine, holds=new)
+    if choice:
+        picked = _picked(machine.target, choice, registry)
+        if picked is None:
+            reason = f"{machine.title} offers no choice {choice!r:.20}"
+            return BootScript(_notice(registry, facts, reason, _AGAIN), reason, 404, machine)
+        machine = machine.booting(picked)
+        facts = facts_of(client.mac, machine, registry, base, client.address, past.token)
     try:
         text = machine.target.script(facts)
     except Exception as problem:  # a template is the operator's text and may do anything
@@ -98,7 +108,17 @@ def boot_script(
     if trouble := answers.trouble(registry, machine.target, facts):
         reason = f"{machine.title} cannot boot: {trouble}"
         return BootScript(_notice(registry, facts, reason, _MEND), reason, 500, machine)
-    return BootScript(text, machine.title, 200, machine, boots=True, armed=decision.armed)
+    # A menu boots nothing yet: what is chosen is the attempt, and the boot that was armed.
+    boots = not isinstance(machine.target, Menu)
+    return BootScript(text, machine.title, 200, machine, boots=boots, armed=decision.armed)
+
+
+def _picked(target: Target, choice: str, registry: Registry) -> Target | None:
+    """What a machine's own menu calls *choice*; None for what it never offered."""
+    picked = target.chosen(choice) if isinstance(target, Menu) else None
+    if picked is None:
+        return None
+    return registry.disk if picked.target == LOCAL else registry.targets.get(picked.target)
 
 
 def first_script(registry: Registry, base: str) -> BootScript:

@@ -46,7 +46,9 @@ def first(asked: Asked, registry: Registry) -> Answer:
 def machine(asked: Asked, mac: MAC, registry: Registry, record: Record) -> Answer:
     """The boot script of *mac*; one that is sent begins a boot attempt."""
     client = Client(stage=Stage.IPXE, mac=mac, address=asked.peer)
-    script = boot_script(client, registry, base_of(asked, registry), past(client, registry, record))
+    choice = asked.query.get(urls.CHOICE, "")
+    history = past(client, registry, record)
+    script = boot_script(client, registry, base_of(asked, registry), history, choice)
     if asked.method == "GET":
         note(client, script, registry, record)
     return _answer(asked, script, mac)

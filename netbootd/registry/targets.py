@@ -27,7 +27,9 @@ from netbootd.targets.settings import (
 
 INHERIT = "inherit"
 #: The keys of a machine that take the place of its target's.
-REPLACING = TARGET_KEYS | {EXTRA_ARGS}
+REPLACING = TARGET_KEYS | {EXTRA_ARGS} | catalogue.TYPE_KEYS
+#: All keys that mean something in a target.
+_KNOWN = KNOWN_KEYS | catalogue.TYPE_KEYS
 
 
 class Targets:
@@ -46,6 +48,9 @@ class Targets:
         self._library = library
         self._report = report
         self.written = self._read(layers)
+        self._titles = frozenset(
+            f"{type_}/{name}" for type_, entries in self.written.items() for name in entries
+        )
         self.made: dict[str, Target] = {
             f"{type_}/{name}": self.make(type_, name)
             for type_, entries in self.written.items()
@@ -76,7 +81,7 @@ class Targets:
     def _note_misspelt(self, entry: Object, *path: str) -> None:
         """A key of no meaning is free data, but one that nearly has a meaning is worth a word."""
         for key in entry:
-            if meant := misspelt(key, KNOWN_KEYS):
+            if meant := misspelt(key, _KNOWN):
                 told = f'"{key}" is free data; did you mean "{meant}"?'
                 self._say(Level.NOTE, "key-misspelt", told, entry.place_of(key), *path, key)
 
@@ -104,6 +109,7 @@ class Targets:
             names=self._names,
             library=self._library,
             report=self._report,
+            titles=self._titles,
         )
         values = self._inherited(settings, type_, name)
         if over is not None:

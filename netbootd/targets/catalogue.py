@@ -9,16 +9,24 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Protocol
 
+from netbootd.errors import Level
 from netbootd.targets.base import Common, Target
-from netbootd.targets.biosupdate import BiosUpdate
+from netbootd.targets.biosupdate import BiosUpdate, MemDisk
+from netbootd.targets.chain import Chain
+from netbootd.targets.esxi import Esxi
 from netbootd.targets.install import Install, check_legacy_args
 from netbootd.targets.ipxe import BrokenTemplate, ScriptTemplate, Templates
 from netbootd.targets.linux import Linux
 from netbootd.targets.localboot import LocalBoot
+from netbootd.targets.menu import Menu
 from netbootd.targets.nfs import Nfs
 from netbootd.targets.notice import Notice
+from netbootd.targets.ownscript import OwnScript
+from netbootd.targets.ramroot import RamRoot
 from netbootd.targets.sanboot import SanBoot
 from netbootd.targets.settings import KNOWN_KEYS, Settings
+from netbootd.targets.smartos import SmartOS
+from netbootd.targets.wimboot import WimBoot
 
 
 class TargetType(Protocol):
@@ -36,29 +44,52 @@ class TargetType(Protocol):
 TYPES: Mapping[str, TargetType] = {
     "nfs": Nfs,
     "install": Install,
+    "ramroot": RamRoot,
+    "http": RamRoot,
+    "smartos": SmartOS,
     "biosupdate": BiosUpdate,
+    "memdisk": MemDisk,
     "localboot": LocalBoot,
+    "sanboot": SanBoot,
+    "iscsi": SanBoot,
+    "wimboot": WimBoot,
+    "esxi": Esxi,
+    "menu": Menu,
+    "chain": Chain,
+    "ipxe": OwnScript,
 }
+#: Those that are the generic form with something added.
+_LINUX = frozenset(
+    kind for kind in TYPES.values() if isinstance(kind, type) and issubclass(kind, Linux)
+)
+#: The keys of all types, beside those that every target has.
+TYPE_KEYS: frozenset[str] = frozenset().union(Linux.keys, *(kind.keys for kind in TYPES.values()))
 
 
 def type_of(name: str, settings: Settings) -> TargetType:
     """
     What a target of type *name* with these settings is.
 
-    ``sanboot`` decides over every name, and a name adds to the generic form but never hides it.
+    ``sanboot`` decides over every name, and a name adds to the generic form but never hides it: a
+    target with ``kernel`` is a kernel with its initrds and arguments.
     """
     if "sanboot" in settings:
         return SanBoot
     kind = TYPES.get(name, Linux)
-    return Linux if kind is LocalBoot and "kernel" in settings else kind
+    if "kernel" not in settings or kind in _LINUX:
+        return kind
+    for key in sorted(kind.keys & settings.values.keys()):
+        settings.warn("target-unused-key", f'"kernel" counts, "{key}" is not used', key)
+    return Linux
 
 
 def build(name: str, settings: Settings, templates: Templates) -> Target:
     """The target of type *name*; a Notice in its place where it cannot be used."""
     kind = type_of(name, settings)
-    template = templates.get(kind.template_name)
+    template = _template(kind, settings, templates)
     if isinstance(template, BrokenTemplate):
-        settings.fault("template-error", f"template {template.text}")
+        settings.fault("template-error", f"template {template.text}", level=Level.RELOAD)
+    if not isinstance(template, ScriptTemplate):
         return unusable(settings.title, "its template is broken", templates)
     target = kind.from_settings(settings, template)
     check_legacy_args(settings, getattr(target, "args", ()))
@@ -66,6 +97,19 @@ def build(name: str, settings: Settings, templates: Templates) -> Target:
     if settings.broken is not None:
         return unusable(settings.title, "it has an error in the configuration", templates)
     return replace(target, common=common)
+
+
+def _template(
+    kind: TargetType, settings: Settings, templates: Templates
+) -> ScriptTemplate | BrokenTemplate | None:
+    """The type's template, or the admin's own script; None, and a finding, where none is named."""
+    if kind is not OwnScript:
+        return templates.get(kind.template_name)
+    file = settings.text("script")
+    if not file:
+        settings.fault("target-empty", '"script", the name of its file, is missing')
+        return None
+    return templates.file(file)
 
 
 def _common(settings: Settings, kind: TargetType) -> Common:

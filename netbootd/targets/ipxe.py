@@ -80,14 +80,21 @@ class Templates:
 
     def get(self, name: str) -> ScriptTemplate | BrokenTemplate:
         """``get("nfs")`` is the template ``nfs.ipxe``."""
+        return self.file(f"{name}.ipxe")
+
+    def file(self, name: str) -> ScriptTemplate | BrokenTemplate:
+        """The template that stands in file *name*, relative to the configuration's folder."""
         if name not in self._made:
-            self._made[name] = self._make(f"{name}.ipxe")
+            self._made[name] = self._make(name)
         return self._made[name]
 
     def _make(self, file: str) -> ScriptTemplate | BrokenTemplate:
         try:
             sources = "".join(self._sources(file, ()))
             return ScriptTemplate(file, sources, self._environment.get_template(file))
+        except jinja2.TemplateNotFound as problem:
+            told = f"there is no {problem.name} beside the configuration"
+            return BrokenTemplate(file, f"{file}: {told}")
         except jinja2.TemplateSyntaxError as problem:
             where = f"{problem.filename or problem.name or file}:{problem.lineno}"
             return BrokenTemplate(file, f"{where}: {problem.message}")
@@ -99,7 +106,7 @@ class Templates:
         loader = self._environment.loader
         assert loader is not None
         source, path, _ = loader.get_source(self._environment, file)
-        if self._folder and path and Path(path).parent == self._folder:
+        if self._folder and path and Path(path).is_relative_to(self._folder):
             self.files.add(path)
         if file in above:
             told = f"builds on itself; ours is netbootd/{file}"
@@ -133,6 +140,20 @@ def comment_word(words: Iterable[str]) -> str | None:
 def operator_word(words: Iterable[str]) -> str | None:
     """The first word that iPXE would take for the end of the command, or None."""
     return next((word for word in words if word in ("&&", "||")), None)
+
+
+def unsettable(text: str) -> str | None:
+    """
+    Why ``set name TEXT`` would not store *text* as it is, or None.
+
+    iPXE joins the words with single blanks, and replaces ``${…}`` (see above).
+    """
+    words = text.split()
+    if text != " ".join(words) or not text.isprintable():
+        return "has blanks that iPXE would drop, or a control character"
+    if bad := comment_word(words) or operator_word(words):
+        return f'has the word "{bad}", at which iPXE would end the line'
+    return "has ${, which iPXE would replace" if "${" in text else None
 
 
 def unknown_settings(text: str) -> Iterator[str]:

@@ -1,21 +1,57 @@
-"""A target with ``sanboot``, whatever its type: a disk or CD image by iSCSI, HTTP and the like."""
+"""
+``sanboot`` and ``iscsi``, and any target with ``sanboot``: a disk or CD image by iSCSI, HTTP and
+the like.
+
+``sanboot`` is one URI or several, which then are ways to one disk; or ``iscsi`` says it in words:
+
+===================  ==========================================================================
+``server``           the portal, or an array of portals
+``target``           the disk's name (``iqn.…``); may hold placeholders: ``…:__hostname__``
+``lun``, ``port``    0 and 3260 (RFC 4173, section 5)
+``username`` …       ``password``, ``reverse_username``, ``reverse_password``: CHAP
+``initiator``        what the machine calls itself
+``keep``             ``true``: the disk stays for what is booted after a failure
+``filename``         the loader on the disk under UEFI (``\\EFI\\debian\\grubx64.efi``)
+===================  ==========================================================================
+
+The booted system finds an iSCSI disk by the table that iPXE leaves (iBFT): dracut with
+``rd.iscsi.firmware=1``.  An image by HTTP works under BIOS, for systems that read it by BIOS calls.
+Names and passwords are iPXE settings in the script, which goes to the machine over plain HTTP; they
+are nowhere else.
+"""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import re
+from dataclasses import dataclass, field
 from typing import Any, ClassVar, Self
 
 from netbootd.targets.base import Facts, Target
-from netbootd.targets.ipxe import ScriptTemplate
+from netbootd.targets.ipxe import ScriptTemplate, unsettable
 from netbootd.targets.settings import EXTRA_ARGS, Settings
+
+#: Keys of ``iscsi`` that become settings of iPXE (https://ipxe.org/cfg), in order.
+_SETTINGS = {
+    "initiator": "initiator-iqn",
+    "username": "username",
+    "password": "password",
+    "reverse_username": "reverse-username",
+    "reverse_password": "reverse-password",
+}
+_KNOWN = {*_SETTINGS, "server", "target", "lun", "port", "keep", "filename"}
+_PORTAL = re.compile(r"\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+")
 
 
 @dataclass(frozen=True, slots=True)
 class SanBoot(Target):
-    """*uri* as iPXE's ``sanboot`` takes it (RFC 4173 for iSCSI)."""
+    """*uris* as iPXE's ``sanboot`` takes them (RFC 4173 for iSCSI), *secrets* its settings."""
 
-    uri: str
+    uris: tuple[str, ...]
+    secrets: tuple[tuple[str, str], ...] = field(default=(), repr=False)
+    keep: bool = False
+    filename: str = ""
 
+    keys: ClassVar[frozenset[str]] = frozenset({"iscsi"})
     template_name: ClassVar[str] = "sanboot"
 
     @classmethod
@@ -25,10 +61,53 @@ class SanBoot(Target):
         for key in ("kernel", "initrd", "boot_args", EXTRA_ARGS):
             if key in settings:
                 settings.warn("target-unused-key", f'"sanboot" counts, "{key}" is not used', key)
-        uri = settings.location("sanboot")
-        if not uri and settings.broken is None:
-            settings.fault("target-empty", '"sanboot" is empty', "sanboot")
-        return cls(settings.title, template, uri or "")
+        iscsi = _iscsi(settings)
+        uris = settings.locations("sanboot") or _uris(settings, iscsi)
+        if not uris and settings.broken is None:
+            missing = '"sanboot" is empty' if "sanboot" in settings else '"sanboot" is missing'
+            settings.fault("target-empty", missing, "sanboot")
+        secrets = tuple((_SETTINGS[key], iscsi[key]) for key in _SETTINGS if iscsi.get(key))
+        keep, filename = iscsi.get("keep") == "true", iscsi.get("filename", "")
+        return cls(settings.title, template, uris, secrets, keep, filename)
 
     def values(self, facts: Facts) -> dict[str, Any]:
-        return {"uri": facts.url(self.uri)}
+        uris = [self.filled(facts.url(uri), facts) for uri in self.uris]
+        named = [{"name": name, "value": self.filled(text, facts)} for name, text in self.secrets]
+        return {
+            "uri": " ".join(uris),
+            "settings": named,
+            "keep": self.keep,
+            "filename": self.filled(self.filename, facts),
+        }
+
+
+def _iscsi(settings: Settings) -> dict[str, str]:
+    """The object ``iscsi`` as texts; its ``server`` array joined by blanks."""
+    if "iscsi" not in settings:
+        return {}
+    texts = settings.strings("iscsi", joined=("server",))
+    for key, text in texts.items():
+        if key not in _KNOWN:
+            settings.warn("key-unknown", f'"iscsi" has no "{key}"', "iscsi")
+        elif (wrong := unsettable(text)) and key != "server":
+            settings.fault("iscsi-value", f'"iscsi.{key}" {wrong}', "iscsi")
+    if " " in texts.get("filename", ""):
+        settings.fault("iscsi-value", '"iscsi.filename" has a blank in it', "iscsi")
+    return texts
+
+
+def _uris(settings: Settings, iscsi: dict[str, str]) -> tuple[str, ...]:
+    """``iscsi:SERVER:PROTOCOL:PORT:LUN:TARGET`` for each portal (RFC 4173, section 5)."""
+    if not iscsi:
+        return ()
+    servers, target = iscsi.get("server", "").split(), iscsi.get("target", "")
+    if not servers or not target or not all(_PORTAL.fullmatch(server) for server in servers):
+        told = '"iscsi" needs "server" (an address; IPv6 in brackets) and "target" (iqn.…)'
+        settings.fault("target-empty", told, "iscsi")
+        return ()
+    port, lun = iscsi.get("port", ""), iscsi.get("lun", "")
+    if (port and not port.isdecimal()) or (lun and not re.fullmatch(r"[0-9A-Fa-f-]+", lun)):
+        told = '"iscsi": "port" must be a number and "lun" a hexadecimal one'
+        settings.fault("iscsi-value", told, "iscsi")
+        return ()
+    return tuple(f"iscsi:{server}::{port}:{lun}:{target}" for server in servers)

@@ -9,7 +9,7 @@ line.  A finding at level TARGET makes the target unusable; the rest of the file
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 from urllib.parse import unquote, urlsplit
@@ -34,6 +34,7 @@ _SCHEMES = ("http", "https", "tftp", "nfs", "ftp", "file", "iscsi", "aoe", "fcp"
 _NAMED = re.compile(r"__(servers|boot_servers|bootargs)\.(.+?)__")
 _HOST = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+)(?::([0-9]+))?")
 _URL_PATH = re.compile(r"[A-Za-z0-9._~!&'()*+,;=:@%/-]*")  # RFC 3986, 3.3, without "$"
+_STAMP = re.compile(r"[0-9]{8}T[0-9]{6}Z")
 _CONTROL = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
 _LONGEST_ARGS = 2047  # x86 Linux takes 2048 with the end mark (COMMAND_LINE_SIZE)
 
@@ -93,7 +94,8 @@ class Settings:
     """
     One target's keys, being read.
 
-    *path* names it in findings (``targets."nfs"."x"``).  ``broken`` is the first fault's text.
+    *path* names it in findings (``targets."nfs"."x"``), *titles* are all targets by ``type/name``.
+    ``broken`` is the first fault's text.
     """
 
     title: str
@@ -103,6 +105,7 @@ class Settings:
     names: Names
     library: Library
     report: Callable[[Finding], None]
+    titles: Collection[str] = ()
     broken: str | None = None
 
     # -- saying what is wrong ------------------------------------------------------------------
@@ -150,12 +153,16 @@ class Settings:
             return None
         return self._expanded(key, value)
 
-    def location(self, key: str) -> str | None:
-        """A file to fetch: an absolute URL, or a path with a slash in front on our own server."""
+    def location(self, key: str, *, file: bool = True) -> str | None:
+        """
+        A file to fetch: an absolute URL, or a path with a slash in front on our own server.
+
+        Without *file* it may be a folder, and is not looked for.
+        """
         if key not in self.values:
             return None
         text = self._url_text(key, self.values[key].value, "a string")
-        return self.located(key, text) if text else None
+        return self.located(key, text, file=file) if text else None
 
     def locations(self, key: str) -> tuple[str, ...]:
         """One file or an array of them."""
@@ -200,41 +207,68 @@ class Settings:
         self.fault("value-unknown", f'"{key}" is "{text}"; there are: {listed}', key)
         return None
 
-    def strings(self, key: str) -> dict[str, str]:
-        """An object of strings, numbers and truth values, all as text; names expanded."""
+    def strings(self, key: str, joined: Collection[str] = ()) -> dict[str, str]:
+        """
+        An object of strings, numbers and truth values, all as text; names expanded.
+
+        An array under one of the names in *joined* becomes its elements with blanks between.
+        """
         if key not in self.values:
             return {}
         value = self.values[key].value
         if not isinstance(value, Mapping):
             self._wrong_type(key, "an object", value)
             return {}
-        return {name: self._as_text(key, name, item) for name, item in value.items()}
+        return {name: self._as_text(key, name, item, joined) for name, item in value.items()}
 
-    def _as_text(self, key: str, name: str, item: Any) -> str:
+    def _as_text(self, key: str, name: str, item: Any, joined: Collection[str]) -> str:
+        if isinstance(item, list) and name in joined:
+            return " ".join(self._as_text(key, name, one, ()) for one in item)
         if isinstance(item, bool):
             return str(item).lower()
         if isinstance(item, (str, int, float)):
             return self._expanded(key, str(item))
-        self._wrong_type(f"{key}.{name}", "a string or a number", item)
+        told = f'"{key}.{name}" must be a string or a number, not {kind(item)}'
+        self.fault("section-type", told, key)
         return ""
 
     def own_file(self, key: str, *, needs: str = "") -> str | None:
-        """
-        A file of the file root that is served as each machine sees it: its path; a URL as it is.
-
-        It may stand there with ``.j2`` behind its name, left out here or not.  With *needs* it is a
-        folder, in which that file must be.
-        """
+        """What ``own_path`` makes of a string; None without the key."""
         text = self.text(key)
-        if not text:
-            return None
+        return self.own_path(key, text, needs=needs) if text else None
+
+    def own_path(self, key: str, text: str, *, needs: str = "") -> str | None:
+        """
+        *text* as a path of the file root that is served as each machine sees it; a URL as it is.
+
+        The file may stand there with ``.j2`` behind its name, left out here or not.  With *needs*
+        it is a folder, in which that file must be.
+        """
         if _SCHEME.match(text):
             return self._absolute(key, text)
         path = re.sub("/+", "/", text).strip("/").removesuffix(SUFFIX)
         wanted = f"{path}/{needs}" if needs else path
-        if not self.has_file(wanted + SUFFIX):
+        if not self.library.renders(wanted):
             self.check_own_file(key, "/" + wanted)
         return path
+
+    def newest(self, folder: str) -> str | None:
+        """The latest of the folders in *folder* of the file root whose name is a time stamp."""
+        try:
+            names = [entry.name for entry in self.library.where(folder).iterdir() if entry.is_dir()]
+        except OSError:
+            return None
+        return max((name for name in names if _STAMP.fullmatch(name)), default=None)
+
+    def number(self, key: str, *, least: float) -> float | None:
+        """A number that is not below *least*; None without the key."""
+        if key not in self.values:
+            return None
+        value = self.values[key].value
+        if isinstance(value, bool) or not isinstance(value, (int, float)) or value < least:
+            self._wrong_type(key, f"a number from {least} up", value)
+            return None
+        return value
 
     def has_file(self, path: str) -> bool:
         """Whether *path* is there, below the file root, and can be read."""
@@ -315,13 +349,13 @@ class Settings:
             return None
         return full
 
-    def located(self, key: str, text: str) -> str | None:
+    def located(self, key: str, text: str, *, file: bool = True) -> str | None:
         """Where *text* points: absolute as it is, else below the boot server."""
         if _SCHEME.match(text):
-            return self._absolute(key, text)
+            return self._absolute(key, text, file=file)
         path = "/" + text.lstrip("/")
         base = self.boot_server()
-        if self._is_ours(base):
+        if file and self._is_ours(base):
             self.check_own_file(key, path)
         return f"{base}{path}" if base else path
 
@@ -329,7 +363,7 @@ class Settings:
         """Whether *base* is this daemon: the default boot server is, another one may be anybody."""
         return base is None or base == self.names.default_server
 
-    def _absolute(self, key: str, text: str) -> str | None:
+    def _absolute(self, key: str, text: str, *, file: bool = True) -> str | None:
         scheme, _, rest = text.partition(":")
         if scheme.lower() not in _SCHEMES:
             hint = did_you_mean(scheme, _SCHEMES)
@@ -348,7 +382,7 @@ class Settings:
             return None
         url = f"{scheme}://" + re.sub("//+", "/", rest[2:])
         ours = self.names.default_server
-        if ours and url.startswith(ours + "/"):
+        if file and ours and url.startswith(ours + "/"):
             self.check_own_file(key, url.removeprefix(ours))
         return url
 
