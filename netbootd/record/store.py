@@ -200,7 +200,7 @@ def _acting_as_owner(folder: Path) -> Iterator[None]:
 
 class _Kept(NamedTuple):
     key: str
-    value: str | None
+    standing: Standing | None
 
 
 class _Taken(NamedTuple):
@@ -226,7 +226,7 @@ class Store(threading.Thread):
         self._ordered = ordered
         self._troubled = troubled
         self._work: queue.SimpleQueue[_Kept | _Taken | None] = queue.SimpleQueue()
-        self._unsaved: dict[str, str | None] = {}
+        self._unsaved: dict[str, Standing | None] = {}
         self._done: set[int] = set()
         self._seen = 0  # the last order that was handed over
         self._trouble = ""
@@ -242,7 +242,7 @@ class Store(threading.Thread):
 
     def keep(self, key: str, standing: Standing | None) -> None:
         """Write it soon; None: forget it."""
-        self._work.put(_Kept(key, encode(standing) if standing is not None else None))
+        self._work.put(_Kept(key, standing))
 
     def taken(self, order: Order) -> None:
         """The order is carried out; what was kept before this call is written with it."""
@@ -287,7 +287,7 @@ class Store(threading.Thread):
             if piece is None:
                 return False
             if isinstance(piece, _Kept):
-                self._unsaved[piece.key] = piece.value
+                self._unsaved[piece.key] = piece.standing
             else:
                 self._done.add(piece.number)
         return True
@@ -298,11 +298,11 @@ class Store(threading.Thread):
         with _transaction(connection):
             connection.executemany(
                 "INSERT OR REPLACE INTO standing VALUES (?, ?)",
-                ((key, value) for key, value in self._unsaved.items() if value is not None),
+                ((key, encode(one)) for key, one in self._unsaved.items() if one is not None),
             )
             connection.executemany(
                 "DELETE FROM standing WHERE key = ?",
-                ((key,) for key, value in self._unsaved.items() if value is None),
+                ((key,) for key, one in self._unsaved.items() if one is None),
             )
             connection.executemany(
                 "DELETE FROM orders WHERE id = ?", ((number,) for number in self._done)
