@@ -15,12 +15,15 @@ import signal
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TextIO, TypeAlias
+from typing import TYPE_CHECKING, TextIO, TypeAlias
 
 from netbootd import __version__
 from netbootd.config import DEFAULT_FILE
 from netbootd.errors import ConfigErrors, Finding, Level, NetbootdError
 from netbootd.mac import MAC
+
+if TYPE_CHECKING:
+    from netbootd.descriptions import Served
 
 _DESCRIPTION = """\
 One network boot daemon: ProxyDHCP, TFTP, HTTP and boot scripts from one JSON file.
@@ -32,6 +35,7 @@ One network boot daemon: ProxyDHCP, TFTP, HTTP and boot scripts from one JSON fi
   netbootd next MAC TARGET    boot that machine once into something else
   netbootd release MAC        let a machine boot again that went in a circle
   netbootd import MEDIUM      a new system from an ISO, a tar or a folder
+  netbootd vms list           VM descriptions: list, check, show
   netbootd status             how is the running daemon?
 """
 
@@ -92,6 +96,7 @@ def _parser() -> argparse.ArgumentParser:
         _add_next,
         _add_release,
         _add_import,
+        _add_vms,
         _add_status,
     ):
         add(commands)
@@ -491,6 +496,62 @@ def _import(arguments: argparse.Namespace) -> int:
     except KeyboardInterrupt:
         _complain("interrupted; no half of it was left behind")
         return 1
+
+
+# -- vms -------------------------------------------------------------------------------------------
+
+
+_VMS_MORE = """\
+examples:
+  netbootd vms list
+  netbootd vms check vms/*.json                  what would vmadm say to these files?
+  netbootd vms show web01 | vmadm create         by key, uuid or alias; byte for byte
+
+exit status: 0 all well, 1 vmadm would refuse a file or there is no such description,
+2 the configuration cannot be used.
+"""
+
+
+def _add_vms(commands: Commands) -> None:
+    text = "List, check and show VM descriptions."
+    parser = _command(commands, "vms", _vms_list, text, _VMS_MORE)
+    inner = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
+    lists = _command(inner, "list", _vms_list, "All that are served, and by whom they are run.", "")
+    _with_config(lists)
+    checks = _command(inner, "check", _vms_check, "What vmadm would say to files.", "")
+    checks.add_argument("files", nargs="+", type=Path, metavar="FILE")
+    shows = _command(inner, "show", _vms_show, "One description, byte for byte.", "")
+    _with_config(shows)
+    shows.add_argument("key", metavar="KEY", help="its key, its uuid or its alias")
+
+
+def _vms_list(arguments: argparse.Namespace) -> int:
+    for line in _served(arguments.config).lines():
+        print(line)
+    return 0
+
+
+def _vms_check(arguments: argparse.Namespace) -> int:
+    from netbootd.descriptions import check  # noqa: PLC0415
+
+    report = check(arguments.files)
+    print("\n".join(report.lines))
+    return 1 if report.refused else 0
+
+
+def _vms_show(arguments: argparse.Namespace) -> int:
+    vm = _served(arguments.config).find(arguments.key)
+    sys.stdout.buffer.write(vm.text)
+    return 0
+
+
+def _served(config: Path) -> Served:
+    from netbootd.descriptions import Served  # noqa: PLC0415
+    from netbootd.registry.load import load  # noqa: PLC0415  Jinja2
+
+    served = Served(load(config))
+    _print_findings(served.findings, Level.WARNING)
+    return served
 
 
 # -- status ----------------------------------------------------------------------------------------

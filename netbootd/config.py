@@ -75,6 +75,8 @@ class Config:
         Path("/usr/lib/syslinux"),
     )
     state: Path = Path("/var/lib/netbootd")
+    api_token: Path | None = None
+    vms_private: bool = False
     grace: float = 30.0
 
 
@@ -164,6 +166,8 @@ SETTINGS: Mapping[str, Setting] = {
         Setting("files", _path),
         Setting("firmware", _some(_path)),
         Setting("state", _path),
+        Setting("api_token", _path),
+        Setting("vms_private", _boolean),
         Setting("grace", _seconds),
     )
 }

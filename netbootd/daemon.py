@@ -31,9 +31,10 @@ from twisted.internet.threads import deferToThread
 from twisted.logger import Logger, LogLevel
 from twisted.python.failure import Failure
 
-from netbootd import __version__, banner, journal, ports
+from netbootd import __version__, apitoken, banner, journal, ports
 from netbootd import interfaces as networks
 from netbootd.banner import Socket
+from netbootd.config import Config
 from netbootd.dhcp.service import DhcpService
 from netbootd.errors import ConfigErrors, Finding, Level
 from netbootd.events.addresses import AddressBook
@@ -140,6 +141,7 @@ class Daemon:
         self._http = HttpService(
             self._reactor, self._live, self._events, self._status, allowed=self._is_served
         )
+        self._http.shelf.mac_at = self._book.mac_at
         self._services = MultiService()
         for service in (self._dhcp, self._tftp, self._http):
             service.setServiceParent(self._services)  # type: ignore[no-untyped-call]
@@ -165,6 +167,8 @@ class Daemon:
             self._retry.clock = self._reactor
             self._retry.start(_RETRY_S, now=False)
             self._log_findings(self._live.snapshot.findings)
+            self._log_findings(self._http.shelf.store.read())
+            self._take_token(self._live.snapshot.config)
             self._reconcile()
             self._settle_memory()
             self._start_watchdog()
@@ -172,6 +176,18 @@ class Daemon:
             log.failure("netbootd could not start")
             self.exit_status = 1
             self._reactor.stop()
+
+    def _take_token(self, config: Config) -> None:
+        """Read the API token; the one in our own folder is made when it is missing."""
+        try:
+            if config.api_token is None:
+                token = apitoken.read_or_make(config.state / apitoken.NAME)
+            else:
+                token = apitoken.read(config.api_token)
+        except OSError as problem:
+            log.warn("no API token, so nothing can be put by HTTP: {problem}", problem=problem)
+            token = ""
+        self._http.shelf.token = token
 
     def _terminate(self, *_: object) -> None:
         self._reactor.callFromThread(self._quit)
@@ -227,6 +243,7 @@ class Daemon:
         registry = load(self._file, self._only_interfaces)
         if any(finding.level is Level.RELOAD for finding in registry.findings):
             raise ConfigErrors(registry.findings, registry.watched)
+        self._take_token(registry.config)
         return registry, changes(self._live.snapshot, registry)
 
     def _loaded(self, loaded: tuple[Registry, Changes]) -> None:

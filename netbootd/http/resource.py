@@ -9,7 +9,7 @@ firmware forgets it.  Of a header sent twice the values are joined (RFC 9110, 5.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from http import HTTPStatus
 from os import fsdecode
@@ -122,6 +122,13 @@ class Answer:
     def size(self) -> int:
         """The body's length in bytes."""
         return len(self.body) if isinstance(self.body, bytes) else self.body.count
+
+
+@dataclass(frozen=True, slots=True)
+class Work:
+    """An answer that takes the disk's time: *make* is called in a thread, and should not raise."""
+
+    make: Callable[[], Answer]
 
 
 def text(status: HTTPStatus, body: str, event: Event | None = None) -> Answer:

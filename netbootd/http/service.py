@@ -14,6 +14,7 @@ from twisted.internet.error import CannotListenError
 from netbootd.events.stream import Stream
 from netbootd.http.bodies import Bodies
 from netbootd.http.site import Site
+from netbootd.http.vms import Shelf
 from netbootd.registry.live import LiveRegistry
 
 #: Connections the kernel keeps until we accept them; cut to net.core.somaxconn.  A thousand nodes
@@ -44,6 +45,11 @@ class HttpService(Service):
         self._bodies = Bodies(reactor)
         self._site = Site(reactor, live, events, self._bodies, status_of, allowed)
         self._ports: dict[int, Any] = {}
+
+    @property
+    def shelf(self) -> Shelf:
+        """What the pages of VM descriptions have beside the registry."""
+        return self._site.shelf
 
     @property
     def ports(self) -> tuple[int, ...]:

@@ -7,8 +7,8 @@ back is an ``Answer``.  Errors become status codes here and nowhere else.  (The 
 for twisted.web.http, which has hardly any annotations.)
 
 What a client may cost us: 16 KiB and 500 lines of headers (Twisted's limits), all of it within
-REQUEST_S, and a body of MOST_BODY bytes where the method brings one; what comes beyond ends the
-connection.
+REQUEST_S, and a body of MOST_BODY bytes where the method brings one; a longer one is refused, and
+one beyond all reason ends the connection.
 """
 
 from __future__ import annotations
@@ -19,7 +19,9 @@ from http import HTTPStatus
 from typing import Any
 
 from twisted.internet.interfaces import IHalfCloseableProtocol
+from twisted.internet.threads import deferToThread
 from twisted.logger import Logger
+from twisted.python.failure import Failure
 from twisted.web import http
 from zope.interface import implementer
 
@@ -29,6 +31,7 @@ from netbootd.errors import Forbidden, NotFound
 from netbootd.events.event import Event, Refused, Served
 from netbootd.events.stream import Stream
 from netbootd.http import bootscript, files, report, status
+from netbootd.http import vms as descriptions
 from netbootd.http.bodies import Bodies, Sent
 from netbootd.http.resource import (
     LATER,
@@ -38,6 +41,7 @@ from netbootd.http.resource import (
     Answer,
     Asked,
     Part,
+    Work,
     asked_of,
     refused,
     unreadable,
@@ -47,12 +51,15 @@ from netbootd.record.record import Record
 from netbootd.registry.live import LiveRegistry
 from netbootd.registry.snapshot import Registry
 from netbootd.urls import Kind, Route
+from netbootd.vms.store import FOLDER, Store
 
 #: Seconds a connection has for one whole request, counted from its begin or from the last answer;
 #: iPXE keeps connections between the files of one boot, so this is also the pause it may make.
 REQUEST_S = 120
 #: Bytes of a request's body that are kept: a VM description, the output of a node's script.
 MOST_BODY = 1 << 20
+#: Bytes of a body that are awaited, so that its sender can be told that it is too long.
+_MOST_AWAITED = 8 << 20
 #: The methods of pages that take something; all others are only read.
 _ALL_METHODS = {*REPORTS, *WRITES}
 _METHODS = {Kind.DONE: REPORTS, Kind.FAILED: REPORTS, Kind.VMS: WRITES}
@@ -87,6 +94,7 @@ class Site(http.HTTPFactory):
         self.allowed = allowed
         self.stopping = False
         self._status_of = status_of
+        self.shelf = descriptions.Shelf(Store(live.snapshot.config.state / FOLDER))
 
     def buildProtocol(self, addr: Any) -> Any:
         """A Channel, set up as HTTPFactory does it; HTTP/2 is not ours."""
@@ -105,7 +113,7 @@ class Site(http.HTTPFactory):
     def log(self, request: http.Request) -> None:
         """No access log: the events are it."""
 
-    def answer(self, asked: Asked) -> Answer:
+    def answer(self, asked: Asked) -> Answer | Work:
         """Whatever is asked, an answer."""
         if self.stopping:
             return refused(asked, HTTPStatus.SERVICE_UNAVAILABLE, "netbootd stops", LATER)
@@ -124,7 +132,7 @@ class Site(http.HTTPFactory):
         except NotFound:
             return refused(asked, HTTPStatus.NOT_FOUND, "no such file")
 
-    def _page(self, asked: Asked, route: Route, registry: Registry) -> Answer:
+    def _page(self, asked: Asked, route: Route, registry: Registry) -> Answer | Work:
         try:
             match route:
                 case Route(kind=Kind.FIRST):
@@ -137,6 +145,8 @@ class Site(http.HTTPFactory):
                     return report.answer(asked, mac, good=good, registry=registry, record=record)
                 case Route(kind=Kind.FILE):
                     return _file(asked, route, registry, self.live.record)
+                case Route(kind=Kind.VMS | Kind.MACHINE_VMS):
+                    return descriptions.answer(asked, route, registry, self.shelf)
                 case Route(kind=Kind.STATUS):
                     return status.answer(self._status_of())
             raise NotFound(asked.path)
@@ -173,7 +183,29 @@ class Request(http.Request):
         """Answer, and publish."""
         self._site: Site = self.channel.factory
         self._begun = self._site.clock.seconds()
-        self._send(self._site.answer(self._asked()))
+        asked = self._asked()
+        if self.content and self.content.too_long:
+            told = f"a body of more than {MOST_BODY} bytes"
+            self._send(refused(asked, HTTPStatus.REQUEST_ENTITY_TOO_LARGE, told))
+            return
+        answer = self._site.answer(asked)
+        if isinstance(answer, Work):
+            made = deferToThread(answer.make)
+            made.addErrback(self._fault, asked)
+            made.addCallback(self._send_if_there)
+        else:
+            self._send(answer)
+
+    def _fault(self, failure: Failure, asked: Asked) -> Answer:
+        log.failure("fault while answering {path!r}", failure, path=asked.path[:200])
+        return refused(asked, HTTPStatus.INTERNAL_SERVER_ERROR, "our fault; the log has more")
+
+    def _send_if_there(self, answer: Answer) -> None:
+        """The client may have gone while a thread was at work; what was done is told anyway."""
+        if self._disconnected:
+            self._publish(answer.event, Sent(0))
+        else:
+            self._send(answer)
 
     def _asked(self) -> Asked:
         return asked_of(
@@ -236,19 +268,29 @@ class Request(http.Request):
 
 
 class _Body:
-    """What a request brings along, in memory; *enough* is called when it is beyond all reason."""
+    """
+    What a request brings along, in memory; *enough* is called when it is beyond all reason.
+
+    Of one that is *too_long* nothing is kept, but its end is awaited: a client that is cut off
+    while it sends never reads why.
+    """
 
     def __init__(self, enough: Callable[[], None]) -> None:
         self._enough = enough
         self._pieces: list[bytes] = []
         self._size = 0
 
+    @property
+    def too_long(self) -> bool:
+        return self._size > MOST_BODY
+
     def write(self, data: bytes) -> None:
         before, self._size = self._size, self._size + len(data)
-        if self._size <= MOST_BODY:
+        if not self.too_long:
             self._pieces.append(data)
-        elif before <= MOST_BODY:
-            self._pieces.clear()
+            return
+        self._pieces.clear()
+        if before <= _MOST_AWAITED < self._size:
             self._enough()
 
     def read(self) -> bytes:

@@ -21,6 +21,7 @@ from netbootd.config import Config
 from netbootd.content import Library, find_programs
 from netbootd.dropins import Layers
 from netbootd.errors import ConfigErrors, Finding, Level, Place
+from netbootd.registry import vms as descriptions
 from netbootd.registry.machines import Machines
 from netbootd.registry.snapshot import Registry
 from netbootd.registry.targets import Targets
@@ -73,6 +74,7 @@ def _registry(
     config = _config(layers, folder, interfaces, findings)
     library = Library(config.files, find_programs((config.files, *config.firmware)))
     templates = Templates(folder)
+    vms = descriptions.configured(layers, folder, findings.add)
     names = _names(layers, findings)
     targets = Targets(layers, names, library, templates, findings.add)
     machines = Machines(layers, targets, findings.add)
@@ -94,11 +96,13 @@ def _registry(
         extras=layers.extras(),
         variables=dict(layers.merged("vars") or {}),
         answers=installs.templates,
+        vms=vms.vms,
         findings=findings.all,
         documents=tuple(layers.documents),
-        watched=(*layers.files, *sorted(templates.files), *installs.watch),
+        watched=(*layers.files, *sorted(templates.files), *installs.watch, *vms.paths),
     )
-    for remark in answers.remarks(registry):
+    registry = replace(registry, vm_users=descriptions.users(registry))
+    for remark in (*answers.remarks(registry), *descriptions.remarks(registry)):
         findings.add(remark)
     return replace(registry, findings=findings.all)
 

@@ -19,6 +19,7 @@ from netbootd.registry.machine import Machine
 from netbootd.rendering import BrokenText, TextTemplate
 from netbootd.targets.base import Target
 from netbootd.targets.ipxe import ScriptTemplate
+from netbootd.vms.vm import Vms
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,6 +33,9 @@ class Registry:
     sections that only templates know, *variables* the section ``vars``, *answers* the templates of
     the file root by the paths that they answer, *documents* the files that were read, *watched* the
     paths whose change may mean a new registry.
+
+    *vms* are the VM descriptions of the configuration; *vm_users* tells for each name that machines
+    call one by, which machines those are (``Machine.key``).
     """
 
     config: Config
@@ -49,6 +53,8 @@ class Registry:
     extras: Mapping[str, Any] = field(default_factory=dict)
     variables: Mapping[str, Any] = field(default_factory=dict)
     answers: Mapping[str, TextTemplate | BrokenText] = field(default_factory=dict)
+    vms: Vms = field(default_factory=Vms)
+    vm_users: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     findings: tuple[Finding, ...] = ()
     documents: tuple[str, ...] = ()
     watched: tuple[str, ...] = ()

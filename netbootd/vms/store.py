@@ -67,7 +67,7 @@ def read_folder(folder: Path, level: Level, source: str = "") -> Files:
         findings.append(Finding(level, "vm-too-many", told, Place(_shown(folder))))
     for name in names[:MOST]:
         try:
-            vms.append(_read(folder / name, source))
+            vms.append(read_file(folder / name, source))
         except NotStrict as problem:
             findings.append(Finding(level, "vm-invalid", problem.text, problem.place))
         except OSError as problem:
@@ -80,7 +80,8 @@ def _counts(name: str) -> bool:
     return name.endswith(_ENDING) and not name.startswith(".")
 
 
-def _read(file: Path, source: str) -> Vm:
+def read_file(file: Path, source: str = "") -> Vm:
+    """The description in *file*; raises NotStrict where it is none, OSError if not to be read."""
     key, place = file.name.removesuffix(_ENDING), _shown(file)
     if not is_key(key):
         raise NotStrict(f'no name for a description: "{key}"; {KEY_RULE}', Place(place))

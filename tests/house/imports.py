@@ -48,6 +48,7 @@ FLOORS: tuple[frozenset[str], ...] = (
             "banner",
             "probe",
             "check",
+            "descriptions",
             "importing",
             "show",
             "orders",

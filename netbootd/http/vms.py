@@ -1,0 +1,297 @@
+"""
+VM descriptions: ``/vms/``, ``/vms/<key>.json`` and ``/machines/<mac>/vms``.
+
+What was put in comes out, byte for byte.  Reading needs no token, since a node fetches with curl
+what it shall run; where ``vms_private`` is set it needs the token or the address of a machine that
+has the description.  Writing needs the token, takes strict JSON only, and waits for the disk in a
+thread (Work).  The configuration's own descriptions are changed in its files, so here they are 409.
+"""
+
+from __future__ import annotations
+
+import errno
+import json
+import re
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from functools import partial
+from http import HTTPStatus
+
+from netbootd.content import Content
+from netbootd.errors import NetbootdError, NotFound
+from netbootd.events.event import Described, Served
+from netbootd.http import authority
+from netbootd.http.files import Stamps, verdict
+from netbootd.http.resource import METHODS, NO_STORE, Answer, Asked, Part, Work, refused, text
+from netbootd.mac import MAC
+from netbootd.printable import counted
+from netbootd.registry.machine import Machine
+from netbootd.registry.snapshot import Registry
+from netbootd.urls import Route
+from netbootd.vms.store import Full, Store
+from netbootd.vms.strict import NotStrict
+from netbootd.vms.vm import KEY_RULE, LARGEST, STORED, Vm, is_key, make
+
+_ENDING = ".json"
+_JSON = {"Content-Type": "application/json"}
+_ETAGS = re.compile(r'(?:W/)?"[^"]*"')
+_NO_ROOM = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+
+
+@dataclass(slots=True)
+class Shelf:
+    """
+    What these pages need beside the registry.
+
+    *store* has what was put by HTTP; *token* is the API token, empty while there is none; *mac_at*
+    tells whose boot script an address has fetched last.
+    """
+
+    store: Store
+    token: str = ""
+    mac_at: Callable[[str], MAC | None] = lambda _: None
+
+    def find(self, name: str, registry: Registry) -> Vm | None:
+        """The description that *name* means; the configuration's counts."""
+        return registry.vms.find(name) or self.store.vms.find(name)
+
+    def all(self, registry: Registry) -> Iterator[Vm]:
+        """All that are served, the configuration's first."""
+        yield from registry.vms
+        yield from (vm for vm in self.store.vms if not registry.vms.find(vm.key))
+
+
+# --- reading -------------------------------------------------------------------------------------
+
+
+def answer(asked: Asked, route: Route, registry: Registry, shelf: Shelf) -> Answer | Work:
+    """The list of the machine that *route* names, the index, or one; raises NotFound."""
+    if route.mac is not None:
+        return _assigned(asked, route.mac, registry, shelf)
+    if not route.path:
+        return _index(asked, registry, shelf)
+    if not route.path.endswith(_ENDING):
+        raise NotFound(route.path)
+    key = route.path.removesuffix(_ENDING)
+    if asked.method in METHODS:
+        return _one(asked, key, registry, shelf)
+    return authority.without_token(asked, shelf.token) or _change(asked, key, registry, shelf)
+
+
+def _assigned(asked: Asked, mac: MAC, registry: Registry, shelf: Shelf) -> Answer:
+    """``/machines/<mac>/vms``: the array of those that the machine has, in its list's order."""
+    machine = registry.machine(mac)
+    if machine is None or not machine.known:
+        told = f"{mac} is not in the configuration"
+        return refused(asked, HTTPStatus.NOT_FOUND, told, mac=mac)
+    its_own = any(one.key == machine.key for one in _callers(asked, registry, shelf))
+    if refusal := _kept_from(asked, registry, shelf, its_own=its_own):
+        return refusal
+    found = dict.fromkeys(vm for name in machine.vms if (vm := shelf.find(name, registry)))
+    body = b"[" + b",".join(vm.text for vm in found) + b"]\n"
+    return _read(asked, body, mac, machine.title)
+
+
+def _one(asked: Asked, key: str, registry: Registry, shelf: Shelf) -> Answer:
+    vm = shelf.find(key, registry)
+    its_own = vm is not None and _has(asked, vm, registry, shelf)
+    if refusal := _kept_from(asked, registry, shelf, its_own=its_own):
+        return refusal
+    if vm is None:
+        return _no_such(asked, key)
+    return _read(asked, vm.text)
+
+
+def _kept_from(
+    asked: Asked, registry: Registry, shelf: Shelf, *, its_own: bool = False
+) -> Answer | None:
+    """The "no" to somebody who may not read what is private, None for who may."""
+    if its_own or not registry.config.vms_private:
+        return None
+    return authority.without_token(asked, shelf.token)
+
+
+def _has(asked: Asked, vm: Vm, registry: Registry, shelf: Shelf) -> bool:
+    """Whether *vm* is assigned to the machine that asks."""
+    return any(
+        shelf.find(name, registry) is vm
+        for machine in _callers(asked, registry, shelf)
+        for name in machine.vms
+    )
+
+
+def _callers(asked: Asked, registry: Registry, shelf: Shelf) -> Iterator[Machine]:
+    """
+    Whose address the request comes from: the machine with that ``ip``, or, of those that have none,
+    the one whose boot script was fetched from there.
+    """
+    if machine := registry.by_address(asked.peer):
+        yield machine
+    mac = shelf.mac_at(asked.peer)
+    if mac and (machine := registry.machine(mac)) and "ip" not in machine.variables:
+        yield machine
+
+
+def _read(asked: Asked, body: bytes, mac: MAC | None = None, target: str = "") -> Answer:
+    content = Content(asked.path, held=body)
+    stamps = Stamps.of(content)
+    event = Served(
+        mac=mac,
+        target=target,
+        peer=asked.peer,
+        path=asked.path,
+        status=HTTPStatus.OK,
+        size=len(body),
+        count=len(body),
+        sent=0,
+        seconds=0.0,
+    )
+    headers = {"Cache-Control": "no-cache", **stamps.headers}
+    match verdict(asked, stamps):
+        case HTTPStatus.PRECONDITION_FAILED as failed:
+            return refused(asked, failed, "it is not the one you know")
+        case HTTPStatus.NOT_MODIFIED as same:
+            return Answer(same, headers, b"", replace(event, status=same, count=0))
+    return Answer(HTTPStatus.OK, {**_JSON, **headers}, Part(content, 0, len(body)), event)
+
+
+def _index(asked: Asked, registry: Registry, shelf: Shelf) -> Answer:
+    """No event: it is looked at, and changes nothing."""
+    if asked.method not in METHODS:
+        allow = {"Allow": ", ".join(METHODS)}
+        return refused(asked, HTTPStatus.METHOD_NOT_ALLOWED, "GET, HEAD only", allow)
+    if refusal := _kept_from(asked, registry, shelf):
+        return refusal
+    rows = [_row(vm, registry, shelf) for vm in sorted(shelf.all(registry), key=lambda v: v.key)]
+    lines = ",\n".join(json.dumps(row, ensure_ascii=False) for row in rows)
+    body = f"[\n{lines}\n]\n" if rows else "[]\n"
+    return Answer(HTTPStatus.OK, {**_JSON, **NO_STORE}, body.encode("utf-8"))
+
+
+def _row(vm: Vm, registry: Registry, shelf: Shelf) -> dict[str, object]:
+    names = [name for name in vm.names if shelf.find(name, registry) is vm]
+    machines = dict.fromkeys(key for name in names for key in registry.vm_users.get(name, ()))
+    return {
+        "key": vm.key,
+        "alias": vm.alias,
+        "uuid": vm.uuid,
+        "brand": vm.brand,
+        "size": len(vm.text),
+        "etag": vm.etag,
+        "source": STORED if vm.stored else "configuration",
+        "machines": list(machines),
+        "advice": len(vm.advice),
+    }
+
+
+# --- writing -------------------------------------------------------------------------------------
+
+
+class _Unlike(NetbootdError):
+    """A condition of the request does not hold, or another description is in the way."""
+
+    def __init__(self, status: HTTPStatus, text: str) -> None:
+        self.status = status
+        super().__init__(text)
+
+
+def _change(asked: Asked, key: str, registry: Registry, shelf: Shelf) -> Answer | Work:
+    """PUT and DELETE."""
+    if vm := registry.vms.find(key):
+        told = f'"{key}" is of the configuration: change it in {vm.source}'
+        return refused(asked, HTTPStatus.CONFLICT, told)
+    if asked.method == "DELETE":
+        if vm := shelf.store.vms.find(key):
+            return Work(_saying_why_not(asked, partial(_delete, asked, vm.key, shelf)))
+        return _no_such(asked, key)
+    if not is_key(key):
+        return refused(asked, HTTPStatus.BAD_REQUEST, KEY_RULE)
+    if "content-range" in asked.headers:
+        return refused(asked, HTTPStatus.BAD_REQUEST, "in one piece only")
+    if len(asked.body) > LARGEST:
+        return refused(asked, HTTPStatus.REQUEST_ENTITY_TOO_LARGE, f"at most {LARGEST} bytes")
+    return Work(_saying_why_not(asked, partial(_put, asked, key, registry, shelf)))
+
+
+def _put(asked: Asked, key: str, registry: Registry, shelf: Shelf) -> Answer:
+    vm = make(key, asked.body, STORED)
+
+    def allowed(before: Vm | None) -> None:
+        _heed_conditions(asked, before)
+        other = vm.uuid and (registry.vms.by_uuid(vm.uuid) or shelf.store.vms.by_uuid(vm.uuid))
+        if other and other.key != key:
+            told = f'its uuid is that of "{other.key}"'
+            raise _Unlike(HTTPStatus.CONFLICT, told)
+
+    is_new = shelf.store.put(vm, allowed)
+    said = f"{'created' if is_new else 'replaced'} VM description {key}"
+    event, etag = _event(asked, said), {"ETag": f'"{vm.etag}"'}
+    if not is_new and not vm.advice:
+        return Answer(HTTPStatus.NO_CONTENT, etag, b"", event)
+    lines = [f"{said}; {counted(len(vm.advice), 'remark')}", *map(str, vm.advice)]
+    made = text(HTTPStatus.CREATED if is_new else HTTPStatus.OK, "\n".join(lines) + "\n", event)
+    return replace(made, headers={**made.headers, **etag})
+
+
+def _delete(asked: Asked, key: str, shelf: Shelf) -> Answer:
+    def allowed(before: Vm | None) -> None:
+        if before is None:
+            raise _Unlike(HTTPStatus.NOT_FOUND, _nothing_under(key))
+        _heed_conditions(asked, before)
+
+    shelf.store.remove(key, allowed)
+    return Answer(HTTPStatus.NO_CONTENT, {}, b"", _event(asked, f"removed VM description {key}"))
+
+
+def _saying_why_not(asked: Asked, make_answer: Callable[[], Answer]) -> Callable[[], Answer]:
+    """*make_answer*, whose errors are answers as well; then nothing has changed."""
+
+    def safely() -> Answer:
+        try:
+            return make_answer()
+        except NotStrict as problem:
+            return refused(asked, HTTPStatus.BAD_REQUEST, f"{problem}; nothing has changed")
+        except _Unlike as problem:
+            return refused(asked, problem.status, str(problem))
+        except Full as problem:
+            return refused(asked, HTTPStatus.INSUFFICIENT_STORAGE, str(problem))
+        except OSError as problem:
+            return _unwritable(asked, problem)
+
+    return safely
+
+
+def _unwritable(asked: Asked, problem: OSError) -> Answer:
+    why = problem.strerror or str(problem)
+    full = problem.errno in _NO_ROOM
+    status = HTTPStatus.INSUFFICIENT_STORAGE if full else HTTPStatus.INTERNAL_SERVER_ERROR
+    return refused(asked, status, f"cannot be written: {why}; nothing has changed")
+
+
+def _heed_conditions(asked: Asked, before: Vm | None) -> None:
+    """If-Match and If-None-Match (RFC 9110, 13.1.1 and 13.1.2); raises where one does not hold."""
+    wanted, unwanted = asked.headers.get("if-match"), asked.headers.get("if-none-match")
+    if wanted is not None and not _means(wanted, before, weak=False):
+        raise _Unlike(HTTPStatus.PRECONDITION_FAILED, "it is not the one you know")
+    if unwanted is not None and _means(unwanted, before, weak=True):
+        raise _Unlike(HTTPStatus.PRECONDITION_FAILED, "it exists already")
+
+
+def _means(tags: str, vm: Vm | None, *, weak: bool) -> bool:
+    if vm is None:
+        return False
+    listed = _ETAGS.findall(tags)
+    etag = f'"{vm.etag}"'
+    return tags.strip() == "*" or etag in listed or (weak and f"W/{etag}" in listed)
+
+
+def _no_such(asked: Asked, key: str) -> Answer:
+    return refused(asked, HTTPStatus.NOT_FOUND, _nothing_under(key))
+
+
+def _nothing_under(key: str) -> str:
+    return f'no VM description "{key}"'
+
+
+def _event(asked: Asked, says: str) -> Described:
+    return Described(peer=asked.peer, says=says)
