@@ -89,6 +89,12 @@ def unpack(tree: Path, *packages: str) -> Path:
     return tree
 
 
+def with_libraries(package: str) -> set[str]:
+    """*package*, and what it needs that is not installed here."""
+    simulated = output("apt-get", "install", "--simulate", "--no-install-recommends", package)
+    return {package, *re.findall(r"^Inst (\S+)", simulated, re.MULTILINE)}
+
+
 def run(*command: str, cwd: Path | None = None) -> None:
     """*command*, which says nothing unless it fails: then all of it, and SystemExit."""
     done = subprocess.run(

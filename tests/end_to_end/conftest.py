@@ -5,6 +5,7 @@ What every end-to-end test begins with: a network, a site's files, and a configu
 from __future__ import annotations
 
 import os
+import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -30,9 +31,22 @@ class Site:
     config: dict[str, Any]
     daemon: Daemon | None = None
 
-    def machine(self, mac: str, type_: str, name: str) -> None:
+    def machine(self, mac: str, type_: str, name: str, **keys: Any) -> None:
         """The entry of *mac* (or of ``default``): what it boots from now on."""
-        self.config["machines"][mac] = {"type": type_, "name": name}
+        self.config["machines"][mac] = {"type": type_, "name": name, **keys}
+
+    def target(self, type_: str, name: str, **keys: Any) -> None:
+        """One more target."""
+        self.config["targets"].setdefault(type_, {})[name] = keys
+
+    def put(self, path: str, content: bytes | Path) -> None:
+        """A file below the file root."""
+        file = Path(self.config["netbootd"]["files"]) / path
+        file.parent.mkdir(parents=True, exist_ok=True)
+        if isinstance(content, Path):
+            shutil.copy(content, file)
+        else:
+            file.write_bytes(content)
 
     def serve(self) -> Daemon:
         """Start netbootd with the configuration as it is."""

@@ -11,8 +11,16 @@ import shutil
 import tempfile
 from pathlib import Path
 
-from tests.end_to_end import guest
-from tests.end_to_end.cache import Part, UnknownPackageError, newest, run, unpack
+from tests.end_to_end import guest, nfs
+from tests.end_to_end.cache import (
+    Part,
+    UnknownPackageError,
+    download,
+    newest,
+    run,
+    unpack,
+    with_libraries,
+)
 
 HERE = Path(__file__).parent
 
@@ -77,9 +85,69 @@ def _cd(folder: Path) -> None:
         )
 
 
+def _live(folder: Path) -> None:
+    """
+    A live system: Debian's kernel, an initramfs with live-boot, and a root file system to fetch.
+
+    The initramfs is made in the Debian that test_nfs_root.py boots, as a layer over it.  The
+    root file system is as small as can be: what matters is who fetches it, and how.
+    """
+    debian = nfs.make()
+    with tempfile.TemporaryDirectory(dir=folder.parent) as scratch:
+        for name in ("upper", "work", "merged", "debs"):
+            (Path(scratch) / name).mkdir()
+        download(Path(scratch) / "debs", "live-boot", "live-boot-initramfs-tools", "busybox-static")
+        run(
+            *("unshare", "--mount", "sh", "-ec", LAYER, "layer", str(debian.root), str(folder)),
+            cwd=Path(scratch),
+        )
+        tree = Path(scratch) / "root"
+        busybox = next(Path(scratch).glob("upper/**/bin/busybox"))
+        for name in (
+            "bin",
+            "dev",
+            "etc",
+            "proc",
+            "root",
+            "run",
+            "sbin",
+            "sys",
+            "tmp",
+            "usr",
+            "var",
+        ):
+            (tree / name).mkdir(parents=True)
+        shutil.copy(busybox, tree / "bin")
+        (tree / "bin" / "sh").symlink_to("busybox")
+        (tree / "sbin" / "init").write_text(LIVE_INIT)
+        (tree / "sbin" / "init").chmod(0o755)
+        squashfs = folder / "filesystem.squashfs"
+        run("mksquashfs", str(tree), str(squashfs), "-all-root", "-no-progress", "-quiet")
+    shutil.copy(debian.kernel, folder / "vmlinuz")
+
+
+LAYER = """
+mount -t overlay overlay -o "lowerdir=$1,upperdir=upper,workdir=work" merged
+mount -t proc proc merged/proc
+mount --rbind /dev merged/dev
+mkdir merged/debs merged/out
+mount --bind debs merged/debs
+mount --bind "$2" merged/out
+chroot merged sh -ec '
+    dpkg --unpack --force-depends --no-triggers /debs/*.deb
+    mkinitramfs -o /out/initrd.img "$(ls /lib/modules)"'
+"""
+
+LIVE_INIT = f"""#!/bin/sh
+busybox=/bin/busybox
+$busybox echo "{LIVE_UP} $($busybox awk '$2 == "/" {{ print $3 }}' /proc/mounts)"
+$busybox poweroff -f
+"""
+
+
 def _tgt(folder: Path) -> None:
-    """An iSCSI server that runs in user space."""
-    unpack(folder / "tree", "tgt")
+    """An iSCSI server that runs in user space, and those of its libraries that are not here."""
+    unpack(folder / "tree", *with_libraries("tgt"))
 
 
 PARTS = {
@@ -87,6 +155,7 @@ PARTS = {
     "xen": Part("xen", _xen),
     "multiboot": Part("multiboot", _multiboot, (HERE / "multiboot.s",)),
     "cd": Part("cd", _cd),
+    "live": Part("live", _live),
     "tgt": Part("tgt", _tgt),
 }
 
