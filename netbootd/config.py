@@ -8,10 +8,12 @@ file: a boot server that guesses where it should listen helps nobody.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 from netbootd.errors import Finding, Level, Place
 from netbootd.nearest import did_you_mean
@@ -59,6 +61,20 @@ class Guard:
 
 
 @dataclass(frozen=True, slots=True)
+class Hooks:
+    """
+    ``hooks``: what is told that a node is *up*, or that it *failed*.
+
+    Each a command and its arguments, or one http or https URL; empty for nobody.  *timeout* in
+    seconds is what each run has.
+    """
+
+    up: tuple[str, ...] = ()
+    failed: tuple[str, ...] = ()
+    timeout: float = 30.0
+
+
+@dataclass(frozen=True, slots=True)
 class Config:
     """All settings; *grace* in seconds, folders absolute or as the tests give them."""
 
@@ -67,6 +83,7 @@ class Config:
     tftp: Tftp = field(default_factory=Tftp)
     proxydhcp: ProxyDhcp = field(default_factory=ProxyDhcp)
     guard: Guard = field(default_factory=Guard)
+    hooks: Hooks = field(default_factory=Hooks)
     known_only: bool = False
     files: Path = Path("/srv/netbootd")
     firmware: tuple[Path, ...] = (
@@ -147,6 +164,27 @@ def _ports(value: Any) -> tuple[int, ...]:
     return ports
 
 
+def _hook(value: Any) -> tuple[str, ...]:
+    """A URL, or a command as an array: no shell splits it."""
+    wanted = "an http(s) URL, or an array: a program (with its path, or found by PATH), arguments"
+    words = value if isinstance(value, list) else [value]
+    if not all(isinstance(word, str) and "\0" not in word for word in words):
+        raise _Wrong(wanted)
+    if words and re.match(r"https?://", words[0], re.IGNORECASE):
+        if len(words) > 1 or not _has_host(words[0]):
+            raise _Wrong(wanted)
+    elif not isinstance(value, list) or (words and not re.fullmatch(r"/.+|[^/]+", words[0])):
+        raise _Wrong(wanted)
+    return tuple(words)
+
+
+def _has_host(url: str) -> bool:
+    try:
+        return bool(urlsplit(url).hostname) and urlsplit(url).port != 0
+    except ValueError:  # a port that is no number
+        return False
+
+
 SETTINGS: Mapping[str, Setting] = {
     setting.name: setting
     for setting in (
@@ -162,6 +200,9 @@ SETTINGS: Mapping[str, Setting] = {
         Setting("guard.loaders_within", _seconds),
         Setting("guard.installs", _number(0, 7)),
         Setting("guard.installs_within", _seconds),
+        Setting("hooks.up", _hook),
+        Setting("hooks.failed", _hook),
+        Setting("hooks.timeout", _number(1, 3600)),
         Setting("known_only", _boolean),
         Setting("files", _path),
         Setting("firmware", _some(_path)),
@@ -175,6 +216,7 @@ _GROUPS: Mapping[str, Callable[..., Any]] = {
     "tftp": Tftp,
     "proxydhcp": ProxyDhcp,
     "guard": Guard,
+    "hooks": Hooks,
 }
 
 
@@ -214,12 +256,14 @@ def _read(section: Object, prefix: str, findings: list[Finding]) -> dict[str, An
         name = prefix + key
         if name in _GROUPS and isinstance(value, Object):
             values |= _read(value, f"{name}.", findings)
-        elif name in _GROUPS and isinstance(value, bool):
+        elif f"{name}.enabled" in SETTINGS and isinstance(value, bool):
             values[f"{name}.enabled"] = value  # "tftp": false is short for the whole group
         elif setting := SETTINGS.get(name):
             _take(setting, value, section.place_of(key), values, findings)
         elif name in _GROUPS:
-            findings.append(_wrong(name, "true, false or an object", value, section.place_of(key)))
+            whole = f"{name}.enabled" in SETTINGS
+            wanted = "true, false or an object" if whole else "an object"
+            findings.append(_wrong(name, wanted, value, section.place_of(key)))
         else:
             known = [*SETTINGS, *_GROUPS]
             hint = did_you_mean(name, known)
