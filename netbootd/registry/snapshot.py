@@ -7,7 +7,7 @@ the start of a request and carries it along.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -15,6 +15,7 @@ from netbootd.config import Config
 from netbootd.content import Library
 from netbootd.errors import Finding
 from netbootd.mac import MAC
+from netbootd.registry import marks, wildcards
 from netbootd.registry.machine import Machine
 from netbootd.rendering import BrokenText, TextTemplate
 from netbootd.targets.base import Target
@@ -26,6 +27,10 @@ from netbootd.vms.vm import Vms
 class Registry:
     """
     Machines by MAC, targets by ``type/name``, the daemon's settings and the files it serves.
+
+    *marked* has machines by ``uuid``, ``serial`` and ``asset``, each in the one spelling of
+    ``marks.normal``; *wildcards* those that stand for a beginning of MACs, its digits the key;
+    *cardless* the machines that are listed without a MAC.
 
     *disk* is what boots a machine's own disk.  *boot_server* is the base URL the file gives for
     everything (``boot_servers.default``), None where it leaves that to us; *first_server* the one
@@ -44,6 +49,9 @@ class Registry:
     notice_template: ScriptTemplate
     disk: Target
     machines: Mapping[MAC, Machine] = field(default_factory=dict)
+    marked: Mapping[str, Mapping[str, Machine]] = field(default_factory=dict)
+    wildcards: Mapping[str, Machine] = field(default_factory=dict)
+    cardless: tuple[Machine, ...] = ()
     targets: Mapping[str, Target] = field(default_factory=dict)
     addresses: Mapping[str, Machine] = field(default_factory=dict)
     default: Machine | None = None
@@ -61,11 +69,30 @@ class Registry:
     generation: int = 1
 
     def machine(self, mac: MAC) -> Machine | None:
-        """The entry of *mac*, else the default made its own, else None."""
+        """The entry of *mac*, else that of a wildcard or the default made its own, else None."""
         found = self.machines.get(mac)
-        if found is None and self.default is not None:
-            return self.default.for_stranger(mac)
-        return found
+        return found or self.wildcard(mac) or self.stranger(mac)
+
+    def by_mark(self, mark: str, text: str) -> Machine | None:
+        """The machine whose *mark* (``uuid``, ``serial``, ``asset``) is *text*, in any spelling."""
+        known = self.marked.get(mark)
+        return known.get(marks.normal(mark, text)) if known and text else None
+
+    def wildcard(self, mac: MAC) -> Machine | None:
+        """The wildcard with the longest beginning of *mac*, made its own."""
+        found = wildcards.longest(self.wildcards, mac)
+        return found.for_card(mac) if found else None
+
+    def stranger(self, mac: MAC) -> Machine | None:
+        """The default as *mac* gets it."""
+        return self.default.for_stranger(mac) if self.default else None
+
+    @property
+    def known(self) -> Iterator[Machine]:
+        """Every machine that the file names: each card of each, those without, the wildcards."""
+        yield from self.machines.values()
+        yield from self.cardless
+        yield from self.wildcards.values()
 
     def variables_of(self, machine: Machine) -> dict[str, Any]:
         """What the configuration says of it: its own keys over its target's over ``vars``."""
@@ -122,10 +149,12 @@ class _Comparison:
         return self._targets[pair]
 
 
-def _entries(registry: Registry) -> dict[MAC | None, Machine]:
-    entries: dict[MAC | None, Machine] = {}
+def _entries(registry: Registry) -> dict[MAC | str | None, Machine]:
+    entries: dict[MAC | str | None, Machine] = {}
     if registry.default is not None:
         entries[None] = registry.default
     for mac, machine in registry.machines.items():
         entries[mac] = machine
+    entries |= {machine.named: machine for machine in registry.cardless}
+    entries |= {f"{prefix}*": machine for prefix, machine in registry.wildcards.items()}
     return entries

@@ -1,0 +1,83 @@
+"""
+What tells a machine apart beside its MAC, from SMBIOS: ``uuid``, ``serial`` and ``asset``.
+
+A UUID is met in two byte orders: its first three fields are little-endian in SMBIOS and in DHCP
+option 97 (RFC 4578, section 2.3), and some programs print the bytes as they come (PXELINUX,
+https://wiki.syslinux.org/wiki/index.php?title=PXELINUX).  Both spellings are one UUID here.
+
+Boards leave the factory with the same UUID or the same serial number by the thousand.  Those that
+inventory programs know as such (GLPI keeps a list: glpi-project/glpi, src/Blacklist.php) tell no
+machine apart and never match.
+"""
+
+from __future__ import annotations
+
+from uuid import UUID
+
+#: Names of the marks, the most reliable first: the order in which they are looked at.
+MARKS = ("uuid", "serial", "asset")
+#: Characters that are kept of what a client says; SMBIOS strings are shorter.
+MOST = 128
+
+#: In lower case.
+_SHARED_STRINGS = frozenset(
+    {
+        *("none", "n/a", "na", "null", "empty", "unknown", "invalid", "default", "oem", "o.e.m."),
+        *("not specified", "not applicable", "not available", "default string"),
+        *("to be filled by o.e.m.", "to be filled by oem", "(null string)"),
+        *("system serial number", "chassis serial number", "base board serial number"),
+        *("no asset tag", "no asset information", "asset tag", "asset-1234567890"),
+        *("0123456789", "12345", "123456", "123456789", "1234567890"),
+    }
+)
+
+
+def parse(mark: str, text: str) -> str:
+    """
+    *text* in the one spelling that is compared; raises ValueError with the reason if it tells no
+    machine apart.
+    """
+    return _uuid(text) if mark == "uuid" else _string(text)
+
+
+def normal(mark: str, text: str) -> str:
+    """Like parse, but empty for what tells no machine apart."""
+    try:
+        return parse(mark, text)
+    except ValueError:
+        return ""
+
+
+def _uuid(text: str) -> str:
+    try:
+        uuid = UUID(text.strip())
+    except ValueError:
+        raise ValueError(f"{text!r:.60} is no UUID of 32 hexadecimal digits") from None
+    found = _one_order(uuid)
+    if len(set(uuid.bytes)) == 1 or found in _SHARED_UUIDS:
+        raise ValueError(f"{uuid} is what boards have whose maker did not give them one")
+    return found
+
+
+def _one_order(uuid: UUID) -> str:
+    """The same text for both byte orders of a UUID."""
+    return min(str(uuid), str(UUID(bytes_le=uuid.bytes)))
+
+
+def _string(text: str) -> str:
+    plain = " ".join(text[:MOST].split()).lower()
+    if not plain:
+        raise ValueError("it is empty")
+    if plain in _SHARED_STRINGS or len(set(plain)) == 1:
+        raise ValueError(f'"{plain}" is what boards have whose maker did not give them one')
+    return plain
+
+
+_SHARED_UUIDS = frozenset(
+    _one_order(UUID(text))
+    for text in (
+        "03000200-0400-0500-0006-000700080009",
+        "6ab5b300-538d-1014-9fb5-b0684d007b53",
+        "00010203-0405-0607-0809-0a0b0c0d0e0f",
+    )
+)
