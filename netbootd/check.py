@@ -11,7 +11,7 @@ from pathlib import Path
 
 from netbootd import answers
 from netbootd.boot.script import facts_of, first_script
-from netbootd.errors import ConfigErrors, Finding, Level, Place
+from netbootd.errors import ConfigErrors, Finding, Level, Place, RenderError
 from netbootd.mac import MAC
 from netbootd.printable import counted
 from netbootd.probe import probe
@@ -24,6 +24,8 @@ from netbootd.targets.ipxe import MAGIC
 #: A machine that stands for all that get the default (RFC 7042, documentation).
 _STRANGER = MAC.parse("00:00:5e:00:53:00")
 _OUR_ADDRESS = "http://192.0.2.1:3000"  # RFC 5737; stands for the daemon's own
+_ITS_ADDRESS = "192.0.2.99"  # for a machine's own, where the configuration gives none
+_A_TOKEN = "0" * 32  # for that of a boot attempt
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +70,7 @@ def _render_all(registry: Registry) -> list[Finding]:
     machines = list(registry.machines.values())
     if registry.default is not None:
         machines.append(registry.default.for_stranger(_STRANGER))
-    found = [finding for machine in machines if (finding := _render(machine, registry))]
+    found = [finding for machine in machines for finding in _render(machine, registry)]
     first = _trouble(lambda: first_script(registry, _OUR_ADDRESS).text)
     if first:
         place = Place(registry.first_template.name)
@@ -76,21 +78,32 @@ def _render_all(registry: Registry) -> list[Finding]:
     return found
 
 
-def _render(machine: Machine, registry: Registry) -> Finding | None:
+def _render(machine: Machine, registry: Registry) -> list[Finding]:
+    """What keeps a machine's script from being made; else what its target thinks of it."""
     assert machine.mac is not None
-    facts = facts_of(machine.mac, machine, registry, _OUR_ADDRESS)
-    problem = _trouble(lambda: machine.target.script(facts))
-    if problem is None:
-        return None
-    text = f"{machine.title}: template {machine.target.template.name}: {problem}"
+    facts = facts_of(machine.mac, machine, registry, _OUR_ADDRESS, _ITS_ADDRESS, _A_TOKEN)
+    target, place = machine.target, machine.place
     path = path_of("machines", str(machine.mac) if machine.known else "default")
-    return Finding(Level.TARGET, "template-error", text, machine.place, path)
+    try:
+        problem = _trouble(lambda: target.script(facts))
+    except RenderError as fault:
+        told = f"{target.title}: {fault}"
+        return [Finding(Level.TARGET, "placeholder-empty", told, place, path)]
+    if problem is not None:
+        told = f"{target.title}: template {target.template.name}: {problem}"
+        return [Finding(Level.TARGET, "template-error", told, place, path)]
+    return [
+        Finding(Level.WARNING, "target-remark", f"{target.title}: {remark}", place, path)
+        for remark in target.remarks(facts)
+    ]
 
 
 def _trouble(render: Callable[[], str]) -> str | None:
     """What keeps a script from being made, or from being one; a template may do anything."""
     try:
         text = render()
+    except RenderError:  # not the template's fault
+        raise
     except Exception as problem:
         return f"{type(problem).__name__}: {problem}"
     return None if text.startswith(MAGIC) else f"it does not begin with {MAGIC.strip()}"

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from netbootd import arch, urls
 from netbootd.boot.client import Client, Stage
 from netbootd.boot.decision import Loader, Refusal, identify, next_step
-from netbootd.boot.script import BootScript, boot_script
+from netbootd.boot.script import BootScript, Past, boot_script
 from netbootd.dropins import MACHINES, TARGETS
 from netbootd.errors import Finding, Level
 from netbootd.mac import MAC
@@ -21,6 +21,8 @@ _FIRMWARE = (arch.BIOS, arch.EFI_X64, arch.TABLE[11], arch.TABLE[6])
 #: Stands for every machine that is not listed; a locally administered MAC, which no card has.
 STRANGER = MAC.parse("02:00:00:00:00:00")
 _OUR_ADDRESS = "boot-server"  # the interface that hears the request decides
+_ITS_ADDRESS = "its-address"  # where the configuration gives none
+_TOKEN = "token-of-this-boot"  # noqa: S105
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +36,8 @@ class Shown:
 def show(registry: Registry, mac: MAC) -> Shown:
     """Everything about one machine, for a person at a terminal."""
     base = registry.boot_server or urls.base_url(_OUR_ADDRESS, registry.config.http_port[0])
-    script = boot_script(Client(stage=Stage.IPXE, mac=mac), registry, base)
+    client = Client(stage=Stage.IPXE, mac=mac, address=_ITS_ADDRESS)
+    script = boot_script(client, registry, base, Past(token=_TOKEN))
     boots = script.status == 200
     stands_for = " (any machine that is not listed)" if mac == STRANGER else ""
     lines = [f"machine   {mac}{stands_for}", *_who(registry, mac)]

@@ -81,7 +81,7 @@ class Player:
         fetch: Callable[[str, str], bool],
         say: Callable[[str], None],
     ) -> None:
-        self._settings = settings
+        self._settings = dict(settings)
         self._fetch = fetch
         self._say = say
         self._kernel = False
@@ -146,6 +146,10 @@ class Player:
                 return bool(rest and rest[0])
             case "prompt":
                 return False  # nobody is at the keyboard
+            case "set":
+                self._settings[rest[0]] = " ".join(rest[1:])
+            case "choose":
+                return self._choose(rest)
             case "kernel" | "initrd" | "module" | "imgfetch":
                 good = self._load(name, rest)
                 self._kernel = self._kernel or (good and name == "kernel")
@@ -158,6 +162,13 @@ class Player:
                 raise Ended(Outcome(Ending.CHAIN, _url(rest)))
             case "exit":
                 raise Ended(self._left(rest))
+        return True
+
+    def _choose(self, rest: list[str]) -> bool:
+        """Nobody chooses, so the default is taken when the time is over."""
+        if "--default" not in rest or len(rest) < 3:
+            return False
+        self._settings[rest[-1]] = rest[rest.index("--default") + 1]
         return True
 
     def _load(self, name: str, rest: list[str]) -> bool:
