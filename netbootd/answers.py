@@ -8,6 +8,7 @@ name that a machine lacks is known before an installer waits for a person at its
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 from collections import deque
@@ -170,13 +171,12 @@ def _unusable(library: Library, path: str, told: str, level: Level, report: Repo
 # -- whose they are --------------------------------------------------------------------------------
 
 
-def named_by(target: Target, templates: Container[str]) -> tuple[str, ...]:
-    """Which of *templates* a target makes its machines ask for: ``answer``, URLs in arguments."""
+def named_by(target: Target, script: str, templates: Container[str]) -> tuple[str, ...]:
+    """Which of *templates* a target makes its machines ask for: ``answer``, URLs in *script*."""
     answer = str(getattr(target, "answer", "")).strip("/").removesuffix(SUFFIX)
     named = [answer, *_seed(answer)]
-    for word in getattr(target, "args", ()):
-        for path in _URL.findall(word):
-            named += _meant(path)
+    for path in _URL.findall(script):
+        named += _meant(path)
     return tuple(name for name in dict.fromkeys(named) if name in templates)
 
 
@@ -192,12 +192,12 @@ def _seed(folder: str) -> list[str]:
     return [f"{folder}/{name}" for name in nocloud.FILES]
 
 
-def trouble(registry: Registry, target: Target, facts: Facts) -> str | None:
-    """Why an answer file that *target* makes its machine ask for cannot be rendered, or None."""
+def trouble(registry: Registry, target: Target, facts: Facts, script: str) -> str | None:
+    """Why a file that *script* of *target* makes its machine ask for cannot be made, or None."""
     if not registry.answers:
         return None
     names = replace(facts, peer=facts.peer or _ITS_ADDRESS).names()
-    for name in named_by(target, registry.answers):
+    for name in named_by(target, script, registry.answers):
         try:
             registry.answers[name].render(names)
         except RenderError as problem:
@@ -234,11 +234,15 @@ class _Used:
         """The templates that *machine* will ask for."""
         found = self._named.get(id(machine.target))
         if found is None:
-            found = self._named[id(machine.target)] = named_by(
-                machine.target, self._registry.answers
-            )
+            found = named_by(machine.target, self._script(machine), self._registry.answers)
+            self._named[id(machine.target)] = found
             self.names.update(found)
         return found
+
+    def _script(self, machine: Machine) -> str:
+        with contextlib.suppress(Exception):  # a script that fails is found and told elsewhere
+            return machine.target.script(_facts(machine, self._registry))
+        return ""
 
     def kinds(self) -> list[Machine]:
         """One machine for each target with templates and each set of variables."""

@@ -228,13 +228,12 @@ KNOWN = {"install/a.cfg": None, "install/u/user-data": None, "install/u/meta-dat
         ("args", ("url=http://b", "http://b/", "ks=nfs:b:/install/a.cfg", "http://b/none"), []),
     ],
 )  # fmt: skip
-def test_a_target_names_templates_by_its_answer_and_in_its_arguments(key, value, found):
+def test_a_target_names_templates_by_its_answer_and_in_its_script(key, value, found):
     class Some:
-        pass
+        answer = value if key == "answer" else ""
 
-    target = Some()
-    setattr(target, key, value)
-    assert list(answers.named_by(target, KNOWN)) == found
+    script = f"#!ipxe\nkernel --name kernel http://b/k {' '.join(value)}\n" if key == "args" else ""
+    assert list(answers.named_by(Some(), script, KNOWN)) == found
 
 
 # -- whether they are right ------------------------------------------------------------------------

@@ -105,7 +105,7 @@ def boot_script(
         return BootScript(_notice(registry, facts, reason, _MEND), reason, 500, machine, detail)
     if isinstance(machine.target, Notice):
         return BootScript(text, machine.target.reason, 500, machine)
-    if trouble := answers.trouble(registry, machine.target, facts):
+    if trouble := answers.trouble(registry, machine.target, facts, text):
         reason = f"{machine.title} cannot boot: {trouble}"
         return BootScript(_notice(registry, facts, reason, _MEND), reason, 500, machine)
     # A menu boots nothing yet: what is chosen is the attempt, and the boot that was armed.
