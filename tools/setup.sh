@@ -16,11 +16,12 @@ packages=(ca-certificates ipxe syslinux-common)
 compgen -G '/usr/lib/*/libarchive.so.13' >/dev/null || packages+=(libarchive13)
 # netbase: /etc/services, which atftp looks into.  procps: /bin/kill, which the unit names.
 # xorriso: installation media made up for tests of the import.
-quick=(atftp curl dnsmasq-base ethtool iproute2 libjson-xs-perl netbase nftables procps systemd
+quick=(atftp cpio curl dnsmasq-base ethtool iproute2 libjson-xs-perl netbase nftables procps systemd
     tcpdump tftp-hpa wget xorriso zstd)
 # Installing one of busybox and busybox-static removes the other: whichever is there will do.
 command -v busybox >/dev/null || quick+=(busybox)
-firmware=(ipxe-qemu ovmf qemu-system-x86 seabios)
+# debootstrap: the root of diskless machines.  libtirpc-common: /etc/netconfig, for its file server.
+firmware=(debootstrap ipxe-qemu libtirpc-common ovmf qemu-system-x86 seabios)
 extra=
 case $level in
 run) ;;
