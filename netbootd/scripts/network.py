@@ -266,9 +266,11 @@ def _connection(one: Interface, all_: list[Interface]) -> str:
         ("interface-name", "" if card and one.mac else one.name),
         *(pair for kind, name in above for pair in (("master", name), ("slave-type", kind))),
     ]
-    parent = next((other for other in all_ if other.name == one.link), one)
+    # A card that is found by its MAC may have any name: a VLAN on it finds it so, too.
+    carrier = next((other for other in all_ if other.name == one.link), one)
+    mac = carrier.mac if carrier.kind == "card" else ""
     ethernet = [
-        ("mac-address", parent.mac if parent.kind == "card" else ""),
+        ("mac-address", mac),
         ("cloned-mac-address", "" if card else one.mac),
         ("mtu", one.mtu),
     ]
@@ -276,8 +278,7 @@ def _connection(one: Interface, all_: list[Interface]) -> str:
     return _ini(
         ("connection", connection),
         ("ethernet", ethernet),
-        # A card that is found by its MAC may have any name: the VLAN finds it so, too.
-        ("vlan", [("id", one.vlan), ("parent", "" if parent.mac else one.link)]),
+        ("vlan", [("id", one.vlan), ("parent", "" if mac else one.link)]),
         ("bond", bond),
         ("bridge", [("stp", "false")] if one.kind == "bridge" else []),
         ("ipv4", [] if above else _nm_family(one, "inet", "disabled")),
@@ -344,6 +345,8 @@ def _usbkey_lines(one: Interface, all_: list[Interface]) -> Iterator[tuple[str, 
         yield f"{stem}_gateway6" if ":" in gateway else f"{stem}_gateway", gateway
     if one.vlan is not None:
         yield f"{stem}_vlan_id", one.vlan
+    if one.dns:
+        yield "dns_resolvers", ",".join(one.dns)
 
 
 #: The network managers, by the name that variable ``network`` gives.

@@ -1,0 +1,92 @@
+"""
+``GET /scripts/<mac>``: what a node runs when it is up; and the files by which it does.
+
+A machine nobody knows gets 404, so that ``curl -f`` fails; one with nothing to do a harmless
+program.  What cannot be rendered is 500 with the reason in the log alone, and never half a script.
+"""
+
+from __future__ import annotations
+
+from hashlib import sha256
+from http import HTTPStatus
+from pathlib import Path
+
+from netbootd import overlay, scripts
+from netbootd.boot.client import Client, Stage
+from netbootd.boot.history import provided
+from netbootd.errors import NotFound, RenderError
+from netbootd.events.event import NodeScripted, Refused
+from netbootd.http.bootscript import base_of
+from netbootd.http.files import Stamps, verdict
+from netbootd.http.resource import NO_STORE, PLAIN, Answer, Asked, no, refused
+from netbootd.record.record import Record
+from netbootd.registry.machine import Machine
+from netbootd.registry.scripts import pieces
+from netbootd.registry.snapshot import Registry
+from netbootd.scripts.script import node_script
+from netbootd.targets.base import Facts
+from netbootd.urls import Route
+
+_OVERLAY = Path(overlay.__file__).parent / "node"
+_OURS = Path(scripts.__file__).parent / "node"
+#: What an image or installer fetches so that it runs the script, by the name under ``/scripts/``.
+FILES = {
+    "netbootd-script": (_OVERLAY / "node-script.sh").read_text(),
+    "netbootd-script.service": (_OVERLAY / "netbootd-script.service").read_text(),
+    "netbootd-env": (_OURS / "netbootd-env").read_text(),
+    "netbootd-dracut.sh": (_OURS / "netbootd-dracut.sh").read_text(),
+    "netbootd.xml": (_OURS / "netbootd.xml").read_text(),
+}
+
+
+def answer(asked: Asked, route: Route, registry: Registry, record: Record) -> Answer:
+    """The script of the machine that *route* names, for the target it runs; or one of FILES."""
+    if route.mac is None:
+        return file(asked, route.path, registry)
+    client = Client(stage=Stage.HTTP_BOOT, mac=route.mac, address=asked.peer)
+    found = provided(client, registry, record, base_of(asked, registry))
+    if found is None:
+        told = f"{route.mac} is not in the configuration"
+        return refused(asked, HTTPStatus.NOT_FOUND, told, mac=route.mac)
+    return made(asked, *found, registry)
+
+
+def made(asked: Asked, machine: Machine, facts: Facts, registry: Registry) -> Answer:
+    """The script of *machine*, or why there is none."""
+    try:
+        run = pieces(machine, registry)
+        body = node_script(run, facts)
+    except RenderError as problem:
+        refusal = Refused(
+            mac=facts.mac,
+            target=machine.title,
+            peer=asked.peer,
+            protocol="HTTP",
+            path=asked.path,
+            status=HTTPStatus.INTERNAL_SERVER_ERROR,
+            reason=str(problem),
+        )
+        return no(refusal, "its script has an error; the boot server's log says which")
+    says = ", ".join(piece.fragment.name for piece in run) or "nothing to do"
+    event = NodeScripted(mac=facts.mac, target=machine.title, peer=asked.peer, says=says)
+    return _text(asked, body, event)
+
+
+def file(asked: Asked, name: str, registry: Registry) -> Answer:
+    """One of FILES, which find us where this client did; raises NotFound."""
+    if name not in FILES:
+        raise NotFound(name)
+    base = registry.boot_server or base_of(asked, registry)
+    return _text(asked, FILES[name].replace("@BASE@", base).replace("http://SERVER", base), None)
+
+
+def _text(asked: Asked, body: str, event: NodeScripted | None) -> Answer:
+    encoded = body.encode("utf-8", "replace")
+    stamps = Stamps(f'"{sha256(encoded).hexdigest()[:32]}"', 0)
+    headers = {"Content-Type": PLAIN, **NO_STORE, **stamps.headers}
+    status = verdict(asked, stamps)
+    if status is HTTPStatus.PRECONDITION_FAILED:
+        return refused(asked, status, "the script is not the one you have")
+    if status is HTTPStatus.NOT_MODIFIED:
+        return Answer(status, headers, b"", event)
+    return Answer(HTTPStatus.OK, headers, encoded, event)
