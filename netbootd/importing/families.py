@@ -374,12 +374,10 @@ def _alpine(found: Found) -> Plan:
         name,
         ("vmlinuz", "initramfs"),
         found.items(),
-        "It runs in memory.  alpine_repo= may be a mirror of your own.",
-        (
-            "boot_args",
-            f"ip=dhcp modloop=__base__/images/{name}/modloop "
-            f"alpine_repo=http://dl-cdn.alpinelinux.org/alpine/{branch}/main",
-        ),
+        ("image", f"images/{name}/modloop"),
+        ("initramfs", "alpine"),
+        "Or a mirror of your own.",
+        ("boot_args", f"alpine_repo=http://dl-cdn.alpinelinux.org/alpine/{branch}/main"),
         title=_title("Alpine Linux", version, "in memory"),
         type="ramroot",
         notes=(note,) if found.source.form is Form.ISO else (),
@@ -393,8 +391,8 @@ def _live(found: Found) -> Plan:
         name,
         ("vmlinuz", "initrd.img"),
         found.items(),
-        "It runs in memory.  live-boot wants an IP address of this server, not a name.",
-        ("boot_args", f"boot=live fetch=__base__/images/{name}/filesystem.squashfs"),
+        ("image", f"images/{name}/filesystem.squashfs"),
+        ("initramfs", "live-boot"),
         title=_title(system.capitalize(), version, "live system"),
         type="ramroot",
     )

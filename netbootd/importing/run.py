@@ -12,12 +12,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from netbootd.dropins import FOLDER
-from netbootd.errors import ConfigErrors, Level
+from netbootd.errors import ConfigErrors, Level, MediaError
 from netbootd.importing import proposal
 from netbootd.importing.copy import copy
 from netbootd.importing.families import Plan, recognise
 from netbootd.importing.progress import Progress, sized
-from netbootd.importing.sources import open_source
+from netbootd.importing.sources import Source, open_source
 from netbootd.importing.tree import Tree, survey
 from netbootd.printable import counted
 from netbootd.registry.load import load
@@ -43,8 +43,7 @@ def run(wish: Wish) -> int:
     """Import *wish*'s medium; the exit status.  Raises MediaError, ConfigErrors and OSError."""
     registry = _registry(wish)
     files = wish.files or (registry.config.files if registry else Path())
-    source = open_source(wish.medium)
-    tree = survey(source)
+    source, tree = _surveyed(wish.medium)
     plan = recognise(source, tree, wish.name, wish.type)
     size = sum(item.size for item in plan.items)
     folder = files / plan.folder
@@ -60,6 +59,14 @@ def run(wish: Wish) -> int:
             progress.close()
         _say(f"copied to {folder}" if copied else f"{folder} has these very files: nothing changed")
     return _propose(plan, wish, files, registry)
+
+
+def _surveyed(medium: Path) -> tuple[Source, Tree]:
+    try:
+        source = open_source(medium)
+        return source, survey(source)
+    except OSError as problem:
+        raise MediaError(f"{problem.filename or medium}: {problem.strerror}") from None
 
 
 def _registry(wish: Wish) -> Registry | None:

@@ -229,6 +229,7 @@ class _Archive:
 
     def opens(self) -> bool:
         """Whether a tar is inside the compression; what is not may be a compressed disk image."""
+        _library()
         with closing(self.entries()) as entries:
             try:
                 return next(entries, None) is not None

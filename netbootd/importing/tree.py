@@ -24,7 +24,10 @@ _MOST_LINKS = 40  # as the kernel: MAXSYMLINKS
 _LONGEST_TEXT = 1 << 16
 
 #: Small files that say what a medium is: the end of their path.
-_TEXTS = (".disk/info", ".disk/mini-info", ".treeinfo", "version.info", ".alpine-release")
+_TEXTS = (
+    *(".disk/info", ".disk/mini-info", ".treeinfo", "version.info", ".alpine-release"),
+    "pxelinux.cfg/default",
+)
 
 
 @dataclass(frozen=True, slots=True)
