@@ -21,6 +21,7 @@ from netbootd.config import Config
 from netbootd.content import Library, find_programs
 from netbootd.dropins import Layers
 from netbootd.errors import ConfigErrors, Finding, Level, Place
+from netbootd.registry import overlays, scripts
 from netbootd.registry import vms as descriptions
 from netbootd.registry.machines import Machines
 from netbootd.registry.snapshot import Registry
@@ -80,6 +81,8 @@ def _registry(
     machines = Machines(layers, targets, findings.add)
     first, notice = (_template(templates, name, findings) for name in ("first", "notice"))
     installs = answers.survey(library, findings.add)
+    pieces = scripts.survey(layers, folder, findings.add)
+    overlaid = _overlays(folder, targets, machines, findings)
     registry = Registry(
         config=config,
         library=library,
@@ -99,15 +102,48 @@ def _registry(
         extras=layers.extras(),
         variables=dict(layers.merged("vars") or {}),
         answers=installs.templates,
+        overlays=overlaid.trees,
+        fragments=pieces.fragments,
+        script_lists=pieces.lists,
         vms=vms.vms,
         findings=findings.all,
         documents=tuple(layers.documents),
-        watched=(*layers.files, *sorted(templates.files), *installs.watch, *vms.paths),
+        watched=(
+            *layers.files,
+            *sorted(templates.files),
+            *installs.watch,
+            *vms.paths,
+            *overlaid.watch,
+            *pieces.watch,
+        ),
     )
     registry = replace(registry, vm_users=descriptions.users(registry))
     for remark in (*answers.remarks(registry), *descriptions.remarks(registry)):
         findings.add(remark)
+    for remark in (*overlays.remarks(registry), *scripts.remarks(registry)):
+        findings.add(remark)
     return replace(registry, findings=findings.all)
+
+
+def _overlays(
+    folder: Path, targets: Targets, machines: Machines, findings: Findings
+) -> overlays.Found:
+    """The folders of ``overlays/`` that a target or machine names."""
+
+    def place_of(title: str) -> Place:
+        type_, _, name = title.partition("/")
+        entry = targets.written[type_][name]
+        return entry.place_of("overlays") if "overlays" in entry else entry.place
+
+    default = [machines.default] if machines.default else []
+    everybody = (
+        *machines.by_mac.values(),
+        *machines.cardless,
+        *machines.wildcards.values(),
+        *default,
+    )
+    wanted = overlays.named(targets.made, place_of, everybody)
+    return overlays.survey(folder / overlays.FOLDER, wanted, findings.add)
 
 
 class Findings:

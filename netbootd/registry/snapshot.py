@@ -15,9 +15,11 @@ from netbootd.config import Config
 from netbootd.content import Library
 from netbootd.errors import Finding
 from netbootd.mac import MAC
+from netbootd.overlay.tree import Tree
 from netbootd.registry import marks, wildcards
 from netbootd.registry.machine import Machine
 from netbootd.rendering import BrokenText, TextTemplate
+from netbootd.scripts.script import Fragment
 from netbootd.targets.base import Target
 from netbootd.targets.ipxe import ScriptTemplate
 from netbootd.vms.vm import Vms
@@ -36,8 +38,11 @@ class Registry:
     everything (``boot_servers.default``), None where it leaves that to us; *first_server* the one
     that ``/`` chains to, which is the default machine's own where that has one.  *extras* are the
     sections that only templates know, *variables* the section ``vars``, *answers* the templates of
-    the file root by the paths that they answer, *documents* the files that were read, *watched* the
-    paths whose change may mean a new registry.
+    the file root by the paths that they answer, *overlays* what is laid over the root of machines,
+    *documents* the files that were read, *watched* the paths whose change may mean a new registry.
+
+    *fragments* are the pieces of node scripts by name, *script_lists* the names that the section
+    ``scripts`` gives, by the type of target, or ``*`` for all.
 
     *vms* are the VM descriptions of the configuration; *vm_users* tells for each name that machines
     call one by, which machines those are (``Machine.key``).
@@ -61,6 +66,9 @@ class Registry:
     extras: Mapping[str, Any] = field(default_factory=dict)
     variables: Mapping[str, Any] = field(default_factory=dict)
     answers: Mapping[str, TextTemplate | BrokenText] = field(default_factory=dict)
+    overlays: Mapping[str, Tree] = field(default_factory=dict)
+    fragments: Mapping[str, Fragment] = field(default_factory=dict)
+    script_lists: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     vms: Vms = field(default_factory=Vms)
     vm_users: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     findings: tuple[Finding, ...] = ()

@@ -1,0 +1,185 @@
+"""
+The folders of ``overlays/``: what is laid over the root of machines, read when the configuration is
+loaded.  No request reads a file or compiles a template of them.
+
+Only those that a target or machine names are read.  One with a fault is used by nobody: half of
+what an admin wrote is worse on a machine than a boot that says why it does not go on.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import NamedTuple
+
+from netbootd.errors import Finding, Level, Place, RenderError
+from netbootd.mac import MAC
+from netbootd.nearest import did_you_mean
+from netbootd.overlay import tree
+from netbootd.overlay.initrd import initrd
+from netbootd.overlay.tree import Fault, Tree
+from netbootd.registry.machine import Machine
+from netbootd.registry.snapshot import Registry
+from netbootd.relaxedjson import path_of
+from netbootd.rendering import told_at
+from netbootd.targets.base import Facts, Target
+
+#: Beside the configuration.
+FOLDER = "overlays"
+#: A machine that stands for all that are not listed (RFC 7042, documentation), and where it is.
+_STRANGER = MAC.parse("00:00:5e:00:53:00")
+_ITS_ADDRESS = "192.0.2.99"  # RFC 5737
+_OUR_ADDRESS = "http://192.0.2.1:3000"
+
+Report = Callable[[Finding], None]
+
+
+class Found(NamedTuple):
+    """*trees* by name, and the files and folders to *watch*."""
+
+    trees: dict[str, Tree]
+    watch: tuple[str, ...]
+
+
+def survey(folder: Path, wanted: Mapping[str, Place], report: Report) -> Found:
+    """
+    The overlays *wanted*, each with the place that names it, from *folder*.
+
+    What is wrong with them is reported.
+    """
+    trees: dict[str, Tree] = {}
+    watch = [folder] if wanted else []
+    for name, place in wanted.items():
+        faults: list[Fault] = []
+        try:
+            found = tree.read(_folder_of(name, folder), faults)
+        except OSError as problem:
+            told = _missing(name, folder, problem)
+            report(Finding(Level.RELOAD, "overlay-unknown", told, place, path_of("overlays", name)))
+            continue
+        for fault in faults:
+            report(_finding(fault))
+        reason = f'overlay "{name}" has a fault: {faults[0].text}' if faults else ""
+        trees[name] = replace(found, broken=reason)
+        watch += found.read
+    return Found(trees, tuple(map(str, watch)))
+
+
+def named(
+    targets: Mapping[str, Target], place_of: Callable[[str], Place], machines: Iterable[Machine]
+) -> dict[str, Place]:
+    """Every overlay that a target or machine names, with the first place that does."""
+    found: dict[str, Place] = {}
+    for title, target in targets.items():
+        for name in target.common.overlays:
+            found.setdefault(name, place_of(title))
+    for machine in machines:
+        for name in names_of(machine):
+            found.setdefault(name, machine.place)
+    return found
+
+
+def _folder_of(name: str, folder: Path) -> Path:
+    if name in ("", ".", "..") or "/" in name or "\0" in name:
+        raise NotADirectoryError(f"{name!r} is no name of a folder")
+    return folder / name
+
+
+def _missing(name: str, folder: Path, problem: OSError) -> str:
+    if isinstance(problem, NotADirectoryError):
+        return f'overlay "{name}" must be a folder in {folder}, and no link'
+    if not isinstance(problem, FileNotFoundError):
+        return f'overlay "{name}" in {folder}: {problem.strerror}'
+    try:
+        known = sorted(path.name for path in folder.iterdir() if path.is_dir())
+    except OSError:
+        known = []
+    return f'there is no overlay "{name}" in {folder}{did_you_mean(name, known)}'
+
+
+def _finding(fault: Fault) -> Finding:
+    place, told = Place(str(fault.file)), fault.text
+    if fault.code == "template-error" and told.startswith(str(fault.file)):
+        place, told = told_at(RenderError(told))
+    return Finding(Level.RELOAD, fault.code, told, place)
+
+
+def names_of(machine: Machine) -> tuple[str, ...]:
+    """Its target's overlays and then its own; the later lie over the earlier."""
+    return tuple(dict.fromkeys((*machine.target.common.overlays, *machine.overlays)))
+
+
+def build(machine: Machine, facts: Facts, registry: Registry) -> bytes:
+    """The extra initrd of *machine*; raises RenderError, which names file and line."""
+    names = names_of(machine)
+    if missing := next((name for name in names if name not in registry.overlays), None):
+        raise RenderError(f'there is no overlay "{missing}"')
+    trees = [registry.overlays[name] for name in names]
+    if broken := next((one.broken for one in trees if one.broken), None):
+        raise RenderError(broken)
+    return initrd(facts, trees, machine.target.overlay_size)
+
+
+# -- whether they are right ------------------------------------------------------------------------
+
+
+def remarks(registry: Registry) -> list[Finding]:
+    """What is wrong with the extra initrd of one machine of each kind."""
+    kinds: dict[object, Machine] = {}
+    for machine in overlaid(registry):
+        kind = id(machine.target), machine.overlays, frozenset(machine.variables)
+        kinds.setdefault(kind, machine)
+    return faults(registry, kinds.values())
+
+
+def overlaid(registry: Registry) -> Iterator[Machine]:
+    """Every machine with an extra initrd; one stands for all that are not listed."""
+    for machine in registry.machines.values():
+        if machine.overlays or machine.target.wants_overlay:
+            yield machine
+    if registry.default and (registry.default.overlays or registry.default.target.wants_overlay):
+        yield registry.default.for_stranger(_STRANGER)
+
+
+def faults(registry: Registry, machines: Iterable[Machine]) -> list[Finding]:
+    """What comes up when the extra initrds of *machines* are made; each fault once."""
+    found: dict[tuple[Place, str], tuple[Machine, int]] = {}
+    for machine in machines:
+        if all(_is_whole(name, registry) for name in names_of(machine)):
+            try:
+                build(machine, _facts(machine, registry), registry)
+            except RenderError as problem:
+                where = told_at(problem)
+                first, count = found.get(where, (machine, 0))
+                found[where] = first, count + 1
+    return [_told_of(*where, *whose) for where, whose in found.items()]
+
+
+def _is_whole(name: str, registry: Registry) -> bool:
+    """What is not was said when it was read."""
+    return name in registry.overlays and not registry.overlays[name].broken
+
+
+def _told_of(place: Place, told: str, first: Machine, count: int) -> Finding:
+    key = str(first.mac) if first.known else "default"
+    more = f" and {count - 1} more" if count > 1 else ""
+    # Not every fault is a template's; those of a value name the machine, whose entry is the place.
+    place = place if place.line else first.place
+    text = f"{key} ({first.title}){more}: {told}"
+    return Finding(Level.RELOAD, "overlay-error", text, place, path_of("machines", key))
+
+
+def _facts(machine: Machine, registry: Registry) -> Facts:
+    assert machine.mac is not None
+    base = registry.boot_server or _OUR_ADDRESS
+    return Facts(
+        mac=machine.mac,
+        base=base,
+        retry=base,
+        target=machine.title,
+        variables=registry.variables_of(machine),
+        extras=registry.extras,
+        peer=_ITS_ADDRESS,
+        overlay=True,
+    )
