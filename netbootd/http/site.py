@@ -30,7 +30,7 @@ from netbootd.content import parts_of
 from netbootd.errors import Forbidden, NotFound
 from netbootd.events.event import Event, Refused, Served
 from netbootd.events.stream import Stream
-from netbootd.http import bootscript, files, report, status
+from netbootd.http import bootscript, files, node_script, overlay, report, status
 from netbootd.http import vms as descriptions
 from netbootd.http.bodies import Bodies, Sent
 from netbootd.http.resource import (
@@ -49,6 +49,7 @@ from netbootd.http.resource import (
 from netbootd.mac import MAC
 from netbootd.record.record import Record
 from netbootd.registry.live import LiveRegistry
+from netbootd.registry.marks import Marks
 from netbootd.registry.snapshot import Registry
 from netbootd.urls import Kind, Route
 from netbootd.vms.store import FOLDER, Store
@@ -126,11 +127,17 @@ class Site(http.HTTPFactory):
             methods = _METHODS.get(route.kind, METHODS)
             if asked.method not in methods:
                 return _not_allowed(asked, methods)
-            return self._page(asked, route, self.live.snapshot)
+            return self._page(self._introduced(asked, route), route, self.live.snapshot)
         except Forbidden as problem:  # which tells about our disk
             return refused(asked, HTTPStatus.FORBIDDEN, str(problem), words="not served")
         except NotFound:
             return refused(asked, HTTPStatus.NOT_FOUND, "no such file")
+
+    def _introduced(self, asked: Asked, route: Route) -> Asked:
+        """With what is known of machines; iPXE tells of its own when it asks for its script."""
+        if route.kind is Kind.SCRIPT:
+            self.live.sightings.note(route.mac, Marks.of(asked.query))
+        return replace(asked, sightings=self.live.sightings)
 
     def _page(self, asked: Asked, route: Route, registry: Registry) -> Answer | Work:
         try:
@@ -143,6 +150,10 @@ class Site(http.HTTPFactory):
                     good = route.kind is Kind.DONE
                     record = self.live.record
                     return report.answer(asked, mac, good=good, registry=registry, record=record)
+                case Route(kind=Kind.NODE_SCRIPT):
+                    return node_script.answer(asked, route, registry, self.live.record)
+                case Route(kind=Kind.OVERLAY, mac=MAC() as mac):
+                    return overlay.answer(asked, mac, registry, self.live.record)
                 case Route(kind=Kind.FILE):
                     return _file(asked, route, registry, self.live.record)
                 case Route(kind=Kind.VMS | Kind.MACHINE_VMS):
