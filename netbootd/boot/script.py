@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from netbootd import answers, urls
 from netbootd.boot.client import Client
 from netbootd.boot.decision import Hold, Refusal, identify, next_step
+from netbootd.errors import RenderError
 from netbootd.mac import MAC
 from netbootd.record.standing import FRESH, Standing
 from netbootd.registry.machine import Machine
@@ -100,7 +101,9 @@ def boot_script(
     try:
         text = machine.target.script(facts)
     except Exception as problem:  # a template is the operator's text and may do anything
-        reason = f"{machine.title} cannot boot: its template has an error"
+        empty = isinstance(problem, RenderError)  # of a placeholder; jinja2 has errors of its own
+        what = "an argument has no value" if empty else "its template has an error"
+        reason = f"{machine.title} cannot boot: {what}"
         detail = f"{machine.target.template.name}: {problem}"
         return BootScript(_notice(registry, facts, reason, _MEND), reason, 500, machine, detail)
     if isinstance(machine.target, Notice):

@@ -145,8 +145,8 @@ class Target(ABC):
         """*text* with its placeholders (``__hostname__``) replaced; raises RenderError."""
         if "__" not in text:
             return text
-        names = {"bootif": f"01-{facts.mac.dashed}", **facts.names(), **self.own_names(facts)}
-        return placeholders.fill(text, names)
+        of_mac = {"mac": str(facts.mac), "bootif": f"01-{facts.mac.dashed}"}
+        return placeholders.fill(text, {**facts.names(), **self.own_names(facts), **of_mac})
 
     @property
     def last_file(self) -> str:

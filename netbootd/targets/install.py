@@ -44,15 +44,15 @@ _OLD = re.compile(r"(centos|rhel|red ?hat|scientific|oracle|sl)[^0-9]*[56](\D|$)
 
 # cloud-init before 23 wants ds=nocloud-net for http, later ones take both names.
 _SEED = "ds=nocloud-net;s=__answer__/"
-#: What each installer is told; ``TREE`` stands for the URL of ``tree``.
+#: What each installer is told.
 _ARGUMENTS: dict[str, str] = {
     "debian": "auto=true priority=critical interface=auto url=__answer__",
     # cloud-init reads url= too and would fetch the whole ISO once more but for cloud-config-url.
     "ubuntu": f"ip=dhcp root=/dev/ram0 ramdisk_size=1500000 autoinstall {_SEED} "
-    "cloud-config-url=/dev/null url=TREE",
-    "rhel": "inst.ks=__answer__ inst.ks.sendmac ip=dhcp inst.repo=TREE",
-    "centos6": "ks=__answer__ kssendmac ksdevice=__mac__ method=TREE",
-    "suse": "autoyast=__answer__ install=TREE",
+    "cloud-config-url=/dev/null url=__tree__",
+    "rhel": "inst.ks=__answer__ inst.ks.sendmac ip=dhcp inst.repo=__tree__",
+    "centos6": "ks=__answer__ kssendmac ksdevice=__mac__ method=__tree__",
+    "suse": "autoyast=__answer__ install=__tree__",
     "cloud-init": _SEED,
 }
 _SAME = {
@@ -65,9 +65,10 @@ _IN_FOLDER = {"ubuntu": "user-data", "cloud-init": "user-data"}
 
 @dataclass(frozen=True, slots=True)
 class Install(Linux):
-    """An unattended install; *answer* is a path below the file root or a URL."""
+    """An unattended install; *answer* is a path below the file root or a URL, *tree* a location."""
 
     answer: str = ""
+    tree: str = ""
     system: str = ""
 
     keys: ClassVar[frozenset[str]] = Linux.keys | {"answer", "tree"}
@@ -86,11 +87,9 @@ class Install(Linux):
                 )
                 settings.warn("answer-unused", f'{told} in "boot_args"', "answer")
             return args
-        tree = settings.location("tree", file=False)
-        words = _ARGUMENTS[system].replace("TREE", tree or "").split()
-        if not tree:
-            words = [word for word in words if not word.endswith("=")]
-        added = absent(args, words)
+        tree = "tree" in settings
+        words = _ARGUMENTS[system].split()
+        added = absent(args, (word for word in words if tree or "__tree__" not in word))
         if system == "ubuntu" and not tree and not any(word.startswith("url=") for word in args):
             settings.warn("install-no-tree", 'no "tree": the installer wants its ISO', "answer")
         return (*added, *args)  # in front: what stands behind "---" is for the installed system
@@ -99,10 +98,12 @@ class Install(Linux):
     def extras(cls, settings: Settings) -> dict[str, Any]:
         system = family(settings.text("os") or "")
         answer = settings.own_file("answer", needs=_IN_FOLDER.get(system, "")) or ""
-        return {"answer": answer, "system": system}
+        tree = settings.location("tree", file=system == "ubuntu") or ""
+        return {"answer": answer, "tree": tree, "system": system}
 
     def own_names(self, facts: Facts) -> dict[str, Any]:
-        return {"answer_url": facts.file_url(self.answer)} if self.answer else {}
+        names = {"answer_url": facts.file_url(self.answer)} if self.answer else {}
+        return names | ({"tree": facts.url(self.tree)} if self.tree else {})
 
     def words(self, facts: Facts) -> tuple[str, ...]:
         words = Linux.words(self, facts)
