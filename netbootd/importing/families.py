@@ -408,13 +408,14 @@ def _memdisk(source: Source, name: str | None) -> Plan:
             "No system that is known here is on this ISO.  Under memdisk only one runs that reads "
             "its disc through the BIOS, such as a DOS with a firmware update."
         )
+    folder = f"{'images' if is_disc else 'biosupdate'}/{name}"
     return Plan(
         title=f"{source.form.value} for memdisk",
         type="memdisk" if is_disc else "biosupdate",
         name=name,
-        folder=f"biosupdate/{name}",
+        folder=folder,
         items=(Item(image, source.size),),
-        lines=(("initrd", f"biosupdate/{name}/{image}"),),
+        lines=(("initrd", f"{folder}/{image}"),),
         notes=tuple(notes),
     )
 

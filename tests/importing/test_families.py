@@ -186,7 +186,7 @@ CASES = {
     "other-disc": (
         ("iso", "FreeDOS 1.3.iso", {"README.TXT": "a DOS"}),
         "memdisk/FreeDOS-1.3",
-        {"memdisk": None, "biosupdate/FreeDOS-1.3/FreeDOS-1.3.iso": None},
+        {"memdisk": None, "images/FreeDOS-1.3/FreeDOS-1.3.iso": None},
         ("iso", "raw"),
     ),
 }
