@@ -14,6 +14,8 @@ from twisted.logger import Logger
 
 from netbootd import content
 from netbootd.boot import history
+from netbootd.boot.client import Client, Stage
+from netbootd.boot.decision import identify
 from netbootd.events.event import Event, Held, Served, Transferred
 from netbootd.mac import MAC
 from netbootd.record.guard import LoaderGuard
@@ -21,7 +23,6 @@ from netbootd.record.record import Record
 from netbootd.record.standing import arms, holds, released
 from netbootd.record.store import NoRecord, Order, Store
 from netbootd.registry.live import LiveRegistry
-from netbootd.registry.snapshot import Registry
 
 log = Logger(namespace="netbootd")
 
@@ -72,16 +73,18 @@ class Keeper:
             name = event.path.rpartition("/")[2]
             loader = content.ALIASES.get(name, name)
             if loader in content.PROGRAMS and loader != content.MEMDISK:
-                self._count(event, loader, self._live.snapshot)
+                self._count(event, loader, self._live)
             else:
                 path = event.path
                 history.fetched(path, event.peer, self._live.snapshot, self.record)
 
-    def _count(self, event: Event, loader: str, registry: Registry) -> None:
+    def _count(self, event: Event, loader: str, live: LiveRegistry) -> None:
         """The same loader again and again is a circle."""
+        registry = live.snapshot
         guard = registry.config.guard
         mac = event.mac or self.record.at(event.peer)[1]
-        machine = registry.machine(mac) if mac else None
+        client = Client(stage=Stage.FIRMWARE, mac=mac).marked(live.sightings.of(mac))
+        machine = identify(client, registry) if mac else None
         if machine is None or not guard.enabled or not guard.loaders:
             return
         within = guard.loaders_within

@@ -66,7 +66,6 @@ class Kind(Enum):
     SCRIPT = auto()
     STATUS = auto()
     NODE_SCRIPT = auto()
-    NODE_FILE = auto()
     OVERLAY = auto()
     DONE = auto()
     FAILED = auto()
@@ -136,6 +135,11 @@ def base_url(host: str, port: int) -> str:
     return f"http://{bracketed}" if port == 80 else f"http://{bracketed}:{port}"
 
 
+def first_url(base: str) -> str:
+    """Where the first script is."""
+    return f"{base}/boot"
+
+
 def script_url(base: str, mac: MAC | str) -> str:
     """Where a machine's boot script is; *mac* may be an iPXE setting such as ``${netX/mac}``."""
     return f"{base}/boot/{mac}"
@@ -198,11 +202,8 @@ def route(segments: Sequence[str]) -> Route:
             return _script(name) or Route(Kind.NOTHING)
         case ["boot", *_]:
             return Route(Kind.NOTHING)
-        case ["scripts", name] if name in NODE_FILES:
-            return Route(Kind.NODE_FILE, path=name)
         case [word, name] if word in _OF_MACHINES:
-            mac = MAC.maybe(name.removesuffix(".cpio") if word == "overlay" else name)
-            return Route(_OF_MACHINES[word], mac) if mac else Route(Kind.NOTHING)
+            return _of_machine(_OF_MACHINES[word], name)
         case ["vms"]:
             return Route(Kind.VMS)
         case ["vms", name]:
@@ -219,6 +220,13 @@ def route(segments: Sequence[str]) -> Route:
     if segments[-1] == AUTOEXEC:
         return Route(Kind.FIRST, mac)
     return Route(Kind.FILE, mac, rest if mac else "/".join(segments))
+
+
+def _of_machine(kind: Kind, name: str) -> Route:
+    if kind is Kind.NODE_SCRIPT and name in NODE_FILES:
+        return Route(kind, path=name)
+    mac = MAC.maybe(name.removesuffix(".cpio") if kind is Kind.OVERLAY else name)
+    return Route(kind, mac) if mac else Route(Kind.NOTHING)
 
 
 def _script(name: str) -> Route | None:

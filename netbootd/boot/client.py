@@ -4,11 +4,12 @@ Who is asking.  Each protocol makes a Client from its own words; from here on no
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum
 
 from netbootd.arch import Arch
 from netbootd.mac import MAC
+from netbootd.registry.marks import UNMARKED, Marks
 
 
 class Stage(Enum):
@@ -25,8 +26,8 @@ class Client:
     Whoever sent this packet, known or not.
 
     *mac* is None where the protocol cannot tell (a bare TFTP path from an unknown address);
-    *address* is the client's own address in text, empty before it has one; *uuid* the SMBIOS UUID
-    in its standard text form, lower case, empty where unknown.
+    *address* is the client's own address in text, empty before it has one.  *uuid*, *serial* and
+    *asset* are what SMBIOS calls the machine, in any spelling, each empty where unknown.
     """
 
     stage: Stage
@@ -34,3 +35,11 @@ class Client:
     arch: Arch | None = None
     address: str = ""
     uuid: str = ""
+    serial: str = ""
+    asset: str = ""
+
+    def marked(self, marks: Marks) -> Client:
+        """The same client, known to have *marks*."""
+        if marks == UNMARKED:
+            return self
+        return replace(self, uuid=marks.uuid, serial=marks.serial, asset=marks.asset)

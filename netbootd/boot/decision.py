@@ -16,6 +16,7 @@ boots its own disk and never the default.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from netbootd.boot.client import Client, Stage
@@ -69,10 +70,38 @@ class Decision:
 
 
 def identify(client: Client, registry: Registry) -> Machine | None:
-    """The entry for *client*: by its MAC, else by its address, else the default made its own."""
-    if client.mac is not None:
-        return registry.machine(client.mac)
-    return registry.by_address(client.address)
+    """
+    The entry for *client*: by its MAC, its UUID, serial number or asset tag, by a wildcard, else
+    the default made its own; by its address only where there is no MAC.
+    """
+    return next((look.found for look in looks(client, registry) if look.found), None)
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """A rule by which an entry is looked for: *by* what, what is *said* of it, what was *found*."""
+
+    by: str
+    said: str
+    found: Machine | None
+
+
+def looks(client: Client, registry: Registry) -> Iterator[Look]:
+    """The rules in the order in which they count."""
+    mac = client.mac
+    if mac is None:
+        yield Look("address", client.address, registry.by_address(client.address))
+        return
+    yield Look("mac", str(mac), registry.machines.get(mac))
+    for mark, said in (
+        ("uuid", client.uuid),
+        ("serial", client.serial),
+        ("asset", client.asset),
+    ):
+        found = registry.by_mark(mark, said)
+        yield Look(mark, said, found.for_card(mac) if found else None)
+    yield Look("wildcard", str(mac), registry.wildcard(mac))
+    yield Look("default", "", registry.stranger(mac))
 
 
 def refusal(machine: Machine | None, registry: Registry) -> str | None:

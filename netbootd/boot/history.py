@@ -66,7 +66,7 @@ def fetched(path: str, peer: str, registry: Registry, record: Record) -> None:
     """
     key, mac = record.at(peer)
     attempt = record.of(key).of_peer(peer)
-    machine = registry.machine(mac) if mac else None
+    machine = registry.by_key(key, mac) if mac else None
     if machine is None or machine.key != key or attempt is None:
         return
     if not attempt.fetched:

@@ -30,6 +30,9 @@ from netbootd.boot.decision import (
 from netbootd.dhcp import pxe
 from netbootd.dhcp.destination import Arrival, Port
 from netbootd.dhcp.message import BROADCAST_FLAG, NO_ADDRESS, Message, MessageType, Op, Option
+from netbootd.mac import MAC
+from netbootd.registry.machine import Machine
+from netbootd.registry.marks import UNMARKED, Marks
 from netbootd.registry.snapshot import Registry
 
 
@@ -63,13 +66,16 @@ class Answer:
         return "offered" if is_offer else "acknowledged"
 
 
-def answer(request: Message, arrival: Arrival, registry: Registry) -> Answer | Ignored:
-    """What a proxy says to *request*."""
+def answer(
+    request: Message, arrival: Arrival, registry: Registry, marks: Marks = UNMARKED
+) -> Answer | Ignored:
+    """What a proxy says to *request*, of whose sender *marks* are known."""
     if request.op != Op.REQUEST:
         return Ignored("a reply of another server")
     client = pxe.client_of(request)
     if client is None:
         return Ignored(f"not a netboot client (vendor class {request.vendor_class!r})")
+    client = client.marked(marks)
     reply_type = _reply_type(request, arrival, client)
     if isinstance(reply_type, Ignored):
         return reply_type
@@ -156,7 +162,18 @@ def _file(
         case Loader(name):
             return name, urls.loader_path(client.mac, name)
         case Script() | Hold():
-            url = urls.script_url(base, client.mac)
+            url = _script_url(base, client.mac, decision.machine, registry)
             return url, url
         case Refusal():
             raise AssertionError("a refusal has no file")
+
+
+def _script_url(base: str, mac: MAC, machine: Machine | None, registry: Registry) -> str:
+    """
+    The machine's script; but who may still turn out to be a machine that is listed by serial number
+    or asset tag is sent to the first script, which makes iPXE say these.
+    """
+    unsure = machine is None or mac not in machine.macs
+    if unsure and (registry.marked.get("serial") or registry.marked.get("asset")):
+        return urls.first_url(base)
+    return urls.script_url(base, mac)

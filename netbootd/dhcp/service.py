@@ -32,6 +32,7 @@ from netbootd.events.event import Dropped, Event, Offered, Passed, Unserved
 from netbootd.events.stream import Stream
 from netbootd.interfaces import Interface
 from netbootd.registry.live import LiveRegistry
+from netbootd.registry.marks import Marks
 
 log = Logger(namespace="netbootd.dhcp")
 
@@ -164,7 +165,8 @@ class _Edge:
             self._drop(f"{to.interface.name} has no IPv4 address to answer from", source)
             return
         arrival = Arrival(to.interface.name, ours, to.port, source)
-        answer = proxy.answer(request, arrival, registry)
+        marks = self.live.sightings.note(request.mac, Marks.of({"uuid": request.uuid}))
+        answer = proxy.answer(request, arrival, registry, marks)
         if isinstance(answer, Answer):
             reply = wire.encode(answer.reply, request.limit)
             to.send(reply, ours, destination(request, source, boot_server=answer.boot_server))

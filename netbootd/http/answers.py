@@ -20,7 +20,7 @@ from http import HTTPStatus
 
 from netbootd import nocloud
 from netbootd.answers import template_for
-from netbootd.boot.client import Client, Stage
+from netbootd.boot.client import Stage
 from netbootd.boot.decision import identify, refusal
 from netbootd.boot.history import provided
 from netbootd.content import Content, parts_of
@@ -65,7 +65,7 @@ def answer(
     if reason := refusal(machine, registry):
         told = f"{machine.mac} is {reason}"
         return refused(asked, HTTPStatus.FORBIDDEN, told, mac=machine.mac)
-    client = Client(stage=Stage.HTTP_BOOT, mac=machine.mac, address=asked.peer)
+    client = asked.client(Stage.HTTP_BOOT, machine.mac)
     found = provided(client, registry, record, base_of(asked, registry))
     assert found is not None, "who is not refused is provided for"
     machine, facts = found
@@ -86,7 +86,7 @@ def _machine(asked: Asked, route: Route, registry: Registry, record: Record) -> 
     for mac in sorted(_macs_in_headers(asked), key=lambda mac: mac not in registry.machines):
         if found := _by_mac(mac, asked, registry):
             return found
-    client = Client(stage=Stage.HTTP_BOOT, address=asked.peer)
+    client = asked.client(Stage.HTTP_BOOT, None)
     if (found := identify(client, registry)) and found.mac is not None:
         return found
     _, mac_there = record.at(asked.peer)
@@ -94,7 +94,7 @@ def _machine(asked: Asked, route: Route, registry: Registry, record: Record) -> 
 
 
 def _by_mac(mac: MAC, asked: Asked, registry: Registry) -> Machine | None:
-    client = Client(stage=Stage.HTTP_BOOT, mac=mac, address=asked.peer)
+    client = asked.client(Stage.HTTP_BOOT, mac)
     return identify(client, registry)
 
 

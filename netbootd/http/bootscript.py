@@ -14,7 +14,7 @@ from http import HTTPStatus
 from urllib.parse import urlsplit
 
 from netbootd import urls
-from netbootd.boot.client import Client, Stage
+from netbootd.boot.client import Stage
 from netbootd.boot.history import note, past
 from netbootd.boot.script import (
     BootScript,
@@ -45,7 +45,7 @@ def first(asked: Asked, registry: Registry) -> Answer:
 
 def machine(asked: Asked, mac: MAC, registry: Registry, record: Record) -> Answer:
     """The boot script of *mac*; one that is sent begins a boot attempt."""
-    client = Client(stage=Stage.IPXE, mac=mac, address=asked.peer)
+    client = asked.client(Stage.IPXE, mac)
     choice = asked.query.get(urls.CHOICE, "")
     history = past(client, registry, record)
     script = boot_script(client, registry, base_of(asked, registry), history, choice)

@@ -16,7 +16,7 @@ from dataclasses import dataclass, replace
 from email.utils import formatdate, mktime_tz, parsedate_tz
 from http import HTTPStatus
 
-from netbootd.boot.client import Client, Stage
+from netbootd.boot.client import Stage
 from netbootd.boot.decision import identify, refusal
 from netbootd.content import Content
 from netbootd.errors import NotFound
@@ -59,7 +59,7 @@ def answer(asked: Asked, route: Route, registry: Registry, record: Record) -> An
 
     Raises what ``Library.lookup`` raises.  A Part's content is open.
     """
-    client = Client(stage=Stage.HTTP_BOOT, mac=route.mac, address=asked.peer)
+    client = asked.client(Stage.HTTP_BOOT, route.mac)
     machine = identify(client, registry)
     if route.mac and (reason := refusal(machine, registry)):
         told = f"{route.mac} is {reason}"

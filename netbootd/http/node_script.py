@@ -12,7 +12,7 @@ from http import HTTPStatus
 from pathlib import Path
 
 from netbootd import overlay, scripts
-from netbootd.boot.client import Client, Stage
+from netbootd.boot.client import Stage
 from netbootd.boot.history import provided
 from netbootd.errors import NotFound, RenderError
 from netbootd.events.event import NodeScripted, Refused
@@ -43,7 +43,7 @@ def answer(asked: Asked, route: Route, registry: Registry, record: Record) -> An
     """The script of the machine that *route* names, for the target it runs; or one of FILES."""
     if route.mac is None:
         return file(asked, route.path, registry)
-    client = Client(stage=Stage.HTTP_BOOT, mac=route.mac, address=asked.peer)
+    client = asked.client(Stage.HTTP_BOOT, route.mac)
     found = provided(client, registry, record, base_of(asked, registry))
     if found is None:
         told = f"{route.mac} is not in the configuration"

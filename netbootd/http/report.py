@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from http import HTTPStatus
 
-from netbootd.boot.client import Client, Stage
+from netbootd.boot.client import Stage
 from netbootd.boot.decision import identify
 from netbootd.boot.history import end
 from netbootd.events.event import Reported
@@ -29,7 +29,7 @@ _GOOD = ("", "0")
 
 def answer(asked: Asked, mac: MAC, *, good: bool, registry: Registry, record: Record) -> Answer:
     """Take the report; *good* where ``/done`` was called."""
-    client = Client(stage=Stage.IPXE, mac=mac, address=asked.peer)
+    client = asked.client(Stage.IPXE, mac)
     machine = identify(client, registry)
     if machine is None:
         return refused(asked, HTTPStatus.NOT_FOUND, f"{mac} is not in the configuration", mac=mac)

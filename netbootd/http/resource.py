@@ -15,9 +15,11 @@ from http import HTTPStatus
 from os import fsdecode
 from urllib.parse import parse_qsl, unquote_to_bytes
 
+from netbootd.boot.client import Client, Stage
 from netbootd.content import Content
 from netbootd.events.event import Event, Refused, Unreadable
 from netbootd.mac import MAC
+from netbootd.registry.sightings import Sightings
 
 METHODS = ("GET", "HEAD")
 #: What pages that take something answer to as well.
@@ -42,7 +44,8 @@ class Asked:
     begin with a slash is no path, but ``*`` or worse.  *query* has the last value of each name.
     *headers* go by their names in lower case.  *body* is what was sent along, as far as we kept it.
     *host* is what the client calls us, with its port, empty if it does not say; *here* the address
-    and port of ours that it reached; *peer* its own address.
+    and port of ours that it reached; *peer* its own address.  *sightings* are what was learned of
+    machines before.
     """
 
     method: str
@@ -50,9 +53,15 @@ class Asked:
     query: Mapping[str, str] = field(default_factory=dict)
     headers: Mapping[str, str] = field(default_factory=dict)
     body: bytes = b""
+    sightings: Sightings = field(default_factory=Sightings)
     host: str = ""
     here: tuple[str, int] = ("127.0.0.1", 80)
     peer: str = ""
+
+    def client(self, stage: Stage, mac: MAC | None) -> Client:
+        """Whoever asks, *mac* being whom it asks for, with what is known of that."""
+        client = Client(stage=stage, mac=mac, address=self.peer)
+        return client.marked(self.sightings.of(mac))
 
     @property
     def by_ipxe(self) -> bool:

@@ -17,6 +17,8 @@ from dataclasses import dataclass, replace
 from functools import partial
 from http import HTTPStatus
 
+from netbootd.boot.client import Stage
+from netbootd.boot.decision import identify
 from netbootd.content import Content
 from netbootd.errors import NetbootdError, NotFound
 from netbootd.events.event import Described, Served
@@ -80,7 +82,7 @@ def answer(asked: Asked, route: Route, registry: Registry, shelf: Shelf) -> Answ
 
 def _assigned(asked: Asked, mac: MAC, registry: Registry, shelf: Shelf) -> Answer:
     """``/machines/<mac>/vms``: the array of those that the machine has, in its list's order."""
-    machine = registry.machine(mac)
+    machine = identify(asked.client(Stage.HTTP_BOOT, mac), registry)
     if machine is None or not machine.known:
         told = f"{mac} is not in the configuration"
         return refused(asked, HTTPStatus.NOT_FOUND, told, mac=mac)
@@ -128,7 +130,8 @@ def _callers(asked: Asked, registry: Registry, shelf: Shelf) -> Iterator[Machine
     if machine := registry.by_address(asked.peer):
         yield machine
     mac = shelf.mac_at(asked.peer)
-    if mac and (machine := registry.machine(mac)) and "ip" not in machine.variables:
+    machine = identify(asked.client(Stage.HTTP_BOOT, mac), registry) if mac else None
+    if machine and "ip" not in machine.variables:
         yield machine
 
 

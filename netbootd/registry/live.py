@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from netbootd.record.record import Record
+from netbootd.registry.sightings import Sightings
 from netbootd.registry.snapshot import Registry
 
 
@@ -13,12 +14,14 @@ class LiveRegistry:
     Holds the current photograph; everything it has ever held is immutable.
 
     *record* is by its side because whoever decides needs both; without one nothing is remembered
-    longer than this object lives, and its time stands still.
+    longer than this object lives, and its time stands still.  *sightings* are what clients have
+    said of themselves.
     """
 
     def __init__(self, snapshot: Registry, record: Record | None = None) -> None:
         self.snapshot = snapshot
         self.record = Record(lambda: 0.0) if record is None else record
+        self.sightings = Sightings()
 
     def swap(self, new: Registry) -> None:
         """Put *new* in place as the next generation."""

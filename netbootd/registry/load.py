@@ -92,7 +92,7 @@ def _registry(
         machines=machines.by_mac,
         marked=machines.marked,
         wildcards=machines.wildcards,
-        cardless=tuple(machines.cardless),
+        named=machines.named,
         targets=targets.made,
         addresses=machines.by_address(),
         default=machines.default,

@@ -34,7 +34,7 @@ class Machines:
     The machines by each thing they are known by.
 
     *by_mac* has each card; *marked* the uuids, serials and assets by their names; *wildcards* the
-    beginnings of MACs; *cardless* those that no MAC is given of; *default* stands for all others.
+    beginnings of MACs; *named* those whose key is a name; *default* stands for all others.
     *entries* has what was written, by who it is about.
     """
 
@@ -47,11 +47,16 @@ class Machines:
         self.default: Machine | None = None
         self.by_mac: dict[MAC, Machine] = {}
         self.wildcards: dict[str, Machine] = {}
-        self.cardless: list[Machine] = []
+        self.named: dict[str, Machine] = {}
         made = [(entry, self._machine(entry)) for entry in self.entries.values()]
         self._add(made)
         self.marked = {mark: self._by_mark(mark, made) for mark in MARKS}
         self._remark_on_default()
+
+    @property
+    def cardless(self) -> list[Machine]:
+        """Those that no MAC is given of."""
+        return [machine for machine in self.named.values() if not machine.macs]
 
     def by_address(self) -> dict[str, Machine]:
         """The machines that give their ``ip``."""
@@ -72,8 +77,8 @@ class Machines:
                 self.wildcards[str(entry.who).removesuffix("*")] = machine
             elif entry.kind is Kind.DEFAULT:
                 self.default = machine
-            elif not machine.macs:
-                self.cardless.append(machine)
+            else:
+                self.named[machine.named] = machine
         for entry, machine in made:
             for mac in machine.macs:
                 if mac != entry.mac:

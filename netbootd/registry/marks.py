@@ -12,6 +12,9 @@ machine apart and never match.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Self
 from uuid import UUID
 
 #: Names of the marks, the most reliable first: the order in which they are looked at.
@@ -30,6 +33,32 @@ _SHARED_STRINGS = frozenset(
         *("0123456789", "12345", "123456", "123456789", "1234567890"),
     }
 )
+
+
+@dataclass(frozen=True, slots=True)
+class Marks:
+    """What a client says of itself, in its own words; empty where that tells no machine apart."""
+
+    uuid: str = ""
+    serial: str = ""
+    asset: str = ""
+
+    @classmethod
+    def of(cls, said: Mapping[str, str]) -> Self:
+        """The marks among *said*, such as the query of a URL."""
+        found = {mark: said.get(mark, "").strip()[:MOST] for mark in MARKS}
+        return cls(**{mark: text for mark, text in found.items() if normal(mark, text)})
+
+    def over(self, older: Marks) -> Marks:
+        """These, and those of *older* that are missing here."""
+        if self == UNMARKED:
+            return older
+        return Marks(
+            self.uuid or older.uuid, self.serial or older.serial, self.asset or older.asset
+        )
+
+
+UNMARKED = Marks()
 
 
 def parse(mark: str, text: str) -> str:

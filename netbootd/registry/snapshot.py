@@ -32,7 +32,7 @@ class Registry:
 
     *marked* has machines by ``uuid``, ``serial`` and ``asset``, each in the one spelling of
     ``marks.normal``; *wildcards* those that stand for a beginning of MACs, its digits the key;
-    *cardless* the machines that are listed without a MAC.
+    *named* the machines whose key is a name.
 
     *disk* is what boots a machine's own disk.  *boot_server* is the base URL the file gives for
     everything (``boot_servers.default``), None where it leaves that to us; *first_server* the one
@@ -56,7 +56,7 @@ class Registry:
     machines: Mapping[MAC, Machine] = field(default_factory=dict)
     marked: Mapping[str, Mapping[str, Machine]] = field(default_factory=dict)
     wildcards: Mapping[str, Machine] = field(default_factory=dict)
-    cardless: tuple[Machine, ...] = ()
+    named: Mapping[str, Machine] = field(default_factory=dict)
     targets: Mapping[str, Target] = field(default_factory=dict)
     addresses: Mapping[str, Machine] = field(default_factory=dict)
     default: Machine | None = None
@@ -80,6 +80,16 @@ class Registry:
         """The entry of *mac*, else that of a wildcard or the default made its own, else None."""
         found = self.machines.get(mac)
         return found or self.wildcard(mac) or self.stranger(mac)
+
+    @property
+    def cardless(self) -> tuple[Machine, ...]:
+        """The machines that are listed without a MAC."""
+        return tuple(machine for machine in self.named.values() if not machine.macs)
+
+    def by_key(self, key: str, mac: MAC) -> Machine | None:
+        """The machine that is remembered under *key*, as it asks with *mac*."""
+        found = self.named.get(key) or self.machines.get(MAC.maybe(key) or mac)
+        return found.for_card(mac) if found else self.machine(mac)
 
     def by_mark(self, mark: str, text: str) -> Machine | None:
         """The machine whose *mark* (``uuid``, ``serial``, ``asset``) is *text*, in any spelling."""

@@ -102,6 +102,8 @@ def users(registry: Registry) -> dict[str, tuple[str, ...]]:
 
 def _listed(registry: Registry) -> Iterator[Machine]:
     yield from registry.machines.values()
+    yield from registry.cardless
+    yield from registry.wildcards.values()
 
 
 def remarks(registry: Registry) -> Iterator[Finding]:

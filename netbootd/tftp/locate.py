@@ -55,7 +55,7 @@ class Locator:
         mac, path = urls.split_mac(request.path)
         scripted = urls.scripted_mac(path)
         mac = scripted or mac
-        machine = identify(Client(stage=Stage.FIRMWARE, mac=mac, address=peer), registry)
+        machine = identify(self._client(Stage.FIRMWARE, mac, peer), registry)
         if mac and (reason := refusal(machine, registry)):
             raise Forbidden(f"{mac} is {reason}")
         known = machine.mac if machine else mac
@@ -68,6 +68,10 @@ class Locator:
             return Located(registry.library.lookup(path), known, target)
         return Located(Content(path, held=text.encode()), known, target)
 
+    def _client(self, stage: Stage, mac: MAC | None, peer: str) -> Client:
+        client = Client(stage=stage, mac=mac, address=peer)
+        return client.marked(self._live.sightings.of(mac))
+
     def notice(self, event: Event) -> None:
         """Remember who has fetched a loader."""
         if isinstance(event, Transferred):
@@ -79,7 +83,7 @@ class Locator:
     def _script(self, mac: MAC | None, peer: str, registry: Registry, base: str) -> str:
         if mac is None:
             return first_script(registry, base).text
-        client = Client(stage=Stage.IPXE, mac=mac, address=peer)
+        client = self._client(Stage.IPXE, mac, peer)
         script = boot_script(client, registry, base, past(client, registry, self._live.record))
         note(client, script, registry, self._live.record)
         return script.text
