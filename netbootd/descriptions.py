@@ -28,22 +28,24 @@ class Report:
 
 
 def check(files: Iterable[Path]) -> Report:
-    """What vmadm would say to each file; raises OSError for one that cannot be read."""
-    lines: list[str] = []
-    refused = False
-    for file in files:
-        try:
-            vm = read_file(file)
-        except NotStrict as problem:
-            lines.append(f"{problem.place}: error: {problem.text}")
-            refused = True
-            continue
-        for one in vm.advice:
-            lines.append(f"{printable(str(file))}: {'error' if one.refused else 'advice'}: {one}")
-            refused = refused or one.refused
-        if not vm.advice:
-            lines.append(f"{printable(str(file))}: nothing wrong")
-    return Report(tuple(lines), refused)
+    """What vmadm would say to each file."""
+    reports = [_checked(file) for file in files]
+    lines = tuple(line for report in reports for line in report.lines)
+    return Report(lines, any(report.refused for report in reports))
+
+
+def _checked(file: Path) -> Report:
+    name = printable(str(file))
+    try:
+        advice = read_file(file).advice
+    except NotStrict as problem:
+        return Report((f"{problem.place}: error: {problem.text}",), True)
+    except OSError as problem:
+        told = problem.strerror or str(problem)
+        return Report((f"{name}: error: cannot be read: {told}",), True)
+    lines = [f"{name}: {'error' if one.refused else 'advice'}: {one}" for one in advice]
+    refused = any(one.refused for one in advice)
+    return Report(tuple(lines or [f"{name}: nothing wrong"]), refused)
 
 
 class Served:
