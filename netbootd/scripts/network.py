@@ -158,6 +158,8 @@ def _stanza(one: Interface) -> str:
     for number, (family, method, address) in enumerate(methods or [("inet", "manual", "")]):
         lines.append(f"iface {one.name} {family} {method}")
         lines += [f"    address {address}"] if address else []
+        # Else ifup fails on a bridge with no cable in it, where nobody answers for a while.
+        lines += ["    dad-attempts 0"] if family == "inet6" else []
         lines += _of_family(one, family, method) if _is_first(methods, number) else []
         lines += _made_by_ip(one) if number == 0 else []
         lines += [f"    up ip link set {one.name} up"] if method == "manual" else []

@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 USABLE = os.geteuid() == 0 and shutil.which("unshare") is not None
@@ -23,6 +23,7 @@ mount -t overlay overlay -o "lowerdir=/,upperdir=$1/layer/upper,workdir=$1/layer
 for folder in run tmp var/tmp; do mount -t tmpfs tmpfs "$root/$folder"; done
 mount -t proc proc "$root/proc"
 mount -t sysfs sysfs "$root/sys"
+mount -t tmpfs tmpfs "$root/sys/module" # whose parameters are the host's
 mount --rbind /dev "$root/dev"
 cp -a "$1/in/." "$root/"
 ip link set lo up
@@ -41,12 +42,13 @@ done
 
 @dataclass
 class Ran:
-    """What came of it: *files* are those that were written, by their path."""
+    """What came of it: *files* and *links* are those that were made or changed, by their path."""
 
     status: int
     output: str
     files: dict[str, str]
-    modes: dict[str, int] = field(default_factory=dict)
+    links: dict[str, str]
+    modes: dict[str, int]
 
 
 class Sandbox:
@@ -83,11 +85,16 @@ class Sandbox:
         )
         status = self.folder / "status"
         assert status.exists(), done.stdout
-        written = [path for path in (self.folder / "out").rglob("*") if path.is_file()]
-        names = {"/" + str(path.relative_to(self.folder / "out")): path for path in written}
+        out = self.folder / "out"
+        everything = {"/" + str(path.relative_to(out)): path for path in out.rglob("*")}
+        links = {name: path for name, path in everything.items() if path.is_symlink()}
+        names = {
+            name: path for name, path in everything.items() if name not in links and path.is_file()
+        }
         return Ran(
             status=int(status.read_text()),
             output=done.stdout,
+            links={name: str(path.readlink()) for name, path in links.items()},
             files={name: path.read_text() for name, path in names.items()},
             modes={name: path.stat().st_mode & 0o777 for name, path in names.items()},
         )
