@@ -316,3 +316,42 @@ def test_without_a_state_folder_nothing_can_be_put_and_it_is_said(lab, tmp_path)
     assert status == 503
     assert b"no API token" in told
     assert server.curl("/vms/fixed.json")[0] == 200
+
+
+def test_the_user_of_the_service_needs_no_more_than_its_folder(lab, tmp_path):
+    """
+    With the rights, the umask and the folder that the systemd unit gives.
+
+    To read is allowed as well here, since Python itself may lie where only root gets in.
+    """
+    state = tmp_path / "state"
+    state.mkdir(mode=0o750)
+    os.chown(state, 65534, 65534)
+    config = write_config(
+        tmp_path / "netbootd.json",
+        {
+            "machines": {"default": {"type": "localboot", "name": "disk"}},
+            "targets": {"localboot": {"disk": {}}},
+            "netbootd": {"interfaces": ["eth0"], "files": str(tmp_path), "state": str(state)},
+        },
+    )
+    rights = "+net_bind_service,+net_raw,+dac_read_search"
+    daemon = lab.spawn(
+        *("boot", "setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", "--no-new-privs"),
+        *(
+            f"--inh-caps=-all,{rights}",
+            f"--ambient-caps=-all,{rights}",
+            f"--bounding-set=-all,{rights}",
+        ),
+        *("sh", "-c", f"umask 0077; exec {NETBOOTD} run --config {config}"),
+    )
+    daemon.wait_for(r"\bready\b", 30)
+    token = state / "api.token"
+    assert (token.stat().st_uid, token.stat().st_mode & 0o777) == (65534, 0o600)
+    bearer = f"Authorization: Bearer {token.read_text().strip()}"
+    put = ("curl", "-sS", "-X", "PUT", "-H", bearer, "-d", "{}", "-w", "%{http_code}")
+    assert lab.run("lan", *put, f"{BASE}/vms/web01.json").endswith("201")
+    kept = state / "vms" / "web01.json"
+    assert kept.read_bytes() == b"{}"
+    assert (kept.stat().st_uid, kept.stat().st_mode & 0o777) == (65534, 0o600)
+    assert lab.run("lan", "curl", "-sS", f"{BASE}/vms/web01.json") == "{}"
