@@ -213,6 +213,17 @@ class Reported(Event):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class NodeScripted(Event):
+    """A node asked for what it is to run; *says* names the pieces."""
+
+    says: str
+
+    @property
+    def what(self) -> str:
+        return f"got its node script: {printable(self.says)}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Served(Event):
     """
     An HTTP body ended: *sent* of *count* bytes wanted, from byte *first* of *size*, in *seconds*.
