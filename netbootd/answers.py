@@ -255,8 +255,8 @@ class _Used:
 
 
 def everybody(registry: Registry) -> list[Machine]:
-    """Every machine, and one that stands for all that are not listed."""
-    machines = list(registry.machines.values())
+    """Every machine, one for each wildcard, and one that stands for all that are not listed."""
+    machines = [one if one.mac else one.for_card(_STRANGER) for one in registry.known]
     if registry.default is not None:
         machines.append(registry.default.for_stranger(_STRANGER))
     return machines
@@ -280,8 +280,9 @@ class _Fault:
                 f'; give "{match[1]}" to the machine, its target or "vars",'
                 f' or write {{{{ {match[1]}|default("…") }}}}'
             )
-        title = f"{self.first.mac if self.first.known else 'default'} ({self.first.title})"
-        path = path_of("machines", str(self.first.mac) if self.first.known else "default")
+        listed = self.first.mac in registry.machines
+        name = str(self.first.mac) if listed else self.first.written or "default"
+        title, path = f"{name} ({self.first.title})", path_of("machines", name)
         return Finding(self.level, self.code, f"{title}{more}: {told}{remedy}", place, path)
 
 

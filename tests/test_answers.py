@@ -341,3 +341,15 @@ def test_user_data_is_looked_at_as_cloud_init_does(root, write, loaded, text, sa
     )
     assert [says in finding.text for finding in found] == ([True] if says else [])
     assert all(finding.level is Level.WARNING for finding in found)
+
+
+def test_a_wildcard_and_the_default_are_tried_too(root, write, tmp_path):
+    write(install__x="")
+    (root / "install" / "deb.cfg.j2").write_text("{{ gateway }}")
+    config = CONFIG % ("", '"gateway" : 1', '"gateway" : 1')
+    for entry in ('"default"', '"52:54:01:*"'):
+        more = '"machines" : { %s : { "type" : "install", "name" : "deb" },' % entry
+        (tmp_path / "c.json").write_text(config.replace('"machines" : {', more))
+        (finding,) = said(load(tmp_path / "c.json").findings, "template-error")
+        assert finding.text.startswith(f"{entry.strip(chr(34))} (install/deb): 'gateway' is")
+        assert said(check(tmp_path / "c.json").findings, "template-error") == [finding]
