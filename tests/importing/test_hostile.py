@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import gzip
-import io
 import os
 import tarfile
 
@@ -22,13 +21,12 @@ def member(name, data=b"", kind=tarfile.REGTYPE, link="", size=None):
     return info, data
 
 
-def hostile(file, *members, form=tarfile.PAX_FORMAT):
+def hostile(file, *members):
     """A tar of exactly these members, whatever they say."""
-    with tarfile.open(file, "w", format=form) as made:
+    with file.open("wb") as made:
         for info, data in members:
-            made.addfile(info, io.BytesIO(data) if info.size == len(data) else None)
-            if info.size != len(data):
-                made.fileobj.write(data + bytes(-len(data) % 512))
+            made.write(info.tobuf(tarfile.PAX_FORMAT) + data + bytes(-len(data) % 512))
+        made.write(bytes(1024))
     return file
 
 
