@@ -1,0 +1,96 @@
+"""``__hostname__`` and its like: what they stand for, and what has no value."""
+
+from __future__ import annotations
+
+import pytest
+
+from netbootd.errors import RenderError
+from netbootd.targets.placeholders import fill
+
+from .conftest import NODE, OWN
+
+BASE = {"kernel": "k"}
+
+
+def words(site, args, machine=None, **sections):
+    keys = BASE | {"boot_args": args}
+    return site.one("any/a", keys, machine, **sections)[0].split()[4:]
+
+
+@pytest.mark.parametrize(
+    ("placeholder", "value"),
+    [
+        ("__base__", OWN),
+        ("__server__", "192.0.2.1:3000"),
+        ("__mac__", str(NODE)),
+        ("__bootif__", f"01-{NODE.dashed}"),
+        ("__install__", f"{OWN}/install/{NODE.dashed}"),
+        ("__script__", f"{OWN}/scripts/{NODE.dashed}"),
+        ("__overlay__", f"{OWN}/overlay/{NODE.dashed}.cpio"),
+        ("__done__", f"{OWN}/done/{NODE.dashed}"),
+        ("__failed__", f"{OWN}/failed/{NODE.dashed}"),
+        ("__hostname__", "n1"),
+        ("__ip__", "192.0.2.77"),
+        ("__rack__", "4"),
+        ("__my_word2__", "own"),
+        ("__site_wide__", "w"),
+        ("__of_target__", "t"),
+    ],
+)
+def test_what_they_stand_for(site, placeholder, value):
+    machine = {"hostname": "n1", "rack": 4, "my_word2": "own"}
+    keys = BASE | {"boot_args": f"a={placeholder}b", "of_target": "t"}
+    lines = site.one("any/a", keys, machine, vars={"site_wide": "w"})
+    assert lines[0].split()[4:] == [f"a={value}b"]
+
+
+def test_the_configured_address_comes_before_the_one_that_asks(site):
+    assert words(site, "ip=__ip__", {"ip": "192.0.2.5"}) == ["ip=192.0.2.5"]
+
+
+def test_several_in_one_word_and_in_extra_args(site):
+    machine = {"hostname": "n1", "domain": "d", "extra_args": "x=__hostname__"}
+    assert words(site, "h=__hostname__.__domain__", machine) == ["h=n1.d", "x=n1"]
+
+
+@pytest.mark.parametrize("text", ["__dmi.system-uuid__", "a__b", "____", "__ a__", "__1__", "___"])
+def test_what_is_none_stays_as_it_is(text):
+    assert fill(text, {"a": "x"}) == text
+
+
+def test_named_arguments_and_servers_come_before_and_may_hold_some(site):
+    sections = {"bootargs": {"net": "ip=__ip__:__servers.nas__"}, "servers": {"nas": "192.0.2.9"}}
+    assert words(site, "__bootargs.net__", **sections) == ["ip=192.0.2.77:192.0.2.9"]
+
+
+@pytest.mark.parametrize(
+    "machine", [{}, {"rack": ""}, {"rack": None}, {"rack": []}, {"rack": True}, {"rack": "a b"}]
+)
+def test_one_without_a_value_is_told_with_those_that_have_one(site, machine):
+    site.load({"any/a": BASE | {"boot_args": "x=__rack__"}}, machine)
+    [told, *_] = site.told("placeholder-empty")
+    assert "__rack__" in told
+    assert "__hostname__" not in told
+    answer = site.answer()
+    assert answer.status == 500
+    assert "an argument has no value" in answer.text
+    assert "__rack__" in answer.logged
+    assert answer.text.startswith("#!ipxe\n")
+
+
+def test_the_list_names_what_there_is():
+    with pytest.raises(RenderError) as caught:
+        fill("__x__", {"hostname": "n", "done_url": "u", "empty": "", "list": [1]})
+    assert str(caught.value).endswith("there are: __done__, __hostname__")
+
+
+@pytest.mark.parametrize("value", ["#", "||"])
+def test_a_value_cannot_end_the_line(site, value):
+    site.load({"any/a": BASE | {"boot_args": "__rack__"}}, {"rack": value})
+    assert site.answer().status == 500
+    assert any("end the line" in told for told in site.told("placeholder-empty"))
+
+
+def test_check_knows_that_a_boot_has_an_address_and_a_token(site):
+    site.load({"any/a": BASE | {"boot_args": "__ip__ __token__"}})
+    assert site.codes() == set()
