@@ -154,3 +154,53 @@ def test_the_etag_changes_with_the_file(library):
     assert before.etag != after.etag
     before.close()
     after.close()
+
+
+# -- templates -------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def templates(library):
+    root = library.root
+    (root / "a.j2").write_bytes(b"secret")
+    (root / "link").symlink_to("a.j2")
+    (root / "folder.j2").mkdir()
+    (root / "folder.j2" / "file").write_bytes(b"no secret")
+    (root / "out.j2").symlink_to("/etc/passwd")
+    return library
+
+
+@pytest.mark.parametrize(
+    "path", ["a.j2", "/a.j2", "//a.j2/", ".\\a.j2", "link", "./link", "none.j2"]
+)
+def test_a_templates_own_text_is_not_found(templates, path):
+    with pytest.raises(NotFound):
+        templates.lookup(path)
+
+
+def test_a_folder_may_be_called_like_a_template(templates):
+    assert read(templates, "folder.j2/file") == b"no secret"
+
+
+def test_a_template_is_opened_for_rendering_alone(templates):
+    content = templates.template("a.j2")
+    assert content.read(0, 100) == b"secret"
+    content.close()
+    with pytest.raises(Forbidden):
+        templates.template("out.j2")
+    with pytest.raises(Forbidden):
+        templates.template("../secret")
+
+
+def test_what_a_template_stands_for_is_known(templates):
+    assert templates.renders("/a")
+    assert not any(templates.renders(path) for path in ("b", "out", "folder", "../secret"))
+
+
+def test_what_lies_below_the_root_is_known(templates, tmp_path):
+    root = templates.root
+    assert templates.holds(str(root / "images"))
+    assert templates.holds(str(root / "inside"))
+    assert not templates.holds(str(root / "outside"))
+    assert not templates.holds(str(root))
+    assert not templates.holds(str(tmp_path / "root-and-more" / "file"))

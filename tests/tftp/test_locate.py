@@ -148,3 +148,11 @@ def test_a_held_machine_that_loads_itself_gets_to_see_why(locator):
     record.put(NODE, holds(record.of(NODE), "it goes in a circle"))
     assert b"it goes in a circle" in read(made, f"{NODE}/undionly.kpxe", options=asks)[0]
     assert read(made, f"{NODE}/undionly.kpxe")[0] == b"loader", "firmware asks otherwise"
+
+
+def test_a_templates_own_text_is_not_sent(locator, tmp_path):
+    made = locator()
+    (tmp_path / "files" / "preseed.cfg.j2").write_text("secret")
+    for path in ("preseed.cfg.j2", f"{NODE}/preseed.cfg.j2", "preseed.cfg"):
+        with pytest.raises(NotFound):
+            read(made, path)
