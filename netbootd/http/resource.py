@@ -135,7 +135,7 @@ class Answer:
 
 @dataclass(frozen=True, slots=True)
 class Work:
-    """An answer that takes the disk's time: *make* is called in a thread, and should not raise."""
+    """An answer that takes its time, or the disk's: *make* is called in a thread of its own."""
 
     make: Callable[[], Answer]
 

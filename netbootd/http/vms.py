@@ -158,13 +158,15 @@ def _read(asked: Asked, body: bytes, mac: MAC | None = None, target: str = "") -
     return Answer(HTTPStatus.OK, {**_JSON, **headers}, Part(content, 0, len(body)), event)
 
 
-def _index(asked: Asked, registry: Registry, shelf: Shelf) -> Answer:
-    """No event: it is looked at, and changes nothing."""
+def _index(asked: Asked, registry: Registry, shelf: Shelf) -> Answer | Work:
+    """No event: it is looked at, and changes nothing.  Ten thousand lines are a thread's work."""
     if asked.method not in METHODS:
         allow = {"Allow": ", ".join(METHODS)}
         return refused(asked, HTTPStatus.METHOD_NOT_ALLOWED, "GET, HEAD only", allow)
-    if refusal := _kept_from(asked, registry, shelf):
-        return refusal
+    return _kept_from(asked, registry, shelf) or Work(partial(_all_rows, registry, shelf))
+
+
+def _all_rows(registry: Registry, shelf: Shelf) -> Answer:
     rows = [_row(vm, registry, shelf) for vm in sorted(shelf.all(registry), key=lambda v: v.key)]
     lines = ",\n".join(json.dumps(row, ensure_ascii=False) for row in rows)
     body = f"[\n{lines}\n]\n" if rows else "[]\n"

@@ -347,7 +347,6 @@ def test_the_site_has_the_pages(rig):
     rig.site.shelf.store.put(storing.make("web", b'{"a": 1}', "stored"), lambda _: None)
     assert rig.get("/vms/web.json").body == b'{"a": 1}'
     assert rig.ask("HEAD", "/vms/web.json").headers["content-length"] == "8"
-    assert [row["key"] for row in json.loads(rig.get("/vms/").body)] == ["web"]
     assert rig.get("/machines/52:54:00:12:34:56/vms").body == b"[]\n"
     assert rig.get("/machines/52-54-00-12-34-58/vms").status == 404
     assert rig.get("/machines/x/vms").status == 404
@@ -363,7 +362,11 @@ def test_paths_out_of_the_folder_are_refused(rig, path):
 
 
 def test_a_body_that_is_too_long_is_told_so(rig):
+    rig.site.shelf.token = TOKEN
     size = (1 << 20) + 1
-    head = f"PUT /vms/web.json HTTP/1.1\r\nContent-Length: {size}\r\n\r\n"
-    assert rig.raw(head.encode() + bytes(size)).startswith(b"HTTP/1.1 413 ")
+    head = (
+        f"PUT /vms/web.json HTTP/1.1\r\nContent-Length: {size}\r\n"
+        f"Authorization: Bearer {TOKEN}\r\n\r\n"
+    )
+    assert rig.raw(head.encode() + b" " * (size - 2) + b"{}").startswith(b"HTTP/1.1 413 ")
     assert isinstance(rig.events[-1], Refused)
