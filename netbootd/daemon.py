@@ -39,9 +39,10 @@ from netbootd.dhcp.service import DhcpService
 from netbootd.errors import ConfigErrors, Finding, Level
 from netbootd.events.addresses import AddressBook
 from netbootd.events.counts import Counts
-from netbootd.events.event import Event
+from netbootd.events.event import Event, Reported
 from netbootd.events.loops import LoopDetector
 from netbootd.events.stream import Stream
+from netbootd.hooks import Hooks
 from netbootd.http.service import HttpService
 from netbootd.interfaces import Interface
 from netbootd.keeper import Keeper
@@ -65,6 +66,7 @@ _LEVELS = {
     Level.ERROR: LogLevel.error,
 }
 _LOGGED_FINDINGS = 50  # of one load; the rest is counted, and "netbootd check" shows all
+_HOOK_OUTPUT = 4096  # characters of a node's last words that a hook is told
 _RETRY_S = 5.0  # a port that was taken is tried again this often
 
 
@@ -125,8 +127,15 @@ class Daemon:
         self._loops = LoopDetector()
         self._events = Stream(_report)
         self._book = AddressBook()
-        for listener in (self._log_event, self._counts, self._look_for_loops, self._keeper):
+        for listener in (
+            self._log_event,
+            self._counts,
+            self._look_for_loops,
+            self._keeper,
+            self._tell_hooks,
+        ):
             self._events.subscribe(listener)
+        self._hooks = Hooks(self._reactor, lambda: self._live.snapshot.config.hooks)
         locator = Locator(self._live, self._reactor.seconds)
         self._events.subscribe(locator.notice)
         config = registry.config
@@ -207,6 +216,7 @@ class Daemon:
                 getattr(self, part).close()
         if self._services.running:
             done: Deferred[Any] = self._services.stopService()
+            done.addBoth(lambda _: self._hooks.close(self._live.snapshot.config.grace))
             return done.addBoth(lambda _: deferToThread(self._keeper.stop))
         return None
 
@@ -401,7 +411,7 @@ class Daemon:
         return {
             "version": __version__,
             "generation": registry.generation,
-            "machines": len(registry.machines),
+            "machines": registry.listed,
             "targets": len(registry.targets),
             "last_reload": self._last_reload,
             "findings": sum(finding.level >= Level.WARNING for finding in registry.findings),
@@ -418,6 +428,20 @@ class Daemon:
             "armed": [f"{key}: {one.armed.target}" for key, one in standings.items() if one.armed],
             "failed": [key for key, one in standings.items() if one.state == "failed"],
         }
+
+    def _tell_hooks(self, event: Event) -> None:
+        """A node that is up, or has failed, once for each of its reports."""
+        if isinstance(event, Reported) and event.mac is not None:
+            machine = self._live.snapshot.machine(event.mac)
+            data = {
+                "mac": str(event.mac),
+                "target": event.target,
+                "address": event.peer,
+                "status": event.status,
+                "output": event.output[-_HOOK_OUTPUT:],
+                "machine": dict(machine.variables) if machine else {},
+            }
+            self._hooks.run("up" if event.outcome == "done" else "failed", data)
 
     def _look_for_loops(self, event: Event) -> None:
         if loop := self._loops.notice(event, self._reactor.seconds()):

@@ -42,7 +42,7 @@ class Asked:
 
     *path* is decoded, undecodable bytes kept as surrogates as for file names; one that does not
     begin with a slash is no path, but ``*`` or worse.  *query* has the last value of each name.
-    *headers* go by their names in lower case.  *body* is what was sent along, as far as we kept it.
+    *headers* go by their names in lower case.  *body* is what was sent along; *cut*: only its end.
     *host* is what the client calls us, with its port, empty if it does not say; *here* the address
     and port of ours that it reached; *peer* its own address.  *sightings* are what was learned of
     machines before.
@@ -53,6 +53,7 @@ class Asked:
     query: Mapping[str, str] = field(default_factory=dict)
     headers: Mapping[str, str] = field(default_factory=dict)
     body: bytes = b""
+    cut: bool = False
     sightings: Sightings = field(default_factory=Sightings)
     host: str = ""
     here: tuple[str, int] = ("127.0.0.1", 80)
@@ -76,6 +77,8 @@ def asked_of(
     here: tuple[str, int],
     peer: str,
     body: bytes = b"",
+    *,
+    cut: bool = False,
 ) -> Asked:
     """Read a request's first line and headers."""
     named = {
@@ -89,6 +92,7 @@ def asked_of(
         query=dict(parse_qsl(query.decode("latin-1"), keep_blank_values=True)),
         headers=named,
         body=body,
+        cut=cut,
         host=host or named.get("host", ""),
         here=here,
         peer=peer,

@@ -7,8 +7,7 @@ back is an ``Answer``.  Errors become status codes here and nowhere else.  (The 
 for twisted.web.http, which has hardly any annotations.)
 
 What a client may cost us: 16 KiB and 500 lines of headers (Twisted's limits), all of it within
-REQUEST_S, and a body of MOST_BODY bytes where the method brings one; a longer one is refused, and
-one beyond all reason ends the connection.
+REQUEST_S, and MOST_BODY bytes of a body; one beyond all reason ends the connection.
 """
 
 from __future__ import annotations
@@ -195,10 +194,6 @@ class Request(http.Request):
         self._site: Site = self.channel.factory
         self._begun = self._site.clock.seconds()
         asked = self._asked()
-        if self.content and self.content.too_long:
-            told = f"a body of more than {MOST_BODY} bytes"
-            self._send(refused(asked, HTTPStatus.REQUEST_ENTITY_TOO_LARGE, told))
-            return
         answer = self._site.answer(asked)
         if isinstance(answer, Work):
             made = deferToThread(answer.make)
@@ -226,6 +221,7 @@ class Request(http.Request):
             here=(self.host.host, self.host.port),
             peer=self.client.host,
             body=self.content.read() if self.content else b"",
+            cut=bool(self.content and self.content.cut),
         )
 
     def _send(self, answer: Answer) -> None:
@@ -282,31 +278,31 @@ class _Body:
     """
     What a request brings along, in memory; *enough* is called when it is beyond all reason.
 
-    Of one that is *too_long* nothing is kept, but its end is awaited: a client that is cut off
-    while it sends never reads why.
+    Of a longer one its last MOST_BODY bytes are kept, and its end is awaited: a client that is cut
+    off while it sends never reads why.
     """
 
     def __init__(self, enough: Callable[[], None]) -> None:
         self._enough = enough
-        self._pieces: list[bytes] = []
+        self._kept = bytearray()
         self._size = 0
 
     @property
-    def too_long(self) -> bool:
+    def cut(self) -> bool:
+        """Whether some of it is not there."""
         return self._size > MOST_BODY
 
     def write(self, data: bytes) -> None:
         before, self._size = self._size, self._size + len(data)
-        if not self.too_long:
-            self._pieces.append(data)
-            return
-        self._pieces.clear()
+        self._kept += data
+        if len(self._kept) > 2 * MOST_BODY:
+            del self._kept[:-MOST_BODY]
         if before <= _MOST_AWAITED < self._size:
             self._enough()
 
     def read(self) -> bytes:
-        """All of it."""
-        return b"".join(self._pieces)
+        """All of it, or its end."""
+        return bytes(self._kept[-MOST_BODY:])
 
     def tell(self) -> int:
         """Nothing, as Twisted shall see it: it would parse form fields."""

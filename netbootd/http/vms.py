@@ -213,7 +213,7 @@ def _change(asked: Asked, key: str, registry: Registry, shelf: Shelf) -> Answer 
         return refused(asked, HTTPStatus.BAD_REQUEST, KEY_RULE)
     if "content-range" in asked.headers:
         return refused(asked, HTTPStatus.BAD_REQUEST, "in one piece only")
-    if len(asked.body) > LARGEST:
+    if asked.cut or len(asked.body) > LARGEST:
         return refused(asked, HTTPStatus.REQUEST_ENTITY_TOO_LARGE, f"at most {LARGEST} bytes")
     return Work(_saying_why_not(asked, partial(_put, asked, key, registry, shelf)))
 
