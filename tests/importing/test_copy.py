@@ -104,8 +104,8 @@ def test_too_little_room_is_said_before_a_byte_is_written(site, medium):
 @pytest.mark.parametrize(
     ("file", "change"),
     [
-        ("linux", lambda path: path.write_bytes(b"KERNEL OF DEBIAN")),
-        ("linux", lambda path: path.write_bytes(b"kernel of debian and more")),
+        ("linux", lambda path: path.write_bytes(media.kernel("DEBIAN"))),
+        ("linux", lambda path: path.write_bytes(media.kernel("debian and more"))),
         ("initrd.gz", lambda path: path.unlink()),
     ],
     ids=["other bytes", "longer", "missing"],

@@ -12,6 +12,7 @@ import re
 import pytest
 
 from netbootd.check import check
+from netbootd.cli import main
 from netbootd.content import Library
 from netbootd.errors import Level
 from netbootd.importing.families import checked_name, slug
@@ -46,6 +47,10 @@ def below(prefix, files):
     return {prefix + path: text for path, text in files.items()}
 
 
+def as_bytes(text):
+    return text if isinstance(text, bytes) else text.encode()
+
+
 PACKAGE = below("usr/lib/debian-installer/images/12/amd64/text/", media.DEBIAN_NETBOOT) | {
     "usr/lib/debian-installer/images/12/amd64/gtk/debian-installer/amd64/linux": "not wanted",
     "usr/lib/debian-installer/images/12/amd64/gtk/debian-installer/amd64/initrd.gz": "not wanted",
@@ -58,7 +63,7 @@ CASES = {
         ("tar", "netboot.tar.gz", media.DEBIAN_NETBOOT),
         "install/debian-12-amd64",
         {
-            "images/debian-12-amd64/linux": "kernel of debian",
+            "images/debian-12-amd64/linux": media.kernel("debian"),
             "images/debian-12-amd64/initrd.gz": "initrd of debian",
         },
         (),
@@ -67,22 +72,22 @@ CASES = {
         ("deb", "debian-installer-12-netboot-amd64_20230607_all.deb", PACKAGE),
         "install/debian-12-amd64",
         {
-            "images/debian-12-amd64/linux": "kernel of debian",
+            "images/debian-12-amd64/linux": media.kernel("debian"),
             "images/debian-12-amd64/initrd.gz": "initrd of debian",
         },
         (),
     ),
     "debian-mini": (
-        ("iso", "mini.iso", {"linux": "kernel", "initrd.gz": "initrd"}),
+        ("iso", "mini.iso", {"linux": media.kernel("mini"), "initrd.gz": "initrd"}),
         "install/mini",
-        {"images/mini/linux": "kernel", "images/mini/initrd.gz": "initrd"},
+        {"images/mini/linux": media.kernel("mini"), "images/mini/initrd.gz": "initrd"},
         (),
     ),
     "debian-disc": (
         ("iso", "debian.iso", media.DEBIAN_DISC),
         "install/debian-12.5.0-amd64",
         {
-            "images/debian-12.5.0-amd64/vmlinuz": "kernel of the disc",
+            "images/debian-12.5.0-amd64/vmlinuz": media.kernel("the disc"),
             "images/debian-12.5.0-amd64/initrd.gz": "initrd of the disc",
         },
         (),
@@ -91,7 +96,7 @@ CASES = {
         ("iso", "ubuntu.iso", media.UBUNTU_LIVE),
         "install/ubuntu-22.04.4-amd64",
         {
-            "images/ubuntu-22.04.4-amd64/vmlinuz": "kernel of ubuntu",
+            "images/ubuntu-22.04.4-amd64/vmlinuz": media.kernel("ubuntu"),
             "images/ubuntu-22.04.4-amd64/initrd": "initrd of ubuntu",
             "images/ubuntu-22.04.4-amd64/ubuntu-22.04.4-amd64.iso": None,
         },
@@ -101,7 +106,7 @@ CASES = {
         ("tar", "ubuntu-24.04-netboot-amd64.tar.gz", media.UBUNTU_NETBOOT),
         "install/ubuntu-24.04-amd64",
         {
-            "images/ubuntu-24.04-amd64/linux": "kernel of ubuntu",
+            "images/ubuntu-24.04-amd64/linux": media.kernel("ubuntu"),
             "images/ubuntu-24.04-amd64/initrd": "initrd of ubuntu",
         },
         ("url=https://releases.ubuntu.com/24.04/ubuntu-24.04-live-server-amd64.iso",),
@@ -110,7 +115,7 @@ CASES = {
         ("iso", "Rocky-boot.iso", media.RED_HAT_BOOT),
         "install/rocky-9.3-x86_64",
         {
-            "images/rocky-9.3-x86_64/images/pxeboot/vmlinuz": "kernel of rocky",
+            "images/rocky-9.3-x86_64/images/pxeboot/vmlinuz": media.kernel("rocky"),
             "images/rocky-9.3-x86_64/images/pxeboot/initrd.img": "initrd of rocky",
         },
         ("inst.stage2=http://192.0.2.1:3000/images/rocky-9.3-x86_64",),
@@ -119,7 +124,7 @@ CASES = {
         ("iso", "Rocky-dvd.iso", media.RED_HAT_DVD),
         "install/rocky-9.3-x86_64",
         {
-            "images/rocky-9.3-x86_64/images/pxeboot/vmlinuz": "kernel of rocky",
+            "images/rocky-9.3-x86_64/images/pxeboot/vmlinuz": media.kernel("rocky"),
             "images/rocky-9.3-x86_64/images/pxeboot/initrd.img": "initrd of rocky",
         },
         ("inst.repo=http://192.0.2.1:3000/images/rocky-9.3-x86_64",),
@@ -128,7 +133,7 @@ CASES = {
         ("folder", "centos", media.CENTOS_6),
         "install/centos-6.2-x86_64",
         {
-            "images/centos-6.2-x86_64/images/pxeboot/vmlinuz": "kernel of centos",
+            "images/centos-6.2-x86_64/images/pxeboot/vmlinuz": media.kernel("centos"),
             "images/centos-6.2-x86_64/images/pxeboot/initrd.img": "initrd of centos",
         },
         ("method=http://192.0.2.1:3000/images/centos-6.2-x86_64",),
@@ -137,7 +142,7 @@ CASES = {
         ("tar", f"platform-{media.STAMP}.tgz", media.SMARTOS_TAR),
         f"smartos/{media.STAMP}",
         {
-            f"os/{media.STAMP}/platform/i86pc/kernel/amd64/unix": "unix",
+            f"os/{media.STAMP}/platform/i86pc/kernel/amd64/unix": media.UNIX,
             f"os/{media.STAMP}/platform/i86pc/amd64/boot_archive": "archive",
             f"os/{media.STAMP}/platform/i86pc/amd64/boot_archive.hash": (
                 "0123456789abcdef0123456789abcdef01234567"
@@ -149,7 +154,7 @@ CASES = {
         ("iso", f"smartos-{media.STAMP}.iso", media.SMARTOS_DISC),
         f"smartos/{media.STAMP}",
         {
-            f"os/{media.STAMP}/platform/i86pc/kernel/amd64/unix": "unix",
+            f"os/{media.STAMP}/platform/i86pc/kernel/amd64/unix": media.UNIX,
             f"os/{media.STAMP}/platform/i86pc/amd64/boot_archive": "archive",
             f"os/{media.STAMP}/platform/i86pc/amd64/boot_archive.hash": (
                 hashlib.sha1(b"archive").hexdigest()
@@ -161,7 +166,7 @@ CASES = {
         ("tar", "alpine-netboot-3.19.1-x86_64.tar.gz", media.ALPINE),
         "ramroot/alpine-3.19.1-x86_64",
         {
-            "images/alpine-3.19.1-x86_64/vmlinuz": "kernel of alpine",
+            "images/alpine-3.19.1-x86_64/vmlinuz": media.kernel("alpine"),
             "images/alpine-3.19.1-x86_64/initramfs": "initramfs of alpine",
             "images/alpine-3.19.1-x86_64/modloop": "modules",
         },
@@ -171,7 +176,7 @@ CASES = {
         ("iso", "debian-live.iso", media.LIVE),
         "ramroot/debian-12.5.0-amd64-live",
         {
-            "images/debian-12.5.0-amd64-live/vmlinuz": "kernel of the live system",
+            "images/debian-12.5.0-amd64-live/vmlinuz": media.kernel("the live system"),
             "images/debian-12.5.0-amd64-live/initrd.img": "initrd of the live system",
             "images/debian-12.5.0-amd64-live/filesystem.squashfs": "its root",
         },
@@ -218,9 +223,11 @@ def test_a_medium_becomes_files_and_a_target_that_boots(site, case):
             found = library.lookup(path)
             data = found.read(0, found.size)
             found.close()
-            assert data == (medium.read_bytes() if text is None else text.encode())
+            assert data == (medium.read_bytes() if text is None else as_bytes(text))
     for word in words:
         assert word in script
+    walk = ["simulate", "--config", str(site.config), "--firmware", "bios", MACHINE]
+    assert main(walk) == 0, site.capture.readouterr()
     assert b"not wanted" not in b"".join(
         data for path, data in site.contents().items() if not path.endswith(".iso")
     )
@@ -256,7 +263,7 @@ def test_a_tar_may_be_compressed_in_any_way_and_called_anything(site, ending):
     content = media.tree(site.media / "content", media.DEBIAN_NETBOOT)
     medium = media.tar(site.media / f"netboot.{ending}", content).rename(site.media / "download")
     assert site.run(medium).status == 0
-    assert site.contents()["images/debian-12-amd64/linux"] == b"kernel of debian"
+    assert site.contents()["images/debian-12-amd64/linux"] == media.kernel("debian")
 
 
 def test_one_medium_in_four_forms_gives_the_same_files(site):
@@ -267,7 +274,7 @@ def test_one_medium_in_four_forms_gives_the_same_files(site):
         assert said.status == 0, said.err
         root = site.media / f"files-{kind}" / "images" / "debian-12-amd64"
         contents.append({path.name: path.read_bytes() for path in root.iterdir()})
-    assert contents[0] == {"linux": b"kernel of debian", "initrd.gz": b"initrd of debian"}
+    assert contents[0] == {"linux": media.kernel("debian"), "initrd.gz": b"initrd of debian"}
     assert all(content == contents[0] for content in contents)
 
 
@@ -285,7 +292,7 @@ def test_name_type_and_file_root_may_be_chosen(site):
     root = site.media / "elsewhere"
     said = site.run("--name", "d12", "--type", "nfs", "--files", root, medium)
     assert said.status == 0
-    assert (root / "images" / "d12" / "linux").read_text() == "kernel of debian"
+    assert (root / "images" / "d12" / "linux").read_bytes() == media.kernel("debian")
     assert '"nfs" : {' in said.out
     assert '"d12" : {' in said.out
 
