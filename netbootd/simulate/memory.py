@@ -7,17 +7,18 @@ import time
 from collections.abc import Mapping
 from http import HTTPStatus
 from ipaddress import IPv4Address
-from urllib.parse import unquote, urlsplit
+from urllib.parse import parse_qsl, unquote, urlsplit
 
 from netbootd import urls
 from netbootd.boot.client import Client, Stage
-from netbootd.boot.script import boot_script, first_script
+from netbootd.boot.script import Past, boot_script, facts_of, first_script
 from netbootd.content import Content
 from netbootd.dhcp import proxy, wire
 from netbootd.dhcp.destination import Arrival, Port
 from netbootd.dhcp.message import Message
 from netbootd.dhcp.proxy import Ignored
 from netbootd.errors import NetbootdError
+from netbootd.registry import overlays
 from netbootd.registry.live import LiveRegistry
 from netbootd.registry.snapshot import Registry
 from netbootd.simulate.network import Digest, File, Unchecked, Unreachable
@@ -29,6 +30,7 @@ from netbootd.tftp.wire import ReadRequest
 CLIENT_ADDRESS = "192.0.2.100"  # RFC 5737, documentation
 _SERVER_ADDRESS = "192.0.2.1"
 _MTU = 1500
+_THIS_BOOT = Past(token="token-of-this-boot")  # noqa: S106
 _PIECE = 1 << 20
 _TFTP_PORT = 69
 _ELSEWHERE = "ask on the network, with --interface"
@@ -109,8 +111,9 @@ class Memory:
         if base not in self._bases():
             raise Unchecked(f"{url}: this is not this server; {_ELSEWHERE}")
         route = urls.route([part for part in unquote(parts.path).split("/") if part])
+        choice = dict(parse_qsl(parts.query)).get(urls.CHOICE, "")
         began = time.monotonic()
-        content = self._content(route, base, user_agent)
+        content = self._content(route, base, user_agent, choice)
         try:
             digest = Digest()
             for offset in range(0, content.size, _PIECE):
@@ -119,16 +122,18 @@ class Memory:
         finally:
             content.close()
 
-    def _content(self, route: urls.Route, base: str, user_agent: str) -> Content:
+    def _content(self, route: urls.Route, base: str, user_agent: str, choice: str = "") -> Content:
         match route.kind:
             case urls.Kind.FIRST:
                 return _held(first_script(self._registry, base).text)
             case urls.Kind.SCRIPT:
                 client = Client(stage=Stage.IPXE, mac=route.mac, address=CLIENT_ADDRESS)
-                script = boot_script(client, self._registry, base)
+                script = boot_script(client, self._registry, base, _THIS_BOOT, choice)
                 if script.status != HTTPStatus.OK and not user_agent.startswith("iPXE/"):
                     raise Unreachable(f"{script.status}: {script.says}")
                 return _held(script.text)
+            case urls.Kind.OVERLAY:
+                return self._overlay(route, base)
             case urls.Kind.FILE:
                 try:
                     return self._registry.library.lookup(route.path)
@@ -137,6 +142,19 @@ class Memory:
                 except OSError as problem:
                     raise Unreachable(f"503: {problem}") from None
         raise Unreachable("404: no such address")
+
+    def _overlay(self, route: urls.Route, base: str) -> Content:
+        """The extra initrd for what the machine's entry says."""
+        machine = self._registry.machine(route.mac) if route.mac else None
+        if machine is None or machine.mac is None:
+            raise Unreachable("404: not in the configuration")
+        facts = facts_of(
+            machine.mac, machine, self._registry, base, CLIENT_ADDRESS, _THIS_BOOT.token
+        )
+        try:
+            return Content("", held=overlays.build(machine, facts, self._registry))
+        except NetbootdError as problem:
+            raise Unreachable(f"500: {problem}") from None
 
     def _bases(self) -> set[str]:
         """Every name that this server goes by; a path behind a server's name is the client's."""

@@ -93,7 +93,23 @@ def _iscsi(settings: Settings) -> dict[str, str]:
             settings.fault("iscsi-value", f'"iscsi.{key}" {wrong}', "iscsi")
     if " " in texts.get("filename", ""):
         settings.fault("iscsi-value", '"iscsi.filename" has a blank in it', "iscsi")
+    if fault := _half(texts):
+        settings.fault("iscsi-value", f'"iscsi": {fault}', "iscsi")
     return texts
+
+
+def _half(texts: dict[str, str]) -> str | None:
+    """What is missing of names and passwords; iPXE takes no half of them ("Invalid argument")."""
+    name, password, reverse_name, reverse_password = (
+        bool(texts.get(key)) for key in list(_SETTINGS)[1:]
+    )
+    if name != password:
+        return '"username" and "password" go together'
+    if reverse_name != reverse_password:
+        return '"reverse_username" and "reverse_password" go together'
+    if reverse_name and not name:
+        return '"reverse_username" needs "username" as well'
+    return None
 
 
 def _uris(settings: Settings, iscsi: dict[str, str]) -> tuple[str, ...]:

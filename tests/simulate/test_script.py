@@ -108,3 +108,19 @@ def test_leaving_after_a_failure_is_giving_up(text):
 def test_what_a_command_fetches_by_itself(line, fetched, ending):
     outcome, found, _ = play(f"#!ipxe\n{line}\n")
     assert (outcome.ending, found) == (ending, fetched)
+
+
+def test_nobody_chooses_so_the_default_is_taken():
+    text = (
+        "#!ipxe\nmenu m\nitem 1 a\nitem 2 b\n"
+        "choose --default 2 --timeout 10 choice || goto x\nchain http://s/m?choice=${choice}\n"
+    )
+    assert play(text)[0] == Outcome(Ending.CHAIN, "http://s/m?choice=2")
+
+
+def test_a_menu_without_a_default_is_left():
+    assert play("#!ipxe\nchoose choice || exit 1\n")[0] == Outcome(Ending.EXIT, status=1)
+
+
+def test_what_is_set_can_be_said():
+    assert play("#!ipxe\nset a:string b  c\nset d e\necho ${d}\nexit 1\n")[2] == ["e"]

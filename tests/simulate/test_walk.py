@@ -37,8 +37,8 @@ def simulate(tmp_path, capsys):
     (tmp_path / "files" / "k").write_bytes(bzimage(100_000))
     (tmp_path / "files" / "i").write_bytes(bytes(200_000))
 
-    def simulate(*arguments, entry=NFS, mac=NODE, settings="", servers=""):
-        (tmp_path / "c.json").write_text(CONFIG % (entry, settings, servers))
+    def simulate(*arguments, entry=NFS, mac=NODE, settings="", servers="", config=CONFIG):
+        (tmp_path / "c.json").write_text(config % (entry, settings, servers))
         status = main(["simulate", "--config", str(tmp_path / "c.json"), *arguments, mac])
         return status, capsys.readouterr().out
 
@@ -260,3 +260,25 @@ def test_what_would_not_boot_fails_here_with_the_reason(simulate, arguments, ent
     status, told = simulate(*arguments, entry=entry)
     assert status == 1
     assert says in told.split("FAILED")[1]
+
+
+def test_a_menu_is_walked_through_to_its_default(simulate):
+    entry = (
+        '"type" : "menu", "name" : "m", "default" : "nfs/a", "timeout" : 1,'
+        ' "choices" : [ "localboot", "nfs/a" ]'
+    )
+    menu = CONFIG.replace(
+        '"targets" : {', '"targets" : { "menu" : { "m" : { "choices" : [ "nfs/a" ] } },'
+    )
+    status, told = simulate(entry=entry, config=menu)
+    assert status == 0
+    assert "choice=2" in told
+    assert "The kernel starts" in told
+
+
+def test_the_extra_initrd_of_a_machine_is_fetched(simulate):
+    (simulate.folder / "overlays" / "o" / "etc").mkdir(parents=True)
+    (simulate.folder / "overlays" / "o" / "etc" / "motd").write_text("hello")
+    status, told = simulate(entry=NFS + ', "overlays" : [ "o" ]')
+    assert status == 0
+    assert "/overlay/00-25-90-27-db-b4.cpio" in told
