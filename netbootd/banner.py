@@ -76,7 +76,7 @@ def _configuration(registry: Registry) -> list[str]:
 
 
 def _contents(registry: Registry) -> str:
-    machines, targets = len(registry.machines), len(registry.targets)
+    machines, targets = registry.listed, len(registry.targets)
     return f"{counted(machines, 'machine')}, {counted(targets, 'target')}"
 
 

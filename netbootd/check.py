@@ -5,7 +5,9 @@ is wrong.  A template that would fail at boot fails here first.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import subprocess
+from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,10 +17,12 @@ from netbootd.errors import ConfigErrors, Finding, Level, Place, RenderError
 from netbootd.mac import MAC
 from netbootd.printable import counted
 from netbootd.probe import probe
+from netbootd.registry import scripts
 from netbootd.registry.load import load
 from netbootd.registry.machine import Machine
 from netbootd.registry.snapshot import Registry
 from netbootd.relaxedjson import path_of
+from netbootd.scripts.script import Fragment, interpreter, rendered
 from netbootd.targets.ipxe import MAGIC
 
 #: A machine that stands for all that get the default (RFC 7042, documentation).
@@ -47,8 +51,9 @@ def check(file: Path, *, network: bool = False) -> Report:
     except ConfigErrors as problem:
         return Report(_in_order(problem.findings), f"cannot be used; {_count(problem.findings)}")
     asked = probe(registry) if network else []
-    findings = _in_order((*_of_all(registry), *_render_all(registry), *asked))
-    machines, targets = len(registry.machines), len(registry.targets)
+    found = (*_of_all(registry), *_render_all(registry), *_no_programs(registry, file.parent))
+    findings = _in_order((*found, *asked))
+    machines, targets = registry.listed, len(registry.targets)
     content = f"{counted(machines, 'machine')}, {counted(targets, 'target')}"
     return Report(findings, f"{content}; {_count(findings)}")
 
@@ -59,15 +64,37 @@ def _in_order(findings: tuple[Finding, ...]) -> tuple[Finding, ...]:
 
 
 def _of_all(registry: Registry) -> list[Finding]:
-    """What was found at loading; of answer files, which were tried for some machines, by all."""
-    faults = answers.faults(registry, answers.everybody(registry))
+    """What was found at loading; of what was tried for some machines then, by all of them."""
+    faults = [
+        *answers.faults(registry, answers.everybody(registry)),
+        *scripts.faults(registry, scripts.scripted(registry)),
+    ]
     known = {(fault.code, fault.place) for fault in faults}
     found = [one for one in registry.findings if (one.code, one.place) not in known]
     return [*found, *faults]
 
 
+def _no_programs(registry: Registry, folder: Path) -> Iterator[Finding]:
+    """Fragments of node scripts that no shell can read, as ``sh -n`` sees them."""
+    seen: set[str] = set()
+    for machine in scripts.one_of_each_kind(registry):
+        with suppress(RenderError):  # which was said
+            facts = scripts.facts_for_a_look(machine, registry)
+            for piece, text in rendered(scripts.pieces(machine, registry), facts):
+                if text not in seen and not interpreter(text):
+                    yield from _no_program(piece.fragment, text, folder)
+                seen.add(text)
+
+
+def _no_program(fragment: Fragment, text: str, folder: Path) -> Iterator[Finding]:
+    sh = subprocess.run(["/bin/sh", "-n"], input=text, capture_output=True, text=True, check=False)
+    if sh.returncode:
+        told = f'script fragment "{fragment.name}" is no program: {sh.stderr.strip()}'
+        yield Finding(Level.RELOAD, "script-syntax", told, Place(str(folder / fragment.file)))
+
+
 def _render_all(registry: Registry) -> list[Finding]:
-    machines = list(registry.machines.values())
+    machines = [one if one.mac else one.for_card(_STRANGER) for one in registry.known]
     if registry.default is not None:
         machines.append(registry.default.for_stranger(_STRANGER))
     found = [finding for machine in machines for finding in _render(machine, registry)]
@@ -83,7 +110,7 @@ def _render(machine: Machine, registry: Registry) -> list[Finding]:
     assert machine.mac is not None
     facts = facts_of(machine.mac, machine, registry, _OUR_ADDRESS, _ITS_ADDRESS, _A_TOKEN)
     target, place = machine.target, machine.place
-    path = path_of("machines", str(machine.mac) if machine.known else "default")
+    path = path_of("machines", machine.written)
     try:
         problem = _trouble(lambda: target.script(facts))
     except RenderError as fault:

@@ -9,10 +9,11 @@ from dataclasses import dataclass
 from netbootd import arch, urls
 from netbootd.boot.client import Client, Stage
 from netbootd.boot.decision import Loader, Refusal, identify, next_step
-from netbootd.boot.script import BootScript, Past, boot_script
-from netbootd.dropins import MACHINES, TARGETS
-from netbootd.errors import Finding, Level
+from netbootd.boot.script import BootScript, Past, boot_script, facts_of
+from netbootd.dropins import GROUPS, MACHINES, TARGETS
+from netbootd.errors import Finding, Level, NotFound
 from netbootd.mac import MAC
+from netbootd.registry import scripts
 from netbootd.registry.machine import Machine
 from netbootd.registry.snapshot import Registry
 from netbootd.relaxedjson import path_of
@@ -48,6 +49,16 @@ def show(registry: Registry, mac: MAC) -> Shown:
     return Shown("\n".join(lines) + "\n" + script.text, boots)
 
 
+def node_script(registry: Registry, mac: MAC) -> str:
+    """What ``/scripts/<mac>`` would answer; raises NotFound, or RenderError with file and line."""
+    base = registry.boot_server or urls.base_url(_OUR_ADDRESS, registry.config.http_port[0])
+    machine = identify(Client(stage=Stage.HTTP_BOOT, mac=mac), registry)
+    if machine is None:
+        raise NotFound(f"{mac} is not in the configuration")
+    facts = facts_of(mac, machine, registry, base, _ITS_ADDRESS, _TOKEN)
+    return scripts.build(machine, facts, registry)
+
+
 def _who(registry: Registry, mac: MAC) -> list[str]:
     client = Client(stage=Stage.IPXE, mac=mac)
     decision = next_step(client, identify(client, registry), registry)
@@ -78,11 +89,12 @@ def _faults(registry: Registry, machine: Machine) -> Iterator[Finding]:
 
 
 def _is_about(finding: Finding, machine: Machine) -> bool:
-    """Whether it names the machine's own entry, whatever the spelling of the MAC there."""
-    if not machine.known:
-        return finding.path.startswith(path_of(MACHINES, "default"))
-    entry = re.match(rf'{MACHINES}\."([^"]+)"', finding.path)
-    return entry is not None and MAC.maybe(entry[1]) == machine.mac
+    """Whether it names the machine's own entry, or a group that it is in."""
+    places = [(MACHINES, machine.written), *((GROUPS, name) for name in machine.groups)]
+    return any(
+        finding.path == path_of(*place) or finding.path.startswith(f"{path_of(*place)}.")
+        for place in places
+    )
 
 
 def _loaders(registry: Registry, mac: MAC) -> list[str]:

@@ -106,6 +106,11 @@ class Registry:
         return self.default.for_stranger(mac) if self.default else None
 
     @property
+    def listed(self) -> int:
+        """How many machines the file names; a wildcard is one."""
+        return len(self.machines) + len(self.cardless) + len(self.wildcards)
+
+    @property
     def known(self) -> Iterator[Machine]:
         """Every machine that the file names: each card of each, those without, the wildcards."""
         yield from self.machines.values()

@@ -94,6 +94,7 @@ EXPECTED: dict[str, Silence | Reply] = {
     "qemu-aavmf-arm32-http-discover": by_http(LAB + "05", "UEFI ARM32 HTTP", "snponly-arm32.efi"),
     # iPXE, in a card or started by us: its script.
     "qemu-ipxe-bios-discover": script(LAB + "01", "BIOS x86"),
+    "qemu-ipxe-bios-uuid-discover": script(LAB + "0c", "BIOS x86"),
     "qemu-ipxe-bios-request": NOT_OURS,
     "qemu-ipxe-bios-4011-request": Reply(
         "acknowledged",

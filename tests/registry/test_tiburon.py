@@ -63,7 +63,10 @@ def test_it_loads_with_nothing_worse_than_missing_files(registry):
 
 def test_the_first_script_chains_to_the_boot_server(registry):
     [chain] = meaning(first_script(registry, OWN).text)
-    assert chain == ["chain", "--replace", f"{SERVER}/boot/${{netX/mac:hexhyp}}"]
+    url, _, query = chain.pop().partition("?")
+    assert chain == ["chain", "--replace"]
+    assert url == f"{SERVER}/boot/${{netX/mac:hexhyp}}"
+    assert query == "uuid=${uuid}&serial=${serial:uristring}&asset=${asset:uristring}"
 
 
 def test_nfs(registry):
