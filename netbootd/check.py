@@ -17,7 +17,7 @@ from netbootd.errors import ConfigErrors, Finding, Level, Place, RenderError
 from netbootd.mac import MAC
 from netbootd.printable import counted
 from netbootd.probe import probe
-from netbootd.registry import scripts
+from netbootd.registry import overlays, scripts
 from netbootd.registry.load import load
 from netbootd.registry.machine import Machine
 from netbootd.registry.snapshot import Registry
@@ -67,6 +67,7 @@ def _of_all(registry: Registry) -> list[Finding]:
     """What was found at loading; of what was tried for some machines then, by all of them."""
     faults = [
         *answers.faults(registry, answers.everybody(registry)),
+        *overlays.faults(registry, overlays.overlaid(registry)),
         *scripts.faults(registry, scripts.scripted(registry)),
     ]
     known = {(fault.code, fault.place) for fault in faults}

@@ -258,18 +258,23 @@ def _default(machine: Machine, registry: Registry) -> list[str]:
 
 def remarks(registry: Registry) -> list[Finding]:
     """What is wrong with ``interfaces`` of any machine, and the script of one of each kind."""
-    kinds: dict[object, Machine] = {}
     found: list[Finding] = []
-    for machine in scripted(registry):
-        kind_ = id(machine.target), machine.scripts, bool(machine.vms), frozenset(machine.variables)
-        kinds.setdefault(kind_, machine)
     seen: set[int] = set()
     for machine in scripted(registry):
         interfaces = registry.variables_of(machine).get(VARIABLE)
         if interfaces is not None and (machine.known or id(interfaces) not in seen):
             seen.add(id(interfaces))
             found += _faults_of_network(machine, interfaces, registry)
-    return [*found, *faults(registry, kinds.values())]
+    return [*found, *faults(registry, one_of_each_kind(registry))]
+
+
+def one_of_each_kind(registry: Registry) -> list[Machine]:
+    """A machine for each set of fragments and variables that there is."""
+    kinds: dict[object, Machine] = {}
+    for machine in scripted(registry):
+        kind_ = id(machine.target), machine.scripts, bool(machine.vms), frozenset(machine.variables)
+        kinds.setdefault(kind_, machine)
+    return list(kinds.values())
 
 
 def scripted(registry: Registry) -> Iterator[Machine]:
@@ -284,6 +289,8 @@ def faults(registry: Registry, machines: Iterable[Machine]) -> list[Finding]:
     """What comes up when the scripts of *machines* are made; each fault once."""
     found: dict[str, tuple[Machine, int]] = {}
     for machine in machines:
+        if any(name not in registry.fragments for _, name in _names_of(machine, registry)):
+            continue  # which was said with the place of the name
         try:
             build(machine, facts_for_a_look(machine, registry), registry)
         except RenderError as problem:

@@ -96,20 +96,25 @@ def node_script(pieces: Sequence[Piece], facts: Facts) -> str:
     head = f"#!/bin/sh\n# What {facts.mac} runs when it is up; made by netbootd.\n"
     if not pieces:
         return head + "# Nothing to do.\nexit 0\n"
-    names = {**facts.names(), **network.names(facts)}
-    bodies = [_body(piece, piece.fragment.render(names)) for piece in pieces]
+    bodies = [_body(piece, text) for piece, text in rendered(pieces, facts)]
     return "\n".join((head + FRAME, *bodies, 'exit "$status"\n'))
+
+
+def rendered(pieces: Sequence[Piece], facts: Facts) -> list[tuple[Piece, str]]:
+    """Each piece with its text for one machine; raises RenderError."""
+    names = {**facts.names(), **network.names(facts)}
+    return [(piece, piece.fragment.render(names)) for piece in pieces]
 
 
 def _body(piece: Piece, text: str) -> str:
     name, file = piece.fragment.name, piece.fragment.file
-    words = " ".join(map(shlex.quote, (name, *_interpreter(text))))
+    words = " ".join(map(shlex.quote, (name, *interpreter(text))))
     mark = _mark(text)
     said = printable(f"{piece.part}: {name} ({file})")
     return f"# --- {said}\nrun {words} <<'{mark}'\n{text}{mark}\n"
 
 
-def _interpreter(text: str) -> tuple[str, ...]:
+def interpreter(text: str) -> tuple[str, ...]:
     """The words of its ``#!`` line; none for what the shell that runs the whole can run itself."""
     first = text.partition("\n")[0]
     if not first.startswith("#!"):
