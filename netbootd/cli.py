@@ -9,11 +9,12 @@ Exit status: 0 all well; 1 something is not (a finding about one target, a boot 
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import os
 import signal
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, TextIO, TypeAlias
 
@@ -31,6 +32,7 @@ One network boot daemon: ProxyDHCP, TFTP, HTTP and boot scripts from one JSON fi
   netbootd check FILE         is this configuration right?
   netbootd run                serve it
   netbootd show MAC           what would this machine get, and why?
+  netbootd script MAC         what would it run when it is up?
   netbootd simulate MAC       walk through a boot of it, step by step
   netbootd next MAC TARGET    boot that machine once into something else
   netbootd release MAC        let a machine boot again that went in a circle
@@ -92,6 +94,8 @@ def _parser() -> argparse.ArgumentParser:
         _add_run,
         _add_check,
         _add_show,
+        _add_script,
+        _add_overlay,
         _add_simulate,
         _add_next,
         _add_release,
@@ -278,6 +282,89 @@ def _show(arguments: argparse.Namespace) -> int:
     answer = show(registry, arguments.mac or STRANGER)
     print(answer.text, end="")
     return 0 if answer.boots else 1
+
+
+# -- script ----------------------------------------------------------------------------------------
+
+
+_SCRIPT_MORE = """\
+The daemon serves it as /scripts/MAC.  Here the name "boot-server" stands for its own address.
+
+examples:
+  netbootd script 00:25:90:27:db:b4
+  netbootd script --config etc/netbootd.json 00:25:90:27:db:b4 | sh -n
+
+exit status: 0 this is it, 1 there is no such machine or its script has an error,
+2 the configuration cannot be used.
+"""
+
+
+def _add_script(commands: Commands) -> None:
+    text = "What a machine runs when it is up, as the program that it fetches."
+    parser = _command(commands, "script", _script, text, _SCRIPT_MORE)
+    _with_config(parser)
+    parser.add_argument("mac", type=_mac, metavar="MAC", help="in any spelling")
+
+
+def _script(arguments: argparse.Namespace) -> int:
+    from netbootd.registry.load import load  # noqa: PLC0415  Jinja2
+    from netbootd.show import node_script  # noqa: PLC0415
+
+    print(node_script(load(arguments.config), arguments.mac), end="")
+    return 0
+
+
+# -- overlay ---------------------------------------------------------------------------------------
+
+
+_OVERLAY_MORE = """\
+The daemon serves it as /overlay/MAC.cpio.  Here the name "boot-server" stands for its own address.
+
+examples:
+  netbootd overlay list 00:25:90:27:db:b4
+  netbootd overlay build 00:25:90:27:db:b4 -o node.cpio
+  netbootd overlay build 00:25:90:27:db:b4 | cpio -tv
+
+exit status: 0 all well, 1 there is no such machine or its overlay has an error,
+2 the configuration cannot be used.
+"""
+
+
+def _add_overlay(commands: Commands) -> None:
+    text = "A machine's extra initrd, and the overlays it is made of."
+    parser = _command(commands, "overlay", _overlay_list, text, _OVERLAY_MORE)
+    inner = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
+    lists = _command(inner, "list", _overlay_list, "What is laid over its root, and by whom.", "")
+    builds = _command(inner, "build", _overlay_build, "The archive, as its kernel gets it.", "")
+    for command in (lists, builds):
+        _with_config(command)
+        command.add_argument("mac", type=_mac, metavar="MAC", help="in any spelling")
+    builds.add_argument(
+        "-o", dest="output", type=Path, metavar="FILE", help="where it goes, not standard output"
+    )
+
+
+def _overlay_list(arguments: argparse.Namespace) -> int:
+    from netbootd.overlaying import listing  # noqa: PLC0415
+    from netbootd.registry.load import load  # noqa: PLC0415  Jinja2
+
+    print(listing(load(arguments.config), arguments.mac), end="")
+    return 0
+
+
+def _overlay_build(arguments: argparse.Namespace) -> int:
+    from netbootd.overlaying import built  # noqa: PLC0415
+    from netbootd.registry.load import load  # noqa: PLC0415  Jinja2
+
+    archive = built(load(arguments.config), arguments.mac)
+    if arguments.output:
+        arguments.output.write_bytes(archive)
+    elif sys.stdout.isatty():
+        _complain("an archive is nothing for a terminal; give it -o FILE")
+        return 1
+    else:
+        sys.stdout.buffer.write(archive)
+    return 0
 
 
 # -- simulate --------------------------------------------------------------------------------------
@@ -468,7 +555,7 @@ def _add_import(commands: Commands) -> None:
 
 
 def _target_name(text: str) -> str:
-    from netbootd.importing.families import checked_name  # noqa: PLC0415  Jinja2
+    from netbootd.importing.plan import checked_name  # noqa: PLC0415  Jinja2
 
     try:
         return checked_name(text)
@@ -479,23 +566,35 @@ def _target_name(text: str) -> str:
 def _import(arguments: argparse.Namespace) -> int:
     from netbootd.importing.run import Wish, run  # noqa: PLC0415  Jinja2
 
-    for number in (signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, signal.default_int_handler)
+    wish = Wish(
+        medium=arguments.medium,
+        config=arguments.config,
+        name=arguments.name,
+        type=arguments.type,
+        files=arguments.files,
+        dry_run=arguments.dry_run,
+        write=arguments.write,
+    )
     try:
-        return run(
-            Wish(
-                medium=arguments.medium,
-                config=arguments.config,
-                name=arguments.name,
-                type=arguments.type,
-                files=arguments.files,
-                dry_run=arguments.dry_run,
-                write=arguments.write,
-            )
-        )
+        with _interruptible():
+            return run(wish)
     except KeyboardInterrupt:
         _complain("interrupted; no half of it was left behind")
         return 1
+
+
+@contextlib.contextmanager
+def _interruptible() -> Iterator[None]:
+    """SIGTERM and SIGHUP end what runs as Ctrl-C does, cleaning up, unless nohup took them away."""
+    before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGHUP)}
+    heeded = [number for number, action in before.items() if action != signal.SIG_IGN]
+    for number in heeded:
+        signal.signal(number, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        for number in heeded:
+            signal.signal(number, before[number])
 
 
 # -- vms -------------------------------------------------------------------------------------------

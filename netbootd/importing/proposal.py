@@ -18,7 +18,7 @@ from pathlib import Path
 from netbootd.check import check
 from netbootd.dropins import FOLDER
 from netbootd.errors import Finding, Level
-from netbootd.importing.families import Plan
+from netbootd.importing.plan import Plan
 from netbootd.printable import printable
 
 _WIDTH = 98

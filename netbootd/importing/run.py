@@ -15,7 +15,8 @@ from netbootd.dropins import FOLDER
 from netbootd.errors import ConfigErrors, Level, MediaError
 from netbootd.importing import proposal
 from netbootd.importing.copy import copy
-from netbootd.importing.families import Plan, recognise
+from netbootd.importing.families import recognise
+from netbootd.importing.plan import Plan
 from netbootd.importing.progress import Progress, sized
 from netbootd.importing.sources import Source, open_source
 from netbootd.importing.tree import Tree, survey

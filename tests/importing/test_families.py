@@ -15,7 +15,7 @@ from netbootd.check import check
 from netbootd.cli import main
 from netbootd.content import Library
 from netbootd.errors import Level
-from netbootd.importing.families import checked_name, slug
+from netbootd.importing.plan import checked_name, slug
 from netbootd.mac import MAC
 from netbootd.registry.load import load
 from netbootd.show import show
