@@ -102,6 +102,8 @@ class _Walk:
         while ahead:
             folder, above = ahead.popleft()
             for entry in self._entries(folder):
+                if entry.is_file(follow_symlinks=False) and not entry.name.endswith(SUFFIX):
+                    continue  # as most are
                 path = f"{folder}/{entry.name}" if folder else entry.name
                 if real := self._real_folder(entry, above):
                     foremost = path.partition("/")[0] == FOLDER

@@ -25,7 +25,7 @@ from urllib.parse import urlsplit
 
 from twisted.application.service import MultiService
 from twisted.internet import reactor as global_reactor
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import Deferred, DeferredList
 from twisted.internet.task import LoopingCall
 from twisted.internet.threads import deferToThread
 from twisted.logger import Logger, LogLevel
@@ -215,9 +215,11 @@ class Daemon:
             if hasattr(self, part):
                 getattr(self, part).close()
         if self._services.running:
-            done: Deferred[Any] = self._services.stopService()
-            done.addBoth(lambda _: self._hooks.close(self._live.snapshot.config.grace))
-            return done.addBoth(lambda _: deferToThread(self._keeper.stop))
+            done = [
+                self._services.stopService(),
+                self._hooks.close(self._live.snapshot.config.grace),
+            ]
+            return DeferredList(done).addBoth(lambda _: deferToThread(self._keeper.stop))
         return None
 
     def _start_watchdog(self) -> None:
@@ -432,14 +434,15 @@ class Daemon:
     def _tell_hooks(self, event: Event) -> None:
         """A node that is up, or has failed, once for each of its reports."""
         if isinstance(event, Reported) and event.mac is not None:
-            machine = self._live.snapshot.machine(event.mac)
+            registry = self._live.snapshot
+            machine = registry.machine(event.mac)
             data = {
                 "mac": str(event.mac),
                 "target": event.target,
                 "address": event.peer,
                 "status": event.status,
                 "output": event.output[-_HOOK_OUTPUT:],
-                "machine": dict(machine.variables) if machine else {},
+                "machine": registry.variables_of(machine) if machine else {},
             }
             self._hooks.run("up" if event.outcome == "done" else "failed", data)
 

@@ -190,9 +190,15 @@ def is_url(word: str) -> bool:
 
 
 def variables_of(data: Mapping[str, Any]) -> dict[str, str]:
-    """``NETBOOTD_MAC`` and so on: text as it is, all else as JSON has it."""
+    """
+    ``NETBOOTD_MAC`` and so on: text as it is, all else as JSON has it.
+
+    What is in ``machine`` goes by its own names, unless something else has them.
+    """
+    machine = data.get("machine")
+    known = {**machine, **data} if isinstance(machine, Mapping) else dict(data)
     found = {}
-    for key, value in data.items():
+    for key, value in known.items():
         name = "NETBOOTD_" + re.sub(r"[^A-Z0-9_]", "_", str(key).upper())
         text = value if isinstance(value, str) else _plain(value)
         found[name] = text.replace("\0", "").encode("utf-8", "replace").decode()[:_LONGEST_VARIABLE]

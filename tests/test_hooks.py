@@ -261,6 +261,13 @@ def test_variables_have_names_that_a_shell_can_say():
     }
 
 
+def test_a_machines_variables_go_by_their_own_names():
+    found = variables_of({"mac": MAC, "machine": {"hostname": "node1", "mac": "other", "net": {}}})
+    assert found["NETBOOTD_HOSTNAME"] == "node1"
+    assert found["NETBOOTD_MAC"] == MAC
+    assert json.loads(found["NETBOOTD_MACHINE"])["mac"] == "other"
+
+
 # -- many ------------------------------------------------------------------------------------------
 
 
