@@ -318,6 +318,21 @@ def test_without_a_state_folder_nothing_can_be_put_and_it_is_said(lab, tmp_path)
     assert server.curl("/vms/fixed.json")[0] == 200
 
 
+def test_another_token_file_may_be_named_and_comes_into_force_with_a_reload(lab, tmp_path):
+    file = tmp_path / "token"
+    server = Server(lab, tmp_path, api_token=str(file))
+    server.daemon.wait_for("no API token", 5)
+    put = ("-X", "PUT", "-d", "{}", "-H", "Authorization: Bearer secret")
+    assert server.curl("/vms/web01.json", *put)[0] == 503
+    file.write_text("secret\n")
+    server.daemon.reload()
+    assert server.curl("/vms/web01.json", *put)[0] == 201
+    file.write_text("changed\n")
+    server.daemon.reload()
+    assert server.curl("/vms/web01.json", *put)[0] == 403
+    assert not (server.state / "api.token").exists()
+
+
 def test_the_user_of_the_service_needs_no_more_than_its_folder(lab, tmp_path):
     """
     With the rights, the umask and the folder that the systemd unit gives.
