@@ -130,8 +130,10 @@ def _ubuntu(found: Found, name: str, version: str, url: str, *more: Item, title:
     )
 
 
+#: What a family is called in the name of its target; "os" is the first word of that.
 _RED_HAT = {
     "Red Hat Enterprise Linux": "rhel",
+    "CentOS Stream": "centos-stream",
     "CentOS": "centos",
     "Rocky Linux": "rocky",
     "AlmaLinux": "almalinux",
@@ -145,8 +147,8 @@ _RUNTIME = re.compile(r"images/.*|LiveOS/.*|\.treeinfo|\.discinfo")
 
 def red_hat(found: Found) -> Plan:
     family, version, arch = _tree_identity(found.text(".treeinfo"))
-    short = next((short for long, short in _RED_HAT.items() if family.startswith(long)), "rhel")
-    name = found.name(slug(family).lower() if short in ("centos", "rhel") else short, version, arch)
+    short = next((short for long, short in _RED_HAT.items() if family.startswith(long)), None)
+    name = found.name(short or slug(family).lower(), version, arch)
     where = f"__base__/images/{name}"
     items = tuple(found.items_below(found.root))
     complete = any(_PACKAGES.fullmatch(item.path) for item in items)
@@ -163,7 +165,7 @@ def red_hat(found: Found) -> Plan:
         name,
         ("images/pxeboot/vmlinuz", "images/pxeboot/initrd.img"),
         items,
-        ("os", f"{short} {version}".strip()),
+        ("os", f"{(short or 'rhel').partition('-')[0]} {version}".strip()),
         *lines,
         *_answer_hint("a kickstart file", f"install/{name}/node.ks"),
         title=_title(family, version, f"{'with' if complete else 'without'} its packages"),

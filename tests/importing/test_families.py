@@ -334,6 +334,51 @@ def test_a_platforms_stamp_may_be_the_volumes_name(site):
     assert f"os/{media.STAMP}/platform/i86pc/amd64/boot_archive" in site.contents()
 
 
+def test_a_platform_has_its_stamp_for_a_folder_whatever_the_targets_name(site):
+    medium = make("tar", site.media, "platform.tgz", media.SMARTOS_TAR)
+    said = site.run("--name", "smart", medium)
+    assert said.status == 0
+    assert f"os/{media.STAMP}/platform/i86pc/kernel/amd64/unix" in site.contents()
+    assert '"smart" : {' in said.out
+
+
+def test_half_a_platform_is_none(site):
+    content = {path: text for path, text in media.SMARTOS_TAR.items() if "boot_archive" not in path}
+    said = site.run(make("tar", site.media, f"platform-{media.STAMP}.tgz", content))
+    assert said.status == 1
+    assert "no system that is known" in said.err
+
+
+def test_ubuntus_old_installer_is_debians(site):
+    content = {path.replace("debian-i", "ubuntu-i"): t for path, t in media.DEBIAN_NETBOOT.items()}
+    del content["version.info"]
+    said = site.run(make("tar", site.media, "netboot.tar.gz", content))
+    assert '"ubuntu-amd64" : {' in said.out
+    assert '"os" : "debian",' in said.out
+
+
+@pytest.mark.parametrize(
+    ("treeinfo", "name"),
+    [
+        ("", "medium"),
+        ("no section", "medium"),
+        ("[general]\nfamily = \x1b[2J\nversion = ../../9\narch = x", "2j-..-..-9-x"),
+        (
+            "[general]\nfamily = Red Hat Enterprise Linux\nversion = 9.3\narch = x86_64",
+            "rhel-9.3-x86_64",
+        ),
+        ("[general]\nfamily = CentOS Stream\nversion = 9\narch = x86_64", "centos-stream-9-x86_64"),
+    ],
+)
+def test_what_a_tree_says_of_itself_becomes_a_harmless_name(site, treeinfo, name):
+    said = site.run(
+        make("iso", site.media, "medium.iso", media.RED_HAT_BOOT | {".treeinfo": treeinfo})
+    )
+    assert said.status == 0
+    assert "\x1b" not in said.err + said.out
+    assert [path.name for path in (site.files / "images").iterdir()] == [name]
+
+
 @pytest.mark.parametrize(
     ("text", "name"),
     [
