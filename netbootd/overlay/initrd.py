@@ -47,6 +47,10 @@ _HOST_NAME = re.compile(r"[A-Za-z0-9]([A-Za-z0-9.-]{0,251}[A-Za-z0-9])?")
 _MACHINE_ID = re.compile(r"[0-9a-f]{32}")
 
 
+class Unfit(RenderError):
+    """A value of the machine's makes no sense in its initrd; the text names it, and no file."""
+
+
 def initrd(facts: Facts, trees: Sequence[Tree] = (), size: str = "") -> bytes:
     """
     The archive for the machine that *facts* are of; later *trees* lie over earlier ones.
@@ -59,7 +63,7 @@ def initrd(facts: Facts, trees: Sequence[Tree] = (), size: str = "") -> bytes:
     try:
         return cpio.archive([*_home(facts, size), *_hooks(), *_below_root([*own, *over])])
     except ValueError as problem:
-        raise RenderError(f"overlays {', '.join(tree.name for tree in trees)}: {problem}") from None
+        raise Unfit(f"overlays {', '.join(tree.name for tree in trees)}: {problem}") from None
 
 
 def _below_root(those: Sequence[cpio.Entry]) -> Iterator[cpio.Entry]:
@@ -110,7 +114,7 @@ def _host(facts: Facts) -> tuple[str, str]:
     """Host name and domain, the latter from a full host name where it is not given alone."""
     host = _text(facts, "hostname")
     if host and not _HOST_NAME.fullmatch(host):
-        raise RenderError(f"{facts.mac}: hostname {host!r} is no host name")
+        raise Unfit(f"hostname {host!r} is no host name")
     name, _, domain = host.partition(".")
     return name, _text(facts, "domain") or domain
 
@@ -120,10 +124,10 @@ def _persist(facts: Facts) -> tuple[list[str], str]:
     paths, store = facts.variables.get("persist", []), _text(facts, "persist_from")
     paths = [paths] if isinstance(paths, str) else paths
     if not isinstance(paths, list) or not all(_is_path(path) for path in paths):
-        raise RenderError(f'{facts.mac}: "persist" is a list of absolute paths, not {paths!r}')
+        raise Unfit(f'"persist" is a list of absolute paths, not {paths!r}')
     if paths and not (store.startswith("/dev/") or ":/" in store):
         told = f"is SERVER:/PATH or a device such as /dev/sda1, not {store!r}"
-        raise RenderError(f'{facts.mac}: with "persist", "persist_from" {told}')
+        raise Unfit(f'with "persist", "persist_from" {told}')
     return paths, store
 
 
@@ -142,7 +146,7 @@ def _identity(facts: Facts) -> Iterator[cpio.Entry]:
         yield cpio.file("etc/hostname", f"{host}\n".encode())
     given = _text(facts, "machine_id").replace("-", "").lower()
     if given and not _MACHINE_ID.fullmatch(given):
-        raise RenderError(f'{facts.mac}: "machine_id" is 32 hexadecimal digits, not {given!r}')
+        raise Unfit(f'"machine_id" is 32 hexadecimal digits, not {given!r}')
     yield cpio.file("etc/machine-id", f"{given or machine_id(facts.mac)}\n".encode(), 0o444)
 
 
@@ -161,7 +165,8 @@ def _runner() -> Iterator[cpio.Entry]:
 def _booting_card(mac: MAC) -> Iterator[cpio.Entry]:
     """The card that carries the root: whoever configured it anew would take the root away."""
     told = "# netbootd: the root file system comes through this card.\n"
-    networkd = f"{told}[Match]\nMACAddress={mac}\n\n[Link]\nUnmanaged=yes\n"
+    # VLANs and bridges on it have the same address, and are nobody's business here.
+    networkd = f"{told}[Match]\nMACAddress={mac}\nType=ether\n\n[Link]\nUnmanaged=yes\n"
     manager = f"{told}[keyfile]\nunmanaged-devices+=mac:{mac}\n"
     # The first that matches counts, the one that netplan makes (10-netplan-...) included.
     yield cpio.file("etc/systemd/network/00-netbootd-boot.network", networkd.encode())

@@ -17,13 +17,14 @@ from netbootd.errors import Finding, Level, Place, RenderError
 from netbootd.mac import MAC
 from netbootd.nearest import did_you_mean
 from netbootd.overlay import tree
-from netbootd.overlay.initrd import initrd
+from netbootd.overlay.initrd import Unfit, initrd
 from netbootd.overlay.tree import Fault, Tree
 from netbootd.registry.machine import Machine
 from netbootd.registry.snapshot import Registry
 from netbootd.relaxedjson import path_of
 from netbootd.rendering import told_at
 from netbootd.targets.base import Facts, Target
+from netbootd.targets.notice import Notice
 
 #: Beside the configuration.
 FOLDER = "overlays"
@@ -31,6 +32,8 @@ FOLDER = "overlays"
 _STRANGER = MAC.parse("00:00:5e:00:53:00")
 _ITS_ADDRESS = "192.0.2.99"  # RFC 5737
 _OUR_ADDRESS = "http://192.0.2.1:3000"
+#: In no file of an overlay: what is wrong is in the machine's entry.
+_NOWHERE = Place("")
 
 Report = Callable[[Finding], None]
 
@@ -135,11 +138,13 @@ def remarks(registry: Registry) -> list[Finding]:
 
 def overlaid(registry: Registry) -> Iterator[Machine]:
     """Every machine with an extra initrd; one stands for all that are not listed."""
-    for machine in registry.machines.values():
-        if machine.overlays or machine.target.wants_overlay:
+    everybody = [one if one.mac else one.for_card(_STRANGER) for one in registry.known]
+    if registry.default:
+        everybody.append(registry.default.for_stranger(_STRANGER))
+    for machine in everybody:
+        wants = machine.overlays or machine.target.wants_overlay
+        if wants and not isinstance(machine.target, Notice):
             yield machine
-    if registry.default and (registry.default.overlays or registry.default.target.wants_overlay):
-        yield registry.default.for_stranger(_STRANGER)
 
 
 def faults(registry: Registry, machines: Iterable[Machine]) -> list[Finding]:
@@ -149,10 +154,14 @@ def faults(registry: Registry, machines: Iterable[Machine]) -> list[Finding]:
         if all(_is_whole(name, registry) for name in names_of(machine)):
             try:
                 build(machine, _facts(machine, registry), registry)
+            except Unfit as problem:
+                where = _NOWHERE, str(problem)
             except RenderError as problem:
                 where = told_at(problem)
-                first, count = found.get(where, (machine, 0))
-                found[where] = first, count + 1
+            else:
+                continue
+            first, count = found.get(where, (machine, 0))
+            found[where] = first, count + 1
     return [_told_of(*where, *whose) for where, whose in found.items()]
 
 
@@ -164,8 +173,7 @@ def _is_whole(name: str, registry: Registry) -> bool:
 def _told_of(place: Place, told: str, first: Machine, count: int) -> Finding:
     key = str(first.mac) if first.known else "default"
     more = f" and {count - 1} more" if count > 1 else ""
-    # Not every fault is a template's; those of a value name the machine, whose entry is the place.
-    place = place if place.line else first.place
+    place = first.place if place == _NOWHERE else place
     text = f"{key} ({first.title}){more}: {told}"
     return Finding(Level.RELOAD, "overlay-error", text, place, path_of("machines", key))
 

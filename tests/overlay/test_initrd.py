@@ -152,7 +152,7 @@ def test_the_card_that_carries_the_root_is_left_alone(tmp_path):
     root = unpacked(initrd(facts()), tmp_path) / "etc/netbootd/root"
 
     networkd = (root / "etc/systemd/network/00-netbootd-boot.network").read_text()
-    assert f"MACAddress={A}" in networkd
+    assert f"MACAddress={A}\nType=ether\n" in networkd
     assert "Unmanaged=yes" in networkd
     manager = (root / "etc/NetworkManager/conf.d/00-netbootd-boot.conf").read_text()
     assert f"unmanaged-devices+=mac:{A}" in manager

@@ -7,7 +7,7 @@
 # below as the read-only half of an overlayfs and is never written to.  Whatever fails is told on the
 # console, and the machine boots all the same.
 #
-# For dash, and for an initramfs with klibc's handful of programs: cat, chroot, mkdir, mount, umount.
+# For dash, and for an initramfs with klibc's handful of programs: chroot, mkdir, mount, umount.
 
 root=$1
 state=/run/netbootd
@@ -25,9 +25,18 @@ type_of_root() {
     echo "$found"
 }
 
+# dracut may bring no chroot.  That of the root finds its libc in the initramfs, as bash there does.
+in_root() {
+    if command -v chroot >/dev/null; then
+        chroot "$root" "$@"
+    else
+        "$root/usr/sbin/chroot" "$root" "$@"
+    fi
+}
+
 # An initramfs made without the module may still find it in the image, which has the same kernel.
 has_overlayfs() {
-    modprobe -q overlay 2>/dev/null || chroot "$root" modprobe -q overlay 2>/dev/null
+    modprobe -q overlay 2>/dev/null || in_root modprobe -q overlay 2>/dev/null
     while read -r first second; do
         [ "${second:-$first}" != overlay ] || return 0
     done </proc/filesystems
@@ -76,12 +85,12 @@ settle() {
     for folder in proc sys dev; do
         mount -o bind "/$folder" "$root/$folder"
     done
-    chroot "$root" /bin/sh /.netbootd/settle.sh
+    in_root /bin/sh /.netbootd/settle.sh
     for folder in dev sys proc; do
         umount "$root/$folder"
     done
     umount "$inside"
-    chroot "$root" rmdir /.netbootd
+    in_root rmdir /.netbootd
 }
 
 if [ ! -e "$state/layered" ] && [ -e "$own/env" ]; then
