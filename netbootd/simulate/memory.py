@@ -18,6 +18,8 @@ from netbootd.dhcp.destination import Arrival, Port
 from netbootd.dhcp.message import Message
 from netbootd.dhcp.proxy import Ignored
 from netbootd.errors import NetbootdError
+from netbootd.http import files
+from netbootd.http.resource import Asked, Part
 from netbootd.registry import overlays
 from netbootd.registry.live import LiveRegistry
 from netbootd.registry.snapshot import Registry
@@ -42,7 +44,8 @@ class Memory:
     def __init__(self, registry: Registry, file: str) -> None:
         self.name = f"{file}, in memory"
         self._registry = registry
-        self._locator = Locator(LiveRegistry(registry), time.monotonic)
+        self._live = LiveRegistry(registry)
+        self._locator = Locator(self._live, time.monotonic)
         self._address = IPv4Address(_own_address(registry) or _SERVER_ADDRESS)
         self._because: tuple[str, ...] = ()
 
@@ -135,13 +138,29 @@ class Memory:
             case urls.Kind.OVERLAY:
                 return self._overlay(route, base)
             case urls.Kind.FILE:
-                try:
-                    return self._registry.library.lookup(route.path)
-                except NetbootdError as problem:
-                    raise Unreachable(f"404: {problem}") from None
-                except OSError as problem:
-                    raise Unreachable(f"503: {problem}") from None
+                return self._file(route, base)
         raise Unreachable("404: no such address")
+
+    def _file(self, route: urls.Route, base: str) -> Content:
+        """A file, or what is made of a template for the machine that asks."""
+        here = (str(self._address), self._registry.config.http_port[0])
+        asked = Asked(
+            method="GET",
+            path=f"/{route.path}",
+            host=urlsplit(base).netloc,
+            here=here,
+            peer=CLIENT_ADDRESS,
+        )
+        try:
+            answer = files.answer(asked, route, self._registry, self._live.record)
+        except NetbootdError as problem:
+            raise Unreachable(f"404: {problem}") from None
+        except OSError as problem:
+            raise Unreachable(f"503: {problem}") from None
+        if not isinstance(answer.body, Part):
+            reason = getattr(answer.event, "reason", answer.status.phrase)
+            raise Unreachable(f"{answer.status}: {reason}")
+        return answer.body.content
 
     def _overlay(self, route: urls.Route, base: str) -> Content:
         """The extra initrd for what the machine's entry says."""

@@ -11,6 +11,7 @@ from netbootd.mac import MAC
 from netbootd.registry.load import load
 from netbootd.simulate.firmware import firmware
 from netbootd.simulate.memory import Memory
+from netbootd.simulate.network import Unreachable
 
 NODE = MAC.parse("00:25:90:27:db:b4")
 RELAY_INFORMATION = 82
@@ -37,3 +38,20 @@ def test_the_answer_fits_what_the_client_takes(memory, size, kept):
     }
     answer = memory.dhcp(wire.encode(plain._replace(options=options)), Port.DHCP, "")
     assert (RELAY_INFORMATION in answer.options) is kept
+
+
+def test_a_file_made_of_a_template_is_the_machines_own(tmp_path):
+    (tmp_path / "files").mkdir()
+    (tmp_path / "files" / "boot.cfg.j2").write_text("{{ mac }}{{ x|default('') }}")
+    (tmp_path / "files" / "bad.j2").write_text("{{ x }}")
+    file = tmp_path / "c.json"
+    file.write_text(
+        '{ "targets" : { "localboot" : { "disk" : {} } }, "netbootd" : { "files" : "files" },'
+        ' "machines" : { "default" : { "type" : "localboot", "name" : "disk" } } }'
+    )
+    memory = Memory(load(file), "c.json")
+    base = "http://192.0.2.1:3000"
+    assert memory.http(f"{base}/{NODE.dashed}/boot.cfg", "iPXE/1").size == 17
+    for path, reason in (("bad", "500: bad.j2:1: 'x' is undefined"), ("none", "404")):
+        with pytest.raises(Unreachable, match=reason):
+            memory.http(f"{base}/{NODE.dashed}/{path}", "iPXE/1")
