@@ -15,6 +15,7 @@ from netbootd.record.standing import Attempt, Outcome, Standing, fetches, holds,
 from netbootd.registry.machine import Machine
 from netbootd.registry.snapshot import Registry
 from netbootd.targets.base import Facts, Target
+from netbootd.targets.menu import Menu
 
 
 def past(client: Client, registry: Registry, record: Record) -> Past:
@@ -112,11 +113,16 @@ def running(machine: Machine, registry: Registry, standing: Standing, now: float
     """
     What *machine* runs, as far as we know: what its last boot was, else what it would boot now.
 
-    The configuration may have changed since; then what it says counts, but a boot that was armed
-    stays what it is until the next.
+    The configuration may have changed since; then what it says counts, but a boot that was armed,
+    or chosen from the machine's menu, stays what it is until the next.
     """
     latest = standing.latest
-    if latest is not None and (latest.armed or latest.target == machine.target.title):
+    own = machine.target
+    if latest is not None and (
+        latest.armed
+        or latest.target == own.title
+        or (isinstance(own, Menu) and own.offers(latest.target))
+    ):
         target = target_of(latest, machine, registry)
         if target is not None:
             return target

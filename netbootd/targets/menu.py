@@ -73,6 +73,10 @@ class Menu(Target):
             return self.choices[int(number[:6]) - 1]
         return None
 
+    def offers(self, title: str) -> bool:
+        """Whether one of its choices is the target *title*."""
+        return any(choice.target == title for choice in self.choices)
+
     def values(self, facts: Facts) -> dict[str, Any]:
         return {
             "choices": self.choices,

@@ -7,6 +7,7 @@ import pytest
 from netbootd import urls
 from netbootd.events.event import Refused, Scripted
 from netbootd.http import bootscript
+from netbootd.registry.load import load
 
 from .inmemory import MAC, Rig
 
@@ -178,3 +179,45 @@ def test_a_reload_is_seen_by_the_next_request(rig, tmp_path):
 
 def test_routes_and_urls_agree(rig):
     assert rig.get(urls.script_url("", MAC)).status == 200
+
+
+MENU = """{
+  "targets" : { "menu" : { "m" : { "choices" : [ "nfs/a", "localboot" ] } } },
+  "machines" : { "52:54:00:12:34:58" : { "type" : "menu", "name" : "m" } },
+}"""
+CHOOSER = "52:54:00:12:34:58"
+
+
+@pytest.fixture
+def menu(tmp_path):
+    (tmp_path / "machines.d").mkdir()
+    (tmp_path / "machines.d" / "menu.json").write_text(MENU)
+    rig = Rig(tmp_path)
+    (rig.root / "install").mkdir()
+    (rig.root / "install" / "who.j2").write_text("{{ target }}")
+    rig.live.swap(load(tmp_path / "c.json"))
+    return rig
+
+
+def test_a_menu_leads_back_with_a_number_and_that_boots(menu):
+    shown = menu.get(f"/boot/{CHOOSER}", **IPXE)
+    assert "item 1 nfs/a" in shown.text
+    chosen = menu.get(f"/boot/{CHOOSER.replace(':', '-')}?choice=1", **IPXE)
+    assert "/images/vmlinuz" in chosen.text
+    assert menu.events[-1].says == "nfs/a"
+    assert "sanboot" in menu.get(f"/boot/{CHOOSER}?choice=2", **IPXE).text
+
+
+def test_what_was_chosen_is_what_the_machine_runs(menu):
+    assert menu.get(f"/install/{CHOOSER}/who").text == "menu/m"
+    menu.get(f"/boot/{CHOOSER}?choice=1", **IPXE)
+    assert menu.get(f"/install/{CHOOSER}/who").text == "nfs/a"
+
+
+@pytest.mark.parametrize(("mac", "choice"), [(CHOOSER, "3"), (CHOOSER, "nfs/a"), (MAC, "1")])
+def test_nobody_boots_by_query_what_no_menu_offers(menu, mac, choice):
+    told = menu.get(f"/boot/{mac}?choice={choice}", **IPXE)
+    assert told.status == 200
+    assert "offers no choice" in told.text
+    assert "vmlinuz" not in told.text
+    assert menu.get(f"/boot/{mac}?choice={choice}").status == 404
