@@ -23,7 +23,7 @@ from netbootd.targets.nfs import Nfs
 from netbootd.targets.notice import Notice
 from netbootd.targets.ownscript import OwnScript
 from netbootd.targets.ramroot import RamRoot
-from netbootd.targets.sanboot import SanBoot
+from netbootd.targets.sanboot import SanBoot, SanLinux
 from netbootd.targets.settings import KNOWN_KEYS, Settings
 from netbootd.targets.smartos import SmartOS
 from netbootd.targets.wimboot import WimBoot
@@ -76,6 +76,8 @@ def type_of(name: str, settings: Settings) -> TargetType:
     if "sanboot" in settings:
         return SanBoot
     kind = TYPES.get(name, Linux)
+    if kind is SanBoot and "kernel" in settings and "iscsi" in settings:
+        return SanLinux
     if "kernel" not in settings or kind in _LINUX:
         return kind
     for key in sorted(kind.keys & settings.values.keys()):

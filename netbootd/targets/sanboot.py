@@ -14,10 +14,11 @@ the like.
 ``filename``         the loader on the disk under UEFI (``\\EFI\\debian\\grubx64.efi``)
 ===================  ==========================================================================
 
-The booted system finds an iSCSI disk by the table that iPXE leaves (iBFT): dracut with
-``rd.iscsi.firmware=1``.  An image by HTTP works under BIOS, for systems that read it by BIOS calls.
-Names and passwords are iPXE settings in the script, which goes to the machine over plain HTTP; they
-are nowhere else.
+With a ``kernel`` beside ``iscsi`` the disk is attached and the kernel booted: an installer that is
+to write on that disk, or a Linux that has its root there.  The booted system finds an iSCSI disk by
+the table that iPXE leaves (iBFT): dracut with ``rd.iscsi.firmware=1``.  An image by HTTP works
+under BIOS, for systems that read it by BIOS calls.  Names and passwords are iPXE settings in the
+script, which goes to the machine over plain HTTP; they are nowhere else.
 """
 
 from __future__ import annotations
@@ -28,6 +29,7 @@ from typing import Any, ClassVar, Self
 
 from netbootd.targets.base import Facts, Target
 from netbootd.targets.ipxe import ScriptTemplate, unsettable
+from netbootd.targets.linux import Linux
 from netbootd.targets.settings import EXTRA_ARGS, Settings
 
 #: Keys of ``iscsi`` that become settings of iPXE (https://ipxe.org/cfg), in order.
@@ -66,19 +68,50 @@ class SanBoot(Target):
         if not uris and settings.broken is None:
             missing = '"sanboot" is empty' if "sanboot" in settings else '"sanboot" is missing'
             settings.fault("target-empty", missing, "sanboot")
-        secrets = tuple((_SETTINGS[key], iscsi[key]) for key in _SETTINGS if iscsi.get(key))
+        secrets = _secrets(iscsi)
         keep, filename = iscsi.get("keep") == "true", iscsi.get("filename", "")
         return cls(settings.title, template, uris, secrets, keep, filename)
 
     def values(self, facts: Facts) -> dict[str, Any]:
-        uris = [self.filled(facts.url(uri), facts) for uri in self.uris]
-        named = [{"name": name, "value": self.filled(text, facts)} for name, text in self.secrets]
         return {
-            "uri": " ".join(uris),
-            "settings": named,
+            **_disk(self, facts, self.uris, self.secrets),
             "keep": self.keep,
             "filename": self.filled(self.filename, facts),
         }
+
+
+@dataclass(frozen=True, slots=True)
+class SanLinux(Linux):
+    """A kernel that is booted with an iSCSI disk attached."""
+
+    uris: tuple[str, ...] = ()
+    secrets: tuple[tuple[str, str], ...] = field(default=(), repr=False)
+
+    keys: ClassVar[frozenset[str]] = Linux.keys | SanBoot.keys
+    template_name: ClassVar[str] = "sanlinux"
+
+    @classmethod
+    def extras(cls, settings: Settings) -> dict[str, Any]:
+        iscsi = _iscsi(settings)
+        return {"uris": _uris(settings, iscsi), "secrets": _secrets(iscsi)}
+
+    def values(self, facts: Facts) -> dict[str, Any]:
+        return {**Linux.values(self, facts), **_disk(self, facts, self.uris, self.secrets)}
+
+
+def _disk(
+    target: Target, facts: Facts, uris: tuple[str, ...], secrets: tuple[tuple[str, str], ...]
+) -> dict[str, Any]:
+    """A disk's addresses and settings as *facts*' machine gets them."""
+    return {
+        "uri": " ".join(target.filled(facts.url(uri), facts) for uri in uris),
+        "settings": [{"name": name, "value": target.filled(text, facts)} for name, text in secrets],
+    }
+
+
+def _secrets(iscsi: dict[str, str]) -> tuple[tuple[str, str], ...]:
+    """iPXE's settings by name."""
+    return tuple((name, iscsi[key]) for key, name in _SETTINGS.items() if iscsi.get(key))
 
 
 def _iscsi(settings: Settings) -> dict[str, str]:

@@ -28,6 +28,13 @@ TARGET_KEYS = frozenset(
 EXTRA_ARGS = "extra_args"
 #: Keys that mean something in a target; any other is free data.
 KNOWN_KEYS = TARGET_KEYS | {"inherit", "boot_protocol", "os", "scripts", "overlays"}
+#: Free data that the built-in fragments of node scripts know: no slips of the fingers.
+VARIABLES = frozenset(
+    {
+        *("hostname", "hosts", "domain", "interfaces", "network", "dns", "ntp", "timezone"),
+        *("modules", "ssh_keys", "syslog", "mounts"),
+    }
+)
 
 _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:")
 _SCHEMES = ("http", "https", "tftp", "nfs", "ftp", "file", "iscsi", "aoe", "fcp", "ib_srp")

@@ -131,3 +131,11 @@ def test_every_type_has_a_template_of_its_name_or_its_family():
     for name, kind in TYPES.items():
         if name != "ipxe":
             assert getattr(Templates().get(kind.template_name), "source", ""), name
+
+
+def test_a_key_of_another_type_is_free_data(site):
+    """An inventory's ``platform`` or ``bios`` means nothing to an NFS root, and templates see it."""
+    (site.folder / "nfs.ipxe").write_text("#!ipxe\necho {{ platform }} {{ machine.bios }}\n")
+    site.load({"nfs/a": LINUX | {"root": "nas:/d", "tree": "oak"}}, {"platform": "R640", "bios": 2})
+    assert site.text() == "#!ipxe\necho R640 2\n"
+    assert site.registry.variables_of(site.registry.machines[NODE])["tree"] == "oak"

@@ -109,3 +109,19 @@ def test_no_address_at_all(site):
 def test_a_kernel_makes_it_generic(site, type_):
     assert site.one(f"{type_}/a", {"kernel": "k"})[0] == f"kernel --name kernel {OWN}/k"
     assert site.codes() == set()
+
+
+def test_a_kernel_beside_it_boots_with_the_disk_attached(site):
+    keys = {"kernel": "k", "initrd": "i", "boot_args": "rd.iscsi.firmware=1"}
+    keys |= {"iscsi": DISK | {"username": "u", "password": "__chap__"}}
+    assert site.one("iscsi/a", keys, {"chap": "p1"}) == [
+        "set username u",
+        "set password p1",
+        "set keep-san 1",
+        f"sanhook --drive 0x80 {URI}",
+        f"kernel --name kernel {OWN}/k initrd=initrd rd.iscsi.firmware=1",
+        f"initrd --name initrd {OWN}/i",
+        "boot",
+        *END,
+    ]
+    assert "p1" not in site.answer().logged
