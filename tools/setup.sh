@@ -16,8 +16,8 @@ packages=(ca-certificates ipxe syslinux-common)
 compgen -G '/usr/lib/*/libarchive.so.13' >/dev/null || packages+=(libarchive13)
 # netbase: /etc/services, which atftp looks into.  procps: /bin/kill, which the unit names.
 # xorriso: installation media made up for tests of the import.
-quick=(atftp cpio curl dnsmasq-base ethtool iproute2 libjson-xs-perl netbase nftables procps systemd
-    tcpdump tftp-hpa wget xorriso zstd)
+quick=(atftp cpio curl dnsmasq-base ethtool iproute2 libjson-xs-perl netbase nftables procps
+    shellcheck systemd tcpdump tftp-hpa wget xorriso zstd)
 # Installing one of busybox and busybox-static removes the other: whichever is there will do.
 command -v busybox >/dev/null || quick+=(busybox)
 # debootstrap: the root of diskless machines.  libtirpc-common: /etc/netconfig, for its file server.

@@ -20,7 +20,7 @@ from netbootd.errors import Finding, Level
 from netbootd.nearest import did_you_mean, misspelt
 from netbootd.registry.entries import IDENTITY, Entry, Report
 from netbootd.relaxedjson import Object, kind, path_of
-from netbootd.targets.settings import EXTRA_ARGS
+from netbootd.targets.settings import EXTRA_ARGS, VARIABLES
 
 #: Keys by which a machine names its groups.
 MEMBERSHIP = ("group", "groups")
@@ -53,7 +53,7 @@ class Groups:
             if key in _ONE_MACHINE:
                 told = f'"{key}" has no meaning in a group'
                 self._report(Finding(Level.WARNING, "group-key", told, group.place_of(key), path))
-            elif meant := misspelt(key, self._known_keys):
+            elif key not in VARIABLES and (meant := misspelt(key, self._known_keys)):
                 told = f'"{key}" is free data; did you mean "{meant}"?'
                 self._report(Finding(Level.NOTE, "key-misspelt", told, group.place_of(key), path))
 

@@ -21,6 +21,7 @@ from netbootd.registry.marks import MARKS
 from netbootd.registry.targets import Targets
 from netbootd.relaxedjson import Object, kind, path_of
 from netbootd.targets.base import Target
+from netbootd.targets.settings import VARIABLES
 
 #: Keys that are no free data.
 _OWN_KEYS = CHOOSING | {"enabled", VARS, *entries.CARDS, *MEMBERSHIP, *LISTS}
@@ -156,7 +157,7 @@ class Machines:
 
     def _note_misspelt(self, entry: Entry) -> None:
         """A key of no meaning is free data, but one that nearly has a meaning is worth a word."""
-        for word in entry.value.keys() - _KNOWN_KEYS:
+        for word in entry.value.keys() - _KNOWN_KEYS - VARIABLES:
             if meant := misspelt(word, _KNOWN_KEYS):
                 told = f'"{word}" is free data; did you mean "{meant}"?'
                 place, path = entry.value.place_of(word), path_of(MACHINES, entry.key, word)

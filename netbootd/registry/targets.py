@@ -20,6 +20,7 @@ from netbootd.targets.settings import (
     EXTRA_ARGS,
     KNOWN_KEYS,
     TARGET_KEYS,
+    VARIABLES,
     Names,
     Settings,
     Sourced,
@@ -81,7 +82,7 @@ class Targets:
     def _note_misspelt(self, entry: Object, *path: str) -> None:
         """A key of no meaning is free data, but one that nearly has a meaning is worth a word."""
         for key in entry:
-            if meant := misspelt(key, _KNOWN):
+            if key not in VARIABLES and (meant := misspelt(key, _KNOWN)):
                 told = f'"{key}" is free data; did you mean "{meant}"?'
                 self._say(Level.NOTE, "key-misspelt", told, entry.place_of(key), *path, key)
 
@@ -119,25 +120,39 @@ class Targets:
 
     def _inherited(self, settings: Settings, type_: str, name: str) -> dict[str, Sourced]:
         """The keys of a target over those it inherits; faults are reported on *settings*."""
+
+        def fault(entry: Object, code: str, told: str) -> None:
+            settings.values = {INHERIT: Sourced(entry[INHERIT], entry)}
+            settings.fault(code, told, INHERIT)
+
+        values: dict[str, Sourced] = {}
+        for _, entry in reversed(self.chain(type_, name, fault)):
+            values |= {key: Sourced(item, entry) for key, item in entry.items() if key != INHERIT}
+        return values
+
+    def chain(
+        self, type_: str, name: str, fault: Callable[[Object, str, str], None] | None = None
+    ) -> list[tuple[str, Object]]:
+        """
+        A target that is written and those that it inherits from, each with its title.
+
+        *fault* is told the entry whose ``inherit`` leads nowhere, a code and a text.
+        """
         chain = [(f"{type_}/{name}", self.written[type_][name])]
         while INHERIT in chain[-1][1]:
             title, entry = chain[-1]
-            settings.values = {INHERIT: Sourced(entry[INHERIT], entry)}
             found = self._parent(title.partition("/")[0], entry[INHERIT])
-            if found is None:
-                told = f'"inherit" names no target: {entry[INHERIT]!r}'
-                settings.fault("target-unknown", told, INHERIT)
-                break
             titles = [title for title, _ in chain]
-            if found[0] in titles:
-                told = f'"inherit" goes in a circle: {" -> ".join([*titles, found[0]])}'
-                settings.fault("inherit-cycle", told, INHERIT)
-                break
-            chain.append(found)
-        values: dict[str, Sourced] = {}
-        for _, entry in reversed(chain):
-            values |= {key: Sourced(item, entry) for key, item in entry.items() if key != INHERIT}
-        return values
+            if found is not None and found[0] not in titles:
+                chain.append(found)
+                continue
+            if fault and found is None:
+                fault(entry, "target-unknown", f'"inherit" names no target: {entry[INHERIT]!r}')
+            elif fault and found is not None:
+                circle = " -> ".join([*titles, found[0]])
+                fault(entry, "inherit-cycle", f'"inherit" goes in a circle: {circle}')
+            break
+        return chain
 
     def _parent(self, type_: str, parent: Any) -> tuple[str, Object] | None:
         """A sibling by its name, or any target by ``type/name``."""

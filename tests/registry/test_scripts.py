@@ -240,3 +240,9 @@ def test_a_broken_fragment_does_not_keep_the_daemon_from_starting(c):
     c.machine["scripts"] = ["x"]
     c.load()
     assert load(c.file).machines[NODE].title == "nfs/a"
+
+
+def test_a_variable_of_a_fragment_is_no_slip_of_the_fingers(c):
+    c.machine.update(network="netplan", interfaces={}, dns="10.0.0.1", mounts=[], hosts={})
+    c.target.update(modules={}, ntp="10.0.0.1")
+    assert of(c.load(), "key-misspelt") == []
