@@ -33,6 +33,8 @@ One network boot daemon: ProxyDHCP, TFTP, HTTP and boot scripts from one JSON fi
   netbootd run                serve it
   netbootd show MAC           what would this machine get, and why?
   netbootd script MAC         what would it run when it is up?
+  netbootd explain MAC        why, with every rule that was looked at
+  netbootd diff OLD NEW       which machines would another configuration change?
   netbootd simulate MAC       walk through a boot of it, step by step
   netbootd next MAC TARGET    boot that machine once into something else
   netbootd release MAC        let a machine boot again that went in a circle
@@ -96,6 +98,8 @@ def _parser() -> argparse.ArgumentParser:
         _add_show,
         _add_script,
         _add_overlay,
+        _add_explain,
+        _add_diff,
         _add_simulate,
         _add_next,
         _add_release,
@@ -365,6 +369,94 @@ def _overlay_build(arguments: argparse.Namespace) -> int:
     else:
         sys.stdout.buffer.write(archive)
     return 0
+
+
+# -- explain ---------------------------------------------------------------------------------------
+
+
+_EXPLAIN_MORE = """\
+Names every rule that was looked at, in order, and where each value of the target comes from.
+
+examples:
+  netbootd explain 00:25:90:27:db:b4
+  netbootd explain --config etc/netbootd.json --serial "SN 4711" 00:25:90:27:db:b4
+
+exit status: 0 it boots, 1 it would only be told why not, 2 the configuration cannot be used.
+"""
+
+
+def _add_explain(commands: Commands) -> None:
+    text = "Why a machine boots what it boots: every rule, and why it won or lost."
+    parser = _command(commands, "explain", _explain, text, _EXPLAIN_MORE)
+    _with_config(parser)
+    parser.add_argument(
+        "mac", type=_mac_or_default, metavar="MAC", help="in any spelling, or the word default"
+    )
+    for mark, told in (
+        ("uuid", "its SMBIOS UUID, in either byte order"),
+        ("serial", "its serial number"),
+        ("asset", "its asset tag"),
+    ):
+        parser.add_argument(f"--{mark}", default="", help=told)
+    parser.add_argument(
+        "--firmware",
+        choices=("bios", "efi", "http", "ipxe"),
+        default="efi",
+        help="what the client is: a BIOS or UEFI PXE ROM, UEFI HTTP boot, or iPXE in the card",
+    )
+
+
+def _explain(arguments: argparse.Namespace) -> int:
+    from netbootd.boot.client import Client  # noqa: PLC0415  Jinja2
+    from netbootd.explain import FIRMWARE, explain, remembered  # noqa: PLC0415
+    from netbootd.registry.load import load_with_origins  # noqa: PLC0415
+    from netbootd.show import STRANGER  # noqa: PLC0415
+
+    stage, arch = FIRMWARE[arguments.firmware]
+    client = Client(
+        stage=stage,
+        mac=arguments.mac or STRANGER,
+        arch=arch,
+        uuid=arguments.uuid,
+        serial=arguments.serial,
+        asset=arguments.asset,
+    )
+    explained = explain(remembered(client, *load_with_origins(arguments.config)))
+    print(explained.text, end="")
+    return 0 if explained.boots else 1
+
+
+# -- diff ------------------------------------------------------------------------------------------
+
+
+_DIFF_MORE = """\
+Both are configuration files, or folders with a netbootd.json.  Machines with the same change are
+told once.
+
+examples:
+  netbootd diff /etc/netbootd/netbootd.json new/netbootd.json
+  netbootd diff --json old new
+
+exit status: 0 every machine boots the same, 1 some do not, 2 a configuration cannot be used.
+"""
+
+
+def _add_diff(commands: Commands) -> None:
+    text = "Which machines would boot differently with another configuration, and how."
+    parser = _command(commands, "diff", _diff, text, _DIFF_MORE)
+    parser.add_argument("old", type=Path, metavar="OLD")
+    parser.add_argument("new", type=Path, metavar="NEW")
+    parser.add_argument("--json", action="store_true", help="the changes as a JSON array")
+
+
+def _diff(arguments: argparse.Namespace) -> int:
+    from netbootd.diff import as_json, as_text, configuration, diff  # noqa: PLC0415  Jinja2
+    from netbootd.registry.load import load  # noqa: PLC0415
+
+    old, new = (load(configuration(path)) for path in (arguments.old, arguments.new))
+    changes = diff(old, new)
+    print(as_json(changes) if arguments.json else as_text(changes), end="")
+    return 1 if changes else 0
 
 
 # -- simulate --------------------------------------------------------------------------------------

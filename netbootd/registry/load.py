@@ -24,6 +24,7 @@ from netbootd.errors import ConfigErrors, Finding, Level, Place
 from netbootd.registry import overlays, scripts
 from netbootd.registry import vms as descriptions
 from netbootd.registry.machines import Machines
+from netbootd.registry.origins import Origins
 from netbootd.registry.snapshot import Registry
 from netbootd.registry.targets import Targets
 from netbootd.relaxedjson import kind, path_of
@@ -39,7 +40,13 @@ def load(file: Path, interfaces: tuple[str, ...] = ()) -> Registry:
     Raises ConfigErrors with all findings when one of them is an ERROR.
     """
     with _uncollected():
-        return _load(file, interfaces)
+        return _load(file, interfaces)[0]
+
+
+def load_with_origins(file: Path) -> tuple[Registry, Origins]:
+    """Like load, and with where each value comes from."""
+    with _uncollected():
+        return _load(file, ())
 
 
 @contextlib.contextmanager
@@ -54,14 +61,15 @@ def _uncollected() -> Iterator[None]:
             gc.enable()
 
 
-def _load(file: Path, interfaces: tuple[str, ...]) -> Registry:
+def _load(file: Path, interfaces: tuple[str, ...]) -> tuple[Registry, Origins]:
     layers = dropins.survey(file)
     if any(_leaves_a_hole(finding) for finding in layers.findings):
         raise ConfigErrors(layers.findings, layers.files)
-    registry = _registry(layers, file.parent, interfaces, Findings(layers.findings))
+    findings = Findings(layers.findings)
+    registry, origins = _registry(layers, file.parent, interfaces, findings)
     if any(finding.level is Level.ERROR for finding in registry.findings):
         raise ConfigErrors(registry.findings, layers.files)
-    return registry
+    return registry, origins
 
 
 def _leaves_a_hole(finding: Finding) -> bool:
@@ -71,7 +79,7 @@ def _leaves_a_hole(finding: Finding) -> bool:
 
 def _registry(
     layers: Layers, folder: Path, interfaces: tuple[str, ...], findings: Findings
-) -> Registry:
+) -> tuple[Registry, Origins]:
     config = _config(layers, folder, interfaces, findings)
     library = Library(config.files, find_programs((config.files, *config.firmware)))
     templates = Templates(folder)
@@ -122,7 +130,8 @@ def _registry(
         findings.add(remark)
     for remark in (*overlays.remarks(registry), *scripts.remarks(registry)):
         findings.add(remark)
-    return replace(registry, findings=findings.all)
+    origins = Origins(layers, machines, targets)
+    return replace(registry, findings=findings.all), origins
 
 
 def _overlays(

@@ -146,7 +146,7 @@ def changes(old: Registry, new: Registry) -> Changes:
     """
     before, after = _entries(old), _entries(new)
     kept = before.keys() & after.keys()
-    same = _Comparison()
+    same = Comparison()
     return Changes(
         added=len(after.keys() - before.keys()),
         removed=len(before.keys() - after.keys()),
@@ -154,7 +154,7 @@ def changes(old: Registry, new: Registry) -> Changes:
     )
 
 
-class _Comparison:
+class Comparison:
     """Most machines share a few targets: each pair of those is looked at once."""
 
     def __init__(self) -> None:

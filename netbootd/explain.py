@@ -1,0 +1,193 @@
+"""
+``netbootd explain``: every rule that was looked at for one client, in order, and why it won.
+
+It asks what the daemon asks (``looks``, ``next_step``), so it cannot tell another story.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from typing import Any
+
+from netbootd import arch
+from netbootd.boot.client import Client, Stage
+from netbootd.boot.decision import Decision, Script, identify, looks, next_step, refusal
+from netbootd.printable import printable
+from netbootd.record import store
+from netbootd.record.standing import FRESH, Standing
+from netbootd.registry import marks
+from netbootd.registry.machine import Machine
+from netbootd.registry.origins import Origin, Origins
+from netbootd.registry.snapshot import Registry
+from netbootd.targets.notice import Notice
+
+#: What ``--firmware`` may be: how far the client has come, and what it is.
+FIRMWARE = {
+    "bios": (Stage.FIRMWARE, arch.BIOS),
+    "efi": (Stage.FIRMWARE, arch.EFI_X64),
+    "http": (Stage.HTTP_BOOT, arch.EFI_X64_HTTP),
+    "ipxe": (Stage.IPXE, None),
+}
+_LONGEST_VALUE, _LONGEST_LINE = 200, 600
+
+
+@dataclass(frozen=True, slots=True)
+class Explained:
+    """*boots* is False where the client gets nothing, or a script that only says why."""
+
+    text: str
+    boots: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Case:
+    """One client, and all that decides about it at *now* (Unix seconds)."""
+
+    client: Client
+    registry: Registry
+    origins: Origins
+    standing: Standing = FRESH
+    now: float = 0.0
+
+    @property
+    def decision(self) -> Decision:
+        """What it gets when iPXE asks, which is when its target is chosen."""
+        asking = replace(self.client, stage=Stage.IPXE)
+        machine = identify(asking, self.registry)
+        return next_step(asking, machine, self.registry, self.standing, self.now)
+
+
+def remembered(client: Client, registry: Registry, origins: Origins) -> Case:
+    """A case with what a daemon of this configuration has in its record, if there is one."""
+    machine = identify(client, registry)
+    try:
+        standings = store.read(registry.config.state)
+    except (store.NoRecord, OSError):
+        standings = {}
+    standing = standings.get(machine.key, FRESH) if machine else FRESH
+    return Case(
+        client=client, registry=registry, origins=origins, standing=standing, now=time.time()
+    )
+
+
+def explain(case: Case) -> Explained:
+    """The whole story of one client, for a person at a terminal."""
+    machine = identify(case.client, case.registry)
+    decision = case.decision
+    sections = [
+        _client(case.client),
+        _looked(case),
+        _served(machine, case.registry),
+    ]
+    if machine is not None:
+        sections += [_groups(machine), _state(case, machine), _values(case, machine)]
+    if case.client.stage is not Stage.IPXE:
+        sections.append(_loader(case, machine))
+    sections.append(_outcome(decision))
+    lines = [
+        f"{word:<10} {printable(told, _LONGEST_LINE)}"
+        for section in sections
+        for word, told in section
+    ]
+    booting = decision.machine
+    boots = isinstance(decision.step, Script) and booting is not None
+    works = boots and not isinstance(booting.target if booting else None, Notice)
+    return Explained("\n".join(lines) + "\n", works)
+
+
+Lines = Iterator[tuple[str, str]]
+
+
+def _client(client: Client) -> Lines:
+    is_a = f"{client.arch} firmware" if client.arch else client.stage.value
+    yield "client", f"{client.mac}, {is_a}"
+    for mark in marks.MARKS:
+        said = getattr(client, mark)
+        if said:
+            remark = "" if marks.normal(mark, said) else ": tells no machine apart, never matches"
+            yield mark, f"{said}{remark}"
+
+
+def _looked(case: Case) -> Lines:
+    """Each rule by which an entry is looked for; those below the first that finds one lose."""
+    winner: Machine | None = None
+    for look in looks(case.client, case.registry):
+        if winner is not None:
+            lost = f"{look.found.place} would be next, loses" if look.found else "nothing"
+            yield "after it", f"{look.by}: {lost}"
+        elif look.found is not None:
+            winner = look.found
+            yield "found by", f'{look.by}: {look.found.place}: "{look.found.written}"'
+        else:
+            said = f"no entry has {look.said}" if look.said else "the client does not say it"
+            if look.by == "default":
+                said = "there is no machines.default"
+            elif look.by == "wildcard":
+                said = f"none fits {look.said}"
+            yield "not by", f"{look.by}: {said}"
+
+
+def _served(machine: Machine | None, registry: Registry) -> Lines:
+    setting = "set" if registry.config.known_only else "not set: machines that are not listed"
+    yield "known", f"known_only is {setting}{'' if registry.config.known_only else ' are served'}"
+    if reason := refusal(machine, registry):
+        yield "refused", reason
+
+
+def _groups(machine: Machine) -> Lines:
+    if machine.groups:
+        yield "groups", f"{', '.join(machine.groups)} (the first wins)"
+
+
+def _state(case: Case, machine: Machine) -> Lines:
+    """What is remembered of the machine and may change what it boots: extend this for more."""
+    standing = case.standing
+    yield "remembered", f"as {machine.key}"
+    if standing.held:
+        yield "held", standing.held
+    if standing.armed is not None:
+        counts = "" if standing.armed.valid(case.now) else ", too late or used up"
+        yield "armed", f"{standing.armed.target}, {standing.armed.times} times{counts}"
+    for title in standing.completed:
+        yield "done", title
+    if standing == FRESH:
+        yield "state", "nothing: no boot is armed, none is done, it is not held"
+
+
+def _values(case: Case, machine: Machine) -> Lines:
+    yield "target", " inherits ".join([*case.origins.chain(machine.title)] or [machine.title])
+    for origin in case.origins.of(machine):
+        yield "value" if origin.counts else "  hidden", _told(origin)
+
+
+def _told(origin: Origin) -> str:
+    value = _as_text(origin.value)
+    return f"{origin.key} = {value}   ({origin.by}, {origin.place})"
+
+
+def _as_text(value: Any) -> str:
+    text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str)
+    return text if len(text) <= _LONGEST_VALUE else f"{text[:_LONGEST_VALUE]}…"
+
+
+def _loader(case: Case, machine: Machine | None) -> Lines:
+    """Each boot program that would do for the firmware, and whether it is there."""
+    for name in case.client.arch.loaders if case.client.arch else ():
+        program = case.registry.library.program(name)
+        yield "loader", f"{name}: {program.path if program else 'not found'}"
+    step = next_step(case.client, machine, case.registry)
+    yield "first", step.because[-1] if step.because else "nothing"
+
+
+def _outcome(decision: Decision) -> Lines:
+    for reason in decision.because:
+        yield "because", reason
+    booting = decision.machine
+    if booting is not None and isinstance(booting.target, Notice):
+        yield "boots", booting.target.reason
+    else:
+        title = booting.title if booting and isinstance(decision.step, Script) else "nothing"
+        yield "boots", title
