@@ -28,6 +28,7 @@ _KINDS = frozenset({"floppy", "harddisk", "iso"})
 class MemDisk(Linux):
     """A floppy, hard disk or CD image; ``kernel`` defaults to memdisk."""
 
+    keys: ClassVar[frozenset[str]] = frozenset()
     template_name: ClassVar[str] = "memdisk"
     kernel_name: ClassVar[str] = MEMDISK
     initrd_name: ClassVar[str] = "image"

@@ -58,7 +58,7 @@ class Linux(Target):
         settings.check_boot_server()
         kernel = settings.location("kernel") or cls._without_kernel(settings)
         args = settings.boot_args()
-        overlay, size = _overlay(settings)
+        overlay, size = _overlay(settings) if cls.takes_overlay else (False, "")
         target = cls(
             settings.title,
             template,

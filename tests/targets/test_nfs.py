@@ -130,3 +130,12 @@ def test_a_machine_replaces_the_root_for_itself_alone(site):
 def test_a_machine_that_replaces_nothing_shares_its_target(site):
     registry = site.load({"nfs/a": BASE | {"root": "nas:/d"}}, {"hostname": "n", "rack": 4})
     assert registry.machines[NODE].target is registry.targets["nfs/a"]
+
+
+@pytest.mark.parametrize(
+    ("type_", "keys"), [("memdisk", {"initrd": "i"}), ("wimboot", {"tree": "t"})]
+)
+def test_where_there_is_no_extra_initrd_the_word_is_free_data(site, type_, keys):
+    site.load({f"{type_}/a": keys | {"overlay": "blue"}})
+    assert site.answer().status == 200
+    assert site.registry.targets[f"{type_}/a"].common.variables == {"overlay": "blue"}
