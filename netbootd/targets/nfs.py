@@ -57,7 +57,8 @@ class Nfs(Linux):
     def check(self, settings: Settings) -> None:
         if not _has_root(self.args):
             settings.warn("nfs-no-root", 'no root= or nfsroot= in "boot_args"', "boot_args")
-        if "rw" in self.args:
+        own = any(_is_root(word) and "__" in word for word in self.args)
+        if "rw" in self.args and not own:  # one with a placeholder is each machine's own
             settings.note("nfs-root-rw", "rw: all its nodes write to one root", "boot_args")
 
 
@@ -75,4 +76,8 @@ def root_words(initramfs: str, server: str, path: str, options: str) -> tuple[st
 
 
 def _has_root(args: tuple[str, ...]) -> bool:
-    return any(word.startswith(("root=", "nfsroot=")) for word in args)
+    return any(_is_root(word) for word in args)
+
+
+def _is_root(word: str) -> bool:
+    return word.startswith(("root=", "nfsroot="))

@@ -139,3 +139,10 @@ def test_where_there_is_no_extra_initrd_the_word_is_free_data(site, type_, keys)
     site.load({f"{type_}/a": keys | {"overlay": "blue"}})
     assert site.answer().status == 200
     assert site.registry.targets[f"{type_}/a"].common.variables == {"overlay": "blue"}
+
+
+@pytest.mark.parametrize(("path", "told"), [("/d", True), ("/nodes/__hostname__", False)])
+def test_one_root_that_all_write_to_is_worth_a_word(site, path, told):
+    keys = BASE | {"root": f"nas:{path}", "boot_args": "rw"}
+    site.load({"nfs/a": keys}, {"hostname": "n1"}, vars={"hostname": "other"})
+    assert bool(site.told("nfs-root-rw")) is told
