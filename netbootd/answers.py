@@ -14,6 +14,7 @@ import re
 from collections import deque
 from collections.abc import Callable, Container, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
+from itertools import islice
 from typing import NamedTuple
 from urllib.parse import unquote
 
@@ -30,6 +31,7 @@ from netbootd.targets.base import Facts, Target
 #: The folder of the file root that is for answer files.
 FOLDER = "install"
 _MOST_ENTRIES = 200_000  # looked at below the file root: a second, if the disk is quick
+_MOST_TEMPLATES = 2000  # of which a thousand are compiled in a second
 _MOST_BYTES = 1 << 20  # of one template
 _MOST_FOLDERS = 500  # watched for new templates
 
@@ -58,32 +60,27 @@ class Found(NamedTuple):
 
 
 def survey(library: Library, report: Report) -> Found:
-    """All templates below the file root, compiled; what is wrong with them is reported."""
-    root = library.root
+    """All templates below the file root, compiled; what is wrong with them is for ``remarks``."""
     texts: dict[str, str] = {}
     broken: dict[str, BrokenText] = {}
     walk = _Walk(library)
-    for path in walk.templates():
-        text = _read(library, path, report)
+    for path in islice(walk.templates(), _MOST_TEMPLATES):
+        text = _read(library, path)
         if isinstance(text, BrokenText):
             broken[path] = text
         else:
             texts[path] = text
-    if walk.cut_short:
+    if walk.cut_short or len(texts) + len(broken) == _MOST_TEMPLATES:
         told = (
-            f"more than {_MOST_ENTRIES} entries: templates beyond were not looked for; those"
-            f" below {FOLDER}/ are found first"
+            f"more than {_MOST_ENTRIES} entries or {_MOST_TEMPLATES} templates: what is beyond was"
+            f" not looked at; those below {FOLDER}/ come first"
         )
-        report(Finding(Level.NOTE, "files-many", told, Place(str(root))))
-    compiled = compile_together(texts)
-    for reason in {one.reason for one in compiled.values() if isinstance(one, BrokenText)}:
-        place, told = told_at(RenderError(reason), root)
-        report(Finding(Level.RELOAD, "template-error", told, place))
-    made = {**compiled, **broken}
+        report(Finding(Level.NOTE, "files-many", told, Place(str(library.root))))
+    made = {**compile_together(texts), **broken}
     folders = dict.fromkeys([*walk.folders, *(os.path.dirname(path) for path in made)])
     return Found(
         {path.removesuffix(SUFFIX): made[path] for path in sorted(made)},
-        tuple(str(root / path) for path in (*folders, *sorted(made))),
+        tuple(str(library.root / path) for path in (*folders, *sorted(made))),
     )
 
 
@@ -146,28 +143,20 @@ class _Walk:
             return False
 
 
-def _read(library: Library, path: str, report: Report) -> str | BrokenText:
-    """The text of a template; its reason and a finding where there is none to be had."""
+def _read(library: Library, path: str) -> str | BrokenText:
+    """The text of a template, or why there is none to be had."""
     try:
         content = library.template(path)
-    except (NotFound, Forbidden, OSError) as problem:
-        return _unusable(library, path, f"cannot be read: {problem}", Level.WARNING, report)
-    try:
-        if content.size > _MOST_BYTES:
-            told = f"is larger than {_MOST_BYTES} bytes"
-            return _unusable(library, path, told, Level.RELOAD, report)
-        return content.read(0, content.size).decode("utf-8")
-    except OSError as problem:
-        return _unusable(library, path, f"cannot be read: {problem}", Level.WARNING, report)
+        try:
+            if content.size > _MOST_BYTES:
+                return BrokenText(path, f"{path}: is larger than {_MOST_BYTES} bytes")
+            return content.read(0, content.size).decode("utf-8-sig")
+        finally:
+            content.close()
     except UnicodeDecodeError:
-        return _unusable(library, path, "is not UTF-8", Level.RELOAD, report)
-    finally:
-        content.close()
-
-
-def _unusable(library: Library, path: str, told: str, level: Level, report: Report) -> BrokenText:
-    report(Finding(level, "template-error", told, Place(str(library.root / path))))
-    return BrokenText(path, f"{path}: {told}")
+        return BrokenText(path, f"{path}: is not UTF-8")
+    except (NotFound, Forbidden, OSError) as problem:
+        return BrokenText(path, f"{path}: cannot be read: {problem}", passing=True)
 
 
 # -- whose they are --------------------------------------------------------------------------------
@@ -216,12 +205,25 @@ def remarks(registry: Registry) -> Iterator[Finding]:
         return
     used = _Used(registry)
     yield from faults(registry, used.kinds())
+    yield from _broken(registry, used)
     yield from _undefined(registry, used)
     for name in registry.answers:
         if os.path.lexists(registry.library.root / name):
             told = f"{name} is there as well, and is what is served"
             place = Place(str(registry.library.root / f"{name}{SUFFIX}"))
-            yield Finding(Level.WARNING, "template-unused", told, place)
+            yield Finding(used.level(name, Level.WARNING), "template-unused", told, place)
+
+
+def _broken(registry: Registry, used: _Used) -> Iterator[Finding]:
+    """Those that do not compile; one reason may break many, and is said once."""
+    levels: dict[str, Level] = {}
+    for name, one in registry.answers.items():
+        if isinstance(one, BrokenText):
+            level = Level.WARNING if one.passing else used.level(name, Level.RELOAD)
+            levels[one.reason] = max(level, levels.get(one.reason, level))
+    for reason, level in levels.items():
+        place, told = told_at(RenderError(reason), registry.library.root)
+        yield Finding(level, "template-error", told, place)
 
 
 class _Used:
@@ -240,6 +242,11 @@ class _Used:
             self._named[id(machine.target)] = found
             self.names.update(found)
         return found
+
+    def level(self, name: str, level: Level) -> Level:
+        """*level*; a note where *name* is none of the folder for it, and nobody is sent there."""
+        ours = name in self.names or name.startswith(f"{FOLDER}/")
+        return level if ours else Level.NOTE  # a tree for nodes may hold anybody's templates
 
     def _script(self, machine: Machine) -> str:
         with contextlib.suppress(Exception):  # a script that fails is found and told elsewhere
@@ -348,7 +355,8 @@ def _undefined(registry: Registry, used: _Used) -> Iterator[Finding]:
         for wanted in sorted(template.wants() - known):
             told = f'nothing defines "{wanted}": no machine, target, "vars" or section has it'
             place = _first_mention(template, wanted, registry)
-            yield Finding(Level.WARNING, "template-name-unknown", told, place)
+            level = used.level(name, Level.WARNING)
+            yield Finding(level, "template-name-unknown", told, place)
 
 
 def _all_names(registry: Registry) -> set[str]:

@@ -82,10 +82,15 @@ class TextTemplate:
 
 @dataclass(frozen=True, slots=True)
 class BrokenText:
-    """A file that does not compile: ``render`` raises its *reason*, ``file:line: what``."""
+    """
+    A file that does not compile: ``render`` raises its *reason*, ``file:line: what``.
+
+    *passing*: it could not be read, and another time that may go well.
+    """
 
     name: str
     reason: str
+    passing: bool = False
 
     def render(self, names: Mapping[str, Any]) -> str:
         """Never a text."""

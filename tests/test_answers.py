@@ -121,7 +121,7 @@ def test_the_walk_ends_and_says_so(root, write, monkeypatch):
     assert (finding.level, finding.code) == (Level.NOTE, "files-many")
 
 
-def test_one_may_include_others_and_nothing_else(root, write, tmp_path):
+def test_one_may_include_others_and_nothing_else(root, write, loaded, tmp_path):
     (tmp_path / "secret").write_text("secret")
     write(
         install__a_j2="{% include 'install/b.j2' %}",
@@ -130,10 +130,12 @@ def test_one_may_include_others_and_nothing_else(root, write, tmp_path):
         install__child_j2="{% extends 'install/b.j2' %}",
         install__out_j2="{% include '../secret' %}",
     )
+    registry = loaded()
     found, findings = survey(root)
+    assert findings == []
     assert found.templates["install/a"].render({"mac": "m"}) == "mc"
     assert found.templates["install/child"].render({"mac": "m"}) == "mc"
-    (finding,) = findings
+    (finding,) = said(registry.findings, "template-error")
     assert (finding.level, finding.place.file) == (Level.RELOAD, str(root / "install/out.j2"))
     assert "there is no template '../secret'" in finding.text
 
@@ -158,25 +160,66 @@ def test_rendering_reads_no_file(root, write):
         (b"(" * 10 + b"{{" + b"(" * 5000 + b"}}", 0, ""),
     ],
 )
-def test_one_that_does_not_compile_is_told_with_its_line(root, text, line, says):
+def test_one_that_does_not_compile_is_told_with_its_line(root, loaded, text, line, says):
     (root / "install").mkdir()
     (root / "install" / "bad.j2").write_bytes(text)
-    found, findings = survey(root)
-    (finding,) = findings
+    registry = loaded()
+    (finding,) = said(registry.findings, "template-error")
     assert finding.level is Level.RELOAD
     assert (finding.place.file, finding.place.line) == (str(root / "install/bad.j2"), line)
     assert says in finding.text
-    assert isinstance(found.templates["install/bad"], BrokenText)
+    assert isinstance(registry.answers["install/bad"], BrokenText)
     with pytest.raises(RenderError, match=r"install/bad\.j2"):
-        found.templates["install/bad"].render({})
+        registry.answers["install/bad"].render({})
 
 
-def test_a_broken_part_is_told_once_and_breaks_all_that_build_on_it(root, write):
-    write(part_j2="{% if %}", a_j2="{% include 'part.j2' %}", b_j2="{% include 'a.j2' %}", c_j2="c")
-    found, findings = survey(root)
-    assert len(findings) == 1
-    broken = [path for path, one in found.templates.items() if isinstance(one, BrokenText)]
-    assert broken == ["a", "b", "part"]
+def test_a_broken_part_is_told_once_and_breaks_all_that_build_on_it(write, loaded):
+    write(
+        part_j2="{% if %}",
+        install__a_j2="{% include 'part.j2' %}",
+        b_j2="{% include 'install/a.j2' %}",
+        c_j2="c",
+    )
+    registry = loaded()
+    (finding,) = said(registry.findings, "template-error")
+    assert finding.level is Level.RELOAD  # since one in install/ builds on it
+    broken = [path for path, one in registry.answers.items() if isinstance(one, BrokenText)]
+    assert broken == ["b", "install/a", "part"]
+
+
+def test_templates_of_others_elsewhere_below_the_root_are_a_note(write, loaded, tmp_path):
+    write(
+        images__ansible__a_j2="{{ x|to_nice_yaml }}",
+        images__ansible__b_j2="{{ ansible_host }}",
+        images__ansible__c_j2="c",
+        images__ansible__c="plain",
+    )
+    registry = loaded()
+    found = [f for f in registry.findings if f.code.startswith("template-")]
+    assert [f.code for f in found] == ["template-error", "template-name-unknown", "template-unused"]
+    assert {f.level for f in found} == {Level.NOTE}
+
+
+def test_a_broken_one_elsewhere_counts_where_a_target_names_it(write, loaded):
+    write(images__boot__a_j2="{% if %}")
+    registry = loaded('"boot_args" : "ks=http://192.0.2.1/images/boot/a"')
+    (finding,) = said(registry.findings, "template-error")
+    assert finding.level is Level.RELOAD
+
+
+def test_a_mark_of_windows_at_the_beginning_is_dropped(root):
+    (root / "user-data.j2").write_bytes(b"\xef\xbb\xbf#cloud-config\r\n")
+    found, _ = survey(root)
+    assert found.templates["user-data"].render({}) == "#cloud-config\n"
+
+
+def test_there_is_an_end_to_how_many_are_compiled(write, root, monkeypatch):
+    monkeypatch.setattr(answers, "_MOST_TEMPLATES", 3)
+    write(install__a_j2="a", **{f"other__{number}_j2": "" for number in range(9)})
+    found, [finding] = survey(root)
+    assert len(found.templates) == 3
+    assert "install/a" in found.templates
+    assert (finding.level, finding.code) == (Level.NOTE, "files-many")
 
 
 def test_templates_that_include_each_other_in_a_circle_fail_when_rendered(root, write):
@@ -186,15 +229,15 @@ def test_templates_that_include_each_other_in_a_circle_fail_when_rendered(root, 
         found.templates["a"].render({})
 
 
-def test_an_unreadable_one_is_a_warning(root, write, monkeypatch):
-    write(a_j2="a")
+def test_an_unreadable_one_is_a_warning(write, loaded, monkeypatch):
+    write(install__a_j2="a")
 
     def trouble(*_):
         raise OSError(5, "Input/output error")
 
     monkeypatch.setattr(Library, "template", trouble)
-    _, [finding] = survey(root)
-    assert (finding.level, finding.code) == (Level.WARNING, "template-error")
+    (finding,) = said(loaded().findings, "template-error")
+    assert finding.level is Level.WARNING
     assert "Input/output error" in finding.text
 
 
@@ -306,7 +349,7 @@ def test_one_that_does_not_compile_is_told_on_the_console_as_well(root, write, l
 
 def test_names_of_a_template_that_no_target_names_are_only_looked_for(root, write, loaded):
     write(
-        other_j2="\n{{ disk }}{{ domain }}{{ mac }}{{ hsotname }}{{ a|default('') }}\n"
+        install__other_j2="\n{{ disk }}{{ domain }}{{ mac }}{{ hsotname }}{{ a|default('') }}\n"
         "{% if b is defined %}{{ b }}{% endif %}{% set c = 1 %}{{ c }}{% include 'part.j2' %}"
         "{% for d in range(3) %}{{ loop.index }}{{ d }}{% endfor %}{% macro e(f) %}{{ f }}{% endmacro %}",
         part_j2="{{ c }}{{ ip }}",
@@ -314,7 +357,7 @@ def test_names_of_a_template_that_no_target_names_are_only_looked_for(root, writ
     (finding,) = said(loaded().findings, "template-name-unknown")
     assert finding.level is Level.WARNING
     assert '"hsotname"' in finding.text
-    assert (finding.place.file, finding.place.line) == (str(root / "other.j2"), 2)
+    assert (finding.place.file, finding.place.line) == (str(root / "install/other.j2"), 2)
 
 
 @pytest.mark.parametrize(
