@@ -21,7 +21,9 @@ quick=(atftp cpio curl dnsmasq-base ethtool iproute2 libjson-xs-perl netbase nft
 # Installing one of busybox and busybox-static removes the other: whichever is there will do.
 command -v busybox >/dev/null || quick+=(busybox)
 # debootstrap: the root of diskless machines.  libtirpc-common: /etc/netconfig, for its file server.
-firmware=(debootstrap ipxe-qemu libtirpc-common ovmf qemu-system-x86 seabios)
+# binutils, isolinux, squashfs-tools: other systems that test machines boot.
+firmware=(binutils debootstrap ipxe-qemu isolinux libtirpc-common ovmf qemu-system-x86 seabios
+    squashfs-tools)
 extra=
 case $level in
 run) ;;
@@ -101,6 +103,17 @@ fetch_guest() { # a kernel for the test machines: downloaded and unpacked in .ca
     .venv/bin/python -m tests.end_to_end.guest >&2
 }
 
+make_images() { # the systems that the test machines boot beside it: as above, or built
+    [ -n "$(.venv/bin/python -m tests.end_to_end.images --missing)" ] || return 0
+    if [ "$(id -u)" != 0 ]; then
+        say "not all that test machines boot is there; root makes it"
+        return 0
+    fi
+    update_lists
+    say "making what the test machines boot: some minutes, once"
+    .venv/bin/python -m tests.end_to_end.images >&2
+}
+
 mkdir -p .cache
 exec 9>.cache/setup.lock # two at once would fill one folder twice
 flock 9
@@ -108,4 +121,5 @@ install_packages
 install_project
 if [ "$level" = test ]; then
     fetch_guest
+    make_images
 fi

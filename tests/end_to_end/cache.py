@@ -41,8 +41,16 @@ class Part:
 
     @property
     def ready(self) -> bool:
-        recipe = self.folder / "recipe"
-        return recipe.exists() and recipe.read_text() == self._recipe()
+        return self._written("recipe") == self._recipe()
+
+    @property
+    def unavailable(self) -> str:
+        """Why it cannot be had on this Debian; empty if it can."""
+        return self._written("unavailable")
+
+    def _written(self, name: str) -> str:
+        file = self.folder / name
+        return file.read_text() if file.exists() else ""
 
     def _recipe(self) -> str:
         return inspect.getsource(self.fill) + "".join(path.read_text() for path in self.sources)
@@ -53,8 +61,11 @@ class Part:
         with tempfile.TemporaryDirectory(dir=CACHE, prefix=".new-") as scratch:
             new = Path(scratch) / self.name
             new.mkdir()
-            self.fill(new)
-            (new / "recipe").write_text(self._recipe())
+            try:
+                self.fill(new)
+                (new / "recipe").write_text(self._recipe())
+            except UnknownPackageError as problem:
+                (new / "unavailable").write_text(str(problem))
             shutil.rmtree(self.folder, ignore_errors=True)
             new.rename(self.folder)
 

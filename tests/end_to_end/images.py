@@ -1,20 +1,21 @@
 """
 What test machines boot beside the small Linux of guest.py: other people's software, as it is.
 
-``python -m tests.end_to_end.images`` (the set-up does it) makes what is missing.
+``python -m tests.end_to_end.images`` (the set-up does it) makes what is missing, as root;
+``--missing`` says what that is.
 """
 
 from __future__ import annotations
 
 import gzip
 import shutil
+import sys
 import tempfile
 from pathlib import Path
 
 from tests.end_to_end import guest, nfs
 from tests.end_to_end.cache import (
     Part,
-    UnknownPackageError,
     download,
     newest,
     run,
@@ -160,17 +161,21 @@ PARTS = {
 }
 
 
+def missing() -> list[str]:
+    """The names of parts that are still to be made."""
+    return [name for name, part in PARTS.items() if not part.ready and not part.unavailable]
+
+
 def make() -> None:
     """Everything that is missing; what this Debian does not have is said and left out."""
-    for name, part in PARTS.items():
-        if part.ready:
-            continue
-        try:
-            part.make()
-            print(f"{name}: in {part.folder}")
-        except UnknownPackageError as problem:
-            print(f"{name}: {problem}; tests that need it are skipped")
+    for name in missing():
+        part = PARTS[name]
+        part.make()
+        print(f"{name}: {part.unavailable or f'in {part.folder}'}")
 
 
 if __name__ == "__main__":
-    make()
+    if sys.argv[1:] == ["--missing"]:
+        print(*missing())
+    else:
+        make()

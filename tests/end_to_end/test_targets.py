@@ -41,7 +41,7 @@ def made(name: str) -> Path:
     """The folder with what the set-up made by that *name*; skips the test if it is not there."""
     part = images.PARTS[name]
     if not part.ready:
-        pytest.skip(f"{name} is not in .cache: run tools/setup.sh test")
+        pytest.skip(part.unavailable or f"{name} is not in .cache: run tools/setup.sh test")
     return part.folder
 
 
