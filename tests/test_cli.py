@@ -231,3 +231,24 @@ def test_status_of_something_else_is_told_as_such(config, daemon, capsys, body):
     daemon.body = body
     assert main(["status", "--config", config(GOOD)]) == 1
     assert "http://127.0.0.1:3000/status" in capsys.readouterr().err
+
+
+NODE = '"00:25:90:27:db:b4" : { "type" : "localboot", "name" : "disk", %s }, "default"'
+
+
+def test_script_prints_what_the_node_will_fetch(config, capsys):
+    file = config(GOOD.replace('"default"', NODE % '"hostname" : "node7"'))
+    assert main(["script", "--config", file, "0025.9027.dbb4"]) == 0
+    text = capsys.readouterr().out
+    assert text.startswith("#!/bin/sh\n")
+    assert "name=node7\n" in text
+    subprocess.run(["sh", "-n"], input=text, text=True, check=True)
+
+
+def test_script_says_what_is_wrong_with_it(config, capsys):
+    file = config(GOOD.replace('"default"', NODE % '"scripts" : "no-such"'))
+    assert main(["script", "--config", file, "00:25:90:27:db:b4"]) == 1
+    assert "no-such" in capsys.readouterr().err
+    file = config(GOOD.replace('"default"', '"00:25:90:27:db:b5"'))
+    assert main(["script", "--config", file, "00:25:90:27:db:b4"]) == 1
+    assert "not in the configuration" in capsys.readouterr().err

@@ -260,29 +260,46 @@ def remarks(registry: Registry) -> list[Finding]:
     """What is wrong with ``interfaces`` of any machine, and the script of one of each kind."""
     found: list[Finding] = []
     seen: set[int] = set()
-    for machine in scripted(registry):
-        interfaces = registry.variables_of(machine).get(VARIABLE)
-        if interfaces is not None and (machine.known or id(interfaces) not in seen):
-            seen.add(id(interfaces))
-            found += _faults_of_network(machine, interfaces, registry)
+    ours = {kind_ for kind_, one in _kinds(registry).items() if _runs_our_network(one, registry)}
+    for machine in scripted(registry) if ours else ():
+        for variables in (machine.variables, machine.target.common.variables, registry.variables):
+            if VARIABLE in variables:
+                if id(variables[VARIABLE]) not in seen and _kind_of(machine) in ours:
+                    seen.add(id(variables[VARIABLE]))
+                    found += _faults_of_network(machine, variables[VARIABLE], registry)
+                break
     return [*found, *faults(registry, one_of_each_kind(registry))]
 
 
 def one_of_each_kind(registry: Registry) -> list[Machine]:
     """A machine for each set of fragments and variables that there is."""
+    return list(_kinds(registry).values())
+
+
+def _kinds(registry: Registry) -> dict[object, Machine]:
     kinds: dict[object, Machine] = {}
     for machine in scripted(registry):
-        kind_ = id(machine.target), machine.scripts, bool(machine.vms), frozenset(machine.variables)
-        kinds.setdefault(kind_, machine)
-    return list(kinds.values())
+        kinds.setdefault(_kind_of(machine), machine)
+    return kinds
+
+
+def _kind_of(machine: Machine) -> object:
+    """Equal for machines that run the same fragments with the same names."""
+    return id(machine.target), machine.scripts, bool(machine.vms), frozenset(machine.variables)
+
+
+def _runs_our_network(machine: Machine, registry: Registry) -> bool:
+    name, (ours, used) = "network", (built_in(), registry.fragments)
+    runs = any(name == one for _, one in _names_of(machine, registry))
+    return runs and used[name] is ours[name] and VARIABLE in registry.variables_of(machine)
 
 
 def scripted(registry: Registry) -> Iterator[Machine]:
     """Every machine that may ask for a script; one stands for all that are not listed."""
-    machines = [machine.for_card(machine.mac or _STRANGER) for machine in registry.known]
-    if registry.default is not None:
-        machines.append(registry.default.for_stranger(_STRANGER))
-    return (machine for machine in machines if not isinstance(machine.target, Notice))
+    default = (registry.default.for_stranger(_STRANGER),) if registry.default else ()
+    for machine in (*registry.known, *default):
+        if not isinstance(machine.target, Notice):
+            yield machine if machine.mac else machine.for_card(_STRANGER)
 
 
 def faults(registry: Registry, machines: Iterable[Machine]) -> list[Finding]:
@@ -307,10 +324,7 @@ def _told_of(told: str, first: Machine, count: int) -> Finding:
 
 
 def _faults_of_network(machine: Machine, interfaces: Any, registry: Registry) -> Iterator[Finding]:
-    """What is wrong with its ``interfaces``, where a fragment of ours makes something of them."""
-    runs = [name for _, name in _names_of(machine, registry)]
-    if registry.fragments.get("network") is not built_in()["network"] or "network" not in runs:
-        return
+    """What is wrong with its ``interfaces``."""
     for fault in network.faults(facts_for_a_look(machine, registry)):
         level = Level.WARNING if fault.ignored else Level.RELOAD
         place = _place_of(interfaces, fault.path) or machine.place

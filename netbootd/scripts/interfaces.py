@@ -94,11 +94,11 @@ def read(facts: Facts) -> tuple[dict[str, Interface], list[Fault]]:
         for name, entry in written.items()
         if _is_entry(name, entry, found)
     }
-    boots = "" if facts.target.partition("/")[0] in _OWN_DISK else str(facts.mac)
-    interfaces = {
-        name: replace(one, boots=bool(boots) and one.mac == boots and one.kind == "card")
-        for name, one in interfaces.items()
-    }
+    if facts.target.partition("/")[0] not in _OWN_DISK:
+        booted = str(facts.mac)
+        for name, one in interfaces.items():
+            if one.mac == booted and one.kind == "card":
+                interfaces[name] = replace(one, boots=True)
     found += _relations(interfaces)
     return interfaces, found
 
@@ -143,7 +143,9 @@ class _Reading:
         )
 
     def _texts(self, key: str, quiet: bool = False) -> list[str]:
-        value = self.entry.get(key, [])
+        if key not in self.entry:
+            return []
+        value = self.entry[key]
         texts = value if isinstance(value, list) else [value]
         if not all(isinstance(text, str) for text in texts):
             if not quiet:
@@ -159,7 +161,9 @@ class _Reading:
             return ()
 
     def _one(self, key: str, read: Callable[[str], str]) -> str:
-        if key in self.entry and not isinstance(self.entry[key], str):
+        if key not in self.entry:
+            return ""
+        if not isinstance(self.entry[key], str):
             self._fault(key, "must be a string")
             return ""
         return "".join(self._each(key, self._texts(key), read))
