@@ -22,7 +22,6 @@ from pathlib import Path
 from typing import Any
 
 from tests.end_to_end import cache
-from tests.end_to_end.cache import download as _download  # noqa: F401
 
 CACHE = cache.CACHE / "guest"
 METAPACKAGE = "linux-image-cloud-amd64"  # lz4 and virtio only: at init two seconds after its start

@@ -156,6 +156,8 @@ PARTS = {
     "xen": Part("xen", _xen),
     "multiboot": Part("multiboot", _multiboot, (HERE / "multiboot.s",)),
     "cd": Part("cd", _cd),
+    "nfsroot": nfs.IMAGE,
+    "ganesha": nfs.GANESHA,
     "live": Part("live", _live),
     "tgt": Part("tgt", _tgt),
 }

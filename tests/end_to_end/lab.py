@@ -33,8 +33,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.end_to_end.node import BIOS, OVMF, UEFI, Node, disguise
-from tests.end_to_end.packets import Dhcp, Packets  # noqa: F401
-from tests.end_to_end.process import ROOT, Daemon, LabError, NotSeenError, Process  # noqa: F401
+from tests.end_to_end.process import ROOT, Daemon, LabError, Process
 
 NETBOOTD = ROOT / ".venv" / "bin" / "netbootd"
 
