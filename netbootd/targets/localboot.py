@@ -8,7 +8,8 @@
 ``sanboot``
     iPXE starts the disk itself: the first one under BIOS (the default there), under UEFI the first
     that has a boot loader, for firmware that does not go on.  Builds of iPXE before 2024 cannot do
-    that under UEFI (https://github.com/ipxe/ipxe/issues/1186), and then leave to the firmware.
+    that under UEFI (https://github.com/ipxe/ipxe/issues/1186), and then leave to the firmware
+    (tried: OVMF, iPXE of 2019).
 a path with backslashes (UEFI)
     ``\\EFI\\debian\\grubx64.efi``: as ``sanboot``, with that loader of the disk
     (https://ipxe.org/cmd/sanboot).

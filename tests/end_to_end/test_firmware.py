@@ -186,6 +186,23 @@ def test_uefi_machine_told_to_boot_its_disk_does(site: Site, tmp_path: Path) -> 
         node.wait_for(r'BdsDxe: starting Boot\d+ "UEFI QEMU HARDDISK', 4 * UEFI_S)
 
 
+def test_uefi_machine_whose_ipxe_starts_the_disk_or_goes_back_to_its_firmware_to_do_so(
+    site: Site, tmp_path: Path
+) -> None:
+    """iPXE of 2019 (Debian 12) cannot do it itself; either way the disk's program runs."""
+    program = tmp_path / "disk" / "EFI" / "BOOT" / "BOOTX64.EFI"
+    program.parent.mkdir(parents=True)
+    program.write_bytes(Path("/usr/lib/ipxe/ipxe.efi").read_bytes())
+    site.lab.dhcp()
+    site.machine(NODE, "localboot", "disk", efi="\\EFI\\BOOT\\BOOTX64.EFI")
+    site.serve()
+
+    with site.lab.uefi(NODE, disk=tmp_path / "disk") as node:
+        tried = node.wait_for(r"from SAN device 0x00", UEFI_S)
+        by_firmware = r'BdsDxe: starting Boot\d+ "UEFI QEMU HARDDISK'
+        node.wait_for(rf"{by_firmware}|iPXE initialising", 4 * UEFI_S, after=tried.end())
+
+
 def test_uefi_machine_boots_by_http_alone(site: Site) -> None:
     site.lab.dhcp()
     site.machine(NODE, "linux", "one")
