@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from netbootd.vms.properties import BRANDS, MOST, PROPERTIES, advise
@@ -178,6 +178,7 @@ json_values = st.recursive(
 )
 
 
+@settings(deadline=None)
 @given(
     st.dictionaries(st.sampled_from(sorted(PROPERTIES)), json_values),
     st.sampled_from(sorted(BRANDS)),
@@ -187,6 +188,7 @@ def test_no_value_of_any_property_is_too_odd_to_be_advised_on(description, brand
         assert str(advice).isprintable()
 
 
+@settings(deadline=None)
 @given(
     st.lists(
         st.dictionaries(

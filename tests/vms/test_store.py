@@ -196,6 +196,7 @@ def test_keys_that_stand_twice_are_told_of():
     assert not twice.refused
 
 
+@settings(deadline=None)
 @given(st.binary(max_size=60))
 def test_any_bytes_are_a_description_or_not(raw):
     with contextlib.suppress(NotStrict):

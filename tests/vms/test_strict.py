@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 
 from netbootd.relaxedjson import decode
 from netbootd.vms.strict import NotStrict, parse, strictly
@@ -13,6 +13,7 @@ from netbootd.vms.strict import NotStrict, parse, strictly
 from .descriptions import texts
 
 
+@settings(deadline=None)
 @given(texts)
 def test_every_strict_object_is_read(text):
     value = parse(text, "x").value
@@ -75,6 +76,7 @@ def test_comments_and_spare_commas_go_and_all_else_stays():
     ]
 
 
+@settings(deadline=None)
 @given(texts)
 def test_what_is_strict_already_stays_as_it_is(text):
     assert strictly(decode(text, "x").value) == text.decode().strip(" \t\r\n")
