@@ -92,15 +92,16 @@ def _named(layers: Layers) -> Iterator[tuple[str, Place, str]]:
         yield from _names_in(entry.value, entry.owner.place_of(key), path_of(SECTION, key))
     targets = {(entry.kind, entry.name): entry for entry in layers.target_entries()}
     for (kind_, name), target in targets.items():
-        yield from _names_under(target.value, path_of(TARGETS, kind_, name))
+        yield from _names_under(target.value, TARGETS, kind_, name)
     for section in (GROUPS, MACHINES):
         for key, entry in {entry.key: entry for entry in layers.entries(section)}.items():
-            yield from _names_under(entry.value, path_of(section, key))
+            yield from _names_under(entry.value, section, key)
 
 
-def _names_under(value: Value, path: str) -> Iterator[tuple[str, Place, str]]:
+def _names_under(value: Value, *steps: str) -> Iterator[tuple[str, Place, str]]:
     if isinstance(value, Object) and SECTION in value:
-        yield from _names_in(value[SECTION], value.place_of(SECTION), f"{path}.{SECTION}")
+        path = path_of(*steps, SECTION)
+        yield from _names_in(value[SECTION], value.place_of(SECTION), path)
 
 
 def _names_in(value: Value, place: Place, path: str) -> Iterator[tuple[str, Place, str]]:
