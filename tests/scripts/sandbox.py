@@ -26,6 +26,7 @@ mount -t sysfs sysfs "$root/sys"
 mount -t tmpfs tmpfs "$root/sys/module" # whose parameters are the host's
 mount --rbind /dev "$root/dev"
 cp -a "$1/in/." "$root/"
+if [ -n "$2" ]; then mkdir -p "$root$2"; mount --rbind "$2" "$root$2"; fi
 ip link set lo up
 hostname sandbox
 set +e
@@ -52,10 +53,15 @@ class Ran:
 
 
 class Sandbox:
-    """Put files and programs in, then run something once; each run begins anew."""
+    """
+    Put files and programs in, then run something once; each run begins anew.
 
-    def __init__(self, folder: Path) -> None:
+    *shared* is a folder of the host that is there as well, as it is.
+    """
+
+    def __init__(self, folder: Path, shared: str = "") -> None:
         self.folder = folder
+        self.shared = shared
         for name in ("in", "out", "layer"):
             (folder / name).mkdir()
 
@@ -76,7 +82,7 @@ class Sandbox:
         self.put("/sandbox.sh", f"{path}unset TMPDIR\n{commands}\n")
         words = ["unshare", "--uts", "--net", "--ipc", "--mount", "--pid", "--fork"]
         done = subprocess.run(
-            [*words, "sh", "-c", _SET_UP, "sandbox", str(self.folder)],
+            [*words, "sh", "-c", _SET_UP, "sandbox", str(self.folder), self.shared],
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
@@ -95,6 +101,6 @@ class Sandbox:
             status=int(status.read_text()),
             output=done.stdout,
             links={name: str(path.readlink()) for name, path in links.items()},
-            files={name: path.read_text() for name, path in names.items()},
+            files={name: path.read_text(errors="replace") for name, path in names.items()},
             modes={name: path.stat().st_mode & 0o777 for name, path in names.items()},
         )
