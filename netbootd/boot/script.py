@@ -7,6 +7,7 @@ everything said to it is a script; *status* is what any other client gets instea
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 
 from netbootd import answers, urls
@@ -92,7 +93,8 @@ def boot_script(
         notice = _notice(registry, facts, reason, _RELEASE)
         return BootScript(notice, reason, 200, machine, holds=new)
     if choice:
-        picked = _picked(machine.target, choice, registry)
+        done = () if decision.armed else past.standing.completed
+        picked = _picked(machine.target, choice, registry, done)
         if picked is None:
             reason = f"{machine.title} offers no choice {choice!r:.20}"
             return BootScript(_notice(registry, facts, reason, _AGAIN), reason, 404, machine)
@@ -116,12 +118,21 @@ def boot_script(
     return BootScript(text, machine.title, 200, machine, boots=boots, armed=decision.armed)
 
 
-def _picked(target: Target, choice: str, registry: Registry) -> Target | None:
-    """What a machine's own menu calls *choice*; None for what it never offered."""
-    picked = target.chosen(choice) if isinstance(target, Menu) else None
-    if picked is None:
+def _picked(
+    target: Target, choice: str, registry: Registry, done: Collection[str]
+) -> Target | None:
+    """
+    What a machine's own menu calls *choice*; None for what it never offered.
+
+    A once-target in *done* that the menu takes by itself is followed by what comes after it: nobody
+    may be there to stop it.  Somebody who picks another line means it.
+    """
+    if not isinstance(target, Menu) or (picked := target.chosen(choice)) is None:
         return None
-    return registry.disk if picked.target == LOCAL else registry.targets.get(picked.target)
+    found = registry.disk if picked.target == LOCAL else registry.targets.get(picked.target)
+    if found and found.common.once and found.title in done and target.takes_by_itself(picked):
+        return registry.targets.get(found.common.after, registry.disk)
+    return found
 
 
 def first_script(registry: Registry, base: str) -> BootScript:

@@ -6,6 +6,9 @@ machine's own disk; ``label`` the line that is shown, ``key`` a letter or digit 
 After ``timeout`` seconds (none: never) the one that ``default`` names is taken, by its target or
 label; else the first.
 
+What is done ``once``, such as an installation, is not taken again by a timeout: the machine then
+boots what comes after it.  A person may choose it from another line, or arm it.
+
 A choice leads back to the machine's own script with a number behind it, and is good only while the
 machine's target is this menu: nobody can boot by query what no menu offers.
 """
@@ -72,6 +75,10 @@ class Menu(Target):
         if number.isascii() and number.isdecimal() and 1 <= int(number[:6]) <= len(self.choices):
             return self.choices[int(number[:6]) - 1]
         return None
+
+    def takes_by_itself(self, choice: Choice) -> bool:
+        """Whether it is what boots if nobody touches a key."""
+        return self.timeout is not None and choice == self.choices[self.default - 1]
 
     def offers(self, title: str) -> bool:
         """Whether one of its choices is the target *title*."""

@@ -7,10 +7,11 @@ import json
 import pytest
 
 from netbootd.boot.client import Client, Stage
-from netbootd.boot.script import boot_script
+from netbootd.boot.script import Past, boot_script
 from netbootd.check import check
 from netbootd.errors import Level
 from netbootd.mac import MAC
+from netbootd.record.standing import Standing
 from netbootd.registry.load import load
 
 NODE = MAC.parse("52:54:00:12:34:56")
@@ -57,9 +58,11 @@ class Site:
         self.load({title: keys}, machine, **sections)
         return self.script()
 
-    def answer(self, mac=NODE, choice=""):
+    def answer(self, mac=NODE, choice="", completed=()):
+        """What *mac* gets; *completed* are the once-targets that it has behind it."""
         client = Client(stage=Stage.IPXE, mac=mac, address="192.0.2.77")
-        return boot_script(client, self.registry, OWN, choice=choice)
+        past = Past(standing=Standing(completed=completed))
+        return boot_script(client, self.registry, OWN, past, choice)
 
     def text(self, mac=NODE, choice=""):
         return self.answer(mac, choice).text

@@ -23,7 +23,7 @@ AGAIN = OWN + "/boot/${netX/mac:hexhyp}?choice=${choice}"
 
 
 def menu(site, keys, machine=None, **more):
-    return site.load({"menu/m": {"choices": CHOICES} | keys, **OTHERS, **more}, machine)
+    return site.load({"menu/m": {"choices": CHOICES} | keys, **OTHERS | more}, machine)
 
 
 def test_a_menu(site):
@@ -145,3 +145,24 @@ def test_a_label_cannot_act_in_the_script(site):
 def test_a_machine_may_have_a_timeout_of_its_own(site):
     menu(site, {}, {"timeout": 5})
     assert "choose --default 1 --timeout 5000 choice" in site.script()
+
+
+@pytest.mark.parametrize(
+    ("keys", "choice", "completed", "boots"),
+    [
+        ({"default": "install/b", "timeout": 9}, "2", (), "install/b"),
+        ({"default": "install/b", "timeout": 9}, "2", ("install/b",), "localboot/disk"),
+        ({"default": "install/b"}, "2", ("install/b",), "install/b"),
+        ({"default": "nfs/a", "timeout": 9}, "2", ("install/b",), "install/b"),
+        ({"default": "nfs/a", "timeout": 9}, "1", ("nfs/a",), "nfs/a"),
+    ],
+)
+def test_a_timeout_does_not_install_again_and_a_person_may(site, keys, choice, completed, boots):
+    menu(site, keys)
+    assert site.answer(choice=choice, completed=completed).says == boots
+
+
+def test_after_an_installation_that_a_timeout_took_comes_what_it_says(site):
+    after = {"install/b": OTHERS["install/b"] | {"after": "nfs/a"}}
+    menu(site, {"default": "install/b", "timeout": 9}, **after)
+    assert site.answer(choice="2", completed=("install/b",)).says == "nfs/a"
