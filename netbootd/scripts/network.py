@@ -41,11 +41,6 @@ class Plan:
     tags: Mapping[str, str] = field(default_factory=dict)
 
 
-def names(facts: Facts) -> dict[str, Any]:
-    """What the fragment ``network`` calls; ValueError in it is a fault of the data."""
-    return {"network_plan": lambda: plan(facts)}
-
-
 def form_of(facts: Facts) -> str:
     """The network manager: variable ``network``, else what the type of the target has."""
     type_ = facts.target.partition("/")[0]

@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 
 from netbootd.printable import printable
 from netbootd.rendering import BrokenText, TextTemplate
-from netbootd.scripts import network
+from netbootd.scripts import modules, network
 from netbootd.targets.base import Facts
 
 #: What stands before the first fragment.  POSIX sh as dash, bash, BusyBox and ksh93 know it.
@@ -102,8 +102,21 @@ def node_script(pieces: Sequence[Piece], facts: Facts) -> str:
 
 def rendered(pieces: Sequence[Piece], facts: Facts) -> list[tuple[Piece, str]]:
     """Each piece with its text for one machine; raises RenderError."""
-    names = {**facts.names(), **network.names(facts)}
-    return [(piece, piece.fragment.render(names)) for piece in pieces]
+    known = names(facts)
+    return [(piece, piece.fragment.render(known)) for piece in pieces]
+
+
+def names(facts: Facts) -> dict[str, Any]:
+    """
+    What fragments know: what every template does, and what our own ones call.
+
+    ``network_plan()`` is a ``network.Plan``, ``module_options()`` a list of ``modules.Option``.
+    """
+    calls = {
+        "network_plan": lambda: network.plan(facts),
+        "module_options": lambda: modules.options(facts.variables.get("modules")),
+    }
+    return {**facts.names(), **calls}
 
 
 def _body(piece: Piece, text: str) -> str:

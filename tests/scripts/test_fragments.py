@@ -13,7 +13,7 @@ import pytest
 
 from netbootd.registry.scripts import built_in as fragments_of
 from netbootd.scripts import network
-from netbootd.scripts.script import node_script
+from netbootd.scripts.script import names, node_script
 
 from .machines import NODE, built_in, facts
 from .sandbox import USABLE, Sandbox
@@ -129,7 +129,9 @@ def test_options_of_kernel_modules_now_and_at_the_next_load(box):
     done = run(box, "modules", before=_PARAMETERS, after=after, modules=modules)
     assert done.output.endswith("0\n1\n")
     assert done.files["/etc/modprobe.d/netbootd.conf"] == (
-        "options kvm-intel nested=0 emulate_invalid_guest_state=0\noptions kvm ignore_msrs=1\n"
+        "options kvm-intel nested=0\n"
+        "options kvm-intel emulate_invalid_guest_state=0\n"
+        "options kvm ignore_msrs=1\n"
     )
     assert done.output.count("nested=0") == 1, "not set again"
 
@@ -492,7 +494,7 @@ def test_shellcheck_finds_nothing(name, form):
     variables = {**EVERYTHING, "interfaces": interfaces, "network": form or "networkd"}
     given = facts(**variables)
     (piece,) = built_in(name)
-    text = piece.fragment.render({**given.names(), **network.names(given)})
+    text = piece.fragment.render(names(given))
     prologue = '#!/bin/sh\nset -eu\nwork=/tmp changed=no\nput() { echo "$@" $changed; cat; }\n'
     done = subprocess.run(
         ["shellcheck", "--shell=sh", "--exclude=SC2317,SC2043", "-"],
