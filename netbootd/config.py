@@ -93,7 +93,7 @@ class Config:
     )
     state: Path = Path("/var/lib/netbootd")
     api_token: Path | None = None
-    vms_private: bool = False
+    private: bool = False
     grace: float = 30.0
 
 
@@ -208,7 +208,7 @@ SETTINGS: Mapping[str, Setting] = {
         Setting("firmware", _some(_path)),
         Setting("state", _path),
         Setting("api_token", _path),
-        Setting("vms_private", _boolean),
+        Setting("private", _boolean),
         Setting("grace", _seconds),
     )
 }

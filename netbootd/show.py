@@ -82,7 +82,7 @@ def _faults(registry: Registry, machine: Machine) -> Iterator[Finding]:
     """What was found wrong with *machine*'s entry or its target."""
     target = re.escape(path_of(TARGETS, *machine.title.split("/", 1)))
     for finding in registry.findings:
-        if finding.level is Level.TARGET and (
+        if finding.level >= Level.TARGET and (
             re.match(rf"{target}(?=[.\[]|$)", finding.path) or _is_about(finding, machine)
         ):
             yield finding

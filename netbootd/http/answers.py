@@ -22,12 +22,10 @@ from netbootd import nocloud
 from netbootd.answers import template_for
 from netbootd.boot.client import Stage
 from netbootd.boot.decision import identify, refusal
-from netbootd.boot.history import provided
 from netbootd.content import Content, parts_of
 from netbootd.errors import Forbidden, NotFound, RenderError
-from netbootd.events.event import Refused, Served
-from netbootd.http.bootscript import base_of
-from netbootd.http.resource import NO_STORE, Answer, Asked, Part, no, refused
+from netbootd.http.provision import for_machine, served, unmade
+from netbootd.http.resource import NO_STORE, Answer, Asked, Part, refused
 from netbootd.mac import MAC
 from netbootd.record.record import Record
 from netbootd.registry.machine import Machine
@@ -65,16 +63,19 @@ def answer(
     if reason := refusal(machine, registry):
         told = f"{machine.mac} is {reason}"
         return refused(asked, HTTPStatus.FORBIDDEN, told, mac=machine.mac)
-    client = asked.client(Stage.HTTP_BOOT, machine.mac)
-    found = provided(client, registry, record, base_of(asked, registry))
-    assert found is not None, "who is not refused is provided for"
+    found = for_machine(asked, machine.mac, registry, record)
+    if isinstance(found, Answer):
+        return found
     machine, facts = found
     if _DEBIAN_INSTALLER.fullmatch(path):
         path = _named_by_target(machine)
     try:
-        return _sent(asked, machine, _content(path, facts, registry), content_type)
+        content = _content(path, facts, registry)
     except RenderError as problem:
-        return _failed(asked, machine, problem)
+        return unmade(asked, facts, problem, "file")
+    headers = {"Content-Type": content_type, **NO_STORE}
+    event = served(asked, facts, content.size)
+    return Answer(HTTPStatus.OK, headers, Part(content, 0, content.size), event)
 
 
 # -- who asks --------------------------------------------------------------------------------------
@@ -158,33 +159,3 @@ def _is_seed(path: str, registry: Registry) -> bool:
 
 def _text(path: str, text: str) -> Content:
     return Content(path, held=text.encode("utf-8", "surrogateescape"))
-
-
-def _sent(asked: Asked, machine: Machine, content: Content, content_type: str) -> Answer:
-    event = Served(
-        mac=machine.mac,
-        target=machine.title,
-        peer=asked.peer,
-        path=asked.path,
-        status=HTTPStatus.OK,
-        size=content.size,
-        count=content.size,
-        sent=0,
-        seconds=0.0,
-    )
-    headers = {"Content-Type": content_type, **NO_STORE}
-    return Answer(HTTPStatus.OK, headers, Part(content, 0, content.size), event)
-
-
-def _failed(asked: Asked, machine: Machine, problem: RenderError) -> Answer:
-    """Names and lines of templates are for the operator; the client learns that it is our fault."""
-    event = Refused(
-        mac=machine.mac,
-        target=machine.title,
-        peer=asked.peer,
-        protocol="HTTP",
-        path=asked.path,
-        status=HTTPStatus.INTERNAL_SERVER_ERROR,
-        reason=str(problem),
-    )
-    return no(event, "this file has an error; the boot server's log says which")

@@ -12,19 +12,16 @@ from http import HTTPStatus
 from pathlib import Path
 
 from netbootd import overlay, scripts
-from netbootd.boot.client import Stage
-from netbootd.boot.history import provided
 from netbootd.errors import NotFound, RenderError
-from netbootd.events.event import NodeScripted, Refused
+from netbootd.events.event import NodeScripted
 from netbootd.http.bootscript import base_of
 from netbootd.http.files import Stamps, verdict
-from netbootd.http.resource import NO_STORE, PLAIN, Answer, Asked, no, refused
+from netbootd.http.provision import for_machine, unmade
+from netbootd.http.resource import NO_STORE, PLAIN, Answer, Asked, refused
 from netbootd.record.record import Record
-from netbootd.registry.machine import Machine
 from netbootd.registry.scripts import pieces
 from netbootd.registry.snapshot import Registry
 from netbootd.scripts.script import node_script
-from netbootd.targets.base import Facts
 from netbootd.urls import Route
 
 _OVERLAY = Path(overlay.__file__).parent / "node"
@@ -43,30 +40,15 @@ def answer(asked: Asked, route: Route, registry: Registry, record: Record) -> An
     """The script of the machine that *route* names, for the target it runs; or one of FILES."""
     if route.mac is None:
         return file(asked, route.path, registry)
-    client = asked.client(Stage.HTTP_BOOT, route.mac)
-    found = provided(client, registry, record, base_of(asked, registry))
-    if found is None:
-        told = f"{route.mac} is not in the configuration"
-        return refused(asked, HTTPStatus.NOT_FOUND, told, mac=route.mac)
-    return made(asked, *found, registry)
-
-
-def made(asked: Asked, machine: Machine, facts: Facts, registry: Registry) -> Answer:
-    """The script of *machine*, or why there is none."""
+    found = for_machine(asked, route.mac, registry, record)
+    if isinstance(found, Answer):
+        return found
+    machine, facts = found
+    run = pieces(machine, registry)
     try:
-        run = pieces(machine, registry)
         body = node_script(run, facts)
     except RenderError as problem:
-        refusal = Refused(
-            mac=facts.mac,
-            target=machine.title,
-            peer=asked.peer,
-            protocol="HTTP",
-            path=asked.path,
-            status=HTTPStatus.INTERNAL_SERVER_ERROR,
-            reason=str(problem),
-        )
-        return no(refusal, "its script has an error; the boot server's log says which")
+        return unmade(asked, facts, problem, "script")
     says = ", ".join(piece.fragment.name for piece in run) or "nothing to do"
     event = NodeScripted(mac=facts.mac, target=machine.title, peer=asked.peer, says=says)
     return _text(asked, body, event)

@@ -2,7 +2,7 @@
 VM descriptions: ``/vms/``, ``/vms/<key>.json`` and ``/machines/<mac>/vms``.
 
 What was put in comes out, byte for byte.  Reading needs no token, since a node fetches with curl
-what it shall run; where ``vms_private`` is set it needs the token or the address of a machine that
+what it shall run; where ``private`` is set it needs the token or the address of a machine that
 has the description.  Writing needs the token, takes strict JSON only, and waits for the disk in a
 thread (Work).  The configuration's own descriptions are changed in its files, so here they are 409.
 """
@@ -108,7 +108,7 @@ def _kept_from(
     asked: Asked, registry: Registry, shelf: Shelf, *, its_own: bool = False
 ) -> Answer | None:
     """The "no" to somebody who may not read what is private, None for who may."""
-    if its_own or not registry.config.vms_private:
+    if its_own or not registry.config.private:
         return None
     return authority.without_token(asked, shelf.token)
 

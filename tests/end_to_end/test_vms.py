@@ -283,7 +283,7 @@ def test_a_full_disk_is_507_and_changes_nothing(lab, tmp_path):
 
 
 def test_private_ones_are_for_the_machine_that_booted_from_there(lab, tmp_path):
-    server = Server(lab, tmp_path, vms_private=True)
+    server = Server(lab, tmp_path, private=True)
     assert server.put("web01", b"{}")[0] == 201
     assert server.curl("/vms/web01.json")[0] == 401
     assert server.curl("/vms/web01.json", authorised=True) == (200, b"{}")

@@ -65,7 +65,7 @@ class Rig:
         self, folder: Path, servers: str = "", machines: str = "", netbootd: str = ""
     ) -> None:
         self.root = folder / "files"
-        (self.root / "images").mkdir(parents=True)
+        (self.root / "images").mkdir(parents=True, exist_ok=True)
         (self.root / "images" / "vmlinuz").write_bytes(KERNEL)
         (folder / "firmware").mkdir()
         (folder / "firmware" / "ipxe.efi").write_bytes(LOADER)

@@ -31,7 +31,7 @@ CONFIG = """{
      "52:54:00:12:34:57" : { "vms" : [ "other" ] },
   },
   "vms" : { "fixed" : { "alias" : "www", "uuid" : "%s" } },
-  "netbootd" : { "state" : "state", "vms_private" : %s },
+  "netbootd" : { "state" : "state", "private" : %s },
 }"""
 
 
