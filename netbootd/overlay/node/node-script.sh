@@ -29,8 +29,8 @@ tool() {
         echo curl
     elif has wget; then
         case $(wget --version 2>/dev/null) in
-        *GNU*) echo "wget -t 1" ;; # which would try 20 times, beside our own
-        *) echo wget ;;
+        *GNU*) echo "wget -t 1 -T 10" ;; # which would try 20 times, beside our own
+        *) echo wget ;;                  # BusyBox's: Debian's crashes on -T
         esac
     elif has busybox && busybox wget --help >/dev/null 2>&1; then
         echo "busybox wget"
@@ -38,15 +38,13 @@ tool() {
         echo python3
     elif has bash; then
         echo bash
-    else
-        echo "none of curl, wget, busybox, python3 and bash is here to fetch with" >&2
     fi
 }
 
 get() { # get URL FILE
     case $tool in
     curl) curl -fsS --connect-timeout 10 --max-time 120 -o "$2" "$1" ;;
-    *wget*) $tool -q -T 10 -O "$2" "$1" ;;
+    *wget*) $tool -q -O "$2" "$1" ;;
     python3) python3 -c "$python" "$1" >"$2" ;;
     bash) bash -c "$bash" bash "$1" >"$2" ;;
     *) return 1 ;;
@@ -59,7 +57,7 @@ post() { # post URL FILE
         curl -fsS --connect-timeout 10 --max-time 60 -o /dev/null \
             -H 'Content-Type: text/plain' --data-binary "@$2" "$1"
         ;;
-    *wget*) $tool -q -T 10 -O /dev/null --header 'Content-Type: text/plain' --post-file "$2" "$1" ;;
+    *wget*) $tool -q -O /dev/null --header 'Content-Type: text/plain' --post-file "$2" "$1" ;;
     python3) python3 -c "$python" "$1" "$2" >/dev/null ;;
     bash) bash -c "$bash" bash "$1" "$2" >/dev/null ;;
     *) return 1 ;;
@@ -157,6 +155,10 @@ rm -rf "$work"
 mkdir -p "$work" || exit 75
 : >"$work/output"
 tool=$(tool)
+if [ -z "$tool" ]; then
+    say "none of curl, wget, busybox, python3 and bash is here to fetch with"
+    exit 75
+fi
 trap 'echo "netbootd: stopped while it ran" >>"$work/output"; end 143' TERM
 if ! fetch "$NETBOOTD_SCRIPT_URL" "$work/script" 2>"$work/problem"; then
     { tail -n 3 "$work/problem"; say "$NETBOOTD_SCRIPT_URL cannot be fetched"; } | tee "$work/output"
