@@ -51,7 +51,8 @@ class Machines:
         self.named: dict[str, Machine] = {}
         made = [(entry, self._machine(entry)) for entry in self.entries.values()]
         self._add(made)
-        self.marked = {mark: self._by_mark(mark, made) for mark in MARKS}
+        marked = [one for one in made if _says_any(one[0], MARKS)]
+        self.marked = {mark: self._by_mark(mark, marked) for mark in MARKS}
         self._remark_on_default()
 
     @property
@@ -81,9 +82,8 @@ class Machines:
             else:
                 self.named[machine.named] = machine
         for entry, machine in made:
-            for mac in machine.macs:
-                if mac != entry.mac:
-                    self._add_card(mac, entry, machine)
+            for mac in machine.macs if entry.mac is None else machine.macs[1:]:
+                self._add_card(mac, entry, machine)
 
     def _add_card(self, mac: MAC, entry: Entry, machine: Machine) -> None:
         if mac in self.by_mac:
@@ -96,7 +96,7 @@ class Machines:
         found: dict[str, Machine] = {}
         twice: set[str] = set()
         for entry, machine in made:
-            if not isinstance(entry.value, Object) or mark not in entry.value:
+            if mark not in entry.value:
                 continue
             if entry.kind in (Kind.PREFIX, Kind.DEFAULT):
                 entries.stands_for_many(entry, mark, self._report)
@@ -177,3 +177,7 @@ class Machines:
         place = about.place if about else self._layers.place
         steps = (MACHINES, DEFAULT) if about else (MACHINES,)
         self._report(Finding(level, code, told, place, path_of(*steps)))
+
+
+def _says_any(entry: Entry, words: Iterable[str]) -> bool:
+    return isinstance(entry.value, Object) and not entry.value.keys().isdisjoint(words)
