@@ -3,14 +3,17 @@ usbkey() {
     [ -f /usbkey/config ] || return 0
     cp /usbkey/config "$work/usbkey"
     for line; do
-        key=${line%%=*}
-        if grep "^$key=" "$work/usbkey" >/dev/null; then
-            awk -v key="$key=" -v line="$line" \
-                'index($0, key) == 1 { if (!done++) print line; next } { print }' \
-                "$work/usbkey" >"$work/usbkey.new"
-        else
-            { cat "$work/usbkey"; echo "$line"; } >"$work/usbkey.new"
-        fi
+        key=${line%%=*} found=no
+        while IFS= read -r old || [ -n "$old" ]; do
+            case $old in
+            "$key="*)
+                [ "$found" = yes ] || printf '%s\n' "$line"
+                found=yes
+                ;;
+            *) printf '%s\n' "$old" ;;
+            esac
+        done <"$work/usbkey" >"$work/usbkey.new"
+        [ "$found" = yes ] || printf '%s\n' "$line" >>"$work/usbkey.new"
         mv "$work/usbkey.new" "$work/usbkey"
     done
     put /usbkey/config <"$work/usbkey"
