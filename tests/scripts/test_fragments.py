@@ -478,10 +478,33 @@ EVERYTHING = {
     "ntp": "10.0.0.1",
     "ssh_keys": "ssh-rsa A",
     "modules": {"kvm": {"ignore_msrs": True}},
-    "mounts": ["nas:/a /a nfs ro"],
+    "mounts": ["tmpfs /a tmpfs ro"],
     "syslog": "10.0.0.1",
     "timezone": "Europe/Berlin",
 }
+
+
+_WRITTEN = {
+    *("/etc/hostname", "/etc/hosts", "/etc/resolv.conf", "/etc/modprobe.d/netbootd.conf"),
+    *("/etc/fstab", "/root/.ssh/authorized_keys", "/etc/rsyslog.d/90-netbootd.conf"),
+    "/etc/systemd/network/10-netbootd-br0.network",
+}
+
+
+@pytest.mark.parametrize("shell", ["dash", "bash", "busybox sh"])
+def test_all_of_them_under_each_shell(box, shell):
+    everything = [name for name in fragments_of() if name != "smartos-vms"]
+    box.put("/usr/share/zoneinfo/Europe/Berlin", "")
+    box.put("/etc/rsyslog.d/empty", "")
+    variables = {**EVERYTHING, "interfaces": _BRIDGE}
+    box.put("/script", node_script(built_in(*everything), facts(**variables)))
+    done = box.run(f"{_CARDS}{_PARAMETERS}{TWICE.replace('sh /', f'{shell} /')}; uname -n")
+    first, _, second = done.output.partition("again\n")
+    assert STATUS.findall(done.output) == ["0", "0"], done.output
+    assert first.count("wrote") >= len(_WRITTEN)
+    assert "wrote" not in second
+    assert done.output.endswith("node7\n")
+    assert done.files.keys() >= _WRITTEN
 
 
 @pytest.mark.skipif(not shutil.which("shellcheck"), reason="no shellcheck")
