@@ -32,6 +32,7 @@ BASE = f"http://{HTTP}"
 SAN_SERVER = "192.0.2.30"
 
 IPXE_ROM_S = 75
+UEFI_S = 150
 XEN_S = 120
 LIVE_S = 150
 INSTALLER_S = 400
@@ -48,33 +49,48 @@ def made(name: str) -> Path:
 # --- multiboot ---------------------------------------------------------------------------------
 
 
-@pytest.mark.ci
-def test_smartos_kernel_gets_its_address_its_properties_and_its_modules(site: Site) -> None:
-    stamp = "20260101T000000Z"
-    platform = f"os/{stamp}/platform/i86pc"
-    archive = b"boot archive of " + stamp.encode()
-    checksum = hashlib.sha1(archive).hexdigest()
-    site.put(f"{platform}/kernel/amd64/unix", made("multiboot") / "multiboot")
-    site.put(f"{platform}/amd64/boot_archive", archive)
-    site.put(f"{platform}/amd64/boot_archive.hash", checksum.encode())
+STAMP = "20260101T000000Z"
+PLATFORM = f"os/{STAMP}/platform/i86pc"
+ARCHIVE = f"boot archive of {STAMP}"
+CHECKSUM = hashlib.sha1(ARCHIVE.encode()).hexdigest()
+
+
+def smartos(site: Site) -> None:
+    """NODE boots a platform image whose kernel tells what it was given."""
+    site.put(f"{PLATFORM}/kernel/amd64/unix", made("multiboot") / "multiboot")
+    site.put(f"{PLATFORM}/amd64/boot_archive", ARCHIVE.encode())
+    site.put(f"{PLATFORM}/amd64/boot_archive.hash", CHECKSUM.encode())
     site.target("smartos", "compute", platform="latest", bootparams={"console": "ttya"})
     site.machine(NODE, "smartos", "compute", hostname="cn7")
     site.lab.dhcp()
     site.serve()
+
+
+@pytest.mark.ci
+def test_smartos_kernel_gets_its_address_its_properties_and_its_modules(site: Site) -> None:
+    smartos(site)
 
     with site.lab.bios(NODE) as node:
         node.wait_for("MB-END", IPXE_ROM_S)
         told = [line.strip() for line in node.console.splitlines() if line.startswith("MB-")]
 
     assert told == [
-        f"MB-KERNEL {BASE}/{platform}/kernel/amd64/unix"
+        f"MB-KERNEL {BASE}/{PLATFORM}/kernel/amd64/unix"
         ' -B smartos=true,hostname=cn7,console=ttya,ttya-mode="115200,8,n,1,-"',
-        f"MB-MODULE {BASE}/{platform}/amd64/boot_archive type=rootfs name=ramdisk",
-        f"MB-CONTENT {archive.decode()}",
-        f"MB-MODULE {BASE}/{platform}/amd64/boot_archive.hash type=hash name=ramdisk",
-        f"MB-CONTENT {checksum}",
+        f"MB-MODULE {BASE}/{PLATFORM}/amd64/boot_archive type=rootfs name=ramdisk",
+        f"MB-CONTENT {ARCHIVE}",
+        f"MB-MODULE {BASE}/{PLATFORM}/amd64/boot_archive.hash type=hash name=ramdisk",
+        f"MB-CONTENT {CHECKSUM}",
         "MB-END",
     ]
+
+
+def test_smartos_says_under_uefi_which_ipxe_it_needs(site: Site) -> None:
+    smartos(site)
+
+    with site.lab.uefi(NODE) as node:
+        node.wait_for("this kernel needs multiboot", UEFI_S)
+        assert f"/{PLATFORM}/amd64/boot_archive" not in node.packets().paths()
 
 
 XEN = """#!ipxe
@@ -168,6 +184,7 @@ def offer_disk(lab: Lab, name: str, image: Path) -> Process:
     return server
 
 
+@pytest.mark.ci
 def test_a_disk_boots_by_iscsi(site: Site, tmp_path: Path) -> None:
     image, name = tmp_path / "disk.img", "iqn.2026-01.example:seven"
     # A BIOS counts in cylinders of 8 MB: iPXE finds no first sector on a disk with less than one.
@@ -272,6 +289,7 @@ def test_a_menu_that_nobody_touches_takes_its_default(site: Site) -> None:
     assert paths[:2] == [SCRIPT, f"{SCRIPT}?choice=2"]
 
 
+@pytest.mark.ci
 def test_an_armed_boot_happens_once_even_if_the_daemon_restarts(site: Site) -> None:
     site.machine(NODE, "linux", "one")
     site.lab.dhcp()
@@ -302,3 +320,17 @@ def test_bios_machine_told_to_go_back_to_its_firmware_boots_its_disk(
 
     with site.lab.bios(NODE, disk=disk) as node:
         node.wait_for("DISK-RUNS", IPXE_ROM_S)
+
+
+def test_uefi_machine_boots_its_disk_by_a_loader_of_ours(site: Site) -> None:
+    """The loader is an iPXE of its own, which asks once more where it is to boot from."""
+    site.put("loaders/disk.efi", Path("/usr/lib/ipxe/ipxe.efi"))
+    site.target("localboot", "loader", efi="loaders/disk.efi")
+    site.machine(NODE, "localboot", "loader")
+    site.lab.dhcp()
+    site.serve()
+
+    with site.lab.uefi(NODE) as node:
+        first = node.wait_for("iPXE initialising devices", UEFI_S)
+        node.wait_for("iPXE initialising devices", UEFI_S, after=first.end())
+        assert "/loaders/disk.efi" in node.packets().paths()
