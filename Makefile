@@ -41,12 +41,12 @@ checks:
 	.venv/bin/ruff format --check .
 	.venv/bin/mypy
 
-e2e: ## every boot with real firmware in QEMU, the slow ones too (root)
+e2e: ## every boot with real firmware in QEMU: 1 GB of disk, 2 GB of memory, half an hour (root)
 	@tools/setup.sh test
 	$(PYTEST) -m e2e $(ARGS)
 
 demo: ## watch a UEFI machine boot from the network, without any hardware (root)
-	@tools/setup.sh test
+	@tools/setup.sh demo
 	.venv/bin/python -m tests.end_to_end.demo
 
 fresh: ## try 'make run' and 'make test-quick' on newly made Debian 12 and 13 (root)

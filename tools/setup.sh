@@ -3,12 +3,13 @@
 #
 #   tools/setup.sh run     to serve: a virtual environment in .venv, boot loaders
 #   tools/setup.sh quick   and to lint and test without virtual machines
-#   tools/setup.sh test    and to test with real firmware in QEMU
+#   tools/setup.sh demo    and to boot a machine of real firmware in QEMU
+#   tools/setup.sh test    and all the systems that such machines boot in the tests
 #
 # A second run finds everything in its place, takes a moment and needs no network.
 set -euo pipefail
 cd "$(dirname "$0")/.."
-level=${1:?run, quick or test}
+level=${1:?run, quick, demo or test}
 
 # ipxe: undionly.kpxe, snponly.efi, ipxe.efi.  syslinux-common: memdisk.
 packages=(ca-certificates ipxe syslinux-common)
@@ -20,16 +21,17 @@ quick=(atftp cpio curl dnsmasq-base ethtool iproute2 libjson-xs-perl netbase nft
     shellcheck systemd tcpdump tftp-hpa wget xorriso zstd)
 # Installing one of busybox and busybox-static removes the other: whichever is there will do.
 command -v busybox >/dev/null || quick+=(busybox)
-# debootstrap: the root of diskless machines.  libtirpc-common: /etc/netconfig, for its file server.
-# binutils, isolinux, squashfs-tools: other systems that test machines boot.
-firmware=(binutils debootstrap ipxe-qemu isolinux libtirpc-common ovmf qemu-system-x86 seabios
-    squashfs-tools)
+firmware=(ipxe-qemu ovmf qemu-system-x86 seabios)
+# What makes the systems that test machines boot.  debootstrap: the root of diskless ones.
+# libtirpc-common: /etc/netconfig, for its file server.
+makers=(binutils debootstrap isolinux libtirpc-common squashfs-tools)
 extra=
 case $level in
 run) ;;
 quick) packages+=("${quick[@]}") extra='[test]' ;;
-test) packages+=("${quick[@]}" "${firmware[@]}") extra='[test]' ;;
-*) echo "tools/setup.sh: $level is not one of run, quick, test" >&2; exit 2 ;;
+demo) packages+=("${quick[@]}" "${firmware[@]}") extra='[test]' ;;
+test) packages+=("${quick[@]}" "${firmware[@]}" "${makers[@]}") extra='[test]' ;;
+*) echo "tools/setup.sh: $level is not one of run, quick, demo, test" >&2; exit 2 ;;
 esac
 
 say() { echo "set-up: $*" >&2; }
@@ -119,7 +121,5 @@ exec 9>.cache/setup.lock # two at once would fill one folder twice
 flock 9
 install_packages
 install_project
-if [ "$level" = test ]; then
-    fetch_guest
-    make_images
-fi
+case $level in demo | test) fetch_guest ;; esac
+[ "$level" != test ] || make_images
