@@ -155,9 +155,13 @@ class Lab:
         daemon.wait_for(r"\bready\b", 30)
         return daemon
 
-    def bios(self, mac: str, **settings: Any) -> Node:
-        """A legacy machine, powered on; see Node.  Its network card carries iPXE in its ROM."""
-        return self._power_on(mac, BIOS, settings)
+    def bios(self, mac: str, *more: str, **settings: Any) -> Node:
+        """
+        A legacy machine, powered on; see Node.  Its network card carries iPXE in its ROM.
+
+        *more* are options for QEMU, such as what SMBIOS is to say.
+        """
+        return self._power_on(mac, (*BIOS, *more), settings)
 
     def plain_bios(self, mac: str, **settings: Any) -> Node:
         """A legacy machine whose ROM speaks plain PXE, as real cards do; see ``disguise``."""
