@@ -42,7 +42,7 @@ def probe(registry: Registry) -> list[Finding]:
 
 
 def _machines(registry: Registry) -> Iterable[Machine]:
-    yield from registry.machines.values()
+    yield from registry.known
     if registry.default is not None:
         yield registry.default
 
