@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar, Self
 
 from netbootd.errors import RenderError
+from netbootd.scripts import modules
 from netbootd.targets import ipxe
 from netbootd.targets.base import Facts, Target
 from netbootd.targets.ipxe import ScriptTemplate
@@ -131,11 +132,22 @@ class Linux(Target):
         return (*layer, *(() if decided else named), *self.words(facts))
 
     def words(self, facts: Facts) -> tuple[str, ...]:
-        """The arguments as this machine gets them; raises RenderError."""
+        """The arguments as this machine gets them, its modules' options last; raises RenderError."""
         words = tuple(self.filled(word, facts) for word in self.args)
+        words += absent(words, self._module_options(facts))
         if bad := ipxe.comment_word(words) or ipxe.operator_word(words):
             raise RenderError(f'iPXE would end the line at "{bad}"')
         return words
+
+    def _module_options(self, facts: Facts) -> tuple[str, ...]:
+        """``kvm_intel.nested=0``, for those that the kernel has built in or loads by itself."""
+        if not self.takes_overlay:
+            return ()
+        try:
+            options = modules.options(facts.variables.get("modules"))
+        except ValueError as problem:
+            raise RenderError(str(problem)) from None
+        return tuple(f"{one.module}.{one.name}={one.value}" for one in options)
 
     def _layered(self, facts: Facts) -> bool:
         return facts.overlay and self.takes_overlay

@@ -146,3 +146,15 @@ def test_one_root_that_all_write_to_is_worth_a_word(site, path, told):
     keys = BASE | {"root": f"nas:{path}", "boot_args": "rw"}
     site.load({"nfs/a": keys}, {"hostname": "n1"}, vars={"hostname": "other"})
     assert bool(site.told("nfs-root-rw")) is told
+
+
+def test_options_of_kernel_modules_are_arguments_too(site):
+    modules = {"kvm_intel": {"nested": 0}, "kvm": "ignore_msrs=1"}
+    keys = BASE | {"boot_args": "root=x kvm.ignore_msrs=0"}
+    lines = site.one("nfs/a", keys, {"modules": modules})
+    assert args(lines) == ["initrd=initrd", "root=x", "kvm.ignore_msrs=0", "kvm_intel.nested=0"]
+
+
+def test_options_that_are_none_are_told_on_the_console_and_by_check(site):
+    site.load({"nfs/a": BASE | {"boot_args": "root=x"}}, {"modules": {"kvm": 7}})
+    assert site.answer().status == 500
