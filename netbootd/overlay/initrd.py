@@ -98,7 +98,8 @@ def _environment(facts: Facts, size: str) -> str:
         "TARGET": facts.target,
         "BASE": facts.base,
         "TOKEN": facts.token,
-        "SCRIPT_URL": names["script_url"],
+        # With the token it is known for the machine's own, wherever it asks from.
+        "SCRIPT_URL": names["script_url"] + (f"?token={facts.token}" if facts.token else ""),
         "DONE_URL": names["done_url"],
         "FAILED_URL": names["failed_url"],
         "HOSTNAME": host,

@@ -191,7 +191,7 @@ def test_what_nodes_write_is_theirs_and_is_gone_after_a_power_cut(diskless: Disk
 def test_a_path_that_is_named_survives_and_its_neighbour_does_not(diskless: Diskless) -> None:
     diskless.put("scripts/report.sh.j2", KEPT)
     store = f"{nfs.SERVER}:{nfs.KEEP}"
-    diskless.machine(NODE, "node7", persist=["/var/lib/one", "/etc/ssl"], persist_from=store)
+    diskless.machine(NODE, "node7", persist=["/var/lib/one", "/etc/default"], persist_from=store)
     diskless.serve()
 
     with diskless.bios() as node:
@@ -208,7 +208,7 @@ KEPT = """\
 note() { [ -e "$1" ] && echo again | tee "$1" || echo first | tee "$1"; }
 echo "NODE-KEPT $(note /var/lib/one/kept)"
 echo "NODE-LOST $(note /var/lib/kept)"
-echo "NODE-IMAGE $(ls /etc/ssl | wc -l)"
+echo "NODE-IMAGE $(ls /etc/default | wc -l)"
 """
 
 

@@ -103,7 +103,7 @@ def test_the_shell_finds_names_urls_and_token(tmp_path):
         "NETBOOTD_TARGET": "nfs/node",
         "NETBOOTD_BASE": "http://192.0.2.10:3000",
         "NETBOOTD_TOKEN": "t0k",
-        "NETBOOTD_SCRIPT_URL": facts(token="t0k").names()["script_url"],
+        "NETBOOTD_SCRIPT_URL": "http://192.0.2.10:3000/scripts/52-54-00-12-34-56?token=t0k",
         "NETBOOTD_DONE_URL": "http://192.0.2.10:3000/done/52-54-00-12-34-56?token=t0k",
         "NETBOOTD_FAILED_URL": "http://192.0.2.10:3000/failed/52-54-00-12-34-56?token=t0k",
         "NETBOOTD_HOSTNAME": "n1",
