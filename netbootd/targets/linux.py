@@ -132,7 +132,7 @@ class Linux(Target):
         return (*layer, *(() if decided else named), *self.words(facts))
 
     def words(self, facts: Facts) -> tuple[str, ...]:
-        """The arguments as this machine gets them, its modules' options last; raises RenderError."""
+        """The arguments as this machine gets them, options of modules last; raises RenderError."""
         words = tuple(self.filled(word, facts) for word in self.args)
         words += absent(words, self._module_options(facts))
         if bad := ipxe.comment_word(words) or ipxe.operator_word(words):
