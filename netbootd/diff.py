@@ -14,6 +14,7 @@ import json
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import count
 from pathlib import Path
 
 from netbootd import answers
@@ -92,10 +93,17 @@ def _clients(old: Registry, new: Registry) -> Iterator[tuple[str, Client]]:
         yield str(mac), _client(mac, known)
     by_name = {machine.named: machine for one in (old, new) for machine in one.cardless}
     for name, machine in by_name.items():
-        yield name, _client(_STRANGER, machine)
+        yield name, _client(_unlisted(_STRANGER.raw, old, new), machine)
     for prefix, machine in {**old.wildcards, **new.wildcards}.items():
-        yield machine.written.strip(), _client(MAC.parse(prefix.ljust(12, "0")), None)
-    yield "default", _client(_STRANGER, None)
+        yield machine.written.strip(), _client(_unlisted(prefix, old, new), None)
+    yield "default", _client(_unlisted(_STRANGER.raw, old, new), None)
+
+
+def _unlisted(prefix: str, old: Registry, new: Registry) -> MAC:
+    """The first MAC from *prefix* and zeros on that has no entry of its own."""
+    numbers = count(int(prefix.ljust(12, "0"), 16))
+    macs = (MAC(number.to_bytes(6, "big")) for number in numbers)
+    return next(mac for mac in macs if mac not in old.machines and mac not in new.machines)
 
 
 def _client(mac: MAC, machine: Machine | None) -> Client:

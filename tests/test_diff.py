@@ -195,3 +195,13 @@ def test_the_command_takes_files_and_folders(written, capsys):
     assert told["machines"] == [NODE]
     assert set(told["diffs"]) == {"boot script"}
     assert main(["diff", str(old), str(new.parent / "gone.json")]) == 2
+
+
+@pytest.mark.parametrize("key", ["default", "02:00:*"])
+def test_who_stands_for_many_is_nobody_who_is_listed(written, key):
+    listed = {"02:00:00:00:00:00": {"type": "nfs", "name": "b"}}
+    old = written("old", {key: {"type": "nfs", "name": "a"}, **listed})
+    new = written("new", {key: {"type": "nfs", "name": "b"}, **listed})
+    (change,) = changes(old, new)
+    assert change.machines[0] == key
+    assert str(next(iter(listed))) not in change.machines
