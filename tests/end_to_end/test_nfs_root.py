@@ -212,9 +212,11 @@ echo "NODE-IMAGE $(ls /etc/default | wc -l)"
 """
 
 
-def test_a_store_that_is_away_is_said_and_nothing_empty_takes_its_place(diskless: Diskless) -> None:
+@pytest.mark.parametrize("store", [f"{nfs.SERVER}:/no/such/export", "192.0.2.99:/keep"])
+def test_a_store_that_is_away_is_said_and_nothing_empty_takes_its_place(
+    diskless: Diskless, store: str
+) -> None:
     diskless.put("scripts/report.sh.j2", AWAY)
-    store = f"{nfs.SERVER}:/no/such/export"
     diskless.machine(NODE, "node7", persist=["/var/lib/one"], persist_from=store)
     diskless.serve()
 

@@ -32,6 +32,16 @@ def test_every_shell_can_read_it(file, shell):
     assert (done.returncode, done.stderr) == (0, "")
 
 
+@pytest.mark.parametrize("file", [*sorted(NODE.glob("*.sh")), NODE / "initramfs-tools.conf"])
+def test_shellcheck_finds_nothing(file):
+    if not shutil.which("shellcheck"):
+        pytest.skip("no shellcheck here")
+    # Names from a file that it cannot see, "A && B || C" where C may run, and programs in quotes.
+    meant = "--exclude=SC1090,SC1091,SC2154,SC2015,SC2016"
+    done = subprocess.run(["shellcheck", "--shell=sh", meant, file], capture_output=True, text=True)
+    assert (done.returncode, done.stdout) == (0, "")
+
+
 def test_the_unit_is_one_that_systemd_takes(tmp_path):
     if not shutil.which("systemd-analyze"):
         pytest.skip("no systemd here")

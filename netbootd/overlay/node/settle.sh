@@ -46,11 +46,12 @@ name_in_hosts() {
     printf '127.0.1.1\t%s\n' "$names" >>/etc/hosts
 }
 
-mount_store() { # what persist_from names, on /var/lib/netbootd/persist
+# What persist_from names.  Not "soft": a database would take a pause of the server for a bad disk.
+mount_store() {
     mkdir -p "$store"
     case $NETBOOTD_PERSIST_FROM in
     /dev/*) mount "$NETBOOTD_PERSIST_FROM" "$store" ;;
-    *) mount -t nfs -o soft,timeo=50,retrans=2,retry=0 "$NETBOOTD_PERSIST_FROM" "$store" ;;
+    *) timeout 60 mount -t nfs -o retry=0 "$NETBOOTD_PERSIST_FROM" "$store" ;;
     esac
 }
 
@@ -75,6 +76,7 @@ persist() {
     store=/var/lib/netbootd/persist
     why=$(mount_store 2>&1)
     mounted=$?
+    [ $mounted != 124 ] || why="no answer within a minute" # timeout(1)
     [ $mounted = 0 ] || say "persist: $NETBOOTD_PERSIST_FROM is AWAY: $why"
     echo "$NETBOOTD_PERSIST" | while IFS= read -r path; do
         if [ $mounted != 0 ]; then
