@@ -28,12 +28,13 @@ class Part:
     """
     A folder of the cache, filled by *fill*, which is given a new folder for it.
 
-    It appears whole or not at all, and is made again when *fill* or one of *sources* has changed.
+    It appears whole or not at all, and is made again when *fill* has changed, or one of the texts
+    *sources* that it uses.
     """
 
     name: str
     fill: Callable[[Path], None]
-    sources: tuple[Path, ...] = ()
+    sources: tuple[str, ...] = ()
 
     @property
     def folder(self) -> Path:
@@ -53,7 +54,7 @@ class Part:
         return file.read_text() if file.exists() else ""
 
     def _recipe(self) -> str:
-        return inspect.getsource(self.fill) + "".join(path.read_text() for path in self.sources)
+        return inspect.getsource(self.fill) + "".join(self.sources)
 
     def make(self) -> None:
         """Fill it; what was there before stays if that fails."""

@@ -14,16 +14,9 @@ import tempfile
 from pathlib import Path
 
 from tests.end_to_end import guest, nfs
-from tests.end_to_end.cache import (
-    Part,
-    download,
-    newest,
-    run,
-    unpack,
-    with_libraries,
-)
+from tests.end_to_end.cache import Part, download, newest, run, unpack, with_libraries
 
-HERE = Path(__file__).parent
+MULTIBOOT = Path(__file__).with_name("multiboot.s")
 
 CD_LINE = "CD-RUNS"
 DOM0_UP = "DOM0-UP"  # DOM0-UP <kind of hypervisor>: Linux runs its first program
@@ -32,7 +25,7 @@ LIVE_UP = "LIVE-UP"  # LIVE-UP <type of the root file system>: the fetched syste
 
 
 def _installer(folder: Path) -> None:
-    """The Debian installer for network boot: its kernel, its initrd, and its release's name."""
+    """The Debian installer for network boot: its kernel and its initrd."""
     package = newest(r"debian-installer-[0-9]+-netboot-amd64")
     with tempfile.TemporaryDirectory(dir=folder.parent) as scratch:
         tree = unpack(Path(scratch), package)
@@ -42,7 +35,7 @@ def _installer(folder: Path) -> None:
 
 
 def _xen(folder: Path) -> None:
-    """Xen's hypervisor, unpacked as multiboot wants it; its first domain boots ``dom0``."""
+    """Xen's hypervisor, unpacked as multiboot wants it, and an initrd for its first domain."""
     package = newest(r"xen-hypervisor-[0-9.]+-amd64")
     with tempfile.TemporaryDirectory(dir=folder.parent) as scratch:
         tree = unpack(Path(scratch), package, "busybox-static")
@@ -65,7 +58,7 @@ DOM0_INIT = f"""#!/bin/busybox sh
 
 def _multiboot(folder: Path) -> None:
     """A kernel that prints what its multiboot loader gave it."""
-    run("as", "--32", str(HERE / "multiboot.s"), "-o", str(folder / "multiboot.o"))
+    run("as", "--32", str(MULTIBOOT), "-o", str(folder / "multiboot.o"))
     run(
         *("ld", "-m", "elf_i386", "-N", "-Ttext", "0x100000", "-z", "noexecstack"),
         *(str(folder / "multiboot.o"), "-o", str(folder / "multiboot")),
@@ -87,44 +80,29 @@ def _cd(folder: Path) -> None:
 
 
 def _live(folder: Path) -> None:
-    """
-    A live system: Debian's kernel, an initramfs with live-boot, and a root file system to fetch.
-
-    The initramfs is made in the Debian that test_nfs_root.py boots, as a layer over it.  The
-    root file system is as small as can be: what matters is who fetches it, and how.
-    """
+    """A live system: Debian's kernel, an initramfs with live-boot, a root file system to fetch."""
     debian = nfs.make()
-    with tempfile.TemporaryDirectory(dir=folder.parent) as scratch:
-        for name in ("upper", "work", "merged", "debs"):
-            (Path(scratch) / name).mkdir()
-        download(Path(scratch) / "debs", "live-boot", "live-boot-initramfs-tools", "busybox-static")
-        run(
-            *("unshare", "--mount", "sh", "-ec", LAYER, "layer", str(debian.root), str(folder)),
-            cwd=Path(scratch),
-        )
-        tree = Path(scratch) / "root"
-        busybox = next(Path(scratch).glob("upper/**/bin/busybox"))
-        for name in (
-            "bin",
-            "dev",
-            "etc",
-            "proc",
-            "root",
-            "run",
-            "sbin",
-            "sys",
-            "tmp",
-            "usr",
-            "var",
-        ):
-            (tree / name).mkdir(parents=True)
-        shutil.copy(busybox, tree / "bin")
-        (tree / "bin" / "sh").symlink_to("busybox")
-        (tree / "sbin" / "init").write_text(LIVE_INIT)
-        (tree / "sbin" / "init").chmod(0o755)
+    with tempfile.TemporaryDirectory(dir=folder.parent) as name:
+        scratch = Path(name)
+        _live_initramfs(debian.root, scratch, folder)
+        root = scratch / "root"
+        for path in ("bin", "dev", "etc", "proc", "run", "sbin", "sys", "tmp", "usr", "var"):
+            (root / path).mkdir(parents=True)
+        shutil.copy(next(scratch.glob("upper/**/bin/busybox")), root / "bin")
+        (root / "bin" / "sh").symlink_to("busybox")
+        (root / "sbin" / "init").write_text(LIVE_INIT)
+        (root / "sbin" / "init").chmod(0o755)
         squashfs = folder / "filesystem.squashfs"
-        run("mksquashfs", str(tree), str(squashfs), "-all-root", "-no-progress", "-quiet")
+        run("mksquashfs", str(root), str(squashfs), "-all-root", "-no-progress", "-quiet")
     shutil.copy(debian.kernel, folder / "vmlinuz")
+
+
+def _live_initramfs(debian: Path, scratch: Path, folder: Path) -> None:
+    """It is made in the *debian* of diskless machines, by a layer over it: that one stays clean."""
+    for name in ("upper", "work", "merged", "debs"):
+        (scratch / name).mkdir()
+    download(scratch / "debs", "live-boot", "live-boot-initramfs-tools", "busybox-static")
+    run("unshare", "--mount", "sh", "-ec", LAYER, "sh", str(debian), str(folder), cwd=scratch)
 
 
 LAYER = """
@@ -153,12 +131,12 @@ def _tgt(folder: Path) -> None:
 
 PARTS = {
     "installer": Part("installer", _installer),
-    "xen": Part("xen", _xen),
-    "multiboot": Part("multiboot", _multiboot, (HERE / "multiboot.s",)),
+    "xen": Part("xen", _xen, (DOM0_INIT,)),
+    "multiboot": Part("multiboot", _multiboot, (MULTIBOOT.read_text(),)),
     "cd": Part("cd", _cd),
     "nfsroot": nfs.IMAGE,
     "ganesha": nfs.GANESHA,
-    "live": Part("live", _live),
+    "live": Part("live", _live, (LAYER, LIVE_INIT)),
     "tgt": Part("tgt", _tgt),
 }
 
