@@ -16,6 +16,7 @@ from netbootd.boot.decision import Hold, Refusal, identify, next_step
 from netbootd.errors import RenderError
 from netbootd.mac import MAC
 from netbootd.record.standing import FRESH, Standing
+from netbootd.registry import overlays
 from netbootd.registry.machine import Machine
 from netbootd.registry.snapshot import Registry
 from netbootd.targets.base import Facts, Target
@@ -110,7 +111,10 @@ def boot_script(
         return BootScript(_notice(registry, facts, reason, _MEND), reason, 500, machine, detail)
     if isinstance(machine.target, Notice):
         return BootScript(text, machine.target.reason, 500, machine)
-    if trouble := answers.trouble(registry, machine.target, facts, text):
+    if trouble := (
+        answers.trouble(registry, machine.target, facts, text)
+        or overlays.trouble(registry, machine, facts, text)
+    ):
         reason = f"{machine.title} cannot boot: {trouble}"
         return BootScript(_notice(registry, facts, reason, _MEND), reason, 500, machine)
     # A menu boots nothing yet: what is chosen is the attempt, and the boot that was armed.

@@ -124,6 +124,17 @@ def build(machine: Machine, facts: Facts, registry: Registry) -> bytes:
     return initrd(facts, trees, machine.target.overlay_size)
 
 
+def trouble(registry: Registry, machine: Machine, facts: Facts, script: str) -> str | None:
+    """Why the extra initrd that the boot *script* loads cannot be made, or None."""
+    if facts.overlay_url not in script:
+        return None
+    try:
+        build(machine, facts, registry)
+    except RenderError as problem:
+        return f"its overlay has an error: {problem}"
+    return None
+
+
 # -- whether they are right ------------------------------------------------------------------------
 
 

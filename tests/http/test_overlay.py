@@ -76,3 +76,21 @@ def test_an_error_is_told_to_the_log_and_not_to_the_client(serve):
 
 def test_it_is_made_for_what_is_read_only(serve):
     assert serve().ask("POST", f"/overlay/{MAC}.cpio").status == 405
+
+
+def test_a_machine_that_would_not_get_it_is_told_so_before_it_loads_anything(serve):
+    rig = serve(disks=0)
+
+    script = rig.get(f"/boot/{MAC}", User_Agent="iPXE/1.0")
+
+    assert script.status == 200
+    assert "its overlay has an error" in script.text
+    assert "kernel" not in script.text
+
+
+def test_a_machine_that_gets_it_loads_it_first(serve):
+    script = serve().get(f"/boot/{MAC}", User_Agent="iPXE/1.0").text
+
+    assert script.index(
+        "initrd --name overlay.cpio http://192.0.2.1:3000/overlay/52-54-00-12-34-56"
+    )
