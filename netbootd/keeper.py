@@ -136,7 +136,8 @@ class Keeper:
     def _change(self, key: str, change: Callable[[Any], Any]) -> None:
         assert self._live is not None
         mac = MAC.maybe(key)
-        machine = self._live.snapshot.machine(mac) if mac else None
+        client = Client(stage=Stage.IPXE, mac=mac)
+        machine = identify(client, self._live.snapshot) if mac else None
         listed = machine.known if machine else True
         self.record.put(key, change(self.record.of(key)), listed=listed)
 

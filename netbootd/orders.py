@@ -12,9 +12,11 @@ import time
 from datetime import datetime
 from pathlib import Path
 
+from netbootd.boot.client import Client, Stage
+from netbootd.boot.decision import identify
 from netbootd.errors import NetbootdError
 from netbootd.mac import MAC
-from netbootd.nearest import nearest
+from netbootd.nearest import did_you_mean, nearest
 from netbootd.record import store
 from netbootd.record.standing import Armed
 from netbootd.registry.load import load
@@ -45,36 +47,42 @@ def moment(text: str) -> float:
     return when
 
 
-def arm(config: Path, mac: MAC, target: str | None, times: int, until: float) -> str:
+def arm(config: Path, who: MAC | str, target: str | None, times: int, until: float) -> str:
     """
-    Have *mac* boot *target* (``type/name``) next, *times* times; None takes back what is armed.
+    Have *who* boot *target* (``type/name``) next, *times* times; None takes back what is armed.
 
-    Returns what to tell the operator.  Raises BadOrder, and store.NoRecord.
+    *who* is a MAC or the name of an entry.  Returns what to tell the operator; raises BadOrder
+    and store.NoRecord.
     """
     registry = load(config)
-    key = _key(registry, mac)
+    key = _key(registry, who)
     if target is None:
-        return _give(registry, "cancel", key, f"{mac}: nothing is armed any more")
+        return _give(registry, "cancel", key, f"{who}: nothing is armed any more")
     _must_boot(registry, target, config)
     armed = Armed(target=target, times=times, until=until)
     often = "" if times == 1 else f", {times} times"
     before = f", before {datetime.fromtimestamp(until):%Y-%m-%d %H:%M}" if until else ""
-    return _give(registry, "next", key, f"{mac} boots {target} next{often}{before}", armed)
+    return _give(registry, "next", key, f"{who} boots {target} next{often}{before}", armed)
 
 
-def release(config: Path, mac: MAC | None) -> str:
-    """Let *mac*, or with None every machine, boot again.  Raises BadOrder and store.NoRecord."""
+def release(config: Path, who: MAC | str | None) -> str:
+    """Let *who*, or with None every machine, boot again.  Raises BadOrder and store.NoRecord."""
     registry = load(config)
-    if mac is None:
+    if who is None:
         return _give(registry, "release", _ALL, "all machines that were held may boot")
-    return _give(registry, "release", _key(registry, mac), f"{mac} may boot")
+    return _give(registry, "release", _key(registry, who), f"{who} may boot")
 
 
-def _key(registry: Registry, mac: MAC) -> str:
-    machine = registry.machine(mac)
-    if machine is None:
-        raise BadOrder(f"{mac} is not in the configuration, and there is no machines.default")
-    return machine.key
+def _key(registry: Registry, who: MAC | str) -> str:
+    """What the machine is remembered by."""
+    if isinstance(who, MAC):
+        machine = identify(Client(stage=Stage.IPXE, mac=who), registry)
+        if machine is None:
+            raise BadOrder(f"{who} is not in the configuration, and there is no machines.default")
+        return machine.key
+    if who not in registry.named:
+        raise BadOrder(f"{who!r} is neither a MAC nor a name{did_you_mean(who, registry.named)}")
+    return registry.named[who].key
 
 
 def _must_boot(registry: Registry, target: str, config: Path) -> None:

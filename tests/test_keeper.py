@@ -230,3 +230,14 @@ def test_times_in_words():
     for wrong in ("+2", "soon", "2001-01-01", "+2w", "99999999"):
         with pytest.raises(ValueError, match=r"no time|past"):
             orders.moment(wrong)
+
+
+def test_a_machine_without_a_mac_is_armed_by_its_name(tmp_path):
+    (tmp_path / "c.json").write_text(CONFIG.replace('"00:25:90:27:db:b4" :', '"node7" :').replace('"name" : "a" }', '"name" : "a", "serial" : "S7" }', 1))  # fmt: skip
+    told = orders.arm(tmp_path / "c.json", "node7", "biosupdate/b", 1, 0.0)
+    assert told.startswith("node7 boots biosupdate/b next")
+    rig = Rig(tmp_path)
+    rig.until(lambda: rig.record.of("node7").armed)
+    rig.keeper.stop()
+    with pytest.raises(orders.BadOrder, match='neither a MAC nor a name.*"node7"'):
+        orders.release(tmp_path / "c.json", "node8")

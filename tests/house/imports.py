@@ -62,6 +62,7 @@ FLOORS: tuple[frozenset[str], ...] = (
             "daemon",
         }
     ),
+    frozenset({"commands"}),
     frozenset({"cli", "__main__"}),
 )
 PROTOCOLS = frozenset({"dhcp", "tftp", "http", "syslog"})

@@ -1,0 +1,79 @@
+"""``netbootd check``: everything that is wrong with configuration files."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from netbootd.commands.words import (
+    Commands,
+    command,
+    print_findings,
+)
+from netbootd.errors import Finding, Level
+
+if TYPE_CHECKING:
+    pass
+
+
+_CHECK_MORE = """\
+Renders the script of every machine, so that what would fail at boot fails here.
+
+examples:
+  netbootd check /etc/netbootd/netbootd.json
+  netbootd check --json --network etc/*.json
+
+exit status: 0 nothing wrong (warnings at most), 1 a machine or target cannot boot,
+2 a file cannot be used, or would not be taken by a reload.
+"""
+
+
+def add(commands: Commands) -> None:
+    text = "Say everything that is wrong with configuration files."
+    parser = command(commands, "check", _check, text, _CHECK_MORE)
+    parser.add_argument("files", nargs="+", type=Path, metavar="FILE")
+    parser.add_argument("--json", action="store_true", help="findings as a JSON array")
+    parser.add_argument(
+        "--network",
+        action="store_true",
+        help="ask the NFS servers that are named whether they answer",
+    )
+    parser.add_argument("--verbose", action="store_true", help="overridden entries as well")
+
+
+def _check(arguments: argparse.Namespace) -> int:
+    from netbootd.check import check  # noqa: PLC0415  Jinja2
+
+    findings: list[Finding] = []
+    summaries = []
+    for file in arguments.files:
+        report = check(file, network=arguments.network)
+        findings += report.findings
+        summaries.append(f"{file}: {report.summary}")
+    least = Level.DEBUG if arguments.verbose else Level.NOTE
+    if arguments.json:
+        print(
+            json.dumps(
+                [_as_json(finding) for finding in findings if finding.level >= least], indent=1
+            )
+        )
+    else:
+        print_findings(findings, least, sys.stdout)
+        print("\n".join(summaries))
+    worst = max((finding.level for finding in findings), default=Level.DEBUG)
+    return {Level.TARGET: 1, Level.RELOAD: 2, Level.ERROR: 2}.get(worst, 0)
+
+
+def _as_json(finding: Finding) -> dict[str, object]:
+    return {
+        "file": finding.place.file,
+        "line": finding.place.line,
+        "column": finding.place.column,
+        "level": finding.level.word,
+        "code": finding.code,
+        "text": finding.text,
+        "path": finding.path,
+    }

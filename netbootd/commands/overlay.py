@@ -1,0 +1,69 @@
+"""``netbootd overlay``: a machine's extra initrd, by hand."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from netbootd.commands.words import (
+    Commands,
+    a_mac,
+    command,
+    complain,
+    with_config,
+)
+
+if TYPE_CHECKING:
+    pass
+
+
+_OVERLAY_MORE = """\
+The daemon serves it as /overlay/MAC.cpio.  Here the name "boot-server" stands for its own address.
+
+examples:
+  netbootd overlay list 00:25:90:27:db:b4
+  netbootd overlay build 00:25:90:27:db:b4 -o node.cpio
+  netbootd overlay build 00:25:90:27:db:b4 | cpio -tv
+
+exit status: 0 all well, 1 there is no such machine or its overlay has an error,
+2 the configuration cannot be used.
+"""
+
+
+def add(commands: Commands) -> None:
+    text = "A machine's extra initrd, and the overlays it is made of."
+    parser = command(commands, "overlay", _overlay_list, text, _OVERLAY_MORE)
+    inner = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
+    lists = command(inner, "list", _overlay_list, "What is laid over its root, and by whom.", "")
+    builds = command(inner, "build", _overlay_build, "The archive, as its kernel gets it.", "")
+    for part in (lists, builds):
+        with_config(part)
+        part.add_argument("mac", type=a_mac, metavar="MAC", help="in any spelling")
+    builds.add_argument(
+        "-o", dest="output", type=Path, metavar="FILE", help="where it goes, not standard output"
+    )
+
+
+def _overlay_list(arguments: argparse.Namespace) -> int:
+    from netbootd.overlaying import listing  # noqa: PLC0415
+    from netbootd.registry.load import load  # noqa: PLC0415  Jinja2
+
+    print(listing(load(arguments.config), arguments.mac), end="")
+    return 0
+
+
+def _overlay_build(arguments: argparse.Namespace) -> int:
+    from netbootd.overlaying import built  # noqa: PLC0415
+    from netbootd.registry.load import load  # noqa: PLC0415  Jinja2
+
+    archive = built(load(arguments.config), arguments.mac)
+    if arguments.output:
+        arguments.output.write_bytes(archive)
+    elif sys.stdout.isatty():
+        complain("an archive is nothing for a terminal; give it -o FILE")
+        return 1
+    else:
+        sys.stdout.buffer.write(archive)
+    return 0

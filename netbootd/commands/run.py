@@ -1,0 +1,44 @@
+"""``netbootd run``: serve."""
+
+from __future__ import annotations
+
+import argparse
+from typing import TYPE_CHECKING
+
+from netbootd.commands.words import (
+    Commands,
+    command,
+    with_config,
+)
+
+if TYPE_CHECKING:
+    pass
+
+
+_RUN_MORE = """\
+examples:
+  netbootd run
+  netbootd run --config etc/netbootd.json --interface eth1 --verbose
+
+exit status: 0 after SIGTERM or SIGINT, 2 where the configuration cannot be used.
+"""
+
+
+def add(commands: Commands) -> None:
+    text = "Serve the configuration, in the foreground."
+    parser = command(commands, "run", _run, text, _RUN_MORE)
+    with_config(parser)
+    parser.add_argument(
+        "--interface",
+        action="append",
+        default=[],
+        metavar="NAME",
+        help="serve this interface, whatever the configuration says; may be repeated",
+    )
+    parser.add_argument("--verbose", action="store_true", help="log every packet")
+
+
+def _run(arguments: argparse.Namespace) -> int:
+    from netbootd import daemon  # noqa: PLC0415  Twisted and scapy: only for the daemon
+
+    return daemon.main(arguments.config, tuple(arguments.interface), verbose=arguments.verbose)

@@ -1,0 +1,44 @@
+"""``netbootd show``: what a machine gets."""
+
+from __future__ import annotations
+
+import argparse
+from typing import TYPE_CHECKING
+
+from netbootd.commands.words import (
+    Commands,
+    a_mac_or_default,
+    command,
+    with_config,
+)
+
+if TYPE_CHECKING:
+    pass
+
+
+_SHOW_MORE = """\
+examples:
+  netbootd show 00:25:90:27:db:b4
+  netbootd show --config etc/netbootd.json default    (what unknown machines get)
+
+exit status: 0 it boots, 1 it would only be told why not, 2 the configuration cannot be used.
+"""
+
+
+def add(commands: Commands) -> None:
+    text = "What a machine would get, with the reasons and its script."
+    parser = command(commands, "show", _show, text, _SHOW_MORE)
+    with_config(parser)
+    parser.add_argument(
+        "mac", type=a_mac_or_default, metavar="MAC", help="in any spelling, or the word default"
+    )
+
+
+def _show(arguments: argparse.Namespace) -> int:
+    from netbootd.registry.load import load  # noqa: PLC0415  Jinja2
+    from netbootd.show import STRANGER, show  # noqa: PLC0415
+
+    registry = load(arguments.config)
+    answer = show(registry, arguments.mac or STRANGER)
+    print(answer.text, end="")
+    return 0 if answer.boots else 1

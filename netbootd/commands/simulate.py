@@ -1,0 +1,57 @@
+"""``netbootd simulate``: a boot without a machine."""
+
+from __future__ import annotations
+
+import argparse
+from typing import TYPE_CHECKING
+
+from netbootd.commands.words import (
+    Commands,
+    a_mac,
+    an_arch,
+    command,
+    with_config,
+)
+
+if TYPE_CHECKING:
+    pass
+
+
+_SIMULATE_MORE = """\
+examples:
+  netbootd simulate 00:25:90:27:db:b4
+  netbootd simulate --firmware bios --interface eth1 00:25:90:27:db:b4
+
+exit status: 0 it boots, 1 it does not, or that could not be checked from here,
+2 the configuration cannot be used.
+"""
+
+
+def add(commands: Commands) -> None:
+    text = "Walk through a network boot as a client would, fetching and checking every file."
+    parser = command(commands, "simulate", _simulate, text, _SIMULATE_MORE)
+    with_config(parser)
+    parser.add_argument("mac", type=a_mac, metavar="MAC", help="in any spelling")
+    parser.add_argument(
+        "--firmware",
+        choices=("bios", "efi", "ipxe", "http"),
+        default="efi",
+        help="what the client is: a BIOS or UEFI PXE ROM, an iPXE in the card, or UEFI HTTP boot",
+    )
+    parser.add_argument(
+        "--arch", type=an_arch, metavar="N", help="option 93, instead of the firmware's own"
+    )
+    parser.add_argument(
+        "--interface",
+        metavar="NAME",
+        help="ask a running daemon through this interface (as root), not the configuration",
+    )
+
+
+def _simulate(arguments: argparse.Namespace) -> int:
+    from netbootd.simulate import simulate  # noqa: PLC0415  scapy
+
+    boots = simulate(
+        arguments.config, arguments.mac, arguments.firmware, arguments.arch, arguments.interface
+    )
+    return 0 if boots else 1
