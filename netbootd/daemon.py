@@ -34,6 +34,7 @@ from twisted.python.failure import Failure
 from netbootd import __version__, apitoken, banner, journal, ports
 from netbootd import interfaces as networks
 from netbootd.banner import Socket
+from netbootd.boot import history
 from netbootd.config import Config
 from netbootd.dhcp.service import DhcpService
 from netbootd.errors import ConfigErrors, Finding, Level
@@ -429,18 +430,19 @@ class Daemon:
             "held": [f"{key}: {one.held}" for key, one in standings.items() if one.held],
             "armed": [f"{key}: {one.armed.target}" for key, one in standings.items() if one.armed],
             "failed": [key for key, one in standings.items() if one.state == "failed"],
+            "overdue": [key for key, one in standings.items() if one.state == "overdue"],
         }
 
     def _tell_hooks(self, event: Event) -> None:
         """A node that is up, or has failed, once for each of its reports."""
         if isinstance(event, Reported) and event.mac is not None:
             registry = self._live.snapshot
-            machine = registry.machine(event.mac)
+            machine = history.machine_of(event.mac, self._live)
             data = {
                 "mac": str(event.mac),
                 "target": event.target,
                 "address": event.peer,
-                "status": event.status,
+                "status": "overdue" if event.outcome == "overdue" else event.status,
                 "output": event.output[-_HOOK_OUTPUT:],
                 "machine": registry.variables_of(machine) if machine else {},
             }

@@ -14,15 +14,14 @@ from twisted.logger import Logger
 
 from netbootd import content
 from netbootd.boot import history
-from netbootd.boot.client import Client, Stage
-from netbootd.boot.decision import identify
-from netbootd.events.event import Event, Held, Served, Transferred
+from netbootd.events.event import Event, Held, Reported, Scripted, Served, Transferred
 from netbootd.mac import MAC
 from netbootd.record.guard import LoaderGuard
 from netbootd.record.record import Record
-from netbootd.record.standing import arms, holds, released
+from netbootd.record.standing import Attempt, Outcome, arms, holds, released, reports
 from netbootd.record.store import NoRecord, Order, Store
 from netbootd.registry.live import LiveRegistry
+from netbootd.registry.machine import Machine
 
 log = Logger(namespace="netbootd")
 
@@ -40,6 +39,7 @@ class Keeper:
     def __init__(self, reactor: Any, folder: Path, now: Callable[[], float]) -> None:
         self._reactor = reactor
         self._guard = LoaderGuard()
+        self._expected: dict[str, Any] = {}  # by machine key, the timer of its last boot
         self._folder = folder
         self._store = Store(folder, self._ordered, self._troubled)
         self._live: LiveRegistry | None = None
@@ -57,6 +57,9 @@ class Keeper:
         """Begin with orders; *publish* is told what comes of events."""
         self._live, self._publish = live, publish
         self._store.start()
+        for standing in list(self.record.items().values()):
+            if standing.latest is not None and (mac := MAC.maybe(standing.latest.mac)):
+                self._expect(mac)
 
     def stop(self) -> None:
         """Write what is left."""
@@ -69,7 +72,9 @@ class Keeper:
         """Learn from *event*."""
         if self._live is None:
             return
-        if isinstance(event, Served | Transferred) and _is_whole(event):
+        if isinstance(event, Scripted) and event.mac is not None:
+            self._expect(event.mac)
+        elif isinstance(event, Served | Transferred) and _is_whole(event):
             name = event.path.rpartition("/")[2]
             loader = content.ALIASES.get(name, name)
             if loader in content.PROGRAMS and loader != content.MEMDISK:
@@ -83,8 +88,7 @@ class Keeper:
         registry = live.snapshot
         guard = registry.config.guard
         mac = event.mac or self.record.at(event.peer)[1]
-        client = Client(stage=Stage.FIRMWARE, mac=mac).marked(live.sightings.of(mac))
-        machine = identify(client, registry) if mac else None
+        machine = history.machine_of(mac, live) if mac else None
         if machine is None or not guard.enabled or not guard.loaders:
             return
         within = guard.loaders_within
@@ -94,6 +98,42 @@ class Keeper:
             reason = f"{loader} was fetched {times} times within {within:.0f} s"
             self.record.put(machine.key, holds(standing, reason), listed=machine.known)
             self._publish(Held(mac=mac, target=machine.title, peer=event.peer, says=reason))
+
+    # -- who is late ---------------------------------------------------------------------------
+
+    def _expect(self, mac: MAC) -> None:
+        """Where the target of *mac*'s last boot gives it a time to report, look then."""
+        assert self._live is not None
+        machine = history.machine_of(mac, self._live)
+        attempt = self.record.of(machine.key).latest if machine else None
+        if machine is None or attempt is None or attempt.outcome is not Outcome.OPEN:
+            return
+        target = history.target_of(attempt, machine, self._live.snapshot)
+        if target is None or not target.common.up_within:
+            return
+        left = attempt.began + target.common.up_within - self.record.now()
+        before = self._expected.get(machine.key)
+        if before is not None and before.active():
+            before.cancel()
+        self._expected[machine.key] = self._reactor.callLater(
+            max(0.0, left), self._late, machine, attempt
+        )
+
+    def _late(self, machine: Machine, attempt: Attempt) -> None:
+        del self._expected[machine.key]
+        standing = self.record.of(machine.key)
+        if standing.latest is None or standing.latest.number != attempt.number:
+            return
+        if standing.latest.outcome is Outcome.OPEN:
+            now = self.record.now()
+            late = reports(standing, standing.latest, Outcome.OVERDUE, once=False, now=now)
+            self.record.put(machine.key, late, listed=machine.known)
+            mac = MAC.maybe(attempt.mac)
+            self._publish(
+                Reported(
+                    mac=mac, target=attempt.target, peer=attempt.peer, outcome=Outcome.OVERDUE.value
+                )
+            )
 
     # -- orders --------------------------------------------------------------------------------
 
@@ -136,8 +176,7 @@ class Keeper:
     def _change(self, key: str, change: Callable[[Any], Any]) -> None:
         assert self._live is not None
         mac = MAC.maybe(key)
-        client = Client(stage=Stage.IPXE, mac=mac)
-        machine = identify(client, self._live.snapshot) if mac else None
+        machine = history.machine_of(mac, self._live) if mac else None
         listed = machine.known if machine else True
         self.record.put(key, change(self.record.of(key)), listed=listed)
 

@@ -9,11 +9,11 @@ import pytest
 from twisted.internet.task import Clock
 
 from netbootd import orders
-from netbootd.events.event import Held, Served, Transferred
+from netbootd.events.event import Held, Scripted, Served, Transferred
 from netbootd.keeper import Keeper
 from netbootd.mac import MAC
 from netbootd.record import store
-from netbootd.record.standing import Armed
+from netbootd.record.standing import Armed, Outcome, reports
 from netbootd.registry.live import LiveRegistry
 from netbootd.registry.load import load
 
@@ -21,7 +21,7 @@ NODE = MAC.parse("00:25:90:27:db:b4")
 KEY, HERE = str(NODE), "192.0.2.100"
 CONFIG = """{
   "targets" : {
-     "nfs" : { "a" : { "kernel" : "k", "boot_args" : "root=x" } },
+     "nfs" : { "a" : { "kernel" : "k", "boot_args" : "root=x", "up_within" : 600 } },
      "biosupdate" : { "b" : { "kernel" : "memdisk", "initrd" : "img" } },
      "install" : { "broken" : { "kernel" : 7 } },
   },
@@ -239,5 +239,53 @@ def test_a_machine_without_a_mac_is_armed_by_its_name(tmp_path):
     rig = Rig(tmp_path)
     rig.until(lambda: rig.record.of("node7").armed)
     rig.keeper.stop()
-    with pytest.raises(orders.BadOrder, match='neither a MAC nor a name.*"node7"'):
+    with pytest.raises(orders.BadOrder, match=r'neither a MAC nor a name.*"node7"'):
         orders.release(tmp_path / "c.json", "node8")
+
+
+# -- who is late -----------------------------------------------------------------------------------
+
+
+def script() -> Scripted:
+    return Scripted(mac=NODE, target="nfs/a", peer=HERE, says="nfs/a")
+
+
+def test_a_node_that_does_not_report_in_time_is_overdue_once_and_up_when_it_does(start):
+    rig = start()
+    begin(rig)
+    rig.keeper(script())
+    rig.reactor.advance(599)
+    assert rig.record.of(KEY).state == "booting"
+    rig.reactor.advance(2)
+    assert rig.record.of(KEY).state == "overdue"
+    assert [event.outcome for event in rig.events] == ["overdue"]
+    rig.reactor.advance(5000)
+    assert len(rig.events) == 1
+    standing = rig.record.of(KEY)
+    done = reports(standing, standing.latest, Outcome.DONE, once=False, now=1.0)
+    assert done.state == "up"
+
+
+def test_only_the_last_boot_can_be_overdue(start):
+    rig = start()
+    begin(rig)
+    rig.keeper(script())
+    rig.reactor.advance(500)
+    rig.now += 500
+    begin(rig)
+    rig.keeper(script())
+    rig.reactor.advance(200)
+    assert rig.events == []
+    standing = rig.record.of(KEY)
+    rig.record.put(KEY, reports(standing, standing.latest, Outcome.DONE, once=False, now=1.0))
+    rig.reactor.advance(5000)
+    assert rig.events == []
+
+
+def test_who_is_late_is_known_after_a_restart(start):
+    first = start()
+    begin(first)
+    first.keeper.stop()
+    second = start()
+    second.reactor.advance(601)
+    assert second.record.of(KEY).state == "overdue"

@@ -7,11 +7,13 @@ from __future__ import annotations
 
 from urllib.parse import unquote, urlsplit
 
-from netbootd.boot.client import Client
+from netbootd.boot.client import Client, Stage
 from netbootd.boot.decision import boots_now, identify, refusal
 from netbootd.boot.script import BootScript, Past, facts_of
+from netbootd.mac import MAC
 from netbootd.record.record import Record
 from netbootd.record.standing import Attempt, Outcome, Standing, fetches, holds, reports
+from netbootd.registry.live import LiveRegistry
 from netbootd.registry.machine import Machine
 from netbootd.registry.snapshot import Registry
 from netbootd.targets.base import Facts, Target
@@ -26,6 +28,12 @@ def past(client: Client, registry: Registry, record: Record) -> Past:
     return Past(
         standing=record.of(machine.key), now=record.now(), token=record.next_token(machine.key)
     )
+
+
+def machine_of(mac: MAC, live: LiveRegistry) -> Machine | None:
+    """The machine that the card *mac* is, with all that was learned of it."""
+    client = Client(stage=Stage.IPXE, mac=mac).marked(live.sightings.of(mac))
+    return identify(client, live.snapshot)
 
 
 def note(client: Client, script: BootScript, registry: Registry, record: Record) -> None:

@@ -189,7 +189,8 @@ class Held(Scripted):
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reported(Event):
     """
-    A node said how its boot or installation went: *outcome* ``done`` or ``failed``.
+    A node said how its boot or installation went: *outcome* ``done`` or ``failed``; ``overdue``
+    where it said nothing in time.
 
     *status* and *output* are the node's own words.
     """
@@ -207,6 +208,8 @@ class Reported(Event):
     def what(self) -> str:
         if self.outcome == "done":
             return "reported that it is up"
+        if self.outcome == "overdue":
+            return "is overdue: it has not reported that it is up"
         last = self.output.strip().rpartition("\n")[2]
         status = f" with status {printable(self.status)}" if self.status else ""
         return f"reported a failure{status}" + (f": {printable(last)}" if last else "")

@@ -32,6 +32,7 @@ class Outcome(StrEnum):
     OPEN = ""
     DONE = "done"
     FAILED = "failed"
+    OVERDUE = "overdue"  # nothing was heard within the time that its target gives it
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -86,14 +87,13 @@ class Standing:
 
     @property
     def state(self) -> str:
-        """``held``, ``booting``, ``up``, ``failed``, or nothing before the first boot."""
+        """``held``, ``booting``, ``up``, ``failed``, ``overdue``; nothing before the first boot."""
         if self.held:
             return "held"
         if self.latest is None:
             return ""
-        return {Outcome.OPEN: "booting", Outcome.DONE: "up", Outcome.FAILED: "failed"}[
-            self.latest.outcome
-        ]
+        outcome = self.latest.outcome
+        return {Outcome.OPEN: "booting", Outcome.DONE: "up"}.get(outcome, outcome.value)
 
     @property
     def matters(self) -> bool:

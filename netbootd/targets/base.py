@@ -92,8 +92,9 @@ class Common:
 
     *variables* are its free keys.  *scripts* and *overlays* are added to those of its machines.
     *once*: after one completed boot its machine boots *after*, a ``type/name``, or its own disk
-    where that is empty; *calls_back*: it is complete when the node calls
-    ``/done``; else, for a program that cannot call, when it was served.
+    where that is empty; *calls_back*: it is complete when the node calls ``/done``; else, for a
+    program that cannot call, when it was served.  *up_within*: seconds within which that call is
+    expected, 0 for any time.
     """
 
     variables: Mapping[str, Any] = field(default_factory=dict)
@@ -101,6 +102,7 @@ class Common:
     overlays: tuple[str, ...] = ()
     once: bool = False
     after: str = ""
+    up_within: float = 0.0
     calls_back: bool = True
 
 

@@ -10,6 +10,7 @@ from dataclasses import replace
 from typing import Protocol
 
 from netbootd.errors import Level
+from netbootd.nearest import did_you_mean
 from netbootd.targets.base import Common, Target
 from netbootd.targets.biosupdate import BiosUpdate, MemDisk
 from netbootd.targets.chain import Chain
@@ -125,9 +126,19 @@ def _common(settings: Settings, kind: TargetType) -> Common:
         scripts=settings.listed("scripts"),
         overlays=settings.listed("overlays"),
         once=settings.flag("once", kind.once),
-        after=settings.text("after") or "",
+        after=_after(settings),
+        up_within=settings.number("up_within", least=0) or 0.0,
         calls_back=kind.calls_back,
     )
+
+
+def _after(settings: Settings) -> str:
+    """``after``: a ``type/name`` that there is."""
+    after = settings.text("after") or ""
+    if after and after not in settings.titles:
+        told = f'"after": there is no target "{after}"{did_you_mean(after, settings.titles)}'
+        settings.fault("target-unknown", told, "after")
+    return after
 
 
 def local_boot(title: str, templates: Templates) -> Target:

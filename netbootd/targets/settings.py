@@ -23,7 +23,7 @@ from netbootd.targets import ipxe
 
 #: Keys that say what a target boots; in a machine's entry they replace the target's.
 TARGET_KEYS = frozenset(
-    {"kernel", "initrd", "boot_args", "boot_server", "sanboot", "once", "after"}
+    {"kernel", "initrd", "boot_args", "boot_server", "sanboot", "once", "after", "up_within"}
 )
 EXTRA_ARGS = "extra_args"
 #: Keys that mean something in a target; any other is free data.

@@ -139,3 +139,9 @@ def test_a_key_of_another_type_is_free_data(site):
     site.load({"nfs/a": LINUX | {"root": "nas:/d", "tree": "oak"}}, {"platform": "R640", "bios": 2})
     assert site.text() == "#!ipxe\necho R640 2\n"
     assert site.registry.variables_of(site.registry.machines[NODE])["tree"] == "oak"
+
+
+def test_what_comes_after_must_be_there(site):
+    site.load({"install/a": {"kernel": "k", "after": "nfs/debiam"}, "nfs/debian": {"kernel": "k"}})
+    assert any("nfs/debian" in text for text in site.told("target-unknown"))
+    assert site.answer().status == 500
