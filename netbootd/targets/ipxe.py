@@ -7,7 +7,8 @@ can copy one, read it and change it.  Templates are compiled when the configurat
 
 How iPXE reads a line (tried with builds of 2019 and 2025): blanks collapse, quotes protect nothing,
 a word that begins with ``#`` ends the line, ``&&`` and ``||`` as words of their own end the
-command, and ``${name}`` is replaced wherever it stands; there is no way to write it literally.
+command, and ``${name}`` is replaced wherever it stands; there is no way to write it literally.  A
+backslash at the end of a line joins the next one to it.
 """
 
 from __future__ import annotations
@@ -122,9 +123,11 @@ def plain(value: object) -> str:
     """
     *value* as text that ``echo`` can show: one line, and nothing that iPXE would act on.
 
-    ``${`` loses its dollar, words that iPXE takes for operators or comments get a quote in front.
+    ``${`` loses its dollars, and the end its backslashes; words that iPXE takes for operators or
+    comments get a quote in front.
     """
-    words = "".join(c if c.isprintable() else " " for c in str(value)).replace("${", "{").split()
+    line = "".join(c if c.isprintable() else " " for c in str(value))
+    words = re.sub(r"\$+\{", "{", line).rstrip("\\ ").split()
     return " ".join(f"'{word}" if _is_special(word) else word for word in words)
 
 

@@ -166,3 +166,9 @@ def test_after_an_installation_that_a_timeout_took_comes_what_it_says(site):
     after = {"install/b": OTHERS["install/b"] | {"after": "nfs/a"}}
     menu(site, {"default": "install/b", "timeout": 9}, **after)
     assert site.answer(choice="2", completed=("install/b",)).says == "nfs/a"
+
+
+def test_a_label_that_ends_in_a_backslash_does_not_join_the_next_line(site):
+    choices = [{"label": "Disk C:\\", "target": "localboot"}, {"target": "nfs/a"}]
+    site.load({"menu/m": {"choices": choices}, "nfs/a": {"kernel": "k"}})
+    assert "item 1 Disk C:\nitem 2 nfs/a\n" in site.text()
