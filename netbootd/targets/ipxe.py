@@ -3,7 +3,8 @@ iPXE syntax, quoting and templates: only here.
 
 A script is a Jinja2 template file beside its type (``nfs.ipxe``), in the sandbox and strict about
 undefined names.  A file of the same name in the configuration's folder takes its place, so an admin
-can copy one, read it and change it.  Templates are compiled when the configuration is loaded.
+can copy one, read it and change it, or fill the block ``before`` of ours, which is empty for that.
+Templates are compiled when the configuration is loaded.
 
 How iPXE reads a line (tried with builds of 2019 and 2025): blanks collapse, quotes protect nothing,
 a word that begins with ``#`` ends the line, ``&&`` and ``||`` as words of their own end the

@@ -75,6 +75,34 @@ def test_a_template_of_the_admin_takes_the_place_of_ours(site, type_):
 
 
 @EVERY
+def test_lines_of_the_admins_go_into_ours_and_nothing_of_it_is_lost(site, type_):
+    keys, _ = EACH[type_]
+    if type_ == "ipxe":
+        return  # it has none but the admin's
+    targets = {f"{type_}/x": keys, **({"nfs/x": LINUX} if type_ != "nfs" else {})}
+    site.load(targets, {"rack": 7})
+    ours = site.text().splitlines()
+    name = TYPES[type_].template_name if type_ in TYPES else "linux"
+    block = "{% block before %}\necho rack {{ machine.rack }}\n{% endblock %}\n"
+    (site.folder / f"{name}.ipxe").write_text(
+        '{% extends "netbootd/' + name + '.ipxe" %}\n' + block
+    )
+    site.load(targets, {"rack": 7})
+    lines = site.text().splitlines()
+    assert lines[0] == "#!ipxe"
+    lines.remove("echo rack 7")
+    assert lines == ours
+
+
+def test_what_is_done_after_a_failure_stands_once(site):
+    (site.folder / "failed.ipxe").write_text(":failed\nshell\n")
+    for type_, (keys, _) in EACH.items():
+        if type_ not in ("ipxe", "menu", "localboot"):
+            site.load({f"{type_}/x": keys})
+            assert "\n:failed\nshell\n" in site.text(), type_
+
+
+@EVERY
 @pytest.mark.parametrize("platform", ["pcbios", "efi"])
 def test_every_script_can_be_read_to_its_end(site, type_, platform):
     keys, _ = EACH[type_]
