@@ -7,15 +7,21 @@ never a Machine: so a script can be rendered in a test from a handful of strings
 
 from __future__ import annotations
 
+import re
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
 from netbootd import urls
+from netbootd.errors import RenderError
 from netbootd.mac import MAC
-from netbootd.targets import placeholders
+from netbootd.targets import ipxe, placeholders
 from netbootd.targets.ipxe import ScriptTemplate
+
+#: RFC 1123, section 2.1: labels with dots between them.
+_LABEL = "(?!-)[A-Za-z0-9-]{1,63}(?<!-)"
+_HOST_NAME = re.compile(rf"{_LABEL}(\.{_LABEL})*")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -133,7 +139,10 @@ class Target(ABC):
 
     def remarks(self, facts: Facts) -> tuple[str, ...]:
         """What may go wrong for this machine though the script can be made; ``check`` tells it."""
-        return ()
+        name = facts.variables.get("hostname")
+        if not isinstance(name, str) or _HOST_NAME.fullmatch(name):
+            return ()
+        return (f"{name!r:.80} is no host name: letters, digits and hyphens (RFC 1123)",)
 
     @abstractmethod
     def values(self, facts: Facts) -> dict[str, Any]:
@@ -144,11 +153,19 @@ class Target(ABC):
         return {}
 
     def filled(self, text: str, facts: Facts) -> str:
-        """*text* with its placeholders (``__hostname__``) replaced; raises RenderError."""
+        """
+        *text* with its placeholders (``__hostname__``) replaced, for one line of a script.
+
+        Raises RenderError where a value is missing, or would act in the script.
+        """
         if "__" not in text:
             return text
         of_mac = {"mac": str(facts.mac), "bootif": f"01-{facts.mac.dashed}"}
-        return placeholders.fill(text, {**facts.names(), **self.own_names(facts), **of_mac})
+        names = {**facts.names(), **self.own_names(facts), **of_mac}
+        full = placeholders.fill(text, names)
+        if ipxe.end_word(full.split()):
+            raise RenderError(f"iPXE would end the line at a word of what {text} becomes")
+        return full
 
     @property
     def last_file(self) -> str:

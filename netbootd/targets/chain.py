@@ -12,7 +12,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Self
 
-from netbootd.errors import RenderError
 from netbootd.targets import ipxe
 from netbootd.targets.base import Facts, Target
 from netbootd.targets.ipxe import ScriptTemplate
@@ -48,13 +47,10 @@ class Chain(Target):
         return cls(settings.title, template, bios, efi, args, named)
 
     def values(self, facts: Facts) -> dict[str, Any]:
-        words = tuple(self.filled(word, facts) for word in self.args)
-        if bad := ipxe.comment_word(words) or ipxe.operator_word(words):
-            raise RenderError(f'iPXE would end the line at "{bad}"')
         return {
             "bios": self.bios and self.filled(facts.url(self.bios), facts),
             "efi": self.efi and self.filled(facts.url(self.efi), facts),
-            "args": " ".join(words),
+            "args": " ".join(self.filled(word, facts) for word in self.args),
             "settings": [
                 {"name": name, "value": self.filled(text, facts)}
                 for name, text in self.settings.items()

@@ -110,11 +110,11 @@ class Install(Linux):
         if self.system != "debian" or not self.answer:
             return words
         named = [
-            f"{name}={value}"
+            f"{name}=__{name}__"
             for name in ("hostname", "domain")
-            if isinstance(value := facts.variables.get(name), str) and value.strip() == value
+            if isinstance(value := facts.variables.get(name), str) and value
         ]
-        return (*absent(words, named), *words)
+        return (*(self.filled(word, facts) for word in absent(words, named)), *words)
 
 
 def family(system: str) -> str:

@@ -15,7 +15,7 @@ backslash at the end of a line joins the next one to it.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -146,6 +146,11 @@ def operator_word(words: Iterable[str]) -> str | None:
     return next((word for word in words if word in ("&&", "||")), None)
 
 
+def end_word(words: Collection[str]) -> str | None:
+    """The first word at which iPXE would end the command, for either reason, or None."""
+    return comment_word(words) or operator_word(words)
+
+
 def unsettable(text: str) -> str | None:
     """
     Why ``set name TEXT`` would not store *text* as it is, or None.
@@ -155,7 +160,7 @@ def unsettable(text: str) -> str | None:
     words = text.split()
     if text != " ".join(words) or not text.isprintable():
         return "has blanks that iPXE would drop, or a control character"
-    if bad := comment_word(words) or operator_word(words):
+    if bad := end_word(words):
         return f'has the word "{bad}", at which iPXE would end the line'
     return "has ${, which iPXE would replace" if "${" in text else None
 

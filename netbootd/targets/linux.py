@@ -134,10 +134,7 @@ class Linux(Target):
     def words(self, facts: Facts) -> tuple[str, ...]:
         """The arguments as this machine gets them, options of modules last; raises RenderError."""
         words = tuple(self.filled(word, facts) for word in self.args)
-        words += absent(words, self._module_options(facts))
-        if bad := ipxe.comment_word(words) or ipxe.operator_word(words):
-            raise RenderError(f'iPXE would end the line at "{bad}"')
-        return words
+        return words + absent(words, self._module_options(facts))
 
     def _module_options(self, facts: Facts) -> tuple[str, ...]:
         """``kvm_intel.nested=0``, for those that the kernel has built in or loads by itself."""
@@ -147,7 +144,10 @@ class Linux(Target):
             options = modules.options(facts.variables.get("modules"))
         except ValueError as problem:
             raise RenderError(str(problem)) from None
-        return tuple(f"{one.module}.{one.name}={one.value}" for one in options)
+        words = tuple(f"{one.module}.{one.name}={one.value}" for one in options)
+        if bad := ipxe.end_word(words):
+            raise RenderError(f'modules: iPXE would end the line at "{bad}"')
+        return words
 
     def _layered(self, facts: Facts) -> bool:
         return facts.overlay and self.takes_overlay

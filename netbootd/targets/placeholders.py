@@ -30,7 +30,8 @@ def fill(text: str, names: Mapping[str, Any]) -> str:
     *text* with its placeholders replaced by what *names* gives for them.
 
     Raises RenderError for one that is unknown or empty, or whose value has a blank in it, which
-    would make two arguments of one.
+    would make two arguments of one, a ``${``, which iPXE would replace, or a placeholder, as values
+    are not filled in themselves.  It does not say the value: that may be a password.
     """
     if "__" not in text:
         return text
@@ -39,16 +40,26 @@ def fill(text: str, names: Mapping[str, Any]) -> str:
 
 def _value(name: str, names: Mapping[str, Any]) -> str:
     value = names.get(SHORT.get(name, name))
-    if isinstance(value, bool) or not isinstance(value, (str, int, float)) or value == "":
+    if not _is_text(value):
         raise RenderError(f"__{name}__ has no value for this machine; there are: {_known(names)}")
-    if re.search(r"[\s\x00-\x1f\x7f]", str(value)):
-        raise RenderError(f"__{name}__ is {str(value)!r:.60}, which has a blank in it")
-    return str(value)
+    text = str(value)
+    if re.search(r"[\s\x00-\x1f\x7f]", text):
+        raise RenderError(f"the value of __{name}__ has a blank in it")
+    if "${" in text:
+        raise RenderError(f"the value of __{name}__ has ${{ in it, which iPXE would replace")
+    if _PLACEHOLDER.search(text):
+        raise RenderError(f"the value of __{name}__ has a placeholder in it, which nobody fills in")
+    return text
+
+
+def _is_text(value: Any) -> bool:
+    """Whether *value* can stand in the place of a placeholder."""
+    return isinstance(value, (str, int, float)) and not isinstance(value, bool) and value != ""
 
 
 def _known(names: Mapping[str, Any]) -> str:
     """All placeholders that have a value, for the message."""
     longer = set(SHORT.values())
-    plain = {name for name, value in names.items() if isinstance(value, (str, int)) and value != ""}
+    plain = {name for name, value in names.items() if _is_text(value)}
     short = {name for name, long in SHORT.items() if long in plain}
     return ", ".join(f"__{name}__" for name in sorted((plain - longer) | short))

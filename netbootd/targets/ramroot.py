@@ -74,10 +74,11 @@ class RamRoot(Linux):
         return {"image": facts.url(self.image)} if self.image else {}
 
     def remarks(self, facts: Facts) -> tuple[str, ...]:
+        told = Linux.remarks(self, facts)
         ours = self.image.startswith("/") and "boot=live" in self.args
         if ours and _is_name(facts.url(self.image)):
-            return ("live-boot fetches from an address, and our own address is a name here",)
-        return ()
+            told += ("live-boot fetches from an address, and our own address is a name here",)
+        return told
 
 
 def _is_name(url: str) -> bool:

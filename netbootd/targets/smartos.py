@@ -125,7 +125,7 @@ class SmartOS(Target):
         strings = [f"{values['kernel']['url']} {values['args']}"]
         strings += [f"{module['url']} {module['words']}" for module in values["modules"]]
         room = sum(len(text.encode()) + 1 for text in strings)
-        told = []
+        told = [*Target.remarks(self, facts)]
         if room > _ROOM:
             told.append(
                 f"{room} bytes of addresses and arguments; stock iPXE cuts off what is beyond"

@@ -138,3 +138,10 @@ def test_an_install_is_once_unless_it_says_otherwise(site):
 )
 def test_families(system, wanted):
     assert family(system) == wanted
+
+
+@pytest.mark.parametrize("name", ["my host || reboot", "n1 ", "#n1 x"])
+def test_a_host_name_with_a_blank_is_no_argument(site, name):
+    site.load({"install/a": {"kernel": "k", "os": "debian", "answer": "a"}}, {"hostname": name})
+    assert site.answer().status == 500
+    assert any("__hostname__" in told for told in site.told("placeholder-empty"))

@@ -69,7 +69,8 @@ def test_named_arguments_and_servers_come_before_and_may_hold_some(site):
 def test_one_without_a_value_is_told_with_those_that_have_one(site, machine):
     site.load({"any/a": BASE | {"boot_args": "x=__rack__"}}, machine)
     [told, *_] = site.told("placeholder-empty")
-    assert "__rack__" in told
+    assert "__rack__ has" in told
+    assert "__rack__" not in told.partition("there are")[2]
     assert "__hostname__" not in told
     answer = site.answer()
     assert answer.status == 500
@@ -84,11 +85,63 @@ def test_the_list_names_what_there_is():
     assert str(caught.value).endswith("there are: __done__, __hostname__")
 
 
-@pytest.mark.parametrize("value", ["#", "||"])
-def test_a_value_cannot_end_the_line(site, value):
-    site.load({"any/a": BASE | {"boot_args": "__rack__"}}, {"rack": value})
+DISK = {"server": "192.0.2.9", "target": "iqn.x", "username": "u"}
+#: Where placeholders are filled in, one target for each.
+FILLED = {
+    "any/a": BASE | {"boot_args": "-v __rack__"},
+    "chain/a": {"chain": "x.efi", "boot_args": "-v __rack__"},
+    "chain/set": {"chain": "x.efi", "ipxe_settings": {"210:string": "__rack__"}},
+    "smartos/a": {"platform": "20260101T000000Z", "boot_args": "-v __rack__"},
+    "iscsi/a": {"iscsi": DISK | {"password": "__rack__"}},
+    "iscsi/file": {"iscsi": DISK | {"password": "p", "filename": "__rack__"}},
+    "iscsi/linux": BASE | {"iscsi": DISK | {"password": "__rack__"}},
+    "wimboot/a": {"tree": "pe", "boot_args": "__rack__"},
+}
+
+
+def of_its_value(site):
+    """What is told of NODE; the default has no rack at all."""
+    return [told for told in site.told("placeholder-empty") if "no value" not in told]
+
+
+@pytest.mark.parametrize("title", FILLED)
+@pytest.mark.parametrize("value", ["#secret", "||", "&&", "a${hostname}b", "x y", "__hostname__"])
+def test_a_value_cannot_act_in_the_script(site, title, value):
+    machine = {"rack": value, "hostname": "n1"}
+    site.load({title: FILLED[title]}, machine)
+    assert site.answer().status == 500
+    [told] = of_its_value(site)
+    assert "__rack__" in told
+    assert value not in told.replace("__rack__", "")  # it may be a password
+
+
+@pytest.mark.parametrize("title", FILLED)
+def test_a_harmless_value_is_filled_in_everywhere(site, title):
+    site.load({title: FILLED[title]}, {"rack": "r#4"})
+    assert "r#4" in site.text()
+    assert of_its_value(site) == []
+
+
+def test_options_of_modules_cannot_end_the_line(site):
+    site.load({"any/a": BASE}, {"modules": {"#kvm": {"nested": 0}}})
     assert site.answer().status == 500
     assert any("end the line" in told for told in site.told("placeholder-empty"))
+
+
+@pytest.mark.parametrize("name", ["n1", "n1.example.org", "4-a", "N" * 63])
+def test_names_that_hosts_may_have(site, name):
+    site.load({"any/a": BASE}, {"hostname": name})
+    assert site.codes() == set()
+
+
+@pytest.mark.parametrize("type_", ["any", "ramroot", "smartos", "localboot"])
+@pytest.mark.parametrize("name", ["my host", "n_1", "-n", "n.", "knöt", "n" * 64, "a || reboot"])
+def test_a_host_name_that_is_none_is_told(site, type_, name):
+    keys = {"platform": "20260101T000000Z"} if type_ == "smartos" else BASE
+    site.load({f"{type_}/a": keys if type_ != "localboot" else {}}, {"hostname": name})
+    refused = type_ == "smartos" and " " in name  # by the list of properties, which has no blanks
+    assert any("RFC 1123" in told for told in site.told("target-remark")) is not refused
+    assert bool(site.told("placeholder-empty")) is refused
 
 
 def test_check_knows_that_a_boot_has_an_address_and_a_token(site):
