@@ -262,7 +262,10 @@ class Daemon:
     def _loaded(self, loaded: tuple[Registry, Changes]) -> None:
         registry, changed = loaded
         gc.unfreeze()
+        if registry.config.state != self._live.snapshot.config.state:
+            log.warn("another state folder counts after a restart: {s}", s=registry.config.state)
         self._live.swap(registry)
+        self._keeper.configured()
         self._log_findings(registry.findings)
         self._last_reload = str(changed)
         log.info(
@@ -428,7 +431,11 @@ class Daemon:
         standings = self._live.record.items()
         return {
             "held": [f"{key}: {one.held}" for key, one in standings.items() if one.held],
-            "armed": [f"{key}: {one.armed.target}" for key, one in standings.items() if one.armed],
+            "armed": [
+                f"{key}: {one.armed.target}"
+                for key, one in standings.items()
+                if one.armed and one.armed.valid(time.time())
+            ],
             "failed": [key for key, one in standings.items() if one.state == "failed"],
             "overdue": [key for key, one in standings.items() if one.state == "overdue"],
         }

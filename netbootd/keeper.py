@@ -19,14 +19,11 @@ from netbootd.mac import MAC
 from netbootd.record.guard import LoaderGuard
 from netbootd.record.record import Record
 from netbootd.record.standing import Attempt, Outcome, arms, holds, released, reports
-from netbootd.record.store import NoRecord, Order, Store
+from netbootd.record.store import FILE, Loaded, NoRecord, Order, Store
 from netbootd.registry.live import LiveRegistry
 from netbootd.registry.machine import Machine
 
 log = Logger(namespace="netbootd")
-
-#: What ``netbootd release all`` stands for.
-EVERY = "all"
 
 
 class Keeper:
@@ -41,7 +38,7 @@ class Keeper:
         self._guard = LoaderGuard()
         self._expected: dict[str, Any] = {}  # by machine key, the timer of its last boot
         self._folder = folder
-        self._store = Store(folder, self._ordered, self._troubled)
+        self._store = Store(folder, self._ordered, self._troubled, self._found)
         self._live: LiveRegistry | None = None
         self._publish: Callable[[Event], None] = lambda _: None
         self.trouble = ""
@@ -49,17 +46,34 @@ class Keeper:
             loaded = self._store.load()
         except NoRecord as problem:
             self.record = Record(now, keep=self._store.keep)
+            self.record.unread = str(problem) if _is_there(folder) else ""
             self.trouble = _told(str(problem))
         else:
             self.record = Record(now, loaded.standings, loaded.secret, self._store.keep)
+        self.record.settle = self._store.settle
 
     def start(self, live: LiveRegistry, publish: Callable[[Event], None]) -> None:
         """Begin with orders; *publish* is told what comes of events."""
         self._live, self._publish = live, publish
         self._store.start()
+        self.configured()
         for standing in list(self.record.items().values()):
             if standing.latest is not None and (mac := MAC.maybe(standing.latest.mac)):
                 self._expect(mac)
+
+    def configured(self) -> None:
+        """The configuration is new: a machine may have another name, or an entry of its own now."""
+        assert self._live is not None
+        registry = self._live.snapshot
+        for key, standing in list(self.record.items().items()):
+            mac = MAC.maybe(key) or (MAC.maybe(standing.latest.mac) if standing.latest else None)
+            machine = history.machine_of(mac, self._live) if mac else None
+            if machine is None or key in registry.named:
+                continue
+            if machine.key != key:
+                self.record.move(key, machine.key)
+            if not machine.known:
+                self.record.is_stranger(machine.key)
 
     def stop(self) -> None:
         """Write what is left."""
@@ -92,8 +106,10 @@ class Keeper:
         if machine is None or not guard.enabled or not guard.loaders:
             return
         within = guard.loaders_within
-        times = self._guard.count(machine.key, loader, self.record.now(), within)
         standing = self.record.of(machine.key)
+        if history.lives_elsewhere(machine, standing, event.peer):
+            return
+        times = self._guard.count(machine.key, loader, self._reactor.seconds(), within)
         if times > guard.loaders and not standing.held:
             reason = f"{loader} was fetched {times} times within {within:.0f} s"
             self.record.put(machine.key, holds(standing, reason), listed=machine.known)
@@ -155,12 +171,16 @@ class Keeper:
                 self._change(order.key, lambda standing: arms(standing, None))
                 return f"{order.key}: nothing is armed any more, an operator's order"
             case "release":
-                keys = [order.key] if order.key != EVERY else self._held()
-                for key in keys:
-                    self._guard.forget(key)
-                    self._change(key, released)
-                return f"{', '.join(keys) or 'nobody'} released, an operator's order"
+                return self._release([order.key])
+            case "release-all":
+                return self._release(self._held())
         return f"an order that netbootd does not know: {order.verb!r:.40}"
+
+    def _release(self, keys: list[str]) -> str:
+        for key in keys:
+            self._guard.forget(key)
+            self._change(key, released)
+        return f"{', '.join(keys) or 'nobody'} released, an operator's order"
 
     def _arm(self, order: Order) -> str:
         assert self._live is not None
@@ -189,6 +209,17 @@ class Keeper:
         """Called by the store's thread."""
         self._reactor.callFromThread(self._take_note, trouble)
 
+    def _found(self, loaded: Loaded | None) -> None:
+        """Called by the store's thread."""
+        self._reactor.callFromThread(self._fill, loaded)
+
+    def _fill(self, loaded: Loaded | None) -> None:
+        if loaded is not None:
+            self.record.fill(loaded.standings, loaded.secret)
+        else:
+            for key, standing in self.record.items().items():
+                self._store.keep(key, standing)
+
     def _take_note(self, trouble: str) -> None:
         self.trouble = _told(trouble) if trouble else ""
         if trouble:
@@ -199,6 +230,14 @@ class Keeper:
 
 def _told(problem: str) -> str:
     return f"what machines have booted is not kept over a restart: {problem}"
+
+
+def _is_there(folder: Path) -> bool:
+    """Whether there is a record that was not read; where nobody knows, there may be one."""
+    try:
+        return (folder / FILE).exists()
+    except OSError:
+        return True
 
 
 def _is_whole(event: Served | Transferred) -> bool:

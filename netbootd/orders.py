@@ -26,7 +26,6 @@ from netbootd.targets.notice import Notice
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 _PATIENCE_S = 2.0  # the daemon looks four times a second
 _PAUSE_S = 0.05
-_ALL = "all"
 
 
 class BadOrder(NetbootdError):
@@ -69,7 +68,7 @@ def release(config: Path, who: MAC | str | None) -> str:
     """Let *who*, or with None every machine, boot again.  Raises BadOrder and store.NoRecord."""
     registry = load(config)
     if who is None:
-        return _give(registry, "release", _ALL, "all machines that were held may boot")
+        return _give(registry, "release-all", "", "all machines that were held may boot")
     return _give(registry, "release", _key(registry, who), f"{who} may boot")
 
 
@@ -77,12 +76,23 @@ def _key(registry: Registry, who: MAC | str) -> str:
     """What the machine is remembered by."""
     if isinstance(who, MAC):
         machine = identify(Client(stage=Stage.IPXE, mac=who), registry)
-        if machine is None:
+        if machine is not None and machine.known:
+            return machine.key
+        booted = _booted_as(who, registry)
+        if booted is None and machine is None:
             raise BadOrder(f"{who} is not in the configuration, and there is no machines.default")
-        return machine.key
+        return booted or (machine.key if machine else "")
     if who not in registry.named:
         raise BadOrder(f"{who!r} is neither a MAC nor a name{did_you_mean(who, registry.named)}")
     return registry.named[who].key
+
+
+def _booted_as(mac: MAC, registry: Registry) -> str | None:
+    """The named machine that *mac* was, as far as its boots tell: its UUID or serial number did."""
+    for key, standing in store.read(registry.config.state).items():
+        if key in registry.named and any(one.mac == str(mac) for one in standing.attempts):
+            return key
+    return None
 
 
 def _must_boot(registry: Registry, target: str, config: Path) -> None:

@@ -12,6 +12,7 @@ import re
 import shlex
 import traceback
 from collections.abc import Mapping
+from contextvars import ContextVar
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -19,12 +20,16 @@ from typing import Any
 import jinja2
 import jinja2.meta
 from jinja2 import nodes
-from jinja2.sandbox import ImmutableSandboxedEnvironment
+from jinja2.sandbox import ImmutableSandboxedEnvironment, safe_range
 
 from netbootd.errors import Place, RenderError
 
 #: The ending of a file that is rendered; it is not part of the name under which it is served.
 SUFFIX = ".j2"
+#: What all ranges of one rendering may have together: a slip of two of them, one in the other,
+#: would keep the daemon from everything else for ever.
+_MOST_ROUNDS = 1_000_000
+_rounds_left: ContextVar[list[int] | None] = ContextVar("rounds left", default=None)
 _TOLD_AT = re.compile(r"(.+?):([0-9]+): (.*)", re.DOTALL)
 
 
@@ -44,9 +49,20 @@ def environment(loader: jinja2.BaseLoader | None = None) -> jinja2.Environment:
         keep_trailing_newline=True,
         auto_reload=False,  # a request must not look at the disk
     )
+    made.globals["range"] = _range
     made.filters["json"] = lambda value: json.dumps(value, ensure_ascii=False)
     made.filters["sh"] = lambda value: shlex.quote(str(value))
     return made
+
+
+def _range(*bounds: int) -> range:
+    """Python's, as far as the rounds reach."""
+    numbers = safe_range(*bounds)
+    if (left := _rounds_left.get()) is not None:
+        left[0] -= len(numbers)
+        if left[0] < 0:
+            raise OverflowError(f"more than {_MOST_ROUNDS:,} rounds in all")
+    return numbers
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,10 +80,13 @@ class TextTemplate:
 
     def render(self, names: Mapping[str, Any]) -> str:
         """The text with *names* filled in; raises RenderError, which names file and line."""
+        before = _rounds_left.set([_MOST_ROUNDS])
         try:
             return self._compiled.render(names)
         except Exception as problem:  # a template is the operator's text and may do anything
             raise RenderError(f"{_where(self.name, problem)}: {_told(problem)}") from None
+        finally:
+            _rounds_left.reset(before)
 
     def wants(self) -> frozenset[str]:
         """The names it needs from outside; not those it tests for, or gives a default."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+from dataclasses import replace
 
 import pytest
 from twisted.internet.task import Clock
@@ -85,7 +86,7 @@ def test_the_fourth_time_a_loader_is_fetched_its_machine_is_held(start):
     rig = start()
     for _ in range(3):
         rig.keeper(loader())
-        rig.now += 30
+        rig.reactor.advance(30)
     assert not rig.record.of(KEY).held
     rig.keeper(loader())
     assert "undionly.kpxe was fetched 4 times within 120 s" in rig.record.of(KEY).held
@@ -98,10 +99,11 @@ def test_slow_boots_and_different_loaders_are_no_circle(start):
     rig = start()
     for _ in range(9):
         rig.keeper(loader())
-        rig.now += 50
+        rig.reactor.advance(50)
+        rig.now -= 3600  # somebody sets the clock back
     for number in range(9):
         rig.keeper(loader("snponly.efi" if number % 2 else "ipxe.efi"))
-        rig.now += 25
+        rig.reactor.advance(25)
     assert not rig.record.of(KEY).held
 
 
@@ -120,8 +122,27 @@ def test_all_that_are_held_are_released_at_once(start, tmp_path):
     rig = start()
     for _ in range(4):
         rig.keeper(loader())
-    store.give(tmp_path / "state", "release", "all")
+    store.give(tmp_path / "state", "release-all", "")
     rig.until(lambda: not rig.record.of(KEY).held)
+
+
+def test_a_loader_that_somebody_else_fetches_holds_nobody(start):
+    rig = start()
+    begin(rig)
+    for _ in range(9):
+        rig.keeper(replace(loader(), peer="192.0.2.66"))
+    assert not rig.record.of(KEY).held
+
+
+def test_a_machine_that_gets_another_name_is_still_the_same(start, tmp_path):
+    rig = start()
+    begin(rig)
+    (tmp_path / "c.json").write_text(CONFIG.replace(f'"{KEY}" : {{', f'"node7" : {{ "mac" : "{KEY}",'))  # fmt: skip
+    rig.live.swap(load(tmp_path / "c.json"))
+    rig.keeper.configured()
+    assert rig.record.of("node7").latest.number == 1
+    assert rig.record.of(KEY).latest is None
+    assert rig.record.at(HERE) == ("node7", NODE)
 
 
 def begin(rig) -> None:
@@ -146,13 +167,13 @@ def test_a_whole_file_makes_a_boot_real(start, event, real):
 
 def test_what_is_armed_and_held_survives_a_restart(start, tmp_path):
     first = start()
-    store.give(tmp_path / "state", "next", KEY, Armed(target="biosupdate/b", times=2))
+    number = store.give(tmp_path / "state", "next", KEY, Armed(target="biosupdate/b", times=2))
     first.until(lambda: first.record.of(KEY).armed)
     for _ in range(4):
         first.keeper(loader())
     first.keeper.stop()
     second = start()
-    assert second.record.of(KEY).armed == Armed(target="biosupdate/b", times=2)
+    assert second.record.of(KEY).armed == Armed(target="biosupdate/b", times=2, order=number)
     assert second.record.of(KEY).held
 
 
@@ -192,7 +213,7 @@ def test_a_command_waits_until_the_daemon_has_taken_it(start, tmp_path):
     rig.until(lambda: told)
     thread.join()
     assert told == [f"{NODE} boots biosupdate/b next"]
-    assert rig.record.of(KEY).armed == Armed(target="biosupdate/b")
+    assert rig.record.of(KEY).armed.target == "biosupdate/b"
 
 
 def test_without_a_daemon_the_order_waits_and_says_so(start, tmp_path):
@@ -234,6 +255,7 @@ def test_times_in_words():
 
 def test_a_machine_without_a_mac_is_armed_by_its_name(tmp_path):
     (tmp_path / "c.json").write_text(CONFIG.replace('"00:25:90:27:db:b4" :', '"node7" :').replace('"name" : "a" }', '"name" : "a", "serial" : "S7" }', 1))  # fmt: skip
+    (tmp_path / "state").mkdir()
     told = orders.arm(tmp_path / "c.json", "node7", "biosupdate/b", 1, 0.0)
     assert told.startswith("node7 boots biosupdate/b next")
     rig = Rig(tmp_path)

@@ -16,7 +16,7 @@ boots its own disk and never the default.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 
 from netbootd.boot.client import Client, Stage
@@ -137,11 +137,10 @@ def _script(
         return Decision(Hold(standing.held), machine, (*because, f"held: {standing.held}"))
     target, armed, why = boots_now(machine, registry, standing, now)
     because = (*because, *why)
-    guard = registry.config.guard
-    times = standing.unfinished(target.title, now - guard.installs_within)
-    counts = target.common.once and not armed and guard.enabled
-    if counts and 0 < guard.installs <= times:
-        reason = f"{target.title} was begun {times} times and never finished"
+    if not armed and (reason := circles(target, registry, standing, now)):
+        return Decision(Hold(reason), machine.booting(target), (*because, reason))
+    if standing.unread and target.common.once:
+        reason = f"it may be done already: {standing.unread}"
         return Decision(Hold(reason), machine.booting(target), (*because, reason))
     asked = "iPXE asks, so it gets the script"
     return Decision(Script(), machine.booting(target), (*because, asked), armed)
@@ -158,10 +157,31 @@ def boots_now(
             return armed, True, (f"{armed.title} was armed for its next boot",)
         why = (f"{standing.armed.target} was armed, and is not in the configuration any more",)
     own = machine.target
-    if not own.common.once or own.title not in standing.completed:
-        return own, False, why
-    after = registry.targets.get(own.common.after, registry.disk)
-    return after, False, (*why, f"{own.title} is done, so {after.title} comes after it")
+    if own.common.once and own.title in standing.completed:
+        after = what_comes_after(own, registry, standing.completed)
+        return after, False, (*why, f"{own.title} is done, so {after.title} comes after it")
+    return own, False, why
+
+
+def what_comes_after(done: Target, registry: Registry, completed: Collection[str]) -> Target:
+    """What *done* leaves a machine to boot: the first that is not itself done, else its disk."""
+    seen = {done.title}
+    after = registry.targets.get(done.common.after, registry.disk)
+    while after.common.once and after.title in completed:
+        if after.title in seen:
+            return registry.disk
+        seen.add(after.title)
+        after = registry.targets.get(after.common.after, registry.disk)
+    return after
+
+
+def circles(target: Target, registry: Registry, standing: Standing, now: float) -> str:
+    """Why the machine goes in a circle with *target*, empty if it does not."""
+    guard = registry.config.guard
+    times = standing.unfinished(target.title, now - guard.installs_within)
+    if target.common.once and guard.enabled and 0 < guard.installs <= times:
+        return f"{target.title} was begun {times} times and never finished"
+    return ""
 
 
 def _loader(

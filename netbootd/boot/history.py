@@ -21,13 +21,16 @@ from netbootd.targets.menu import Menu
 
 
 def past(client: Client, registry: Registry, record: Record) -> Past:
-    """What *record* has of the machine that *client* is."""
+    """What *record* has of the machine that *client* is; a token only where it may have one."""
     machine = identify(client, registry)
     if machine is None:
         return Past(now=record.now())
-    return Past(
-        standing=record.of(machine.key), now=record.now(), token=record.next_token(machine.key)
-    )
+    standing = record.of(machine.key)
+    if registry.config.private and lives_elsewhere(machine, standing, client.address):
+        token = record.dead_token(machine.key)
+    else:
+        token = record.next_token(machine.key)
+    return Past(standing=standing, now=record.now(), token=token)
 
 
 def machine_of(mac: MAC, live: LiveRegistry) -> Machine | None:
@@ -36,11 +39,30 @@ def machine_of(mac: MAC, live: LiveRegistry) -> Machine | None:
     return identify(client, live.snapshot)
 
 
-def note(client: Client, script: BootScript, registry: Registry, record: Record) -> None:
-    """Remember that *client* was given *script*: a boot attempt, or a hold."""
+def lives_elsewhere(machine: Machine, standing: Standing, peer: str) -> bool:
+    """
+    Whether *peer* is not the address where *machine* is known to be: its ``ip``, else where it last
+    booted.
+
+    Anybody may look at a machine's script; that must not count as its boot.
+    """
+    known = machine.variables.get("ip") or (standing.latest.peer if standing.latest else "")
+    return bool(known) and known != peer
+
+
+def note(
+    client: Client, script: BootScript, registry: Registry, record: Record, *, surely: bool
+) -> bool:
+    """
+    Remember that *client* was given *script*: a boot attempt, or a hold; False where it is neither.
+
+    *surely*: it says that it is iPXE; another counts if nothing speaks against it.
+    """
     machine = script.machine
-    if machine is None or client.mac is None:
-        return
+    if machine is None or client.mac is None or not (script.holds or script.boots):
+        return False
+    if not surely and lives_elsewhere(machine, record.of(machine.key), client.address):
+        return False
     if script.holds:
         standing = holds(record.of(machine.key), script.holds)
         record.put(machine.key, standing, listed=machine.known)
@@ -55,13 +77,14 @@ def note(client: Client, script: BootScript, registry: Registry, record: Record)
         )
         if machine.target.common.once and not _we_see_its_end(machine.target, registry):
             end(machine, registry, record, record.of(machine.key).latest, Outcome.DONE)
+    return True
 
 
 def _we_see_its_end(target: Target, registry: Registry) -> bool:
     """Whether the node will tell, or its last file comes from us."""
     last = target.last_file
     ours = last.startswith("/") or bool(
-        registry.boot_server and last.startswith(registry.boot_server)
+        registry.boot_server and last.startswith(f"{registry.boot_server}/")
     )
     return target.common.calls_back or ours
 
@@ -127,7 +150,7 @@ def running(machine: Machine, registry: Registry, standing: Standing, now: float
     latest = standing.latest
     own = machine.target
     if latest is not None and (
-        latest.armed
+        latest.order
         or latest.target == own.title
         or (isinstance(own, Menu) and own.offers(latest.target))
     ):

@@ -12,11 +12,11 @@ from dataclasses import dataclass
 
 from netbootd import answers, urls
 from netbootd.boot.client import Client
-from netbootd.boot.decision import Hold, Refusal, identify, next_step
+from netbootd.boot.decision import Hold, Refusal, circles, identify, next_step, what_comes_after
 from netbootd.errors import RenderError
 from netbootd.mac import MAC
 from netbootd.record.standing import FRESH, Standing
-from netbootd.registry import overlays
+from netbootd.registry import overlays, scripts
 from netbootd.registry.machine import Machine
 from netbootd.registry.snapshot import Registry
 from netbootd.targets.base import Facts, Target
@@ -89,10 +89,7 @@ def boot_script(
         reason = f"{client.mac} is not in the configuration"
         return BootScript(_notice(registry, facts, reason, _ADD), reason, 404, machine)
     if isinstance(decision.step, Hold):
-        reason = f"{client.mac} is held: {decision.step.reason}"
-        new = "" if past.standing.held else decision.step.reason
-        notice = _notice(registry, facts, reason, _RELEASE)
-        return BootScript(notice, reason, 200, machine, holds=new)
+        return _held(decision.step.reason, client.mac, machine, registry, facts, past)
     if choice:
         done = () if decision.armed else past.standing.completed
         picked = _picked(machine.target, choice, registry, done)
@@ -100,6 +97,8 @@ def boot_script(
             reason = f"{machine.title} offers no choice {choice!r:.20}"
             return BootScript(_notice(registry, facts, reason, _AGAIN), reason, 404, machine)
         machine = machine.booting(picked)
+        if not decision.armed and (circle := circles(picked, registry, past.standing, past.now)):
+            return _held(circle, client.mac, machine, registry, facts, past)
         facts = facts_of(client.mac, machine, registry, base, client.address, past.token)
     try:
         text = machine.target.script(facts)
@@ -114,12 +113,23 @@ def boot_script(
     if trouble := (
         answers.trouble(registry, machine.target, facts, text)
         or overlays.trouble(registry, machine, facts, text)
+        or scripts.trouble(registry, machine, facts, text)
     ):
         reason = f"{machine.title} cannot boot: {trouble}"
         return BootScript(_notice(registry, facts, reason, _MEND), reason, 500, machine)
     # A menu boots nothing yet: what is chosen is the attempt, and the boot that was armed.
     boots = not isinstance(machine.target, Menu)
     return BootScript(text, machine.title, 200, machine, boots=boots, armed=decision.armed)
+
+
+def _held(
+    reason: str, mac: MAC, machine: Machine, registry: Registry, facts: Facts, past: Past
+) -> BootScript:
+    """The script that says why *machine* boots nothing; a hold that is new is to be remembered."""
+    told = f"{mac} is held: {reason}"
+    new = "" if past.standing.held or past.standing.unread else reason
+    notice = _notice(registry, facts, told, _RELEASE)
+    return BootScript(notice, told, 200, machine, holds=new)
 
 
 def _picked(
@@ -135,7 +145,7 @@ def _picked(
         return None
     found = registry.disk if picked.target == LOCAL else registry.targets.get(picked.target)
     if found and found.common.once and found.title in done and target.takes_by_itself(picked):
-        return registry.targets.get(found.common.after, registry.disk)
+        return what_comes_after(found, registry, done)
     return found
 
 

@@ -13,6 +13,8 @@ from contextlib import suppress
 from http import HTTPStatus
 from urllib.parse import urlsplit
 
+from twisted.logger import Logger
+
 from netbootd import urls
 from netbootd.boot.client import Stage
 from netbootd.boot.history import note, past
@@ -23,10 +25,12 @@ from netbootd.boot.script import (
     first_script,
 )
 from netbootd.events.event import Held, Refused, Scripted
-from netbootd.http.resource import Answer, Asked, no, text
+from netbootd.http.resource import Answer, Asked, Work, no, text
 from netbootd.mac import MAC
 from netbootd.record.record import Record
 from netbootd.registry.snapshot import Registry
+
+log = Logger(namespace="netbootd.http")
 
 _HOST = re.compile(r"(?:\[([0-9A-Fa-f:.]+)\]|([^:\[\]/@\s]+))(?::([0-9]{1,5}))?")
 #: For when even the templates fail.
@@ -43,15 +47,30 @@ def first(asked: Asked, registry: Registry) -> Answer:
     return _answer(asked, first_script(registry, base_of(asked, registry)), None)
 
 
-def machine(asked: Asked, mac: MAC, registry: Registry, record: Record) -> Answer:
-    """The boot script of *mac*; one that is sent begins a boot attempt."""
+def machine(asked: Asked, mac: MAC, registry: Registry, record: Record) -> Answer | Work:
+    """The boot script of *mac*; one that is sent to it begins a boot attempt."""
     client = asked.client(Stage.IPXE, mac)
     choice = asked.query.get(urls.CHOICE, "")
     history = past(client, registry, record)
     script = boot_script(client, registry, base_of(asked, registry), history, choice)
-    if asked.method == "GET":
-        note(client, script, registry, record)
+    if asked.method == "GET" and note(client, script, registry, record, surely=asked.by_ipxe):
+        return _when_kept(_answer(asked, script, mac), script, record)
     return _answer(asked, script, mac)
+
+
+def _when_kept(answer: Answer, script: BootScript, record: Record) -> Answer | Work:
+    """What must not happen twice is on disk before it leaves; nothing else waits for a disk."""
+    once = script.machine is not None and script.machine.target.common.once
+    settle = record.settle
+    if settle is None or not (script.armed or once):
+        return answer
+
+    def settled() -> Answer:
+        if not settle():
+            log.warn("the state folder is slow or broken: a boot was not yet kept when it began")
+        return answer
+
+    return Work(settled)
 
 
 def fault(asked: Asked, mac: MAC | None, registry: Registry) -> Answer:

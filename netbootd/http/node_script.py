@@ -44,8 +44,8 @@ def answer(asked: Asked, route: Route, registry: Registry, record: Record) -> An
     if isinstance(found, Answer):
         return found
     machine, facts = found
-    run = pieces(machine, registry)
     try:
+        run = pieces(machine, registry)
         body = node_script(run, facts)
     except RenderError as problem:
         return unmade(asked, facts, problem, "script")

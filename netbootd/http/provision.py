@@ -31,15 +31,15 @@ def for_machine(
         told = f"{mac} is not in the configuration"
         return refused(asked, HTTPStatus.NOT_FOUND, told, mac=mac)
     if registry.config.private and not _is_it(asked, found[0], record):
-        told = f"this is for {mac} alone, and {asked.peer} is not where it last booted"
+        told = f"this is for {mac} alone, and {asked.peer} is not known for it"
         return refused(asked, HTTPStatus.FORBIDDEN, told, mac=mac)
     return found
 
 
 def _is_it(asked: Asked, machine: Machine, record: Record) -> bool:
-    """Whether the machine itself asks, as far as its address or the token of its boot tell."""
-    if "token" in asked.query:
-        return record.attempt_of(machine.key, asked.query["token"]) is not None
+    """Whether the machine itself asks, as far as the token of its boot or its address tell."""
+    if record.attempt_of(machine.key, asked.query.get("token", "")) is not None:
+        return True
     if (own := machine.variables.get("ip")) is not None:
         return bool(own == asked.peer)
     return record.at(asked.peer)[0] == machine.key

@@ -6,7 +6,7 @@ The token in the address (``?token=``) is that of the boot attempt, as ``done_ur
 for it: enough for a ``curl`` in an old kickstart file, and no proof against a neighbour.
 
 ``status`` other than 0 makes a failure of ``/done``; what is sent along (POST or PUT) is kept as
-its text.  The same report twice is one.
+its text.  The same report twice is one, and only with the token may a later one say otherwise.
 """
 
 from __future__ import annotations
@@ -20,11 +20,12 @@ from netbootd.events.event import Reported
 from netbootd.http.resource import Answer, Asked, refused, text
 from netbootd.mac import MAC
 from netbootd.record.record import Record
-from netbootd.record.standing import Attempt, Outcome
+from netbootd.record.standing import MOST_OUTPUT, Attempt, Outcome
 from netbootd.registry.machine import Machine
 from netbootd.registry.snapshot import Registry
 
 _GOOD = ("", "0")
+_STRANGERS_OUTPUT = 1024  # characters; anybody can be a stranger, and thousands of them
 
 
 def answer(asked: Asked, mac: MAC, *, good: bool, registry: Registry, record: Record) -> Answer:
@@ -40,8 +41,11 @@ def answer(asked: Asked, mac: MAC, *, good: bool, registry: Registry, record: Re
         return text(HTTPStatus.OK, "")
     good = good and asked.query.get("status", "").strip() in _GOOD
     outcome = Outcome.DONE if good else Outcome.FAILED
-    output = asked.body.decode("utf-8", "replace")
-    new = end(machine, registry, record, attempt, outcome, output)
+    most = MOST_OUTPUT if machine.known else _STRANGERS_OUTPUT
+    output = asked.body.decode("utf-8", "replace")[-most:]
+    # Without a token the first word counts: a neighbour shall not turn it about.
+    settled = attempt.outcome in (Outcome.DONE, Outcome.FAILED) and "token" not in asked.query
+    new = not settled and end(machine, registry, record, attempt, outcome, output)
     event = Reported(
         mac=mac,
         target=attempt.target,

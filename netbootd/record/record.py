@@ -9,6 +9,7 @@ from __future__ import annotations
 import secrets
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from itertools import islice
 
 from netbootd.mac import MAC
@@ -44,6 +45,10 @@ class Record:
     ) -> None:
         self.now = now
         self.keep = keep
+        #: Why the disk could not be read, and more may be known than is here; empty if it was.
+        self.unread = ""
+        #: Waits until all that was put is on disk, or a while has passed; to be called in a thread.
+        self.settle: Callable[[], bool] | None = None
         self._standings = dict(standings or {})
         self._secret = secret or secrets.token_bytes(32)
         self._strangers: OrderedDict[str, None] = OrderedDict()
@@ -58,18 +63,50 @@ class Record:
 
     def of(self, key: str) -> Standing:
         """What is remembered of the machine *key*."""
-        return self._standings.get(key, FRESH)
+        found = self._standings.get(key, FRESH)
+        return replace(found, unread=self.unread) if self.unread else found
+
+    def fill(self, standings: Mapping[str, Standing], secret: bytes) -> None:
+        """The disk could be read at last: what it has counts, and what it lacks goes there."""
+        self.unread, self._secret = "", secret
+        self._standings |= standings
+        for key in standings:
+            self._remember_addresses(key)
+        for key in self._standings.keys() - standings.keys():
+            self.keep(key, self._standings[key])
+
+    def move(self, old: str, new: str) -> None:
+        """The machine *old* is called *new* now."""
+        standing = self._standings.pop(old)
+        self._strangers.pop(old, None)
+        self.keep(old, None)
+        if new not in self._standings:
+            self.put(new, standing)
+            self._remember_addresses(new)
+
+    def _remember_addresses(self, key: str) -> None:
+        for attempt in self._standings[key].attempts:
+            self._at[attempt.peer] = key
 
     def put(self, key: str, standing: Standing, *, listed: bool = True) -> None:
         """Remember *standing*, here at once and on disk soon; *listed* in the configuration."""
+        if standing.unread:
+            standing = replace(standing, unread="")
         self._standings[key] = standing
         if standing.latest is not None and standing.latest.peer:
             self._at[standing.latest.peer] = key
-        self.keep(key, standing)
-        if not listed:
-            self._strangers[key] = None
-            self._strangers.move_to_end(key)
-            self._forget_one()
+        if not self.unread:
+            self.keep(key, standing)
+        if listed:
+            self._strangers.pop(key, None)
+        else:
+            self.is_stranger(key)
+
+    def is_stranger(self, key: str) -> None:
+        """*key* is a machine without an entry of its own."""
+        self._strangers[key] = None
+        self._strangers.move_to_end(key)
+        self._forget_one()
 
     def _forget_one(self) -> None:
         if len(self._strangers) <= MOST_STRANGERS:
@@ -110,6 +147,10 @@ class Record:
         """The token of the attempt that a script served now begins."""
         latest = self.of(key).latest
         return tokens.token(self._secret, key, latest.number + 1 if latest else 1)
+
+    def dead_token(self, key: str) -> str:
+        """One that proves nothing, for somebody who looks on."""
+        return tokens.token(self._secret, key, 0)
 
     def attempt_of(self, key: str, token: str) -> Attempt | None:
         """The attempt that *token* belongs to, None for a token that is wrong or too old."""

@@ -39,8 +39,8 @@ class Outcome(StrEnum):
 class Attempt:
     """
     One boot script that was served: its *number*, what it booted, since when, to which card and
-    address.  *armed*: it was the boot that was armed; *fetched*: a file was asked for after it.
-    *ended* is when the outcome was told.
+    address.  *order* is the number of the order that armed it, 0 for none; *fetched*: a file was
+    asked for after it.  *ended* is when the outcome was told.
     """
 
     number: int
@@ -48,7 +48,7 @@ class Attempt:
     began: float
     mac: str = ""
     peer: str = ""
-    armed: bool = False
+    order: int = 0
     fetched: bool = False
     outcome: Outcome = Outcome.OPEN
     ended: float = 0.0
@@ -56,9 +56,14 @@ class Attempt:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Armed:
-    """*times* boots of *target* (``type/name``), before *until* where that is not 0."""
+    """
+    *times* boots of *target* (``type/name``), before *until* where that is not 0.
+
+    *order* is the number by which one arming is told from the next.
+    """
 
     target: str
+    order: int = 1
     times: int = 1
     until: float = 0.0
 
@@ -72,6 +77,7 @@ class Standing:
     """
     *attempts* oldest first; *completed* are the once-targets that are done; *held* is why the
     machine boots nothing, empty if it is not held; *output* the end of the last report's text.
+    *unread* is why more may be on a disk that could not be read; it is never written there.
     """
 
     attempts: tuple[Attempt, ...] = ()
@@ -79,6 +85,7 @@ class Standing:
     completed: tuple[str, ...] = ()
     held: str = ""
     output: str = ""
+    unread: str = ""
 
     @property
     def latest(self) -> Attempt | None:
@@ -122,14 +129,25 @@ def begins(
 ) -> Standing:
     """A boot script for *target* goes out; *armed* says that an armed boot is used for it."""
     number = standing.latest.number + 1 if standing.latest else 1
-    attempt = Attempt(number=number, target=target, began=now, mac=mac, peer=peer, armed=armed)
     left = standing.armed
+    order = left.order if left is not None and armed else 0
+    attempt = Attempt(number=number, target=target, began=now, mac=mac, peer=peer, order=order)
     if left is not None and armed:
         left = replace(left, times=left.times - 1)
     if left is not None and not left.valid(now):
         left = None
-    attempts = (*standing.attempts, attempt)[-MOST_ATTEMPTS:]
-    return replace(standing, attempts=attempts, armed=left)
+    return replace(standing, attempts=_kept((*standing.attempts, attempt)), armed=left)
+
+
+def _kept(attempts: tuple[Attempt, ...]) -> tuple[Attempt, ...]:
+    """
+    The last ones; one that fetched something outlives those that did not, since a node that
+    installs must not be forgotten for all who look at its script meanwhile.
+    """
+    if len(attempts) <= MOST_ATTEMPTS:
+        return attempts
+    idle = next((one for one in attempts[:-1] if not one.fetched), attempts[0])
+    return tuple(one for one in attempts if one is not idle)
 
 
 def fetches(standing: Standing, peer: str) -> Standing:
@@ -150,15 +168,14 @@ def reports(
     output: str = "",
 ) -> Standing:
     """
-    *attempt* is over.  *once*: its target is not to be booted again when this went well.
-
-    Success also uses up what is still armed of the same target.
+    *attempt* is over.  *once*: its target is not to be booted again when this went well; then what
+    is left of the order that armed it is used up as well.
     """
     ended = replace(attempt, outcome=outcome, ended=now)
     standing = replace(_with(standing, ended), output=output[-MOST_OUTPUT:])
     if outcome is not Outcome.DONE:
         return standing
-    if standing.armed is not None and standing.armed.target == attempt.target:
+    if once and standing.armed is not None and standing.armed.order == attempt.order:
         standing = replace(standing, armed=None)
     if once and attempt.target not in standing.completed:
         standing = replace(standing, completed=(*standing.completed, attempt.target))

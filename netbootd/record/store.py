@@ -36,6 +36,7 @@ CREATE TABLE IF NOT EXISTS secret (value BLOB NOT NULL);
 _BUSY_S = 5.0  # how long one waits for the other's lock
 _LOOK_S = 0.25  # how often the daemon looks for orders
 _MOST_AT_ONCE = 500
+_PATIENCE_S = 2.0
 
 
 class NoRecord(NetbootdError):
@@ -43,7 +44,10 @@ class NoRecord(NetbootdError):
 
 
 class Order(NamedTuple):
-    """What a command asks of the daemon: *verb* ``next``, ``cancel`` or ``release``, for *key*."""
+    """
+    What a command asks of the daemon: *verb* ``next``, ``cancel`` or ``release`` for *key*, or
+    ``release-all``.
+    """
 
     number: int
     verb: str
@@ -166,6 +170,8 @@ def read(folder: Path) -> dict[str, Standing]:
 
 def give(folder: Path, verb: str, key: str, armed: Armed | None = None) -> int:
     """Leave an order for the daemon; its number.  Raises NoRecord."""
+    if not folder.is_dir():
+        raise NoRecord(f"{folder}: there is no such folder; has netbootd run with this file yet?")
     value = json.dumps({"verb": verb, "key": key, "armed": _members(armed) if armed else None})
     with _acting_as_owner(folder), _open(folder) as connection:
         with _transaction(connection):
@@ -220,8 +226,10 @@ class Store(threading.Thread):
     """
     Keeps standings on disk and looks for orders.
 
-    *ordered* and *troubled* are called in this thread: with the orders that are new, and with
-    what is wrong with the disk (empty once it is well again).
+    All three are called in this thread: *ordered* with the orders that are new, *troubled* with
+    what is wrong with the disk (empty once it is well again), *found* with what is there when it
+    could not be read at the start, and with None when the file is another than before: then all
+    that is known has to be kept anew.
     """
 
     def __init__(
@@ -229,12 +237,18 @@ class Store(threading.Thread):
         folder: Path,
         ordered: Callable[[list[Order]], None],
         troubled: Callable[[str], None],
+        found: Callable[[Loaded | None], None],
     ) -> None:
         super().__init__(name="netbootd-record", daemon=True)
         self._folder = folder
         self._ordered = ordered
         self._troubled = troubled
-        self._work: queue.SimpleQueue[_Kept | _Taken | None] = queue.SimpleQueue()
+        self._found = found
+        self._loaded = False
+        self._identity: tuple[int, int] | None = None
+        self._work: queue.SimpleQueue[_Kept | _Taken | threading.Event | None]
+        self._work = queue.SimpleQueue()
+        self._waiting: list[threading.Event] = []
         self._unsaved: dict[str, Standing | None] = {}
         self._done: set[int] = set()
         self._seen = 0  # the last order that was handed over
@@ -244,10 +258,13 @@ class Store(threading.Thread):
         """What is on disk, before the thread starts.  Raises NoRecord."""
         try:
             with _open(self._folder) as connection:
-                return _load(connection)
+                loaded = _load(connection)
         except NoRecord as problem:
             self._trouble = str(problem)
             raise
+        self._loaded = True
+        self._identity = _identity(self._folder)
+        return loaded
 
     def keep(self, key: str, standing: Standing | None) -> None:
         """Write it soon; None: forget it."""
@@ -256,6 +273,12 @@ class Store(threading.Thread):
     def taken(self, order: Order) -> None:
         """The order is carried out; what was kept before this call is written with it."""
         self._work.put(_Taken(order.number))
+
+    def settle(self) -> bool:
+        """Wait until all that was kept is on disk; False if that takes longer than one would."""
+        done = threading.Event()
+        self._work.put(done)
+        return done.wait(_PATIENCE_S)
 
     def close(self) -> None:
         """Write what is left and end."""
@@ -270,10 +293,22 @@ class Store(threading.Thread):
             try:
                 with _open(self._folder) as connection:
                     self._report("")
+                    self._begin(connection)
                     going = going and self._serve(connection)
                     self._save(connection)
             except NoRecord as problem:
                 self._report(str(problem))
+
+    def _begin(self, connection: sqlite3.Connection) -> None:
+        """What is to be done with a file that was just opened."""
+        if not self._loaded:
+            self._found(_load(connection))
+            self._loaded = True
+        elif self._identity != _identity(self._folder):
+            _load(connection)  # makes its secret
+            self._seen = 0
+            self._found(None)
+        self._identity = _identity(self._folder)
 
     def _serve(self, connection: sqlite3.Connection) -> bool:
         """With the file open: write what comes, hand over orders; False when closed."""
@@ -297,13 +332,19 @@ class Store(threading.Thread):
                 return False
             if isinstance(piece, _Kept):
                 self._unsaved[piece.key] = piece.standing
+            elif isinstance(piece, threading.Event):
+                self._waiting.append(piece)
             else:
                 self._done.add(piece.number)
         return True
 
     def _save(self, connection: sqlite3.Connection) -> None:
-        if not (self._unsaved or self._done):
-            return
+        if self._unsaved or self._done:
+            self._write(connection)
+        while self._waiting:
+            self._waiting.pop().set()
+
+    def _write(self, connection: sqlite3.Connection) -> None:
         with _transaction(connection):
             connection.executemany(
                 "INSERT OR REPLACE INTO standing VALUES (?, ?)",
@@ -320,6 +361,8 @@ class Store(threading.Thread):
         self._done.clear()
 
     def _look(self, connection: sqlite3.Connection) -> None:
+        if _identity(self._folder) != self._identity:
+            raise NoRecord(f"{self._folder / FILE} was replaced while netbootd runs")
         rows = connection.execute(
             "SELECT id, value FROM orders WHERE id > ? ORDER BY id", (self._seen,)
         ).fetchall()
@@ -333,6 +376,14 @@ class Store(threading.Thread):
             self._troubled(trouble)
 
 
+def _identity(folder: Path) -> tuple[int, int] | None:
+    try:
+        status = (folder / FILE).stat()
+    except OSError:
+        return None
+    return status.st_dev, status.st_ino
+
+
 def _order(number: int, value: str) -> Order:
     try:
         given = json.loads(value)
@@ -341,7 +392,7 @@ def _order(number: int, value: str) -> Order:
             number,
             str(given["verb"]),
             str(given["key"]),
-            Armed(**_known(Armed, armed)) if armed else None,
+            Armed(**{**_known(Armed, armed), "order": number}) if armed else None,
         )
     except (ValueError, KeyError, TypeError, AttributeError):
         return Order(number, "garbled", "")

@@ -216,6 +216,23 @@ def build(machine: Machine, facts: Facts, registry: Registry) -> str:
     return node_script(pieces(machine, registry), facts)
 
 
+def trouble(registry: Registry, machine: Machine, facts: Facts, boot_script: str) -> str:
+    """
+    Why *machine* cannot have its script, where its system is one that will ask for it.
+
+    Tried only where the configuration is known to have such a fault: a storm of boots must not pay
+    for it.
+    """
+    suspect = any(finding.code.startswith("script-") for finding in registry.findings)
+    if not suspect or not (facts.overlay or "/scripts/" in boot_script):
+        return ""
+    try:
+        build(machine, facts, registry)
+    except RenderError as problem:
+        return f"its script has an error: {problem}"
+    return ""
+
+
 def pieces(machine: Machine, registry: Registry) -> list[Piece]:
     """
     What *machine* runs, in order: what is named for all machines, its type, its target, itself.

@@ -85,7 +85,7 @@ class Locator:
             return first_script(registry, base).text
         client = self._client(Stage.IPXE, mac, peer)
         script = boot_script(client, registry, base, past(client, registry, self._live.record))
-        note(client, script, registry, self._live.record)
+        note(client, script, registry, self._live.record, surely=True)
         return script.text
 
     def _is_ipxe_again(

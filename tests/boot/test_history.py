@@ -30,7 +30,10 @@ CONFIG = """{
         "i" : { "kernel" : "k", "initrd" : "rd", "boot_args" : "x=1", "once" : true },
         "again" : { "kernel" : "k", "once" : false },
         "then" : { "kernel" : "k", "once" : true, "after" : "nfs/a" },
+        "last" : { "kernel" : "k", "once" : true, "after" : "install/first" },
+        "first" : { "kernel" : "k", "once" : true, "after" : "install/last" },
      },
+     "menu" : { "m" : { "choices" : [ { "target" : "install/i" } ], "timeout" : 3 } },
      "biosupdate" : {
         "b" : { "kernel" : "memdisk", "initrd" : "bios/new%%20image.img", "once" : true },
         "far" : { "kernel" : "memdisk", "initrd" : "http://192.0.2.77/x.img", "once" : true },
@@ -59,11 +62,11 @@ class Site:
         self._file.write_text((CONFIG % settings).replace(old, new))
         self.registry = load(self._file)
 
-    def boot(self, mac, *, fetching="", peer=HERE):
+    def boot(self, mac, *, fetching="", peer=HERE, surely=True, choice=""):
         client = Client(stage=Stage.IPXE, mac=mac, address=peer)
         past = history.past(client, self.registry, self.record)
-        script = boot_script(client, self.registry, BASE, past)
-        history.note(client, script, self.registry, self.record)
+        script = boot_script(client, self.registry, BASE, past, choice)
+        history.note(client, script, self.registry, self.record, surely=surely)
         if fetching:
             self.fetch(fetching, peer)
         return script
@@ -105,11 +108,29 @@ def test_an_armed_boot_may_come_several_times_and_only_until_its_time(site):
     assert site.title(DISKLESS) == "nfs/a"
 
 
-def test_success_disarms_what_is_left_of_the_same_target(site):
-    arm(site, DISKLESS, "install/again", times=9)
+def test_success_of_a_once_target_disarms_what_is_left_of_its_order(site):
+    arm(site, DISKLESS, "install/i", times=9)
     site.boot(DISKLESS)
     site.end(DISKLESS)
     assert site.title(DISKLESS) == "nfs/a"
+
+
+def test_success_of_another_target_leaves_the_other_times(site):
+    arm(site, DISKLESS, "install/again", times=3)
+    for _ in range(3):
+        assert site.title(DISKLESS) == "install/again"
+        site.end(DISKLESS)
+    assert site.title(DISKLESS) == "nfs/a"
+
+
+def test_a_late_report_does_not_disarm_what_was_armed_since(site):
+    arm(site, DISKLESS, "install/i")
+    site.boot(DISKLESS)
+    before = site.record.of(str(DISKLESS)).latest
+    arm(site, DISKLESS, "install/i", order=2)
+    machine = site.registry.machine(DISKLESS)
+    history.end(machine, site.registry, site.record, before, Outcome.DONE)
+    assert site.title(DISKLESS) == "install/i"
 
 
 def test_an_armed_target_that_has_left_the_configuration_is_passed_over(site):
@@ -199,6 +220,62 @@ def test_a_circle_of_installations_is_held_and_says_why(site):
 def test_who_only_looks_at_the_script_is_not_counted(site):
     for _ in range(20):
         assert site.title(INSTALLED) == "install/i"
+
+
+def test_who_looks_from_elsewhere_begins_nothing(site):
+    site.boot(INSTALLED, fetching="rd")
+    token = site.record.token(str(INSTALLED), site.record.of(str(INSTALLED)).latest)
+    arm(site, INSTALLED, "biosupdate/b")
+    for _ in range(20):
+        assert site.title(INSTALLED, peer="192.0.2.9", surely=False) == "biosupdate/b"
+    assert site.record.attempt_of(str(INSTALLED), token).number == 1
+    assert site.title(INSTALLED) == "biosupdate/b"
+
+
+def test_a_real_boot_outlives_any_number_of_idle_ones(site):
+    site.boot(INSTALLED, fetching="rd")
+    token = site.record.token(str(INSTALLED), site.record.of(str(INSTALLED)).latest)
+    for number in range(50):
+        site.boot(INSTALLED, peer=f"192.0.2.{number + 100}")
+    assert site.record.attempt_of(str(INSTALLED), token).number == 1
+
+
+def test_an_address_of_its_own_says_who_looks(site):
+    site.configure(old='"name" : "a" },\n     "00:25:90:27:db:b5"', new='"name" : "a", "ip" : "192.0.2.50" },\n     "00:25:90:27:db:b5"')  # fmt: skip
+    arm(site, DISKLESS, "biosupdate/b")
+    assert site.title(DISKLESS, peer="192.0.2.9", surely=False) == "biosupdate/b"
+    assert site.title(DISKLESS, peer="192.0.2.50", surely=False) == "biosupdate/b"
+    assert site.title(DISKLESS, peer="192.0.2.50", surely=False) == "nfs/a"
+
+
+def test_what_comes_after_is_not_what_is_done_either(site):
+    ending = '"name" : "%s" },\n     "00:25:90:27:db:b6"'
+    site.configure(old=ending % "i", new=ending % "last")
+    site.boot(INSTALLED)
+    site.end(INSTALLED)
+    assert site.title(INSTALLED) == "install/first"
+    site.end(INSTALLED)
+    assert "localboot" in site.title(INSTALLED)
+
+
+def test_a_circle_that_a_menu_takes_is_held_too(site):
+    arm(site, DISKLESS, "menu/m", times=100)
+    for _ in range(3):
+        assert site.title(DISKLESS, choice="1", fetching="rd") == "install/i"
+    site.change(DISKLESS, lambda standing: arms(standing, None))
+    ending = '"name" : "%s" },\n     "00:25:90:27:db:b5"'
+    site.configure(old='"type" : "nfs", ' + ending % "a", new='"type" : "menu", ' + ending % "m")
+    script = site.boot(DISKLESS, choice="1")
+    assert "never finished" in script.says
+
+
+def test_what_could_not_be_read_is_not_taken_for_nothing(site):
+    site.record.unread = "/state/record.sqlite: disk I/O error"
+    script = site.boot(INSTALLED)
+    assert "it may be done already: /state/record.sqlite" in script.text
+    assert site.title(DISKLESS) == "nfs/a"
+    site.record.fill({}, b"secret")
+    assert site.title(INSTALLED) == "install/i"
 
 
 def test_installations_far_apart_are_no_circle(site):

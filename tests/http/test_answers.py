@@ -103,7 +103,7 @@ def test_a_machine_is_known_by_the_address_it_last_booted_from(serve):
     client = Client(stage=Stage.IPXE, mac=mac.MAC.parse(NODE), address="192.0.2.77")
     registry, record = rig.live.snapshot, rig.live.record
     script = boot_script(client, registry, "http://192.0.2.1", past(client, registry, record))
-    note(client, script, registry, record)
+    note(client, script, registry, record, surely=True)
     assert rig.get("/install/deb.cfg").text == ONE
 
 
@@ -134,7 +134,9 @@ def test_an_armed_boot_is_what_the_file_is_made_for(serve):
     rig = serve({"install/x.j2": "{{ target }} {{ done_url }}"})
     record = rig.live.record
     client = Client(stage=Stage.IPXE, mac=mac.MAC.parse(NODE), address="192.0.2.77")
-    record.begin(NODE.replace("-", ":"), "nfs/a", armed=True, mac=client.mac, peer=client.address, listed=True)  # fmt: skip
+    key = NODE.replace("-", ":")
+    record.put(key, arms(record.of(key), Armed(target="nfs/a")))
+    record.begin(key, "nfs/a", armed=True, mac=client.mac, peer=client.address, listed=True)  # fmt: skip
     target, url = rig.get(f"/install/{NODE}/x").text.split()
     assert target == "nfs/a"
     token = url.partition("token=")[2]

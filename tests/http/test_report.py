@@ -87,11 +87,17 @@ def test_the_output_is_kept_and_its_last_line_is_told(rig, method):
     assert str(reports(rig)[0]).endswith("a failure with status 7: two \ufffd\\x1b[2J")
 
 
-def test_a_failure_may_follow_a_success_and_both_are_told(rig):
+def test_with_its_token_a_node_may_say_otherwise_later(rig):
     rig.get(f"/{NODE}")
-    rig.get(f"/done/{NODE}")
-    rig.get(f"/failed/{NODE}")
-    assert [event.outcome for event in reports(rig)] == ["done", "failed"]
+    rig.get(f"/failed/{NODE}?token={token(rig)}")
+    rig.get(f"/done/{NODE}?token={token(rig)}")
+    assert [event.outcome for event in reports(rig)] == ["failed", "done"]
+
+
+def test_without_it_the_first_word_counts(rig):
+    rig.get(f"/{NODE}")
+    assert rig.get(f"/done/{NODE}").status == rig.get(f"/failed/{NODE}").status == 200
+    assert [event.outcome for event in reports(rig)] == ["done"]
 
 
 def test_head_reports_nothing(rig):

@@ -33,7 +33,8 @@ class Rig:
     def __init__(self, folder) -> None:
         self.orders: queue.Queue[Order] = queue.Queue()
         self.troubles: queue.Queue[str] = queue.Queue()
-        self.store = Store(folder, self._ordered, self.troubles.put)
+        self.found: queue.Queue[object] = queue.Queue()
+        self.store = Store(folder, self._ordered, self.troubles.put, self.found.put)
         self.loaded = self.store.load()
         self.store.start()
 
@@ -64,7 +65,7 @@ attempts = st.builds(
     began=times,
     mac=texts,
     peer=texts,
-    armed=st.booleans(),
+    order=st.integers(0, 1 << 40),
     fetched=st.booleans(),
     outcome=st.sampled_from(Outcome),
     ended=times,
@@ -118,10 +119,9 @@ def test_the_file_is_for_its_owner_alone(running, tmp_path):
 
 def test_an_order_reaches_a_running_daemon_and_waits_until_taken(running, tmp_path):
     rig = running()
-    armed = Armed(target="biosupdate/b")
-    number = store.give(tmp_path / "state", "next", KEY, armed)
+    number = store.give(tmp_path / "state", "next", KEY, Armed(target="biosupdate/b"))
     order = rig.orders.get(timeout=10)
-    assert order == Order(number, "next", KEY, armed)
+    assert order == Order(number, "next", KEY, Armed(target="biosupdate/b", order=number))
     assert store.waits(tmp_path / "state", number)
     rig.store.keep(KEY, SOME)
     rig.store.taken(order)
@@ -131,6 +131,7 @@ def test_an_order_reaches_a_running_daemon_and_waits_until_taken(running, tmp_pa
 
 
 def test_an_order_waits_for_a_daemon_to_start(running, tmp_path):
+    (tmp_path / "state").mkdir()
     store.give(tmp_path / "state", "release", KEY)
     assert running().orders.get(timeout=10)[1:] == ("release", KEY, None)
 
@@ -146,8 +147,49 @@ def test_an_order_that_was_not_taken_comes_again_after_a_crash(running, tmp_path
 def test_no_folder_is_no_record(tmp_path):
     assert store.read(tmp_path / "nowhere") == {}
     (tmp_path / "file").write_text("")
-    with pytest.raises(NoRecord, match='"state" names the folder'):
-        store.give(tmp_path / "file", "release", KEY)
+    for folder in ("file", "nowhere"):
+        with pytest.raises(NoRecord, match="no such folder"):
+            store.give(tmp_path / folder, "release", KEY)
+
+
+def test_settled_is_on_disk(running, tmp_path):
+    rig = running()
+    rig.store.keep(KEY, SOME)
+    assert rig.store.settle()
+    assert store.read(tmp_path / "state") == {KEY: SOME}
+
+
+def test_a_file_that_is_replaced_is_told_and_filled_anew(running, tmp_path):
+    rig = running()
+    rig.store.keep(KEY, SOME)
+    assert rig.store.settle()
+    (tmp_path / "state").rename(tmp_path / "old")
+    assert "was replaced" in rig.troubles.get(timeout=10)
+    assert rig.found.get(timeout=10) is None
+    rig.store.keep(KEY, SOME)
+    assert rig.store.settle()
+    assert store.read(tmp_path / "state") == {KEY: SOME}
+    store.give(tmp_path / "state", "release", KEY)
+    assert rig.orders.get(timeout=10).key == KEY
+
+
+def test_what_could_not_be_read_at_the_start_is_found_later_and_nothing_is_lost(running, tmp_path):
+    first = running()
+    first.store.keep(KEY, SOME)
+    first.store.close()
+    file = tmp_path / "state" / store.FILE
+    whole = file.read_bytes()
+    file.write_bytes(b"x" * 5000)
+    found: queue.Queue[object] = queue.Queue()
+    second = Store(tmp_path / "state", lambda _: None, lambda _: None, found.put)
+    with pytest.raises(NoRecord):
+        second.load()
+    second.start()
+    file.write_bytes(whole)
+    loaded = found.get(timeout=10)
+    second.close()
+    assert loaded.standings == {KEY: SOME}
+    assert loaded.secret == first.loaded.secret
 
 
 def test_a_file_of_a_newer_version_is_left_alone(tmp_path):
