@@ -23,6 +23,9 @@ from netbootd.targets.settings import Settings
 
 #: The extra initrd's own name.
 OVERLAY = "overlay.cpio"
+#: What follows is for init (kernel-parameters.rst), or for the system that is installed (casper,
+#: Debian's installer).
+_NOT_KERNELS = ("--", "---")
 _SIZE = re.compile(r"[0-9]+(%|[kKmMgG])?")
 
 
@@ -132,9 +135,14 @@ class Linux(Target):
         return (*layer, *(() if decided else named), *self.words(facts))
 
     def words(self, facts: Facts) -> tuple[str, ...]:
-        """The arguments as this machine gets them, options of modules last; raises RenderError."""
+        """
+        The arguments as this machine gets them; raises RenderError.
+
+        Options of modules are the last of those that are for the kernel.
+        """
         words = tuple(self.filled(word, facts) for word in self.args)
-        return words + absent(words, self._module_options(facts))
+        end = next((at for at, word in enumerate(words) if word in _NOT_KERNELS), len(words))
+        return (*words[:end], *absent(words, self._module_options(facts)), *words[end:])
 
     def _module_options(self, facts: Facts) -> tuple[str, ...]:
         """``kvm_intel.nested=0``, for those that the kernel has built in or loads by itself."""

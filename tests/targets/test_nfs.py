@@ -158,3 +158,11 @@ def test_options_of_kernel_modules_are_arguments_too(site):
 def test_options_that_are_none_are_told_on_the_console_and_by_check(site):
     site.load({"nfs/a": BASE | {"boot_args": "root=x"}}, {"modules": {"kvm": 7}})
     assert site.answer().status == 500
+
+
+@pytest.mark.parametrize("mark", ["--", "---"])
+def test_options_of_modules_stand_before_what_is_not_for_the_kernel(site, mark):
+    """What follows ``--`` is init's (kernel-parameters.rst), ``---`` the installed system's."""
+    keys = {"kernel": "k", "boot_args": f"root=/dev/nfs {mark} single"}
+    lines = site.one("nfs/a", keys, {"modules": {"kvm": {"ignore_msrs": 1}}})
+    assert lines[0].endswith(f" root=/dev/nfs kvm.ignore_msrs=1 {mark} single")
