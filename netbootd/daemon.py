@@ -444,7 +444,7 @@ class Daemon:
         """A node that is up, or has failed, once for each of its reports."""
         if isinstance(event, Reported) and event.mac is not None:
             registry = self._live.snapshot
-            machine = history.machine_of(event.mac, self._live)
+            machine = history.machine_of(event.mac, registry, self._live.sightings)
             data = {
                 "mac": str(event.mac),
                 "target": event.target,

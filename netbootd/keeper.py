@@ -22,6 +22,7 @@ from netbootd.record.standing import Attempt, Outcome, arms, holds, released, re
 from netbootd.record.store import FILE, Loaded, NoRecord, Order, Store
 from netbootd.registry.live import LiveRegistry
 from netbootd.registry.machine import Machine
+from netbootd.registry.snapshot import Registry
 
 log = Logger(namespace="netbootd")
 
@@ -67,7 +68,7 @@ class Keeper:
         registry = self._live.snapshot
         for key, standing in list(self.record.items().items()):
             mac = MAC.maybe(key) or (MAC.maybe(standing.latest.mac) if standing.latest else None)
-            machine = history.machine_of(mac, self._live) if mac else None
+            machine = self._machine(mac) if mac else None
             if machine is None or key in registry.named:
                 continue
             if machine.key != key:
@@ -92,17 +93,16 @@ class Keeper:
             name = event.path.rpartition("/")[2]
             loader = content.ALIASES.get(name, name)
             if loader in content.PROGRAMS and loader != content.MEMDISK:
-                self._count(event, loader, self._live)
+                self._count(event, loader, self._live.snapshot)
             else:
                 path = event.path
                 history.fetched(path, event.peer, self._live.snapshot, self.record)
 
-    def _count(self, event: Event, loader: str, live: LiveRegistry) -> None:
+    def _count(self, event: Event, loader: str, registry: Registry) -> None:
         """The same loader again and again is a circle."""
-        registry = live.snapshot
         guard = registry.config.guard
         mac = event.mac or self.record.at(event.peer)[1]
-        machine = history.machine_of(mac, live) if mac else None
+        machine = self._machine(mac) if mac else None
         if machine is None or not guard.enabled or not guard.loaders:
             return
         within = guard.loaders_within
@@ -120,7 +120,7 @@ class Keeper:
     def _expect(self, mac: MAC) -> None:
         """Where the target of *mac*'s last boot gives it a time to report, look then."""
         assert self._live is not None
-        machine = history.machine_of(mac, self._live)
+        machine = self._machine(mac)
         attempt = self.record.of(machine.key).latest if machine else None
         if machine is None or attempt is None or attempt.outcome is not Outcome.OPEN:
             return
@@ -150,6 +150,10 @@ class Keeper:
                     mac=mac, target=attempt.target, peer=attempt.peer, outcome=Outcome.OVERDUE.value
                 )
             )
+
+    def _machine(self, mac: MAC) -> Machine | None:
+        assert self._live is not None
+        return history.machine_of(mac, self._live.snapshot, self._live.sightings)
 
     # -- orders --------------------------------------------------------------------------------
 
@@ -196,7 +200,7 @@ class Keeper:
     def _change(self, key: str, change: Callable[[Any], Any]) -> None:
         assert self._live is not None
         mac = MAC.maybe(key)
-        machine = history.machine_of(mac, self._live) if mac else None
+        machine = self._machine(mac) if mac else None
         listed = machine.known if machine else True
         self.record.put(key, change(self.record.of(key)), listed=listed)
 

@@ -13,8 +13,8 @@ from netbootd.boot.script import BootScript, Past, facts_of
 from netbootd.mac import MAC
 from netbootd.record.record import Record
 from netbootd.record.standing import Attempt, Outcome, Standing, fetches, holds, reports
-from netbootd.registry.live import LiveRegistry
 from netbootd.registry.machine import Machine
+from netbootd.registry.sightings import Sightings
 from netbootd.registry.snapshot import Registry
 from netbootd.targets.base import Facts, Target
 from netbootd.targets.menu import Menu
@@ -33,10 +33,10 @@ def past(client: Client, registry: Registry, record: Record) -> Past:
     return Past(standing=standing, now=record.now(), token=token)
 
 
-def machine_of(mac: MAC, live: LiveRegistry) -> Machine | None:
+def machine_of(mac: MAC, registry: Registry, sightings: Sightings) -> Machine | None:
     """The machine that the card *mac* is, with all that was learned of it."""
-    client = Client(stage=Stage.IPXE, mac=mac).marked(live.sightings.of(mac))
-    return identify(client, live.snapshot)
+    client = Client(stage=Stage.IPXE, mac=mac).marked(sightings.of(mac))
+    return identify(client, registry)
 
 
 def lives_elsewhere(machine: Machine, standing: Standing, peer: str) -> bool:

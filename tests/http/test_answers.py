@@ -9,6 +9,7 @@ from netbootd.boot.client import Client, Stage
 from netbootd.boot.history import note, past
 from netbootd.boot.script import boot_script
 from netbootd.events.event import Refused, Served
+from netbootd.record.standing import Armed, arms
 
 from .inmemory import MAC, Rig
 
