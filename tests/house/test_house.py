@@ -10,11 +10,13 @@ import re
 import shutil
 import subprocess
 import sys
+from collections import Counter
 
 import pytest
 
 from netbootd.config import SETTINGS
 from netbootd.registry.load import load
+from netbootd.relaxedjson import decode
 from netbootd.targets.catalogue import TYPES
 
 from .imports import PACKAGE, PROTOCOLS, calls, floor_of, imports, modules, name_of, own, room_of
@@ -144,6 +146,24 @@ def test_every_example_loads_and_renders(example, tmp_path):
     (tmp_path / "machines.d" / example.stem).write_text(example.read_text())
     report = check(tmp_path / "netbootd.json")
     worse = [f for f in report.findings if f.level >= Level.WARNING and f.code != "file-missing"]
+    assert worse == []
+
+
+def test_all_examples_do_no_harm_to_each_other(tmp_path):
+    from netbootd.check import check
+    from netbootd.errors import Level
+
+    shutil.copy(ROOT / "etc" / "netbootd.json", tmp_path)
+    (tmp_path / "machines.d").mkdir()
+    defined = Counter()
+    for example in (ROOT / "etc" / "machines.d").glob("*.example"):
+        drop_in = decode(example.read_bytes(), example.name).value
+        defined.update(list(drop_in["machines"]))
+        defined.update((type_, name) for type_, of in drop_in["targets"].items() for name in of)
+        shutil.copy(example, tmp_path / "machines.d" / example.stem)
+    assert {what for what, times in defined.items() if times > 1} == set()
+    report = check(tmp_path / "netbootd.json")
+    worse = [f for f in report.findings if f.level >= Level.NOTE and f.code != "file-missing"]
     assert worse == []
 
 
