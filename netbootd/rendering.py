@@ -22,6 +22,7 @@ import jinja2.meta
 from jinja2 import nodes
 from jinja2.sandbox import ImmutableSandboxedEnvironment, safe_range
 
+from netbootd import forms
 from netbootd.errors import Place, RenderError
 
 #: The ending of a file that is rendered; it is not part of the name under which it is served.
@@ -37,8 +38,8 @@ def environment(loader: jinja2.BaseLoader | None = None) -> jinja2.Environment:
     """
     An environment whose templates may ``extends`` and ``include`` what *loader* finds.
 
-    Filters beside Jinja2's own: ``json`` (strict JSON, on one line) and ``sh`` (one word of a POSIX
-    shell, quoted).
+    Filters beside Jinja2's own: ``json`` (strict JSON, on one line), ``sh`` (one word of a POSIX
+    shell, quoted), and ``line``, ``lines`` and ``keys_of`` (see ``forms``).
     """
     made = ImmutableSandboxedEnvironment(
         loader=loader,
@@ -52,6 +53,7 @@ def environment(loader: jinja2.BaseLoader | None = None) -> jinja2.Environment:
     made.globals["range"] = _range
     made.filters["json"] = lambda value: json.dumps(value, ensure_ascii=False)
     made.filters["sh"] = lambda value: shlex.quote(str(value))
+    made.filters |= {"line": forms.line, "lines": forms.lines, "keys_of": forms.keys_of}
     return made
 
 

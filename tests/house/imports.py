@@ -22,6 +22,7 @@ FLOORS: tuple[frozenset[str], ...] = (
             "relaxedjson",
             "systemd",
             "rendering",
+            "forms",
             "nocloud",
         }
     ),

@@ -164,6 +164,13 @@ def test_an_undefined_name_is_found_when_the_configuration_is_loaded(c):
     assert f"{NODE} (nfs/a): scripts/rack.j2:2: 'rack' is undefined" in finding.text
 
 
+def test_data_that_would_leave_their_line_are_found_when_the_configuration_is_loaded(c):
+    c.machine["ssh_keys"] = "ssh-rsa A\nLINES\nid"
+    (finding,) = of(c.load(), "script-error")
+    assert finding.level is Level.RELOAD
+    assert "line end" in finding.text
+
+
 def test_check_looks_at_every_machine(c):
     """At loading it is one of each kind: a template that minds a value may still fail for another."""
     c.put("scripts/rack.j2", "echo {{ 10 // rack }}\n")

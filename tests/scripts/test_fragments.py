@@ -11,6 +11,7 @@ import subprocess
 
 import pytest
 
+from netbootd.errors import RenderError
 from netbootd.registry.scripts import built_in as fragments_of
 from netbootd.scripts import network
 from netbootd.scripts.script import names, node_script
@@ -113,6 +114,12 @@ def test_keys_of_several_users(box):
     assert "ssh-rsa OLD mine\n" in done.files["/root/.ssh/authorized_keys"]
 
 
+def test_where_there_are_no_keys_others_stay(box):
+    box.put("/root/.ssh/authorized_keys", "ssh-rsa OLD mine\n")
+    done = run(box, "ssh_keys", ssh_keys=[])
+    assert done.files["/root/.ssh/authorized_keys"].startswith("ssh-rsa OLD mine\n")
+
+
 def test_a_user_that_is_not_there_is_a_failure(box):
     text = node_script(built_in("ssh_keys"), facts(ssh_keys={"nobody-here": "ssh-rsa A"}))
     box.put("/script", text)
@@ -158,6 +165,54 @@ def test_one_users_keys_are_not_kept_from_them_by_anothers_home(box, without):
     done = box.run(f"{_HOME}{without}\nln -s /root/.ssh /home/bob/.ssh\nsh /script; echo status $?")
     assert "status 1\n" in done.output
     assert "wrote /home/eve/.ssh/authorized_keys" in done.output
+
+
+_OUT = "x\nLINES\ntouch /root/out\ncat <<'LINES'\nx"
+_INSIDE = ["LINES", "touch /root/out", "x'; touch /root/out; '", "$(touch /root/out)"]
+
+
+@pytest.mark.parametrize(
+    ("fragment", "variables"),
+    [
+        ("ssh_keys", {"ssh_keys": _OUT}),
+        ("ssh_keys", {"ssh_keys": {"root": [_OUT]}}),
+        ("dns", {"dns": _OUT}),
+        ("dns", {"dns": "10.0.0.1", "domain": _OUT}),
+        ("ntp", {"ntp": [_OUT]}),
+        ("syslog", {"syslog": _OUT}),
+        ("hosts", {"hostname": _OUT}),
+        ("hosts", {"hosts": {"a": _OUT}}),
+        ("hosts", {"hosts": {_OUT: "10.0.0.1"}}),
+        ("hosts", {"hostname": "a", "ip": _OUT}),
+        ("hostname", {"hostname": _OUT}),
+        ("timezone", {"timezone": _OUT}),
+        ("modules", {"modules": [_OUT]}),
+        ("modules", {"modules": {_OUT: "a=1"}}),
+    ],
+)
+def test_data_with_a_line_end_are_refused(fragment, variables):
+    with pytest.raises(RenderError, match="line end"):
+        node_script(built_in(fragment), facts(**variables))
+
+
+@pytest.mark.parametrize("data", _INSIDE)
+@pytest.mark.parametrize(
+    ("fragment", "variable"),
+    [
+        (name, name)
+        for name in ("ssh_keys", "syslog", "dns", "ntp", "hostname", "timezone", "modules")
+    ],
+)
+def test_data_are_no_program(box, fragment, variable, data):
+    box.program("modprobe", "#!/bin/sh\n")
+    box.put("/etc/chrony.conf", "")
+    box.put("/script", node_script(built_in(fragment), facts(**{variable: data})))
+    assert "/root/out" not in box.run("sh /script").files
+
+
+def test_a_backslash_stays_one(box):
+    box.put("/script", node_script(built_in("hostname"), facts(hostname="a\\nb")))
+    assert box.run("dash /script").files["/etc/hostname"] == "a\\nb\n"
 
 
 _PARAMETERS = """
