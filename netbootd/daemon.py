@@ -151,7 +151,6 @@ class Daemon:
         self._http = HttpService(
             self._reactor, self._live, self._events, self._status, allowed=self._is_served
         )
-        self._http.shelf.mac_at = self._book.mac_at
         self._services = MultiService()
         for service in (self._dhcp, self._tftp, self._http):
             service.setServiceParent(self._services)  # type: ignore[no-untyped-call]

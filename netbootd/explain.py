@@ -7,7 +7,6 @@ It asks what the daemon asks (``looks``, ``next_step``), so it cannot tell anoth
 from __future__ import annotations
 
 import json
-import time
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Any
@@ -16,12 +15,12 @@ from netbootd import arch
 from netbootd.boot.client import Client, Stage
 from netbootd.boot.decision import Decision, Script, identify, looks, next_step, refusal
 from netbootd.printable import printable
-from netbootd.record import store
 from netbootd.record.standing import FRESH, Standing
 from netbootd.registry import marks
 from netbootd.registry.machine import Machine
 from netbootd.registry.origins import Origin, Origins
 from netbootd.registry.snapshot import Registry
+from netbootd.show import past_of
 from netbootd.targets.notice import Notice
 
 #: What ``--firmware`` may be: how far the client has come, and what it is.
@@ -62,14 +61,9 @@ class Case:
 
 def remembered(client: Client, registry: Registry, origins: Origins) -> Case:
     """A case with what a daemon of this configuration has in its record, if there is one."""
-    machine = identify(client, registry)
-    try:
-        standings = store.read(registry.config.state)
-    except (store.NoRecord, OSError):
-        standings = {}
-    standing = standings.get(machine.key, FRESH) if machine else FRESH
+    past = past_of(client, registry)
     return Case(
-        client=client, registry=registry, origins=origins, standing=standing, now=time.time()
+        client=client, registry=registry, origins=origins, standing=past.standing, now=past.now
     )
 
 

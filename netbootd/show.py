@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
-from dataclasses import dataclass
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
+from dataclasses import dataclass, replace
 
 from netbootd import arch, urls
 from netbootd.boot.client import Client, Stage
 from netbootd.boot.decision import Loader, Refusal, identify, next_step
-from netbootd.boot.script import BootScript, Past, boot_script, facts_of
+from netbootd.boot.script import NO_PAST, BootScript, Past, boot_script, facts_of
 from netbootd.dropins import GROUPS, MACHINES, TARGETS
 from netbootd.errors import Finding, Level, NotFound
 from netbootd.mac import MAC
+from netbootd.record import store
+from netbootd.record.standing import FRESH, Standing
 from netbootd.registry import scripts
 from netbootd.registry.machine import Machine
 from netbootd.registry.snapshot import Registry
@@ -34,19 +38,29 @@ class Shown:
     boots: bool
 
 
-def show(registry: Registry, mac: MAC) -> Shown:
-    """Everything about one machine, for a person at a terminal."""
+def show(registry: Registry, mac: MAC, past: Past = NO_PAST) -> Shown:
+    """Everything about one machine, for a person at a terminal; *past* is what is remembered."""
     base = registry.boot_server or urls.base_url(_OUR_ADDRESS, registry.config.http_port[0])
     client = Client(stage=Stage.IPXE, mac=mac, address=_ITS_ADDRESS)
-    script = boot_script(client, registry, base, Past(token=_TOKEN))
+    script = boot_script(client, registry, base, replace(past, token=_TOKEN))
     boots = script.status == 200
     stands_for = " (any machine that is not listed)" if mac == STRANGER else ""
-    lines = [f"machine   {mac}{stands_for}", *_who(registry, mac)]
+    lines = [f"machine   {mac}{stands_for}", *_who(registry, mac, past)]
     lines += [] if boots else _reasons(registry, script)
     if registry.boot_server is None:
         lines.append(f"server    {base} stands for this server's own address")
     lines += [*_loaders(registry, mac), ""]
     return Shown("\n".join(lines) + "\n" + script.text, boots)
+
+
+def past_of(client: Client, registry: Registry) -> Past:
+    """What the daemon remembers of *client*, as far as its state folder can be read from here."""
+    machine = identify(client, registry)
+    standings: Mapping[str, Standing] = {}
+    with suppress(store.NoRecord, OSError):
+        standings = store.read(registry.config.state)
+    standing = standings.get(machine.key, FRESH) if machine else FRESH
+    return Past(standing=standing, now=time.time())
 
 
 def node_script(registry: Registry, mac: MAC) -> str:
@@ -59,9 +73,9 @@ def node_script(registry: Registry, mac: MAC) -> str:
     return scripts.build(machine, facts, registry)
 
 
-def _who(registry: Registry, mac: MAC) -> list[str]:
+def _who(registry: Registry, mac: MAC, past: Past) -> list[str]:
     client = Client(stage=Stage.IPXE, mac=mac)
-    decision = next_step(client, identify(client, registry), registry)
+    decision = next_step(client, identify(client, registry), registry, past.standing, past.now)
     machine = decision.machine
     lines = [f"target    {machine.title if machine else 'none'}"]
     lines += [f"because   {reason}" for reason in decision.because]

@@ -35,10 +35,12 @@ def add(commands: Commands) -> None:
 
 
 def _show(arguments: argparse.Namespace) -> int:
-    from netbootd.registry.load import load  # noqa: PLC0415  Jinja2
-    from netbootd.show import STRANGER, show  # noqa: PLC0415
+    from netbootd.boot.client import Client, Stage  # noqa: PLC0415  Jinja2
+    from netbootd.registry.load import load  # noqa: PLC0415
+    from netbootd.show import STRANGER, past_of, show  # noqa: PLC0415
 
     registry = load(arguments.config)
-    answer = show(registry, arguments.mac or STRANGER)
+    mac = arguments.mac or STRANGER
+    answer = show(registry, mac, past_of(Client(stage=Stage.IPXE, mac=mac), registry))
     print(answer.text, end="")
     return 0 if answer.boots else 1

@@ -1,8 +1,7 @@
 """
 Who was last seen at an address: a file is fetched by an address, its line should name a machine.
 
-For telling.  Anybody can use an address, so the one decision that rests on it, who may read a VM
-description where these are private, is no stronger than that, and the manual says so.
+Only for telling: no decision rests on it, since anybody can use an address.
 """
 
 from __future__ import annotations
@@ -21,11 +20,6 @@ class AddressBook:
 
     def __init__(self) -> None:
         self._machines: OrderedDict[str, tuple[MAC, str]] = OrderedDict()
-
-    def mac_at(self, address: str) -> MAC | None:
-        """Whose boot script or loader *address* has fetched last."""
-        found = self._machines.get(address)
-        return found[0] if found else None
 
     def completed(self, event: Event) -> Event:
         """*event* with its machine filled in where it only has an address, and learned from."""

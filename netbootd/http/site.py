@@ -94,7 +94,7 @@ class Site(http.HTTPFactory):
         self.allowed = allowed
         self.stopping = False
         self._status_of = status_of
-        self.shelf = descriptions.Shelf(Store(live.snapshot.config.state / FOLDER))
+        self.shelf = descriptions.Shelf(Store(live.snapshot.config.state / FOLDER), live.record)
 
     def buildProtocol(self, addr: Any) -> Any:
         """A Channel, set up as HTTPFactory does it; HTTP/2 is not ours."""

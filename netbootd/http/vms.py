@@ -27,6 +27,7 @@ from netbootd.http.files import Stamps, verdict
 from netbootd.http.resource import METHODS, NO_STORE, Answer, Asked, Part, Work, refused, text
 from netbootd.mac import MAC
 from netbootd.printable import counted
+from netbootd.record.record import Record
 from netbootd.registry.machine import Machine
 from netbootd.registry.snapshot import Registry
 from netbootd.urls import Route
@@ -45,13 +46,17 @@ class Shelf:
     """
     What these pages need beside the registry.
 
-    *store* has what was put by HTTP; *token* is the API token, empty while there is none; *mac_at*
-    tells whose boot script an address has fetched last.
+    *store* has what was put by HTTP; *token* is the API token, empty while there is none; *record*
+    knows who booted from an address, and the tokens of boots.
     """
 
     store: Store
+    record: Record
     token: str = ""
-    mac_at: Callable[[str], MAC | None] = lambda _: None
+
+    def proves(self, key: str, token: str) -> bool:
+        """Whether *token* is that of a boot of the machine *key*."""
+        return self.record.attempt_of(key, token) is not None
 
     def find(self, name: str, registry: Registry) -> Vm | None:
         """The description that *name* means; the configuration's counts."""
@@ -86,7 +91,9 @@ def _assigned(asked: Asked, mac: MAC, registry: Registry, shelf: Shelf) -> Answe
     if machine is None or not machine.known:
         told = f"{mac} is not in the configuration"
         return refused(asked, HTTPStatus.NOT_FOUND, told, mac=mac)
-    its_own = any(one.key == machine.key for one in _callers(asked, registry, shelf))
+    its_own = shelf.proves(machine.key, asked.query.get("token", "")) or any(
+        one.key == machine.key for one in _callers(asked, registry, shelf)
+    )
     if refusal := _kept_from(asked, registry, shelf, its_own=its_own):
         return refusal
     found = dict.fromkeys(vm for name in machine.vms if (vm := shelf.find(name, registry)))
@@ -129,7 +136,7 @@ def _callers(asked: Asked, registry: Registry, shelf: Shelf) -> Iterator[Machine
     """
     if machine := registry.by_address(asked.peer):
         yield machine
-    mac = shelf.mac_at(asked.peer)
+    mac = shelf.record.at(asked.peer)[1]
     machine = identify(asked.client(Stage.HTTP_BOOT, mac), registry) if mac else None
     if machine and "ip" not in machine.variables:
         yield machine

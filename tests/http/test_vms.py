@@ -15,6 +15,7 @@ from netbootd.http import vms
 from netbootd.http.resource import Asked, Part, Work
 from netbootd.http.vms import Shelf
 from netbootd.mac import MAC
+from netbootd.record.record import Record
 from netbootd.registry.load import load
 from netbootd.urls import Kind, Route
 from netbootd.vms import store as storing
@@ -41,7 +42,8 @@ class Pages:
     def __init__(self, folder, private="false"):
         (folder / "c.json").write_text(CONFIG % (IMAGE, IMAGE, private))
         self.registry = load(folder / "c.json")
-        self.shelf = Shelf(Store(self.registry.config.state / "vms"), TOKEN)
+        self.record = Record(lambda: 0.0)
+        self.shelf = Shelf(Store(self.registry.config.state / "vms"), self.record, TOKEN)
 
     def ask(self, method, name, body=b"", peer="192.0.2.9", token=TOKEN, **headers):
         named = {key.replace("_", "-"): value for key, value in headers.items()}
@@ -61,6 +63,10 @@ class Pages:
     def of(self, mac, **other):
         asked = Asked(method="GET", path=f"/machines/{mac}/vms", **other)
         return vms.answer(asked, Route(Kind.MACHINE_VMS, mac), self.registry, self.shelf)
+
+    def booted(self, mac, peer):
+        key = self.registry.machine(mac).key
+        self.record.begin(key, "nfs/a", armed=False, mac=mac, peer=peer, listed=True)
 
     def index(self):
         return {row["key"]: row for row in json.loads(self.get("").body)}
@@ -219,11 +225,22 @@ def test_private_ones_are_for_their_machine_and_the_token(private):
 def test_an_address_that_fetched_a_script_counts_only_where_none_is_configured(private):
     private.put("stored")
     private.put("other")
-    private.shelf.mac_at = {"192.0.2.9": OTHER, "192.0.2.8": NODE}.get
+    private.booted(OTHER, "192.0.2.9")
+    private.booted(NODE, "192.0.2.8")
     assert private.get("other.json").status == HTTPStatus.OK
     assert private.of(OTHER, peer="192.0.2.9").status == HTTPStatus.OK
     assert private.get("stored.json", peer="192.0.2.8").status == HTTPStatus.UNAUTHORIZED
     assert private.of(NODE, peer="192.0.2.8").status == HTTPStatus.UNAUTHORIZED
+
+
+def test_the_token_of_its_boot_is_good_for_a_machine_s_own_list(private):
+    private.put("other")
+    private.booted(OTHER, "192.0.2.9")
+    key = private.registry.machine(OTHER).key
+    token = private.record.token(key, private.record.of(key).latest)
+    for shown, status in ((token, HTTPStatus.OK), ("0" * 32, HTTPStatus.UNAUTHORIZED)):
+        answer = private.of(OTHER, peer="192.0.2.66", query={"token": shown})
+        assert answer.status == status
 
 
 # -- writing ---------------------------------------------------------------------------------------
