@@ -12,7 +12,8 @@ Either the root is in the arguments, as the image's own initramfs wants it, or `
 ===================  ==========================================================================
 
 Without ``initramfs`` it is the second form, which dracut reads, too.  The root is mounted read-only
-unless ``boot_args`` says ``rw``.
+unless ``boot_args`` says ``rw``.  A SERVER in brackets is an IPv6 address: dracut is then told
+``ip=dhcp6``, the others know IPv4 alone; with router advertisements write ``ip=auto6``.
 """
 
 from __future__ import annotations
@@ -50,6 +51,9 @@ class Nfs(Linux):
             told = f'"root" must be SERVER:/PATH, options behind a comma, not "{root}"'
             settings.fault("nfs-root", told, "root")
             return args
+        if root.startswith("[") and initramfs != "dracut":
+            told = "only dracut mounts a root over IPv6"
+            settings.warn("nfs-root-ipv6", told, "root")
         mode = () if "rw" in args else ("ro",)
         wanted = (*root_words(initramfs or "initramfs-tools", **match.groupdict("")), *mode)
         return (*absent(args, wanted), *args)
@@ -66,7 +70,8 @@ def root_words(initramfs: str, server: str, path: str, options: str) -> tuple[st
     """The arguments with which *initramfs* mounts the root; *options* may be empty."""
     place = f"{server}:{path}"
     if initramfs == "dracut":
-        return (f"root=nfs:{place}" + (f":{options}" if options else ""), "ip=dhcp")
+        dhcp = "ip=dhcp6" if server.startswith("[") else "ip=dhcp"
+        return (f"root=nfs:{place}" + (f":{options}" if options else ""), dhcp)
     if initramfs == "initramfs-tools":
         comma = f",{options}" if options else ""
         return ("root=/dev/nfs", f"nfsroot={place}{comma}", "ip=dhcp")

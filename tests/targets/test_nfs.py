@@ -19,7 +19,7 @@ def args(lines):
     ("initramfs", "root", "wanted"),
     [
         ("dracut", "192.0.2.9:/d/a", "root=nfs:192.0.2.9:/d/a ip=dhcp ro"),
-        ("dracut", "[2001:db8::9]:/d", "root=nfs:[2001:db8::9]:/d ip=dhcp ro"),
+        ("dracut", "[2001:db8::9]:/d", "root=nfs:[2001:db8::9]:/d ip=dhcp6 ro"),
         ("dracut", "nas:/d/a,vers=3", "root=nfs:nas:/d/a:vers=3 ip=dhcp ro"),
         ("initramfs-tools", "nas:/d/a", "root=/dev/nfs nfsroot=nas:/d/a ip=dhcp ro"),
         (
@@ -166,3 +166,10 @@ def test_options_of_modules_stand_before_what_is_not_for_the_kernel(site, mark):
     keys = {"kernel": "k", "boot_args": f"root=/dev/nfs {mark} single"}
     lines = site.one("nfs/a", keys, {"modules": {"kvm": {"ignore_msrs": 1}}})
     assert lines[0].endswith(f" root=/dev/nfs kvm.ignore_msrs=1 {mark} single")
+
+
+@pytest.mark.parametrize("initramfs", ["initramfs-tools", "live-boot", "casper", None])
+def test_only_dracut_mounts_a_root_over_ipv6(site, initramfs):
+    keys = BASE | {"root": "[2001:db8::9]:/d"} | ({"initramfs": initramfs} if initramfs else {})
+    site.load({"nfs/a": keys})
+    assert site.codes() == {"nfs-root-ipv6"}
