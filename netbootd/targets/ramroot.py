@@ -49,7 +49,12 @@ class RamRoot(Linux):
     @classmethod
     def completed(cls, settings: Settings, args: tuple[str, ...]) -> tuple[str, ...]:
         initramfs = settings.one_of("initramfs", _ARGUMENTS)
-        if "image" not in settings or any(word.startswith(_ROOT) for word in args):
+        if "image" not in settings:
+            return args
+        if any(word.startswith(_ROOT) for word in args):
+            if not any("__image__" in word for word in args):
+                told = '"boot_args" says where the root is, "image" is not used'
+                settings.warn("target-unused-key", told, "image")
             return args
         if initramfs is None:
             if "initramfs" not in settings:

@@ -81,3 +81,11 @@ def test_live_boot_takes_an_address_of_either_kind(site):
     for server in ("192.0.2.8:3000", "[2001:db8::8]:3000"):
         site.one("ramroot/a", BASE | {"initramfs": "live-boot", "boot_server": server})
         assert site.codes() == set()
+
+
+def test_an_image_that_the_arguments_do_not_name_is_told_to_be_idle(site):
+    keys = BASE | {"initramfs": "live-boot", "boot_args": "boot=live fetch=http://192.0.2.8/r"}
+    site.load({"ramroot/a": keys})
+    assert site.codes() == {"target-unused-key"}
+    site.load({"ramroot/a": keys | {"boot_args": "boot=live fetch=__image__"}})
+    assert site.codes() == set()
