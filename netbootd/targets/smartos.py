@@ -26,6 +26,7 @@ from dataclasses import dataclass, field
 from typing import Any, ClassVar, NamedTuple, Self
 
 from netbootd.errors import RenderError
+from netbootd.mac import MAC
 from netbootd.targets import ipxe
 from netbootd.targets.base import Facts, Target
 from netbootd.targets.ipxe import ScriptTemplate
@@ -37,6 +38,8 @@ _FOLDER = "os"
 _LATEST = "latest"
 _ROOM = 512  # bytes, in stock iPXE
 _MODULES = 8
+#: A value without quotes, or in quotes as a whole.
+_QUOTED = re.compile(r"""[^'"]*|'[^'"]*'|"[^'"]*\"""")
 _SPEED = "115200,8,n,1,-"
 _CONSOLE = "console"
 _CONSOLES = ("text", "ttya", "ttyb", "ttyc", "ttyd")
@@ -98,7 +101,7 @@ class SmartOS(Target):
         if isinstance(shadow := names.get("root_shadow"), str) and shadow:
             found["root_shadow"] = shadow
         if isinstance(tags := names.get("nic_tags"), Mapping):
-            found |= {f"{tag}_nic": str(mac) for tag, mac in tags.items()}
+            found |= {f"{tag}_nic": _card(tag, mac) for tag, mac in tags.items()}
         console = names.get(_CONSOLE)
         found[_CONSOLE] = str(console) if console in _CONSOLES else "text"
         found |= {key: self.filled(value, facts) for key, value in self.params.items()}
@@ -171,13 +174,21 @@ def _own(settings: Settings) -> tuple[Module, ...]:
     return tuple(found)
 
 
+def _card(tag: str, mac: Any) -> str:
+    """The MAC of a NIC tag with colons; raises RenderError for what is none."""
+    try:
+        return str(MAC.parse(str(mac)))
+    except ValueError as problem:
+        raise RenderError(f"nic_tags.{tag}: {problem}") from None
+
+
 def _wrong(key: str, value: str) -> str | None:
     """What keeps a property out of the list, which has no blanks and no way to quote a quote."""
     if not re.fullmatch(r"[A-Za-z0-9_.:-]+", key):
         return "is no name of a property"
     if re.search(r"\s", value):
         return "has a blank in it"
-    if "'" in value.strip("'") or '"' in value.strip('"'):
+    if not _QUOTED.fullmatch(value):
         return "has a quote in it"
     return "has ${, which iPXE would replace" if list(ipxe.unknown_settings(value)) else None
 

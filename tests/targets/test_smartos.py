@@ -137,6 +137,10 @@ def test_more_modules_than_ipxe_takes_are_told(site):
     [
         {"bootparams": {"a": "b c"}},
         {"bootparams": {"a": 'b"c'}},
+        {"bootparams": {"a": "'b"}},
+        {"bootparams": {"a": "b'"}},
+        {"bootparams": {"a": "'b\""}},
+        {"bootparams": {"a": "'"}},
         {"bootparams": {"a b": "c"}},
         {"bootparams": {"a": "${nothing}"}},
         {"bootparams": {"a": []}},
@@ -165,3 +169,20 @@ def test_a_kernel_makes_it_generic(site):
     lines = site.one("smartos/a", {"kernel": "k", "initrd": "i", "boot_args": "-B x=y"})
     assert lines[0] == f"kernel --name kernel {OWN}/k initrd=initrd -B x=y"
     assert site.codes() == set()
+
+
+def test_a_cards_address_may_be_spelled_in_any_way(site):
+    tags = {"admin": "02-00-00-00-00-0E", "lan": "0200.0000.000f"}
+    site.load({"smartos/a": {"platform": STAMP}}, {"nic_tags": tags})
+    assert "admin_nic=02:00:00:00:00:0e,lan_nic=02:00:00:00:00:0f," in site.text()
+
+
+@pytest.mark.parametrize("card", ["e1000g0", 7, None])
+def test_a_nic_tag_without_a_mac_is_told(site, card):
+    site.load({"smartos/a": {"platform": STAMP}}, {"nic_tags": {"admin": card}})
+    assert any("nic_tags.admin" in told for told in site.told("placeholder-empty"))
+
+
+def test_a_property_may_be_quoted(site):
+    site.load({"smartos/a": {"platform": STAMP, "bootparams": {"a": "'b,c'", "d": '"e"'}}})
+    assert "a='b,c',d=\"e\"" in site.text()
