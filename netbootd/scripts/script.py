@@ -21,6 +21,7 @@ from netbootd.targets.base import Facts
 
 #: What stands before the first fragment.  POSIX sh as dash, bash, BusyBox and ksh93 know it.
 FRAME = """\
+umask 022
 set -u
 status=0
 work=$(mktemp -d) || exit 1
@@ -35,7 +36,7 @@ put() {
     cat >"$work/new"
     if [ -f "$1" ] && cmp -s "$work/new" "$1"; then return 0; fi
     # A new file in its place: half a file is never seen.  Some are mounts, as in containers.
-    cp "$work/new" "$1.netbootd-new"
+    (umask 077 && cp "$work/new" "$1.netbootd-new")
     chmod "${2:-644}" "$1.netbootd-new"
     mv -f "$1.netbootd-new" "$1" 2>/dev/null || { cat "$work/new" >"$1"; rm -f "$1.netbootd-new"; }
     changed=yes

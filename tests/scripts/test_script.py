@@ -135,6 +135,16 @@ def test_put_writes_what_differs_and_only_that(shell, tmp_path):
 
 
 @SHELLS
+def test_what_is_made_can_be_read_by_all_whoever_runs_it(shell, tmp_path):
+    """The runner keeps what is its own from others; that is no matter of the fragments."""
+    made = f"echo x | put {tmp_path}/deep/file; mkdir {tmp_path}/own"
+    text = node_script(pieces(made, f"#!/bin/bash\nmkdir {tmp_path}/other"), facts())
+    assert run(text, shell, umask=0o077).returncode == 0
+    modes = {path.name: path.stat().st_mode & 0o777 for path in tmp_path.rglob("*")}
+    assert modes == {"deep": 0o755, "file": 0o644, "own": 0o755, "other": 0o755}
+
+
+@SHELLS
 def test_put_says_that_it_changed_something(shell, tmp_path):
     fragment = f"put {tmp_path}/a <<X\ntext\nX\necho $changed"
     assert run(node_script(pieces(fragment), facts()), shell).stdout.endswith("yes\n")
