@@ -90,8 +90,9 @@ def _medium(settings: Settings, written: dict[str, str]) -> list[File]:
 
 
 def _added(settings: Settings, written: dict[str, str]) -> list[File]:
-    found = []
-    for name, text in written.items():
-        if path := settings.own_path("files", text):
-            found.append(File(name, path, per_machine=True))
-    return found
+    """The admin's own files."""
+    return [
+        File(name, path, per_machine=True)
+        for name, text in written.items()
+        if (path := settings.own_path("files", text))
+    ]
