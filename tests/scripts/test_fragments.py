@@ -358,6 +358,19 @@ def test_files_of_devices_that_are_no_more_go(box):
     )
 
 
+@pytest.mark.parametrize("interfaces", [{}, {"eno1": {"mac": str(NODE)}}], ids=["none", "its own"])
+@pytest.mark.parametrize("form", network.FORMS)
+@pytest.mark.parametrize("shell", ["dash", "bash", "busybox sh"])
+def test_where_there_is_only_the_booting_card_nothing_is_to_do(box, shell, form, interfaces):
+    for path in ("systemd/network/10-netbootd-gone.network", "systemd/network/50-mine.network"):
+        box.put(f"/etc/{path}", "")
+    variables = {"network": form, "interfaces": interfaces}
+    box.put("/script", node_script(built_in("network"), facts(**variables)))
+    done = box.run(f"{shell} /script; echo status $?; ls /etc/systemd/network")
+    left = "" if form == "networkd" else "10-netbootd-gone.network\n"
+    assert f"status 0\n{left}50-mine.network\n" in done.output
+
+
 #: Which subcommands there are, and that a reload is asked for only when something changed.
 _SYSTEMD = """#!/bin/sh
 case "$*" in

@@ -72,7 +72,9 @@ def box_with(folder, fragment):
 def test_an_image_runs_its_machines_script_and_reports(tmp_path, ends, word):
     made = "mkdir /etc/made\necho x | put /etc/made/file\n"
     box = box_with(tmp_path, f"{made}echo this is {{{{ hostname }}}}\nexit {ends}\n")
-    done = box.run(f"{NETWORK}{SERVE}{TAKE}$exec; echo ended $?; uname -n; stat -c %a /etc/made; {END}")
+    done = box.run(
+        f"{NETWORK}{SERVE}{TAKE}$exec; echo ended $?; uname -n; stat -c %a /etc/made; {END}"
+    )
     assert f"ended {ends}\nnode7\n755\n" in done.output
     assert done.modes["/etc/made/file"] == 0o644
     assert "this is node7\n" in done.output
