@@ -45,9 +45,9 @@ _DEFAULTS = {
     "ntp": ("ntp",),
     "timezone": ("timezone",),
     "modules": ("modules",),
-    "ssh_keys": ("ssh_keys",),
-    "syslog": ("syslog",),
     "mounts": ("mounts",),
+    "ssh_keys": ("ssh_keys",),  # in homes, which may be mounts
+    "syslog": ("syslog",),
 }
 _VMS = "smartos-vms"
 _OURS = "netbootd/"

@@ -35,6 +35,11 @@ def test_where_nothing_is_named_what_the_machine_has_data_for_is_set_up(c):
     ]
 
 
+def test_what_lies_below_a_mount_comes_after_it(c):
+    c.machine.update(ssh_keys=["k"], mounts=["nas:/homes /home nfs soft"], modules=["nfs"])
+    assert [name for _, name in run(c)] == ["modules", "mounts", "ssh_keys"]
+
+
 @pytest.mark.parametrize(
     ("type_", "vms", "gets"),
     [("smartos", ["web"], True), ("smartos", [], False), ("nfs", ["web"], False)],
