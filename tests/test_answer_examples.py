@@ -24,7 +24,10 @@ from netbootd.registry.load import load
 EXAMPLES = Path(__file__).parents[1] / "etc" / "answers"
 FILES = sorted(str(path.relative_to(EXAMPLES).with_suffix("")) for path in EXAMPLES.rglob("*.j2"))
 MINIMAL, FULL = MAC.parse("52:54:00:00:00:01"), MAC.parse("52:54:00:00:00:02")
+ONE_KEY, USERS = MAC.parse("52:54:00:00:00:03"), MAC.parse("52:54:00:00:00:04")
 KEYS = ["ssh-ed25519 AAAAC3 o'hara & sons <x@y>", "ssh-rsa AAAAB3 root@admin"]
+#: What root gets of the keys of each machine.
+ROOTS = {MINIMAL: [], FULL: KEYS, ONE_KEY: KEYS[:1], USERS: KEYS}
 HASH = "$6$salt$hash/with.signs"
 BASE = "http://192.0.2.1:3000"
 DONE = f"{BASE}/done/%s?token=0123"
@@ -50,6 +53,8 @@ def registry(tmp_path_factory):
         "disk": "nvme0n1", "ssh_keys": KEYS, "timezone": "Europe/Berlin", "packages": ["vim", "tmux"],
         "ntp": ["192.0.2.5", "192.0.2.6"], "mirror": "deb.example.net",
     }  # fmt: skip
+    for mac, keys in ((ONE_KEY, KEYS[0]), (USERS, {"root": KEYS, "bob": "ssh-rsa BOB"})):
+        machines[str(mac)] = {"type": "install", "name": "debian", "ssh_keys": keys}
     config = {
         "vars": {"root_password_hash": HASH},
         "targets": {
@@ -65,7 +70,7 @@ def registry(tmp_path_factory):
     return load(folder / "c.json")
 
 
-@pytest.fixture(params=[MINIMAL, FULL], ids=["minimal", "full"])
+@pytest.fixture(params=ROOTS, ids=["minimal", "full", "one key", "users"])
 def mac(request):
     return request.param
 
@@ -122,7 +127,7 @@ def test_the_preseed_says_what_the_machine_is(render, mac):
         assert answers["pkgsel/include"] == "openssh-server vim tmux"
         assert command.count("authorized_keys") == 2
     else:
-        assert answers["netcfg/get_hostname"] == "node-525400000001"
+        assert answers["netcfg/get_hostname"] == f"node-{mac.raw}"
         assert "partman-auto/disk" not in answers
 
 
@@ -134,7 +139,7 @@ def test_the_keys_reach_the_file_as_they_are(render, mac, tmp_path):
     here = "; ".join(keys).replace("/target/root/.ssh/authorized_keys", str(tmp_path / "keys"))
     subprocess.run(["sh", "-c", here or "true"], check=True)
     written = (tmp_path / "keys").read_text().splitlines() if keys else []
-    assert written == (KEYS if mac == FULL else [])
+    assert written == ROOTS[mac]
 
 
 @pytest.mark.filterwarnings("ignore:An ssh user")  # of two keys, which anaconda appends both
@@ -150,8 +155,8 @@ def test_pykickstart_understands_the_kickstart(render, mac, version):
     assert f"{BASE}/failed/{mac.dashed}" in onerror.script
     for script in (post, onerror):
         assert subprocess.run(["sh", "-n"], input=script.script, text=True).returncode == 0
+    assert [key.key for key in handler.sshkey.sshUserList] == ROOTS[mac]
     if mac == FULL:
-        assert [key.key for key in handler.sshkey.sshUserList] == KEYS
         assert handler.ignoredisk.onlyuse == ["nvme0n1"]
         assert {"vim", "tmux"} <= set(handler.packages.packageList)
         assert network.hostname == "node2"
@@ -165,7 +170,7 @@ def test_the_user_data_is_what_subiquity_takes(render, mac):
     assert set(told) <= nocloud.AUTOINSTALL_KEYS
     (root,) = told["user-data"]["users"]
     assert root["hashed_passwd"] == HASH
-    assert root["ssh_authorized_keys"] == (KEYS if mac == FULL else [])
+    assert root["ssh_authorized_keys"] == ROOTS[mac]
     says_done("\n".join(told["late-commands"]), mac)
     for command in (*told["late-commands"], *told["error-commands"]):
         assert subprocess.run(["sh", "-n"], input=command, text=True).returncode == 0
@@ -183,7 +188,7 @@ def test_the_autoyast_profile_is_well_formed(render, mac):
     space = {"y": "http://www.suse.com/1.0/yast2ns"}
     assert profile.find(".//y:user_password", space).text == HASH
     keys = [one.text for one in profile.iterfind(".//y:listentry", space)]
-    assert keys == (KEYS if mac == FULL else [])
+    assert keys == ROOTS[mac]
     source = profile.find(".//y:chroot-scripts/y:script/y:source", space).text
     says_done(source, mac)
     assert subprocess.run(["sh", "-n"], input=source, text=True).returncode == 0
