@@ -14,7 +14,6 @@ import traceback
 from collections.abc import Mapping
 from contextvars import ContextVar
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 import jinja2
@@ -201,28 +200,12 @@ def told_at(problem: RenderError, root: Path | None = None) -> tuple[Place, str]
     return Place(str(root / file) if root else file, line, min(line, 1)), told
 
 
-def compile_text(name: str, source: str, folder: Path | None = None) -> TextTemplate:
-    """
-    Compile *source*; *folder* is where it may include other files from, by names relative to it.
-
-    *name* is what errors call it.  Raises RenderError where it does not compile, or where a file
-    that it includes does not.
-    """
-    made = environment(jinja2.FileSystemLoader(folder) if folder else None)
-    try:
-        sources = [source]
-        for other in jinja2.meta.find_referenced_templates(made.parse(source)):
-            if other is not None and made.loader is not None:
-                sources.append(made.loader.get_source(made, other)[0])
-                made.get_template(other)
-        code = made.compile(source, name, name)
-        compiled = jinja2.Template.from_code(made, code, made.make_globals(None))
-    except jinja2.TemplateSyntaxError as problem:
-        where = problem.filename or problem.name or name
-        raise RenderError(f"{where}:{problem.lineno}: {problem.message}") from None
-    except (jinja2.TemplateError, OSError, UnicodeDecodeError) as problem:
-        raise RenderError(f"{name}: {_told(problem)}") from None
-    return TextTemplate(name, "\0".join(sources), compiled)
+def compile_text(name: str, source: str) -> TextTemplate:
+    """*source* alone, with nothing to include; *name* is what errors call it.  Raises RenderError."""
+    made = compile_together({name: source})[name]
+    if isinstance(made, BrokenText):
+        raise RenderError(made.reason)
+    return made
 
 
 def _where(name: str, problem: Exception) -> str:

@@ -128,7 +128,8 @@ def _held(
     """The script that says why *machine* boots nothing; a hold that is new is to be remembered."""
     told = f"{mac} is held: {reason}"
     new = "" if past.standing.held or past.standing.unread else reason
-    notice = _notice(registry, facts, told, _RELEASE)
+    advice = _MEND if past.standing.unread else _RELEASE
+    notice = _notice(registry, facts, told, advice)
     return BootScript(notice, told, 200, machine, holds=new)
 
 
