@@ -14,6 +14,7 @@ import traceback
 from collections.abc import Mapping
 from contextvars import ContextVar
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import jinja2
@@ -201,7 +202,7 @@ def told_at(problem: RenderError, root: Path | None = None) -> tuple[Place, str]
 
 
 def compile_text(name: str, source: str) -> TextTemplate:
-    """*source* alone, with nothing to include; *name* is what errors call it.  Raises RenderError."""
+    """*source* alone, which includes nothing; errors call it *name*.  Raises RenderError."""
     made = compile_together({name: source})[name]
     if isinstance(made, BrokenText):
         raise RenderError(made.reason)
