@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 
 from netbootd.printable import printable
 from netbootd.rendering import BrokenText, TextTemplate
-from netbootd.scripts import modules, network
+from netbootd.scripts import modules, mounts, network
 from netbootd.targets.base import Facts
 
 #: What stands before the first fragment.  POSIX sh as dash, bash, BusyBox and ksh93 know it.
@@ -111,11 +111,13 @@ def names(facts: Facts) -> dict[str, Any]:
     """
     What fragments know: what every template does, and what our own ones call.
 
-    ``network_plan()`` is a ``network.Plan``, ``module_options()`` a list of ``modules.Option``.
+    ``network_plan()`` is a ``network.Plan``, ``module_options()`` a list of ``modules.Option``,
+    ``mount_list()`` one of ``mounts.Mount``.
     """
     calls = {
         "network_plan": lambda: network.plan(facts),
         "module_options": lambda: modules.options(facts.variables.get("modules")),
+        "mount_list": lambda: mounts.mounts(facts.variables.get("mounts", [])),
     }
     return {**facts.names(), **calls}
 

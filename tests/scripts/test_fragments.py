@@ -254,6 +254,33 @@ def test_mounts_as_lines_and_as_objects(box):
     assert "tmpfs /srv/b tmpfs defaults 0 0\n" in done.files["/etc/fstab"]
 
 
+@pytest.mark.parametrize("shell", ["dash", "bash", "busybox sh"])
+def test_mounts_as_fstab_has_them(box, shell):
+    mounts = [
+        "tmpfs /srv/m/slash/ tmpfs size=1m",
+        r"tmpfs /srv/m/a\040blank tmpfs size=1m",
+        {"what": "tmpfs", "where": "/srv/m/b c", "type": "tmpfs"},
+        "/dev/none none swap sw",
+        "tmpfs /srv/m/later tmpfs noauto",
+    ]
+    box.put("/script", node_script(built_in("mounts"), facts(mounts=mounts)))
+    seen = "grep -c ' /srv/m/' /proc/mounts; ls /srv/m /root; ls -d /none none"
+    done = box.run(f"cd /root\n{shell} /script\n{shell} /script; echo status $?\n{seen}")
+    assert "status 0\n3\n" in done.output, "each once, though it ran twice"
+    assert "/srv/m:\na blank\nb c\nslash\n" in done.output
+    assert done.output.count("cannot access") == 2, "no folder of a swap"
+
+
+def test_data_of_a_mount_are_no_program(box):
+    mounts = [
+        "tmpfs $(touch${IFS}/root/out) tmpfs",
+        "LINES LINES LINES",
+        "';touch /root/out;' /x t",
+    ]
+    box.put("/script", node_script(built_in("mounts"), facts(mounts=mounts)))
+    assert "/root/out" not in box.run("sh /script").files
+
+
 def test_a_mount_that_fails_keeps_no_other_from_it(box):
     mounts = ["/dev/no-such-disk /srv/a ext4 defaults", "tmpfs /srv/b tmpfs defaults"]
     box.put("/script", node_script(built_in("mounts"), facts(mounts=mounts)))
