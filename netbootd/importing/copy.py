@@ -4,7 +4,7 @@ Chosen files of a medium become one new folder, whole or not at all.
 They are written into a hidden folder beside it, which takes its name at the very end; a full disk,
 an interrupt or a medium that lies about a size removes that again.  Only files and folders are
 made, never a link, so nothing that is written can lead elsewhere.  What a killed run has left
-behind, the next one clears away.
+behind, the next one that imports into the same parent folder clears away.
 
 A folder that is there already is never changed: it is compared byte by byte.
 """
@@ -17,7 +17,7 @@ import hashlib
 import os
 import shutil
 from collections.abc import Iterator, Sequence
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -28,6 +28,7 @@ from netbootd.printable import counted
 
 _FOLDER_MODE, _FILE_MODE = 0o755, 0o644  # whatever the medium or the umask: the daemon reads them
 _MOST_NAMED = 5
+_WORKSHOP = ".{}.importing"  # of a folder's name
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,15 +46,17 @@ class Item:
     digest: str = ""
 
 
-def copy(source: Source, items: Sequence[Item], folder: Path, progress: Progress) -> bool:
+def copy(
+    source: Source, items: Sequence[Item], folder: Path, progress: Progress, remedy: str
+) -> bool:
     """
     Make *folder* of *items*; False where it was there already, with these very files.
 
-    Raises MediaError where it is there with others, where there is no room, and where the medium
-    cannot be read.
+    Raises MediaError where it is there with others, for which *remedy* is told, where there is no
+    room, and where the medium cannot be read.
     """
     if os.path.lexists(folder):
-        _must_be_the_same(source, items, folder, progress)
+        _must_be_the_same(source, items, folder, progress, remedy)
         return False
     _must_have_room(sum(item.size for item in items), folder)
     try:
@@ -119,8 +122,9 @@ def _sha1(file: Path) -> bytes:
 def _workshop(folder: Path) -> Iterator[Path]:
     """A folder beside *folder* that takes its place at the end, or goes, whatever happens."""
     parents = _made_parents(folder.parent)
-    workshop = folder.with_name(f".{folder.name}.importing")
+    workshop = folder.with_name(_WORKSHOP.format(folder.name))
     try:
+        _clear_away(folder.parent)
         with _locked(workshop):
             try:
                 _empty(workshop)
@@ -139,15 +143,30 @@ def _workshop(folder: Path) -> Iterator[Path]:
 def _locked(workshop: Path) -> Iterator[None]:
     """One import at a time works in *workshop*; a lock of a run that was killed is gone with it."""
     workshop.mkdir(exist_ok=True)
-    descriptor = os.open(workshop, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        os.fchmod(descriptor, _FOLDER_MODE)
-        yield
+        with _held(workshop) as descriptor:
+            os.fchmod(descriptor, _FOLDER_MODE)
+            yield
     except BlockingIOError:
         raise MediaError(f"another import is writing {workshop}") from None
+
+
+@contextmanager
+def _held(folder: Path) -> Iterator[int]:
+    """*folder*, locked, by its descriptor; raises BlockingIOError where another import is in it."""
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        yield descriptor
     finally:
         os.close(descriptor)
+
+
+def _clear_away(parent: Path) -> None:
+    """Remove what killed runs have left in *parent*, and nothing that another is writing."""
+    for left in parent.glob(_WORKSHOP.format("*")):
+        with suppress(OSError), _held(left):  # no folder, or not ours to remove
+            shutil.rmtree(left)
 
 
 def _empty(folder: Path) -> None:
@@ -222,7 +241,7 @@ def _must_have_room(size: int, folder: Path) -> None:
 
 
 def _must_be_the_same(
-    source: Source, items: Sequence[Item], folder: Path, progress: Progress
+    source: Source, items: Sequence[Item], folder: Path, progress: Progress, remedy: str
 ) -> None:
     other = [item.path for item in items if not _is_file_of_size(folder / item.path, item.size)]
     if not other:
@@ -233,7 +252,7 @@ def _must_be_the_same(
         named = ", ".join(other[:_MOST_NAMED]) + (", …" if len(other) > _MOST_NAMED else "")
         raise MediaError(
             f"{folder} is there already, and {counted(len(other), 'file')} in it not as on the "
-            f"medium: {named}; nothing was changed.  Take another --name, or remove that folder"
+            f"medium: {named}; nothing was changed.  {remedy}"
         )
 
 

@@ -27,7 +27,8 @@ class Plan:
     What an import is going to do.
 
     *title* is what the medium was taken for.  *folder*, below the file root, is made of *items*;
-    *lines* are the target *type*/*name*; *notes* is what its admin has to know.
+    *lines* are the target *type*/*name*; *notes* is what its admin has to know.  *remedy*: what to
+    do where the folder is there with other files.
     """
 
     title: str
@@ -37,6 +38,12 @@ class Plan:
     items: tuple[Item, ...]
     lines: tuple[Line, ...]
     notes: tuple[str, ...] = ()
+    remedy: str = "Take another --name, or remove that folder"
+
+    @property
+    def size(self) -> int:
+        """Of all its files, in bytes."""
+        return sum(item.size for item in self.items)
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,8 +96,9 @@ class Found:
 
 
 def slug(text: str) -> str:
-    """*text* as the name of a target and a folder, fit for a URL."""
+    """*text* as the name of a target and a folder, fit for a URL, and never a placeholder."""
     name = re.sub(r"[^A-Za-z0-9._+]+", "-", text).strip("-._+")[:64]
+    name = re.sub("__+", "_", name)
     return name or "system"
 
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from netbootd.dropins import FOLDER
-from netbootd.errors import ConfigErrors, Level, MediaError
+from netbootd.errors import ConfigErrors, Finding, Level, MediaError
 from netbootd.importing import proposal
 from netbootd.importing.copy import copy
 from netbootd.importing.families import recognise
@@ -46,20 +46,43 @@ def run(wish: Wish) -> int:
     files = wish.files or (registry.config.files if registry else Path())
     source, tree = _surveyed(wish.medium)
     plan = recognise(source, tree, wish.name, wish.type)
-    size = sum(item.size for item in plan.items)
     folder = files / plan.folder
-    _say(f"{wish.medium.name}: {plan.title}; {counted(len(plan.items), 'file')}, {sized(size)}")
+    _say(
+        f"{wish.medium.name}: {plan.title}; {counted(len(plan.items), 'file')}, {sized(plan.size)}"
+    )
     _tell_skipped(tree)
-    if wish.dry_run:
+    text = proposal.text_of(plan, wish.medium)
+    copying = not wish.dry_run and not _forbids(
+        proposal.findings_of(plan, text, files, copied=False)
+    )
+    if copying:
+        _copy(source, plan, folder)
+    elif wish.dry_run:
         print("\n".join(_listed(plan, folder)))
-    else:
-        progress = Progress(size, sys.stderr)
-        try:
-            copied = copy(source, plan.items, folder, progress)
-        finally:
-            progress.close()
-        _say(f"copied to {folder}" if copied else f"{folder} has these very files: nothing changed")
-    return _propose(plan, wish, files, registry)
+    print(text, end="")
+    findings = proposal.findings_of(plan, text, files, copied=copying)
+    for finding in findings:
+        _say(f"{finding.level.word}: {finding.code}: {finding.text}")
+    if _forbids(findings):
+        _say("this target would not boot as it is" + ("" if copying else "; nothing was copied"))
+        return 1
+    for note in plan.notes:
+        _say(note)
+    _say(_kept(plan, wish, text, registry))
+    return 0
+
+
+def _forbids(findings: list[Finding]) -> bool:
+    return any(finding.level >= Level.TARGET for finding in findings)
+
+
+def _copy(source: Source, plan: Plan, folder: Path) -> None:
+    progress = Progress(plan.size, sys.stderr)
+    try:
+        new = copy(source, plan.items, folder, progress, plan.remedy)
+    finally:
+        progress.close()
+    _say(f"copied to {folder}" if new else f"{folder} has these very files: nothing changed")
 
 
 def _surveyed(medium: Path) -> tuple[Source, Tree]:
@@ -78,21 +101,6 @@ def _registry(wish: Wish) -> Registry | None:
         if wish.files is None or wish.write:
             raise
         return None
-
-
-def _propose(plan: Plan, wish: Wish, files: Path, registry: Registry | None) -> int:
-    text = proposal.text_of(plan, wish.medium)
-    print(text, end="")
-    findings = proposal.findings_of(plan, text, files, copied=not wish.dry_run)
-    for finding in findings:
-        _say(f"{finding.level.word}: {finding.code}: {finding.text}")
-    if any(finding.level >= Level.TARGET for finding in findings):
-        _say("this target would not boot as it is")
-        return 1
-    for note in plan.notes:
-        _say(note)
-    _say(_kept(plan, wish, text, registry))
-    return 0
 
 
 def _kept(plan: Plan, wish: Wish, text: str, registry: Registry | None) -> str:

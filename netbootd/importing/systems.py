@@ -205,6 +205,7 @@ def smartos(found: Found) -> Plan:
             ("platform", stamp),
         ),
         notes=tuple(notes),
+        remedy="Remove that folder",  # it is called after the stamp, whatever the target's name
     )
 
 

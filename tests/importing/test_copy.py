@@ -61,6 +61,30 @@ def test_what_a_killed_run_left_is_cleared_away_by_the_next(site, medium):
     assert site.contents().keys() == {f"images/{NAME}/linux", f"images/{NAME}/initrd.gz"}
 
 
+def test_what_a_killed_run_left_is_cleared_away_by_one_of_another_name(site, medium):
+    start_and_stop(site, medium, signal.SIGKILL)
+    os.truncate(medium / KERNEL, 1000)
+    beside = site.files / "images" / ".of-mine.importing"
+    beside.write_text("a file")
+    assert site.run("--name", "other", medium).status == 0
+    assert site.contents().keys() == {
+        "images/.of-mine.importing",
+        "images/other/linux",
+        "images/other/initrd.gz",
+    }
+
+
+def test_what_another_run_is_writing_stays(site, medium):
+    workshop = site.files / "images" / ".elsewhere.importing"
+    workshop.mkdir(parents=True)
+    other = os.open(workshop, os.O_RDONLY)
+    fcntl.flock(other, fcntl.LOCK_EX)
+    (workshop / "half").write_text("the other's")
+    assert site.run(medium).status == 0
+    os.close(other)
+    assert (workshop / "half").read_text() == "the other's"
+
+
 def test_two_imports_of_one_name_do_not_meet(site, medium):
     workshop = site.files / "images" / f".{NAME}.importing"
     workshop.mkdir(parents=True)

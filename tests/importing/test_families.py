@@ -342,6 +342,16 @@ def test_a_platform_has_its_stamp_for_a_folder_whatever_the_targets_name(site):
     assert '"smart" : {' in said.out
 
 
+def test_a_platform_that_is_there_otherwise_is_no_matter_of_the_name(site):
+    medium = make("tar", site.media, "platform.tgz", media.SMARTOS_TAR)
+    site.run(medium)
+    (site.files / "os" / media.STAMP / "platform/i86pc/kernel/amd64/unix").write_bytes(b"other")
+    said = site.run("--name", "smart", medium)
+    assert said.status == 1
+    assert "nothing was changed.  Remove that folder" in said.err
+    assert "--name" not in said.err
+
+
 def test_half_a_platform_is_none(site):
     content = {path: text for path, text in media.SMARTOS_TAR.items() if "boot_archive" not in path}
     said = site.run(make("tar", site.media, f"platform-{media.STAMP}.tgz", content))
@@ -387,6 +397,8 @@ def test_what_a_tree_says_of_itself_becomes_a_harmless_name(site, treeinfo, name
         ("…", "system"),
         ("a" * 100, "a" * 64),
         ("Größe", "Gr-e"),
+        ("rocky-9.3__q__-x", "rocky-9.3_q_-x"),
+        ("__hostname__", "hostname"),
     ],
 )
 def test_a_name_made_of_a_file_name_is_fit_for_a_url(text, name):

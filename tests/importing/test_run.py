@@ -79,6 +79,7 @@ def test_a_type_that_the_medium_cannot_be_is_said(site):
     assert "target-empty" in said.err
     assert "this target would not boot as it is" in said.err
     assert not drop_in(site).parent.exists()
+    assert site.contents() == {}
 
 
 def test_a_folder_that_clients_cannot_reach_is_said(site, medium):
@@ -88,6 +89,15 @@ def test_a_folder_that_clients_cannot_reach_is_said(site, medium):
     assert said.status == 1
     assert "file-outside" in said.err
     assert not drop_in(site).exists()
+    assert list((site.media / "elsewhere").iterdir()) == []
+
+
+def test_a_name_that_would_be_a_placeholder_is_said_before_anything_is_copied(site):
+    content = media.tree(site.media / "dvd", media.RED_HAT_DVD)
+    said = site.run("--name", "a__q__", content)
+    assert said.status == 1
+    assert "placeholder-empty" in said.err
+    assert site.contents() == {}
 
 
 def test_without_libarchive_it_says_what_to_install(site, medium):
