@@ -94,13 +94,27 @@ def read(facts: Facts) -> tuple[dict[str, Interface], list[Fault]]:
         for name, entry in written.items()
         if _is_entry(name, entry, found)
     }
-    if facts.target.partition("/")[0] not in _OWN_DISK:
+    if not has_own_disk(facts):
         booted = str(facts.mac)
         for name, one in interfaces.items():
             if one.mac == booted and one.kind == "card":
                 interfaces[name] = replace(one, boots=True)
+                found += _left_out(name, written[name])
     found += _relations(interfaces)
     return interfaces, found
+
+
+def has_own_disk(facts: Facts) -> bool:
+    """Whether its root file system is on a disk: then the card it boots from is one like others."""
+    return facts.target.partition("/")[0] in _OWN_DISK
+
+
+def _left_out(name: str, entry: Mapping[str, Any]) -> Iterator[Fault]:
+    """What the entry of the card that it boots from says in vain."""
+    for key in ("address", "gateway", "dns", "mtu"):
+        if key in entry:
+            told = "the card the machine boots from is never configured; left out"
+            yield Fault((name, key), told, ignored=True)
 
 
 def _is_entry(name: str, entry: Any, found: list[Fault]) -> bool:

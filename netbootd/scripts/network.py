@@ -10,11 +10,19 @@ from __future__ import annotations
 import json
 import uuid
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from ipaddress import IPv4Interface
 from typing import Any
 
-from netbootd.scripts.interfaces import DHCP, VARIABLE, Fault, Interface, in_order, read
+from netbootd.scripts.interfaces import (
+    DHCP,
+    VARIABLE,
+    Fault,
+    Interface,
+    has_own_disk,
+    in_order,
+    read,
+)
 from netbootd.targets.base import Facts
 
 FORM = "network"
@@ -29,7 +37,8 @@ class Plan:
     The card that booted is not among them.  *vlans* stand on it: they are made with ``ip``, as
     nobody shall manage that card, and no manager puts a VLAN on a card that is not its own.
     *ours* is the shell pattern of all the files that we may have made before.  *tags* are, for
-    SmartOS, NIC tags and their cards.
+    SmartOS, NIC tags and their cards.  *by_name* are cards that might be the one that booted: it is
+    known when the script runs.
     """
 
     form: str
@@ -39,6 +48,7 @@ class Plan:
     mode: str = "644"
     ours: str = ""
     tags: Mapping[str, str] = field(default_factory=dict)
+    by_name: tuple[str, ...] = ()
 
 
 def form_of(facts: Facts) -> str:
@@ -53,7 +63,9 @@ def plan(facts: Facts) -> Plan:
     for fault in faults(facts):
         if not fault.ignored:
             raise ValueError(": ".join((".".join((VARIABLE, *fault.path)), fault.text)))
-    return FORMS[form](in_order(read(facts)[0]))
+    all_ = in_order(read(facts)[0])
+    by_name = () if has_own_disk(facts) else _found_by_name(all_, form)
+    return replace(FORMS[form](all_), by_name=by_name)
 
 
 def faults(facts: Facts) -> list[Fault]:
@@ -62,7 +74,26 @@ def faults(facts: Facts) -> list[Fault]:
     if form not in FORMS:
         return [Fault((), f'"{FORM}" must be one of {", ".join(FORMS)}, not "{form}"')]
     interfaces, found = read(facts)
-    return [*found, *_beyond_smartos(interfaces)] if form == "smartos" else found
+    if form == "smartos":
+        return [*found, *_beyond_smartos(interfaces)]
+    return [*found, *_perhaps_booting(interfaces, facts)]
+
+
+def _found_by_name(all_: Iterable[Interface], form: str) -> tuple[str, ...]:
+    """Cards, not known to be the one that booted, whose name alone says which they are."""
+    cards = (one for one in all_ if one.kind == "card" and not one.boots)
+    return tuple(one.name for one in cards if not one.mac or form == "ifupdown")
+
+
+def _perhaps_booting(interfaces: Mapping[str, Interface], facts: Facts) -> Iterator[Fault]:
+    all_ = interfaces.values()
+    cards = [one.name for one in all_ if one.kind == "card" and not one.mac]
+    if cards and not has_own_disk(facts) and not any(one.boots for one in all_):
+        told = (
+            f'none has the "mac" {facts.mac}, of the card the machine boots from: if that is '
+            f'"{cards[0]}", nothing will be set up'
+        )
+        yield Fault((), told, ignored=True)
 
 
 def _beyond_smartos(interfaces: Mapping[str, Interface]) -> Iterator[Fault]:

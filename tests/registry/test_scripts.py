@@ -212,7 +212,9 @@ def test_a_list_must_be_one(c):
 
 
 def test_faults_of_the_network_are_found_at_loading_with_their_place(c):
-    c.machine["interfaces"] = {"eth1": {"address": "10.0.0.300/24", "adress": "x"}}
+    c.machine["interfaces"] = {
+        "eth1": {"mac": "02:00:00:00:00:01", "address": "10.0.0.300/24", "adress": "x"}
+    }
     registry = c.load()
     fault, ignored = of(registry, "interfaces")
     assert (fault.level, ignored.level) == (Level.RELOAD, Level.WARNING) or (

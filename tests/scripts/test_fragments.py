@@ -375,6 +375,17 @@ def test_a_bridge_comes_up_and_the_booting_card_keeps_its_address(box):
     assert done.files["/etc/network/interfaces"].startswith("auto lo\n")
 
 
+@pytest.mark.parametrize("form", ["networkd", "ifupdown", "netplan", "networkmanager"])
+def test_the_booting_card_is_refused_by_whatever_name(box, form):
+    interfaces = {"eth0": {}, "eth1": {}, "bond0": {"bond": ["eth0", "eth1"]}}
+    given = facts(network=form, interfaces=interfaces)
+    box.put("/script", node_script(built_in("network"), given))
+    done = box.run(f"{_CARDS}sh /script; echo status $?")
+    assert f"eth0 is {NODE}, the card this machine boots from" in done.output
+    assert "wrote" not in done.output
+    assert "status 1\n" in done.output
+
+
 def test_files_of_devices_that_are_no_more_go(box):
     box.put("/etc/systemd/network/10-netbootd-gone.network", "[Match]\nName=gone\n")
     box.put("/etc/systemd/network/50-mine.network", "[Match]\nName=mine\n")

@@ -123,6 +123,29 @@ def test_a_fault_names_the_value_and_what_would_be_right(interfaces, path, teach
         network.plan(facts(interfaces=interfaces))
 
 
+@pytest.mark.parametrize("key", ["address", "gateway", "mtu", "dns"])
+def test_what_the_booting_card_does_not_get_is_said(key):
+    values = {"address": "10.0.0.7/24", "gateway": "10.0.0.1", "mtu": 1400, "dns": "10.0.0.2"}
+    interfaces = {"eno1": {"mac": str(NODE), key: values[key]}}
+    (fault,) = network.faults(facts(interfaces=interfaces))
+    assert (fault.path, fault.ignored) == (("eno1", key), True)
+    assert "boots from" in fault.text
+    assert network.faults(facts("install/a", interfaces={**interfaces, "x": {}}))[1:] == []
+
+
+def test_cards_without_a_mac_may_be_the_booting_one():
+    interfaces = {"eth0": {}, "eth1": {"mac": "02:00:00:00:00:01"}}
+    (fault,) = network.faults(facts(interfaces=interfaces))
+    assert fault.ignored
+    assert str(NODE) in fault.text
+    assert planned("networkd", interfaces).by_name == ("eth0",)
+    assert planned("ifupdown", interfaces).by_name == ("eth0", "eth1")
+    assert planned("networkd", interfaces, "install/a").by_name == ()
+    known = {**interfaces, "boot": {"mac": str(NODE)}}
+    assert network.faults(facts(interfaces=known)) == []
+    assert planned("networkd", known).by_name == ("eth0",)
+
+
 @pytest.mark.parametrize(
     ("interfaces", "teaches"),
     [
@@ -142,7 +165,7 @@ def test_an_unknown_form_is_a_fault():
 
 
 def test_an_unknown_key_costs_only_itself():
-    (fault,) = network.faults(facts(interfaces={"eth0": {"adress": "10.0.0.1/8"}}))
+    (fault,) = network.faults(facts("install/a", interfaces={"eth0": {"adress": "10.0.0.1/8"}}))
     assert fault.ignored
     assert 'did you mean "address"?' in fault.text
     assert network.plan(facts(interfaces={"eth0": {"adress": "10.0.0.1/8"}})).devices == ("eth0",)
