@@ -104,6 +104,8 @@ class SmartOS(Target):
             found |= {f"{tag}_nic": _card(tag, mac) for tag, mac in tags.items()}
         console = names.get(_CONSOLE)
         found[_CONSOLE] = str(console) if console in _CONSOLES else "text"
+        if bad := next((key for key, value in found.items() if "${" in value), None):
+            raise RenderError(f"{bad} has ${{, which iPXE would replace")
         found |= {key: self.filled(value, facts) for key, value in self.params.items()}
         found.setdefault(f"{found[_CONSOLE]}-mode", _SPEED)
         for key, value in found.items():

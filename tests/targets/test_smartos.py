@@ -186,3 +186,9 @@ def test_a_nic_tag_without_a_mac_is_told(site, card):
 def test_a_property_may_be_quoted(site):
     site.load({"smartos/a": {"platform": STAMP, "bootparams": {"a": "'b,c'", "d": '"e"'}}})
     assert "a='b,c',d=\"e\"" in site.text()
+
+
+@pytest.mark.parametrize("key", ["hostname", "root_shadow"])
+def test_what_the_machine_says_is_not_replaced_by_ipxe(site, key):
+    site.load({"smartos/a": {"platform": STAMP}}, {key: "$5$a${hostname}"})
+    assert any(f"{key} has ${{" in told for told in site.told("placeholder-empty"))
