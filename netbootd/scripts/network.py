@@ -26,6 +26,8 @@ from netbootd.scripts.interfaces import (
 from netbootd.targets.base import Facts
 
 FORM = "network"
+#: Managers that read a gateway only beside an address that is written, and one of a family.
+_STATIC_GATEWAYS = ("ifupdown", "networkmanager")
 _HEADER = "# Made by netbootd; changes are overwritten.\n"
 
 
@@ -74,9 +76,30 @@ def faults(facts: Facts) -> list[Fault]:
     if form not in FORMS:
         return [Fault((), f'"{FORM}" must be one of {", ".join(FORMS)}, not "{form}"')]
     interfaces, found = read(facts)
+    found += _gateways_in_vain(interfaces, form)
     if form == "smartos":
         return [*found, *_beyond_smartos(interfaces)]
     return [*found, *_perhaps_booting(interfaces, facts)]
+
+
+def _gateways_in_vain(interfaces: Mapping[str, Interface], form: str) -> Iterator[Fault]:
+    """Gateways that the manager would leave out, or fail over."""
+    # ifup adds each as the default route, and fails where there is one already.
+    one_of_all = form == "ifupdown"
+    owners: dict[str, str] = {}
+    for one in interfaces.values():
+        gateways = () if one.boots else one.gateways
+        for family in dict.fromkeys(map(_family, gateways)):
+            path, version = (one.name, "gateway"), "IPv6" if family == "inet6" else "IPv4"
+            by_dhcp = one.dhcp and family == "inet" and form not in _STATIC_GATEWAYS
+            if not by_dhcp and family not in map(_family, one.addresses):
+                told = f"there is no {version} address beside it, by which it could be reached"
+                yield Fault(path, told)
+            elif form in _STATIC_GATEWAYS and [*map(_family, gateways)].count(family) > 1:
+                yield Fault(path, f"{form} takes one {version} gateway")
+            elif one_of_all and owners.setdefault(family, one.name) != one.name:
+                told = f'{form} takes one {version} gateway; "{owners[family]}" has one'
+                yield Fault(path, told)
 
 
 def _found_by_name(all_: Iterable[Interface], form: str) -> tuple[str, ...]:

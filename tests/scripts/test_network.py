@@ -36,7 +36,7 @@ GLOBAL_ZONE = {
     "storage": {"link": "aggr0", "vlan": 20, "address": ["10.0.20.7/24", "fd00::7/64"]},
     "external": {
         "mac": "52:54:00:00:00:03",
-        "address": "10.9.0.7/16",
+        "address": ["10.9.0.7/16", "fd00:9::7/64"],
         "gateway": ["10.9.0.1", "fd00:9::1"],
         "dns": "10.9.0.2",
     },
@@ -144,6 +144,63 @@ def test_cards_without_a_mac_may_be_the_booting_one():
     known = {**interfaces, "boot": {"mac": str(NODE)}}
     assert network.faults(facts(interfaces=known)) == []
     assert planned("networkd", known).by_name == ("eth0",)
+
+
+_TWO = ["10.0.0.1", "10.0.0.2"]
+_A, _B = "02:00:00:00:00:01", "02:00:00:00:00:02"
+
+
+@pytest.mark.parametrize(
+    ("interfaces", "forms", "teaches"),
+    [
+        (
+            {"a": {"mac": _A, "address": "10.0.0.7/24", "gateway": _TWO}},
+            {"ifupdown", "networkmanager"},
+            "one IPv4 gateway",
+        ),
+        (
+            {
+                "a": {"mac": _A, "address": "10.0.0.7/24", "gateway": "10.0.0.1"},
+                "b": {"mac": _B, "address": "10.1.0.7/24", "gateway": "10.1.0.1"},
+            },
+            {"ifupdown"},
+            'one IPv4 gateway; "a" has one',
+        ),
+        ({"a": {"mac": _A, "gateway": "10.0.0.1"}}, set(network.FORMS), "no IPv4 address"),
+        (
+            {"a": {"mac": _A, "address": "10.0.0.7/24", "gateway": "fd00::1"}},
+            set(network.FORMS),
+            "no IPv6 address",
+        ),
+        (
+            {"a": {"mac": _A, "address": "dhcp", "gateway": "10.0.0.1"}},
+            {"ifupdown", "networkmanager"},
+            "no IPv4 address",
+        ),
+        (
+            {
+                "a": {
+                    "mac": _A,
+                    "address": ["10.0.0.7/24", "fd00::7/64"],
+                    "gateway": ["10.0.0.1", "fd00::1"],
+                }
+            },
+            set(),
+            "",
+        ),
+    ],
+)
+def test_gateways_that_would_not_count_are_said(interfaces, forms, teaches):
+    def found(form):
+        given = {"boot": {"mac": str(NODE)}, **interfaces}
+        return network.faults(facts("nfs/a", network=form, interfaces=given))
+
+    faults = {form: found(form) for form in network.FORMS}
+    assert {form for form, found in faults.items() if found} == forms
+    for (fault,) in filter(None, faults.values()):
+        assert fault.path in (("a", "gateway"), ("b", "gateway"))
+        assert teaches in fault.text
+        assert not fault.ignored
 
 
 @pytest.mark.parametrize(
