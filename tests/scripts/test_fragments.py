@@ -95,6 +95,18 @@ def test_all_machines_ask_the_same_time_server_and_no_other(box, path):
     assert "driftfile /var/lib/d" in lines
 
 
+def test_servers_that_chrony_is_told_of_elsewhere_are_not_asked(box):
+    """Debian's has two folders of them: what DHCP says, and what packages and admins put there."""
+    folders = "sourcedir /run/chrony-dhcp\nsourcedir /etc/chrony/sources.d\n"
+    box.put("/etc/chrony/chrony.conf", f"confdir /etc/chrony/conf.d\n{folders}")
+    done = run(box, "ntp", ntp="10.0.0.1")
+    lines = done.files["/etc/chrony/chrony.conf"].splitlines()
+    assert [line for line in lines if not line.startswith("#")] == [
+        "confdir /etc/chrony/conf.d",
+        "server 10.0.0.1 iburst",
+    ]
+
+
 def test_the_time_server_of_timesyncd(box):
     box.put("/usr/lib/systemd/systemd-timesyncd", "")
     done = run(box, "ntp", ntp=["10.0.0.1", "10.0.0.2"])
