@@ -104,7 +104,7 @@ def boot_script(
         text = machine.target.script(facts)
     except Exception as problem:  # a template is the operator's text and may do anything
         empty = isinstance(problem, RenderError)  # of a placeholder; jinja2 has errors of its own
-        what = "an argument has no value" if empty else "its template has an error"
+        what = "an argument cannot be made" if empty else "its template has an error"
         reason = f"{machine.title} cannot boot: {what}"
         detail = f"{machine.target.template.name}: {problem}"
         return BootScript(_notice(registry, facts, reason, _MEND), reason, 500, machine, detail)

@@ -74,7 +74,7 @@ def test_one_without_a_value_is_told_with_those_that_have_one(site, machine):
     assert "__hostname__" not in told
     answer = site.answer()
     assert answer.status == 500
-    assert "an argument has no value" in answer.text
+    assert "an argument cannot be made" in answer.text
     assert "__rack__" in answer.logged
     assert answer.text.startswith("#!ipxe\n")
 
