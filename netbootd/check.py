@@ -91,7 +91,7 @@ def _no_program(fragment: Fragment, text: str, folder: Path) -> Iterator[Finding
     sh = subprocess.run(["/bin/sh", "-n"], input=text, capture_output=True, text=True, check=False)
     if sh.returncode:
         told = f'script fragment "{fragment.name}" is no program: {sh.stderr.strip()}'
-        yield Finding(Level.RELOAD, "script-syntax", told, Place(str(folder / fragment.file)))
+        yield Finding(Level.TARGET, "script-syntax", told, Place(str(folder / fragment.file)))
 
 
 def _render_all(registry: Registry) -> list[Finding]:

@@ -195,6 +195,7 @@ def test_check_finds_what_is_no_program(c):
     c.load()
     (finding,) = of(check(c.file), "script-syntax")
     assert finding.place.file == str(c.folder / "scripts" / "broken")
+    assert finding.level is Level.TARGET, "the others run all the same, and a reload goes well"
     assert "yntax error" in finding.text
 
 
@@ -225,6 +226,17 @@ def test_faults_of_the_network_are_found_at_loading_with_their_place(c):
         line = c.file.read_text().splitlines()[finding.place.line - 1]
         assert "dress" in line
     assert {fault.path, ignored.path} == {"interfaces.eth1.address", "interfaces.eth1.adress"}
+
+
+def test_faults_of_a_network_that_many_share_are_said_once(c):
+    c.written["machines"]["52:54:00:00:00:01"] = {"type": "nfs", "name": "a"}
+    c.written["machines"]["52:54:00:00:00:02"] = {
+        "type": "nfs", "name": "a", "interfaces": {"eth1": {"mtu": 8}},
+    }  # fmt: skip
+    c.target["interfaces"] = {"eth1": {"mtu": 7}}
+    found = [one for one in of(c.load(), "interfaces") if one.level is Level.RELOAD]
+    assert len(found) == 2, "one of the target, one of the machine"
+    assert len({finding.place for finding in found}) == 2
 
 
 def test_interfaces_of_his_own_are_an_admins_own_affair(c):
