@@ -276,17 +276,19 @@ def _default(machine: Machine, registry: Registry) -> list[str]:
 
 def remarks(registry: Registry) -> list[Finding]:
     """What is wrong with ``interfaces`` of any machine, and the script of one of each kind."""
-    found: list[Finding] = []
-    seen: set[int] = set()
-    ours = {kind_ for kind_, one in _kinds(registry).items() if _runs_our_network(one, registry)}
-    for machine in scripted(registry) if ours else ():
-        for variables in (machine.variables, machine.target.common.variables, registry.variables):
-            if VARIABLE in variables:
-                if id(variables[VARIABLE]) not in seen and _kind_of(machine) in ours:
-                    seen.add(id(variables[VARIABLE]))
-                    found += _faults_of_network(machine, variables[VARIABLE], registry)
-                break
+    found = [fault for one in _networked(registry) for fault in _faults_of_network(one, registry)]
     return [*found, *faults(registry, one_of_each_kind(registry))]
+
+
+def _networked(registry: Registry) -> Iterable[Machine]:
+    """A machine for each ``interfaces`` that our fragment reads; many may share theirs."""
+    ours = {kind_ for kind_, one in _kinds(registry).items() if _runs_our_network(one, registry)}
+    found: dict[Place, Machine] = {}
+    for machine in scripted(registry) if ours else ():
+        if _kind_of(machine) in ours:
+            written = registry.variables_of(machine)[VARIABLE]
+            found.setdefault(_place_of(written, ()) or machine.place, machine)
+    return found.values()
 
 
 def one_of_each_kind(registry: Registry) -> list[Machine]:
@@ -341,8 +343,9 @@ def _told_of(told: str, first: Machine, count: int) -> Finding:
     return Finding(Level.RELOAD, "script-error", text, first.place, path_of(MACHINES, key))
 
 
-def _faults_of_network(machine: Machine, interfaces: Any, registry: Registry) -> Iterator[Finding]:
+def _faults_of_network(machine: Machine, registry: Registry) -> Iterator[Finding]:
     """What is wrong with its ``interfaces``."""
+    interfaces = registry.variables_of(machine)[VARIABLE]
     for fault in network.faults(facts_for_a_look(machine, registry)):
         level = Level.WARNING if fault.ignored else Level.RELOAD
         place = _place_of(interfaces, fault.path) or machine.place
