@@ -27,6 +27,8 @@ _FIRMWARE = (arch.BIOS, arch.EFI_X64, arch.TABLE[11], arch.TABLE[6])
 STRANGER = MAC.parse("02:00:00:00:00:00")
 _OUR_ADDRESS = "boot-server"  # the interface that hears the request decides
 _ITS_ADDRESS = "its-address"  # where the configuration gives none
+#: The same in what may be run: as a line of /etc/hosts it is this host (RFC 1122, section 3.2.1.3).
+_ANY_ADDRESS = "0.0.0.0"  # noqa: S104
 _TOKEN = "token-of-this-boot"  # noqa: S105
 
 
@@ -69,7 +71,7 @@ def node_script(registry: Registry, mac: MAC) -> str:
     machine = identify(Client(stage=Stage.HTTP_BOOT, mac=mac), registry)
     if machine is None:
         raise NotFound(f"{mac} is not in the configuration")
-    facts = facts_of(mac, machine, registry, base, _ITS_ADDRESS, _TOKEN)
+    facts = facts_of(mac, machine, registry, base, _ANY_ADDRESS, _TOKEN)
     return scripts.build(machine, facts, registry)
 
 

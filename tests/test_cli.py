@@ -6,6 +6,7 @@ import io
 import json
 import subprocess
 import sys
+from ipaddress import ip_address
 
 import pytest
 
@@ -243,6 +244,13 @@ def test_script_prints_what_the_node_will_fetch(config, capsys):
     assert text.startswith("#!/bin/sh\n")
     assert "name=node7\n" in text
     subprocess.run(["sh", "-n"], input=text, text=True, check=True)
+
+
+def test_script_can_be_run_though_the_nodes_address_is_not_known(config, capsys):
+    file = config(GOOD.replace('"default"', NODE % '"hostname" : "node7"'))
+    assert main(["script", "--config", file, "00:25:90:27:db:b4"]) == 0
+    (line,) = [line for line in capsys.readouterr().out.splitlines() if line.endswith(" node7")]
+    assert ip_address(line.split()[0]).is_unspecified
 
 
 def test_script_says_what_is_wrong_with_it(config, capsys):
