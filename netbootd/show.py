@@ -28,7 +28,7 @@ STRANGER = MAC.parse("02:00:00:00:00:00")
 _OUR_ADDRESS = "boot-server"  # the interface that hears the request decides
 _ITS_ADDRESS = "its-address"  # where the configuration gives none
 #: The same in what may be run: as a line of /etc/hosts it is this host (RFC 1122, section 3.2.1.3).
-_ANY_ADDRESS = "0.0.0.0"  # noqa: S104
+_ANY_ADDRESS = "0.0.0.0"
 _TOKEN = "token-of-this-boot"  # noqa: S105
 
 
