@@ -35,10 +35,12 @@ put() {
     mkdir -p "$(dirname "$1")"
     cat >"$work/new"
     if [ -f "$1" ] && cmp -s "$work/new" "$1"; then return 0; fi
-    # A new file in its place: half a file is never seen.  Some are mounts, as in containers.
-    (umask 077 && cp "$work/new" "$1.netbootd-new")
-    chmod "${2:-644}" "$1.netbootd-new"
-    mv -f "$1.netbootd-new" "$1" 2>/dev/null || { cat "$work/new" >"$1"; rm -f "$1.netbootd-new"; }
+    # A new file in its place: half a file is never seen, and no link that waits there is followed.
+    # Some are mounts, as in containers.
+    _new=$(mktemp "$1.XXXXXX")
+    cat "$work/new" >"$_new"
+    chmod "${2:-644}" "$_new"
+    mv -f "$_new" "$1" 2>/dev/null || { cat "$work/new" >"$1"; rm -f "$_new"; }
     changed=yes
     echo "netbootd: wrote $1"
 }

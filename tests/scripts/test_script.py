@@ -145,6 +145,14 @@ def test_what_is_made_can_be_read_by_all_whoever_runs_it(shell, tmp_path):
 
 
 @SHELLS
+def test_put_follows_no_link_that_waits_for_it(shell, tmp_path):
+    (tmp_path / "file.netbootd-new").symlink_to(tmp_path / "theirs")
+    assert run(node_script(pieces(f"echo x | put {tmp_path}/file"), facts()), shell).returncode == 0
+    assert (tmp_path / "file").read_text() == "x\n"
+    assert not (tmp_path / "theirs").exists()
+
+
+@SHELLS
 def test_put_says_that_it_changed_something(shell, tmp_path):
     fragment = f"put {tmp_path}/a <<X\ntext\nX\necho $changed"
     assert run(node_script(pieces(fragment), facts()), shell).stdout.endswith("yes\n")
