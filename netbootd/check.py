@@ -22,6 +22,7 @@ from netbootd.registry.load import load
 from netbootd.registry.machine import Machine
 from netbootd.registry.snapshot import Registry
 from netbootd.relaxedjson import path_of
+from netbootd.rendering import told_of
 from netbootd.scripts.script import Fragment, interpreter, rendered
 from netbootd.targets.ipxe import MAGIC
 
@@ -99,11 +100,22 @@ def _render_all(registry: Registry) -> list[Finding]:
     if registry.default is not None:
         machines.append(registry.default.for_stranger(_STRANGER))
     found = [finding for machine in machines for finding in _render(machine, registry)]
-    first = _trouble(lambda: first_script(registry, _OUR_ADDRESS).text)
-    if first:
-        place = Place(registry.first_template.name)
-        found.append(Finding(Level.TARGET, "template-error", first, place))
-    return found
+    return [*found, *_first(registry)]
+
+
+def _first(registry: Registry) -> Iterator[Finding]:
+    name = registry.first_template.name
+    problem = _trouble(name, lambda: first_script(registry, _OUR_ADDRESS).text)
+    if problem:
+        yield Finding(Level.RELOAD, "template-error", problem, Place(name))
+
+
+def rehearse(registry: Registry) -> tuple[Finding, ...]:
+    """What keeps boot scripts from being made, tried with one machine of each kind."""
+    found = list(_first(registry))
+    for machine in scripts.one_of_each_kind(registry):
+        found += _render(machine if machine.mac else machine.for_card(_STRANGER), registry)
+    return tuple(one for one in found if one.level is Level.RELOAD)
 
 
 def _render(machine: Machine, registry: Registry) -> list[Finding]:
@@ -113,28 +125,28 @@ def _render(machine: Machine, registry: Registry) -> list[Finding]:
     target, place = machine.target, machine.place
     path = path_of("machines", machine.written)
     try:
-        problem = _trouble(lambda: target.script(facts))
+        problem = _trouble(target.template.name, lambda: target.script(facts))
     except RenderError as fault:
         told = f"{target.title}: {fault}"
         return [Finding(Level.TARGET, "placeholder-empty", told, place, path)]
     if problem is not None:
-        told = f"{target.title}: template {target.template.name}: {problem}"
-        return [Finding(Level.TARGET, "template-error", told, place, path)]
+        told = f"{target.title}: {problem}"
+        return [Finding(Level.RELOAD, "template-error", told, place, path)]
     return [
         Finding(Level.WARNING, "target-remark", f"{target.title}: {remark}", place, path)
         for remark in target.remarks(facts)
     ]
 
 
-def _trouble(render: Callable[[], str]) -> str | None:
+def _trouble(name: str, render: Callable[[], str]) -> str | None:
     """What keeps a script from being made, or from being one; a template may do anything."""
     try:
         text = render()
     except RenderError:  # not the template's fault
         raise
     except Exception as problem:
-        return f"{type(problem).__name__}: {problem}"
-    return None if text.startswith(MAGIC) else f"it does not begin with {MAGIC.strip()}"
+        return told_of(name, problem)
+    return None if text.startswith(MAGIC) else f"{name}: it does not begin with {MAGIC.strip()}"
 
 
 def _count(findings: tuple[Finding, ...]) -> str:

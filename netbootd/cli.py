@@ -28,7 +28,8 @@ from netbootd.commands import (
     status,
     vms,
 )
-from netbootd.commands.words import complain, print_findings
+from netbootd.commands.words import VARIABLE, complain, print_findings
+from netbootd.config import DEFAULT_FILE
 from netbootd.errors import ConfigErrors, Level, NetbootdError
 
 _DESCRIPTION = """\
@@ -38,6 +39,7 @@ One network boot daemon: ProxyDHCP, TFTP, HTTP and boot scripts from one JSON fi
   netbootd run                serve it
   netbootd show MAC           what would this machine get, and why?
   netbootd script MAC         what would it run when it is up?
+  netbootd overlay list MAC   what is laid over its root?
   netbootd explain MAC        why, with every rule that was looked at
   netbootd diff OLD NEW       which machines would another configuration change?
   netbootd simulate MAC       walk through a boot of it, step by step
@@ -56,6 +58,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     except ConfigErrors as problem:
         print_findings(problem.findings, Level.WARNING)
         complain("the configuration cannot be used")
+        if any(finding.place.file == str(DEFAULT_FILE) for finding in problem.findings):
+            complain(f"another one: --config FILE, or {VARIABLE}=FILE in the environment")
         return 2
     except NetbootdError as problem:
         complain(problem)

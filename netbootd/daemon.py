@@ -35,6 +35,7 @@ from netbootd import __version__, apitoken, banner, journal, ports
 from netbootd import interfaces as networks
 from netbootd.banner import Socket
 from netbootd.boot import history
+from netbootd.check import rehearse
 from netbootd.config import Config
 from netbootd.dhcp.service import DhcpService
 from netbootd.errors import ConfigErrors, Finding, Level
@@ -175,7 +176,8 @@ class Daemon:
             self._retry = LoopingCall(self._retry_troubles)
             self._retry.clock = self._reactor
             self._retry.start(_RETRY_S, now=False)
-            self._log_findings(self._live.snapshot.findings)
+            registry = self._live.snapshot
+            self._log_findings((*registry.findings, *rehearse(registry)))
             self._log_findings(self._http.shelf.store.read())
             self._take_token(self._live.snapshot.config)
             self._reconcile()
@@ -253,8 +255,9 @@ class Daemon:
     def _load(self) -> tuple[Registry, Changes]:
         """In a thread of its own: all that takes time."""
         registry = load(self._file, self._only_interfaces)
-        if any(finding.level is Level.RELOAD for finding in registry.findings):
-            raise ConfigErrors(registry.findings, registry.watched)
+        findings = (*registry.findings, *rehearse(registry))
+        if any(finding.level is Level.RELOAD for finding in findings):
+            raise ConfigErrors(findings, registry.watched)
         self._take_token(registry.config)
         return registry, changes(self._live.snapshot, registry)
 

@@ -12,13 +12,15 @@ import time
 from datetime import datetime
 from pathlib import Path
 
+from netbootd import config as configuration
+from netbootd import dropins
 from netbootd.boot.client import Client, Stage
 from netbootd.boot.decision import identify
-from netbootd.errors import NetbootdError
+from netbootd.errors import ConfigErrors, NetbootdError
 from netbootd.mac import MAC
 from netbootd.nearest import did_you_mean, nearest
 from netbootd.record import store
-from netbootd.record.standing import Armed
+from netbootd.record.standing import FRESH, Armed
 from netbootd.registry.load import load
 from netbootd.registry.snapshot import Registry
 from netbootd.targets.notice import Notice
@@ -26,6 +28,7 @@ from netbootd.targets.notice import Notice
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 _PATIENCE_S = 2.0  # the daemon looks four times a second
 _PAUSE_S = 0.05
+_LATER = ", as soon as netbootd runs: no daemon has taken the order yet"
 
 
 class BadOrder(NetbootdError):
@@ -46,51 +49,82 @@ def moment(text: str) -> float:
     return when
 
 
-def arm(config: Path, who: MAC | str, target: str | None, times: int, until: float) -> str:
+def arm(config: Path, who: MAC | str, target: str, times: int, until: float) -> str:
     """
-    Have *who* boot *target* (``type/name``) next, *times* times; None takes back what is armed.
+    Have *who* boot *target* (``type/name``) next, *times* times.
 
     *who* is a MAC or the name of an entry.  Returns what to tell the operator; raises BadOrder
     and store.NoRecord.
     """
     registry = load(config)
-    key = _key(registry, who)
-    if target is None:
-        return _give(registry, "cancel", key, f"{who}: nothing is armed any more")
     _must_boot(registry, target, config)
+    folder = registry.config.state
+    key = _key(who, registry, folder)
     armed = Armed(target=target, times=times, until=until)
+    number = store.give(folder, "next", key, armed)
     often = "" if times == 1 else f", {times} times"
     before = f", before {datetime.fromtimestamp(until):%Y-%m-%d %H:%M}" if until else ""
-    return _give(registry, "next", key, f"{who} boots {target} next{often}{before}", armed)
+    told = f"{who} boots {target} next{often}{before}"
+    if not _is_taken(folder, number):
+        return told + _LATER
+    kept = store.read(folder).get(key, FRESH).armed
+    if kept is None or kept.order != number:
+        raise BadOrder("the daemon has refused it; its log says why")
+    return told
+
+
+def cancel(config: Path, who: MAC | str) -> str:
+    """Take back what is armed for *who*; a configuration that is broken is no hindrance."""
+    registry, folder = _state(config)
+    key = _key(who, registry, folder)
+    if store.read(folder).get(key, FRESH).armed is None:
+        return f"{who}: nothing is armed"
+    return _give(folder, "cancel", key, f"{who}: nothing is armed any more")
 
 
 def release(config: Path, who: MAC | str | None) -> str:
-    """Let *who*, or with None every machine, boot again.  Raises BadOrder and store.NoRecord."""
-    registry = load(config)
+    """Let *who*, or with None every machine, boot again; as ``cancel``."""
+    registry, folder = _state(config)
+    held = [key for key, standing in store.read(folder).items() if standing.held]
     if who is None:
-        return _give(registry, "release-all", "", "all machines that were held may boot")
-    return _give(registry, "release", _key(registry, who), f"{who} may boot")
+        listed = ", ".join(held) or "nobody"
+        return _give(folder, "release-all", "", f"may boot again: {listed}")
+    key = _key(who, registry, folder)
+    if key not in held:
+        return f"{who} is not held"
+    return _give(folder, "release", key, f"{who} may boot again")
 
 
-def _key(registry: Registry, who: MAC | str) -> str:
+def _state(config: Path) -> tuple[Registry | None, Path]:
+    """The configuration, None where it cannot be used now; and its state folder all the same."""
+    try:
+        registry = load(config)
+    except ConfigErrors:
+        section = dropins.survey(config).merged("netbootd")
+        return None, configuration.parse(section, config.parent, []).state
+    return registry, registry.config.state
+
+
+def _key(who: MAC | str, registry: Registry | None, folder: Path) -> str:
     """What the machine is remembered by."""
-    if isinstance(who, MAC):
-        machine = identify(Client(stage=Stage.IPXE, mac=who), registry)
-        if machine is not None and machine.known:
-            return machine.key
-        booted = _booted_as(who, registry)
-        if booted is None and machine is None:
-            raise BadOrder(f"{who} is not in the configuration, and there is no machines.default")
-        return booted or (machine.key if machine else "")
-    if who not in registry.named:
-        raise BadOrder(f"{who!r} is neither a MAC nor a name{did_you_mean(who, registry.named)}")
-    return registry.named[who].key
+    named = registry.named if registry else {}
+    if isinstance(who, str):
+        if registry is not None and who not in named:
+            raise BadOrder(f"{who!r} is neither a MAC nor a name{did_you_mean(who, named)}")
+        return named[who].key if who in named else who
+    machine = identify(Client(stage=Stage.IPXE, mac=who), registry) if registry else None
+    if machine is not None and machine.known:
+        return machine.key
+    booted = _booted_as(who, folder)
+    if registry is not None and machine is None and booted is None:
+        raise BadOrder(f"{who} is not in the configuration, and there is no machines.default")
+    return booted or str(who)
 
 
-def _booted_as(mac: MAC, registry: Registry) -> str | None:
-    """The named machine that *mac* was, as far as its boots tell: its UUID or serial number did."""
-    for key, standing in store.read(registry.config.state).items():
-        if key in registry.named and any(one.mac == str(mac) for one in standing.attempts):
+def _booted_as(mac: MAC, folder: Path) -> str | None:
+    """The machine that *mac* was, as far as its boots tell: its UUID or serial number did."""
+    for key, standing in store.read(folder).items():
+        if any(one.mac == str(mac) for one in standing.attempts):
             return key
     return None
 
@@ -105,12 +139,15 @@ def _must_boot(registry: Registry, target: str, config: Path) -> None:
         raise BadOrder(f"{config} has no target {target}; there are: {listed}")
 
 
-def _give(registry: Registry, verb: str, key: str, told: str, armed: Armed | None = None) -> str:
-    folder = registry.config.state
-    number = store.give(folder, verb, key, armed)
+def _give(folder: Path, verb: str, key: str, told: str) -> str:
+    return told if _is_taken(folder, store.give(folder, verb, key)) else told + _LATER
+
+
+def _is_taken(folder: Path, number: int) -> bool:
+    """Wait a while for the daemon to take order *number*."""
     until = time.monotonic() + _PATIENCE_S
     while time.monotonic() < until:
         if not store.waits(folder, number):
-            return told
+            return True
         time.sleep(_PAUSE_S)
-    return f"{told}, as soon as netbootd runs (no daemon has taken the order from {folder})"
+    return False

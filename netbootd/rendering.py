@@ -86,7 +86,7 @@ class TextTemplate:
         try:
             return self._compiled.render(names)
         except Exception as problem:  # a template is the operator's text and may do anything
-            raise RenderError(f"{_where(self.name, problem)}: {_told(problem)}") from None
+            raise RenderError(told_of(self.name, problem)) from None
         finally:
             _rounds_left.reset(before)
 
@@ -207,6 +207,11 @@ def compile_text(name: str, source: str) -> TextTemplate:
     if isinstance(made, BrokenText):
         raise RenderError(made.reason)
     return made
+
+
+def told_of(name: str, problem: Exception) -> str:
+    """``file:line: what``, of a template *name* that failed with *problem*."""
+    return f"{_where(name, problem)}: {_told(problem)}"
 
 
 def _where(name: str, problem: Exception) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from dataclasses import replace
+from functools import partial
 
 import pytest
 from twisted.internet.task import Clock
@@ -57,6 +58,15 @@ class Rig:
                 return
             time.sleep(0.025)
         raise AssertionError("it does not come")
+
+    def during(self, command):
+        """What *command* returns, which waits for this daemon."""
+        told = []
+        thread = threading.Thread(target=lambda: told.append(command()))
+        thread.start()
+        self.until(lambda: not thread.is_alive())
+        assert self.record.settle()
+        return told[0]
 
 
 @pytest.fixture
@@ -263,6 +273,45 @@ def test_a_machine_without_a_mac_is_armed_by_its_name(tmp_path):
     rig.keeper.stop()
     with pytest.raises(orders.BadOrder, match=r'neither a MAC nor a name.*"node7"'):
         orders.release(tmp_path / "c.json", "node8")
+
+
+def test_cancel_and_release_need_no_sound_configuration(tmp_path):
+    (tmp_path / "c.json").write_text(CONFIG)
+    rig = Rig(tmp_path)
+    store.give(tmp_path / "state", "next", KEY, Armed(target="biosupdate/b"))
+    rig.until(lambda: rig.record.of(KEY).armed)
+    for _ in range(4):
+        rig.keeper(loader())
+    assert rig.record.settle()
+    (tmp_path / "machines.d").mkdir()
+    (tmp_path / "machines.d" / "x.json").write_text('{ "x" ')
+    told = [
+        rig.during(partial(order, tmp_path / "c.json", NODE))
+        for order in (orders.cancel, orders.release, orders.release)
+    ]
+    rig.keeper.stop()
+    assert told == [
+        f"{NODE}: nothing is armed any more",
+        f"{NODE} may boot again",
+        f"{NODE} is not held",
+    ]
+
+
+def test_an_order_that_the_daemon_refuses_is_no_success(start, tmp_path):
+    rig = start()
+    other = tmp_path / "other.json"
+    other.write_text(CONFIG.replace('"b" :', '"c" :'))
+    told = []
+
+    def command() -> None:
+        with pytest.raises(orders.BadOrder, match="refused"):
+            orders.arm(other, NODE, "biosupdate/c", 1, 0.0)
+        told.append("refused")
+
+    thread = threading.Thread(target=command)
+    thread.start()
+    rig.until(lambda: not thread.is_alive())
+    assert told == ["refused"]
 
 
 # -- who is late -----------------------------------------------------------------------------------

@@ -19,6 +19,7 @@ from netbootd.record.standing import FRESH, Standing
 from netbootd.registry import overlays, scripts
 from netbootd.registry.machine import Machine
 from netbootd.registry.snapshot import Registry
+from netbootd.rendering import told_of
 from netbootd.targets.base import Facts, Target
 from netbootd.targets.menu import LOCAL, Menu
 from netbootd.targets.notice import Notice
@@ -28,7 +29,7 @@ _AGAIN = "press a key to try again, or wait for the next boot device"
 _ADD = "add it, then press a key to try again, or wait for the next boot device"
 
 
-_RELEASE = "'netbootd release' lets it boot again; or wait for the next boot device"
+_RELEASE = "'netbootd release {mac}' lets it boot again; or wait for the next boot device"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -106,7 +107,7 @@ def boot_script(
         empty = isinstance(problem, RenderError)  # of a placeholder; jinja2 has errors of its own
         what = "an argument cannot be made" if empty else "its template has an error"
         reason = f"{machine.title} cannot boot: {what}"
-        detail = f"{machine.target.template.name}: {problem}"
+        detail = told_of(machine.target.template.name, problem)
         return BootScript(_notice(registry, facts, reason, _MEND), reason, 500, machine, detail)
     if isinstance(machine.target, Notice):
         return BootScript(text, machine.target.reason, 500, machine)
@@ -128,7 +129,7 @@ def _held(
     """The script that says why *machine* boots nothing; a hold that is new is to be remembered."""
     told = f"{mac} is held: {reason}"
     new = "" if past.standing.held or past.standing.unread else reason
-    advice = _MEND if past.standing.unread else _RELEASE
+    advice = _MEND if past.standing.unread else _RELEASE.format(mac=mac)
     notice = _notice(registry, facts, told, advice)
     return BootScript(notice, told, 200, machine, holds=new)
 

@@ -73,8 +73,11 @@ def _until(text: str) -> float:
 def _next(arguments: argparse.Namespace) -> int:
     from netbootd import orders  # noqa: PLC0415  Jinja2
 
-    target = None if arguments.cancel else arguments.target
-    print(orders.arm(arguments.config, arguments.machine, target, arguments.times, arguments.until))
+    config, who = arguments.config, arguments.machine
+    if arguments.cancel:
+        print(orders.cancel(config, who))
+    else:
+        print(orders.arm(config, who, arguments.target, arguments.times, arguments.until))
     return 0
 
 

@@ -22,6 +22,9 @@ examples:
   netbootd simulate 00:25:90:27:db:b4
   netbootd simulate --firmware bios --interface eth1 00:25:90:27:db:b4
 
+With --interface the running daemon is asked, to which it is a boot of that machine like any other:
+an armed boot is used up, and often repeated it holds the machine.
+
 exit status: 0 it boots, 1 it does not, or that could not be checked from here,
 2 the configuration cannot be used.
 """

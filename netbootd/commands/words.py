@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -11,6 +12,9 @@ from typing import TextIO, TypeAlias
 from netbootd.config import DEFAULT_FILE
 from netbootd.errors import Finding, Level
 from netbootd.mac import MAC
+
+#: Saves --config with every command, where the file is not at its usual place.
+VARIABLE = "NETBOOTD_CONFIG"
 
 Commands: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"
 
@@ -35,9 +39,9 @@ def with_config(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--config",
         type=Path,
-        default=DEFAULT_FILE,
+        default=Path(os.environ.get(VARIABLE) or DEFAULT_FILE),
         metavar="FILE",
-        help=f"the configuration (default: {DEFAULT_FILE})",
+        help=f"the configuration (default: what {VARIABLE} says, else {DEFAULT_FILE})",
     )
 
 

@@ -183,8 +183,11 @@ def reports(
 
 
 def arms(standing: Standing, armed: Armed | None) -> Standing:
-    """The next boot is *armed*; None takes it back."""
-    return replace(standing, armed=armed)
+    """The next boot is *armed*; None takes it back.  What is to be done again is not done."""
+    if armed is None:
+        return replace(standing, armed=None)
+    left = tuple(title for title in standing.completed if title != armed.target)
+    return replace(standing, armed=armed, completed=left)
 
 
 def holds(standing: Standing, reason: str) -> Standing:

@@ -10,7 +10,7 @@ from dataclasses import replace
 from typing import Protocol
 
 from netbootd.errors import Level
-from netbootd.nearest import did_you_mean
+from netbootd.nearest import did_you_mean, misspelt
 from netbootd.targets.base import Common, Target
 from netbootd.targets.biosupdate import BiosUpdate, MemDisk
 from netbootd.targets.chain import Chain
@@ -88,6 +88,8 @@ def type_of(name: str, settings: Settings) -> TargetType:
 
 def build(name: str, settings: Settings, templates: Templates) -> Target:
     """The target of type *name*; a Notice in its place where it cannot be used."""
+    if name not in TYPES and (meant := misspelt(name, TYPES)):
+        settings.warn("type-misspelt", f'"{name}" boots generically; did you mean "{meant}"?')
     kind = type_of(name, settings)
     template = _template(kind, settings, templates)
     if isinstance(template, BrokenTemplate):

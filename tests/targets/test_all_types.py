@@ -6,6 +6,8 @@ import pytest
 
 from netbootd.boot.client import Client, Stage
 from netbootd.boot.script import boot_script
+from netbootd.check import rehearse
+from netbootd.errors import Level
 from netbootd.simulate.script import Player, settings_of
 from netbootd.targets.catalogue import TYPE_KEYS, TYPES
 from netbootd.targets.ipxe import Templates
@@ -172,4 +174,15 @@ def test_a_key_of_another_type_is_free_data(site):
 def test_what_comes_after_must_be_there(site):
     site.load({"install/a": {"kernel": "k", "after": "nfs/debiam"}, "nfs/debian": {"kernel": "k"}})
     assert any("nfs/debian" in text for text in site.told("target-unknown"))
+    assert site.answer().status == 500
+
+
+def test_an_undefined_name_in_a_template_of_ours_keeps_a_reload_out(site):
+    text = '{% extends "netbootd/nfs.ipxe" %}\n{% block before %}\necho {{ machine.rackk }}\n{% endblock %}\n'
+    (site.folder / "nfs.ipxe").write_text(text)
+    registry = site.load({"nfs/a": {"kernel": "k", "boot_args": "root=x"}})
+    [finding] = rehearse(registry)
+    assert finding.level is Level.RELOAD
+    assert "nfs.ipxe:3: " in finding.text
+    assert "rackk" in finding.text
     assert site.answer().status == 500
