@@ -65,6 +65,7 @@ _LINUX = frozenset(
 )
 #: The keys of all types, beside those that every target has.
 TYPE_KEYS: frozenset[str] = frozenset().union(Linux.keys, *(kind.keys for kind in TYPES.values()))
+_NAMES = frozenset(TYPES)
 
 
 def type_of(name: str, settings: Settings) -> TargetType:
@@ -88,7 +89,7 @@ def type_of(name: str, settings: Settings) -> TargetType:
 
 def build(name: str, settings: Settings, templates: Templates) -> Target:
     """The target of type *name*; a Notice in its place where it cannot be used."""
-    if name not in TYPES and (meant := misspelt(name, TYPES)):
+    if name not in TYPES and (meant := misspelt(name, _NAMES)):
         settings.warn("type-misspelt", f'"{name}" boots generically; did you mean "{meant}"?')
     kind = type_of(name, settings)
     template = _template(kind, settings, templates)
