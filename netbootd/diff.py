@@ -23,6 +23,7 @@ from netbootd.boot.decision import identify, refusal
 from netbootd.boot.script import Past, boot_script, facts_of
 from netbootd.errors import RenderError
 from netbootd.mac import MAC
+from netbootd.overlay import initrd
 from netbootd.printable import counted
 from netbootd.registry import overlays, scripts
 from netbootd.registry.machine import Machine
@@ -208,8 +209,12 @@ def _made(make: Callable[[], str]) -> str:
 
 
 def _overlaid(machine: Machine, facts: Facts, registry: Registry) -> dict[str, str]:
-    """The list of its overlays' files, and each of those that are rendered."""
+    """What its extra initrd says of it, the list of its overlays' files, and each rendered one."""
     given = {"overlays": ""}
+    if facts.overlay:
+        size = machine.target.overlay_size
+        given["machine.json"] = initrd.description(facts)
+        given["env"] = _made(lambda: initrd.environment(facts, size))
     for name in overlays.names_of(machine):
         tree = registry.overlays.get(name)
         if tree is None or tree.broken:

@@ -205,3 +205,16 @@ def test_who_stands_for_many_is_nobody_who_is_listed(written, key):
     (change,) = changes(old, new)
     assert change.machines[0] == key
     assert str(next(iter(listed))) not in change.machines
+
+
+@pytest.mark.parametrize("key", [{"overlay": "25%"}, {"overlay": True, "persist": ["/var/x"]}])
+def test_what_only_the_extra_initrd_holds_is_a_change(written, key):
+    def layered(**keys):
+        return {"nfs": {"a": {"kernel": "k", "boot_args": "root=a", **keys}}}
+
+    vars_ = {"persist_from": "nas:/keep"} if "persist" in key else {}
+    old = written("old", targets=layered(overlay=True), vars=vars_)
+    new = written("new", targets=layered(**key), vars=vars_)
+    (change,) = changes(old, new)
+    assert "env" in change.parts
+    assert "boot script" not in change.parts

@@ -72,13 +72,17 @@ def _below_root(those: Sequence[cpio.Entry]) -> Iterator[cpio.Entry]:
 
 
 def _home(facts: Facts, size: str) -> Iterator[cpio.Entry]:
-    names = {**facts.variables, "mac": str(facts.mac), "target": facts.target}
-    told = json.dumps(names, indent=1, ensure_ascii=False, default=str) + "\n"
-    yield cpio.file(f"{_HOME}/machine.json", _encoded(told), 0o600)
-    yield cpio.file(f"{_HOME}/env", _encoded(_environment(facts, size)), 0o600)
+    yield cpio.file(f"{_HOME}/machine.json", _encoded(description(facts)), 0o600)
+    yield cpio.file(f"{_HOME}/env", _encoded(environment(facts, size)), 0o600)
     yield cpio.folder(_ROOT)
     for name in ("layer.sh", "settle.sh"):
         yield cpio.file(f"{_HOME}/{name}", _NODE[name])
+
+
+def description(facts: Facts) -> str:
+    """``machine.json``: what the configuration says of the machine."""
+    names = {**facts.variables, "mac": str(facts.mac), "target": facts.target}
+    return json.dumps(names, indent=1, ensure_ascii=False, default=str) + "\n"
 
 
 def _hooks() -> Iterator[cpio.Entry]:
@@ -89,7 +93,7 @@ def _hooks() -> Iterator[cpio.Entry]:
     yield cpio.file("scripts/init-bottom/netbootd", _NODE["initramfs-tools.sh"], 0o755)
 
 
-def _environment(facts: Facts, size: str) -> str:
+def environment(facts: Facts, size: str) -> str:
     """Assignments that a shell may read with ``.``; every name is there, if only empty."""
     names, (host, domain) = facts.names(), _host(facts)
     persist, store = _persist(facts)
