@@ -101,6 +101,11 @@ def boot_script(
         if not decision.armed and (circle := circles(picked, registry, past.standing, past.now)):
             return _held(circle, client.mac, machine, registry, facts, past)
         facts = facts_of(client.mac, machine, registry, base, client.address, past.token)
+    return _of(machine, registry, facts, armed=decision.armed)
+
+
+def _of(machine: Machine, registry: Registry, facts: Facts, *, armed: bool) -> BootScript:
+    """The script of *machine*'s target, or the reason why there is none."""
     try:
         text = machine.target.script(facts)
     except Exception as problem:  # a template is the operator's text and may do anything
@@ -120,7 +125,7 @@ def boot_script(
         return BootScript(_notice(registry, facts, reason, _MEND), reason, 500, machine)
     # A menu boots nothing yet: what is chosen is the attempt, and the boot that was armed.
     boots = not isinstance(machine.target, Menu)
-    return BootScript(text, machine.title, 200, machine, boots=boots, armed=decision.armed)
+    return BootScript(text, machine.title, 200, machine, boots=boots, armed=armed)
 
 
 def _held(
