@@ -7,6 +7,7 @@ everything said to it is a script; *status* is what any other client gets instea
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection
 from dataclasses import dataclass
 
@@ -111,8 +112,9 @@ def _of(machine: Machine, registry: Registry, facts: Facts, *, armed: bool) -> B
     except Exception as problem:  # a template is the operator's text and may do anything
         empty = isinstance(problem, RenderError)  # of a placeholder; jinja2 has errors of its own
         what = "an argument cannot be made" if empty else "its template has an error"
-        reason = f"{machine.title} cannot boot: {what}"
         detail = told_of(machine.target.template.name, problem)
+        cause = re.sub(r"^\S*/", "", detail)  # the folder is nobody's business but the log's
+        reason = f"{machine.title} cannot boot: {what}: {cause}"
         return BootScript(_notice(registry, facts, reason, _MEND), reason, 500, machine, detail)
     if isinstance(machine.target, Notice):
         return BootScript(text, machine.target.reason, 500, machine)

@@ -185,4 +185,7 @@ def test_an_undefined_name_in_a_template_of_ours_keeps_a_reload_out(site):
     assert finding.level is Level.RELOAD
     assert "nfs.ipxe:3: " in finding.text
     assert "rackk" in finding.text
-    assert site.answer().status == 500
+    answer = site.answer()
+    assert answer.status == 500
+    assert "its template has an error: nfs.ipxe:3: " in answer.text
+    assert "rackk" in answer.text
