@@ -22,6 +22,7 @@ from netbootd import nocloud
 from netbootd.content import Library
 from netbootd.errors import Finding, Forbidden, Level, NotFound, Place, RenderError
 from netbootd.mac import MAC
+from netbootd.registry.facts import ITS_ADDRESS, STRANGER, for_a_look
 from netbootd.registry.machine import Machine
 from netbootd.registry.snapshot import Registry
 from netbootd.relaxedjson import path_of
@@ -35,10 +36,6 @@ _MOST_TEMPLATES = 2000  # of which a thousand are compiled in a second
 _MOST_BYTES = 1 << 20  # of one template
 _MOST_FOLDERS = 500  # watched for new templates
 
-#: A machine that stands for all that are not listed (RFC 7042, documentation), and its address.
-_STRANGER = MAC.parse("00:00:5e:00:53:00")
-_ITS_ADDRESS = "192.0.2.99"  # RFC 5737
-_OUR_ADDRESS = "http://192.0.2.1:3000"
 
 _URL = re.compile(r"https?://[^/\s;]+/([^\s;?#]*)", re.IGNORECASE)
 #: Where iPXE, or we when the script is made, fill in the machine's name.
@@ -187,7 +184,7 @@ def trouble(registry: Registry, target: Target, facts: Facts, script: str) -> st
     """Why a file that *script* of *target* makes its machine ask for cannot be made, or None."""
     if not registry.answers:
         return None
-    names = replace(facts, peer=facts.peer or _ITS_ADDRESS).names()
+    names = replace(facts, peer=facts.peer or ITS_ADDRESS).names()
     for name in named_by(target, script, registry.answers):
         try:
             registry.answers[name].render(names)
@@ -250,7 +247,7 @@ class _Used:
 
     def _script(self, machine: Machine) -> str:
         with contextlib.suppress(Exception):  # a script that fails is found and told elsewhere
-            return machine.target.script(_facts(machine, self._registry))
+            return machine.target.script(for_a_look(machine, self._registry))
         return ""
 
     def kinds(self) -> list[Machine]:
@@ -265,9 +262,9 @@ class _Used:
 
 def everybody(registry: Registry) -> list[Machine]:
     """Every machine, one for each wildcard, and one that stands for all that are not listed."""
-    machines = [one if one.mac else one.for_card(_STRANGER) for one in registry.known]
+    machines = [one if one.mac else one.for_card(STRANGER) for one in registry.known]
     if registry.default is not None:
-        machines.append(registry.default.for_stranger(_STRANGER))
+        machines.append(registry.default.for_stranger(STRANGER))
     return machines
 
 
@@ -319,27 +316,13 @@ def _rendered(
 ) -> Iterator[tuple[Level, str, Place, str]]:
     """Level, code, place and text of each thing that is wrong with one machine's file."""
     try:
-        text = template.render(_facts(machine, registry).names())
+        text = template.render(for_a_look(machine, registry).names())
     except RenderError as problem:
         yield Level.RELOAD, "template-error", *told_at(problem)
         return
     if name.rpartition("/")[2] == nocloud.USER_DATA:
         for doubt in nocloud.doubts(text):
             yield Level.WARNING, "user-data", Place(template.name), doubt
-
-
-def _facts(machine: Machine, registry: Registry) -> Facts:
-    assert machine.mac is not None
-    base = registry.boot_server or _OUR_ADDRESS
-    return Facts(
-        mac=machine.mac,
-        base=base,
-        retry=base,
-        target=machine.title,
-        variables=registry.variables_of(machine),
-        extras=registry.extras,
-        peer=_ITS_ADDRESS,
-    )
 
 
 def _undefined(registry: Registry, used: _Used) -> Iterator[Finding]:
@@ -361,7 +344,7 @@ def _undefined(registry: Registry, used: _Used) -> Iterator[Finding]:
 
 def _all_names(registry: Registry) -> set[str]:
     """Every name that a template could know for some machine."""
-    stranger = Facts(mac=_STRANGER, base="", retry="", extras=registry.extras, peer=_ITS_ADDRESS)
+    stranger = Facts(mac=STRANGER, base="", retry="", extras=registry.extras, peer=ITS_ADDRESS)
     known = {*stranger.names(), *registry.variables}
     for target in registry.targets.values():
         known |= target.common.variables.keys()

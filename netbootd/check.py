@@ -12,12 +12,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from netbootd import answers
-from netbootd.boot.script import facts_of, first_script
+from netbootd.boot.script import first_script
 from netbootd.errors import ConfigErrors, Finding, Level, Place, RenderError
-from netbootd.mac import MAC
 from netbootd.printable import counted
 from netbootd.probe import probe
 from netbootd.registry import overlays, scripts
+from netbootd.registry.facts import ITS_ADDRESS, OUR_ADDRESS, STRANGER, facts_of, for_a_look
 from netbootd.registry.load import load
 from netbootd.registry.machine import Machine
 from netbootd.registry.snapshot import Registry
@@ -26,10 +26,6 @@ from netbootd.rendering import told_of
 from netbootd.scripts.script import Fragment, interpreter, rendered
 from netbootd.targets.ipxe import MAGIC
 
-#: A machine that stands for all that get the default (RFC 7042, documentation).
-_STRANGER = MAC.parse("00:00:5e:00:53:00")
-_OUR_ADDRESS = "http://192.0.2.1:3000"  # RFC 5737; stands for the daemon's own
-_ITS_ADDRESS = "192.0.2.99"  # for a machine's own, where the configuration gives none
 _A_TOKEN = "0" * 32  # for that of a boot attempt
 
 
@@ -81,7 +77,7 @@ def _no_programs(registry: Registry, folder: Path) -> Iterator[Finding]:
     seen: set[str] = set()
     for machine in scripts.one_of_each_kind(registry):
         with suppress(RenderError):  # which was said
-            facts = scripts.facts_for_a_look(machine, registry)
+            facts = for_a_look(machine, registry)
             for piece, text in rendered(scripts.pieces(machine, registry), facts):
                 if text not in seen and not interpreter(text):
                     yield from _no_program(piece.fragment, text, folder)
@@ -96,16 +92,16 @@ def _no_program(fragment: Fragment, text: str, folder: Path) -> Iterator[Finding
 
 
 def _render_all(registry: Registry) -> list[Finding]:
-    machines = [one if one.mac else one.for_card(_STRANGER) for one in registry.known]
+    machines = [one if one.mac else one.for_card(STRANGER) for one in registry.known]
     if registry.default is not None:
-        machines.append(registry.default.for_stranger(_STRANGER))
+        machines.append(registry.default.for_stranger(STRANGER))
     found = [finding for machine in machines for finding in _render(machine, registry)]
     return [*found, *_first(registry)]
 
 
 def _first(registry: Registry) -> Iterator[Finding]:
     name = registry.first_template.name
-    problem = _trouble(name, lambda: first_script(registry, _OUR_ADDRESS).text)
+    problem = _trouble(name, lambda: first_script(registry, OUR_ADDRESS).text)
     if problem:
         yield Finding(Level.RELOAD, "template-error", problem, Place(name))
 
@@ -114,14 +110,14 @@ def rehearse(registry: Registry) -> tuple[Finding, ...]:
     """What keeps boot scripts from being made, tried with one machine of each kind."""
     found = list(_first(registry))
     for machine in scripts.one_of_each_kind(registry):
-        found += _render(machine if machine.mac else machine.for_card(_STRANGER), registry)
+        found += _render(machine if machine.mac else machine.for_card(STRANGER), registry)
     return tuple(one for one in found if one.level is Level.RELOAD)
 
 
 def _render(machine: Machine, registry: Registry) -> list[Finding]:
     """What keeps a machine's script from being made; else what its target thinks of it."""
     assert machine.mac is not None
-    facts = facts_of(machine.mac, machine, registry, _OUR_ADDRESS, _ITS_ADDRESS, _A_TOKEN)
+    facts = facts_of(machine.mac, machine, registry, OUR_ADDRESS, ITS_ADDRESS, _A_TOKEN)
     target, place = machine.target, machine.place
     path = path_of("machines", machine.written)
     try:

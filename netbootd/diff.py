@@ -20,12 +20,13 @@ from pathlib import Path
 from netbootd import answers
 from netbootd.boot.client import Client, Stage
 from netbootd.boot.decision import identify, refusal
-from netbootd.boot.script import Past, boot_script, facts_of
+from netbootd.boot.script import Past, boot_script
 from netbootd.errors import RenderError
 from netbootd.mac import MAC
 from netbootd.overlay import initrd
 from netbootd.printable import counted
 from netbootd.registry import overlays, scripts
+from netbootd.registry.facts import facts_of
 from netbootd.registry.machine import Machine
 from netbootd.registry.marks import MARKS, Marks
 from netbootd.registry.snapshot import Comparison, Registry

@@ -7,11 +7,11 @@ import stat
 from netbootd import urls
 from netbootd.boot.client import Client, Stage
 from netbootd.boot.decision import identify
-from netbootd.boot.script import facts_of
 from netbootd.errors import NotFound
 from netbootd.mac import MAC
 from netbootd.overlay.tree import Item
 from netbootd.registry import overlays
+from netbootd.registry.facts import facts_of
 from netbootd.registry.machine import Machine
 from netbootd.registry.snapshot import Registry
 

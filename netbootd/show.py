@@ -11,13 +11,14 @@ from dataclasses import dataclass, replace
 from netbootd import arch, urls
 from netbootd.boot.client import Client, Stage
 from netbootd.boot.decision import Loader, Refusal, identify, next_step
-from netbootd.boot.script import NO_PAST, BootScript, Past, boot_script, facts_of
+from netbootd.boot.script import NO_PAST, BootScript, Past, boot_script
 from netbootd.dropins import GROUPS, MACHINES, TARGETS
 from netbootd.errors import Finding, Level, NotFound
 from netbootd.mac import MAC
 from netbootd.record import store
 from netbootd.record.standing import FRESH, Standing
 from netbootd.registry import scripts
+from netbootd.registry.facts import facts_of
 from netbootd.registry.machine import Machine
 from netbootd.registry.snapshot import Registry
 from netbootd.relaxedjson import path_of

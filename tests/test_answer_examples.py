@@ -15,10 +15,10 @@ from pykickstart.parser import KickstartParser
 from pykickstart.version import makeVersion
 
 from netbootd import nocloud
-from netbootd.boot.script import facts_of
 from netbootd.check import check
 from netbootd.errors import Level
 from netbootd.mac import MAC
+from netbootd.registry.facts import facts_of
 from netbootd.registry.load import load
 
 EXAMPLES = Path(__file__).parents[1] / "etc" / "answers"

@@ -9,10 +9,11 @@ from urllib.parse import unquote, urlsplit
 
 from netbootd.boot.client import Client, Stage
 from netbootd.boot.decision import boots_now, identify, refusal
-from netbootd.boot.script import BootScript, Past, facts_of
+from netbootd.boot.script import BootScript, Past
 from netbootd.mac import MAC
 from netbootd.record.record import Record
 from netbootd.record.standing import Attempt, Outcome, Standing, fetches, holds, reports
+from netbootd.registry.facts import facts_of
 from netbootd.registry.machine import Machine
 from netbootd.registry.sightings import Sightings
 from netbootd.registry.snapshot import Registry

@@ -11,13 +11,14 @@ import re
 from collections.abc import Collection
 from dataclasses import dataclass
 
-from netbootd import answers, urls
+from netbootd import answers
 from netbootd.boot.client import Client
 from netbootd.boot.decision import Hold, Refusal, circles, identify, next_step, what_comes_after
 from netbootd.errors import RenderError
 from netbootd.mac import MAC
 from netbootd.record.standing import FRESH, Standing
 from netbootd.registry import overlays, scripts
+from netbootd.registry.facts import facts_of
 from netbootd.registry.machine import Machine
 from netbootd.registry.snapshot import Registry
 from netbootd.rendering import told_of
@@ -169,29 +170,6 @@ def fault_script(client_mac: MAC, registry: Registry, base: str) -> BootScript:
     facts = facts_of(client_mac, None, registry, base)
     reason = "the boot server has a fault; its log says more"
     return BootScript(_notice(registry, facts, reason, _MEND), reason, 500)
-
-
-def facts_of(
-    mac: MAC,
-    machine: Machine | None,
-    registry: Registry,
-    base: str,
-    peer: str = "",
-    token: str = "",
-) -> Facts:
-    """What anything made for *mac* may know; *machine* with the target that it boots now."""
-    server = registry.boot_server or base
-    return Facts(
-        mac=mac,
-        base=server,
-        retry=urls.script_url(server, "${netX/mac:hexhyp}"),
-        target=machine.title if machine else "",
-        variables=registry.variables_of(machine) if machine else {},
-        extras=registry.extras,
-        peer=peer,
-        token=token,
-        overlay=machine is not None and (bool(machine.overlays) or machine.target.wants_overlay),
-    )
 
 
 def _notice(registry: Registry, facts: Facts, reason: str, advice: str) -> str:

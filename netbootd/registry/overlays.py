@@ -14,11 +14,11 @@ from pathlib import Path
 from typing import NamedTuple
 
 from netbootd.errors import Finding, Level, Place, RenderError
-from netbootd.mac import MAC
 from netbootd.nearest import did_you_mean
 from netbootd.overlay import tree
 from netbootd.overlay.initrd import Unfit, initrd
 from netbootd.overlay.tree import Fault, Tree
+from netbootd.registry.facts import STRANGER, for_a_look
 from netbootd.registry.machine import Machine
 from netbootd.registry.snapshot import Registry
 from netbootd.relaxedjson import path_of
@@ -28,10 +28,6 @@ from netbootd.targets.notice import Notice
 
 #: Beside the configuration.
 FOLDER = "overlays"
-#: A machine that stands for all that are not listed (RFC 7042, documentation), and where it is.
-_STRANGER = MAC.parse("00:00:5e:00:53:00")
-_ITS_ADDRESS = "192.0.2.99"  # RFC 5737
-_OUR_ADDRESS = "http://192.0.2.1:3000"
 #: In no file of an overlay: what is wrong is in the machine's entry.
 _NOWHERE = Place("")
 
@@ -149,9 +145,9 @@ def remarks(registry: Registry) -> list[Finding]:
 
 def overlaid(registry: Registry) -> Iterator[Machine]:
     """Every machine with an extra initrd; one stands for all that are not listed."""
-    everybody = [one if one.mac else one.for_card(_STRANGER) for one in registry.known]
+    everybody = [one if one.mac else one.for_card(STRANGER) for one in registry.known]
     if registry.default:
-        everybody.append(registry.default.for_stranger(_STRANGER))
+        everybody.append(registry.default.for_stranger(STRANGER))
     for machine in everybody:
         wants = machine.overlays or machine.target.wants_overlay
         if wants and not isinstance(machine.target, Notice):
@@ -164,7 +160,7 @@ def faults(registry: Registry, machines: Iterable[Machine]) -> list[Finding]:
     for machine in machines:
         if all(_is_whole(name, registry) for name in names_of(machine)):
             try:
-                build(machine, _facts(machine, registry), registry)
+                build(machine, for_a_look(machine, registry), registry)
             except Unfit as problem:
                 where = _NOWHERE, str(problem)
             except RenderError as problem:
@@ -187,18 +183,3 @@ def _told_of(place: Place, told: str, first: Machine, count: int) -> Finding:
     place = first.place if place == _NOWHERE else place
     text = f"{key} ({first.title}){more}: {told}"
     return Finding(Level.RELOAD, "overlay-error", text, place, path_of("machines", key))
-
-
-def _facts(machine: Machine, registry: Registry) -> Facts:
-    assert machine.mac is not None
-    base = registry.boot_server or _OUR_ADDRESS
-    return Facts(
-        mac=machine.mac,
-        base=base,
-        retry=base,
-        target=machine.title,
-        variables=registry.variables_of(machine),
-        extras=registry.extras,
-        peer=_ITS_ADDRESS,
-        overlay=True,
-    )

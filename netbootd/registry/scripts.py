@@ -17,8 +17,8 @@ from typing import Any, NamedTuple
 
 from netbootd.dropins import GROUPS, MACHINES, TARGETS, Layers
 from netbootd.errors import Finding, Level, Place, RenderError
-from netbootd.mac import MAC
 from netbootd.nearest import did_you_mean
+from netbootd.registry.facts import STRANGER, for_a_look
 from netbootd.registry.machine import Machine
 from netbootd.registry.snapshot import Registry
 from netbootd.relaxedjson import Array, Object, Value, kind, path_of
@@ -55,10 +55,6 @@ _ENDINGS = ("", SUFFIX, ".sh", ".sh" + SUFFIX)
 _BUILT_IN = Path(network.__file__).parent / "fragments"
 _LARGEST = 1 << 20  # bytes of one fragment
 
-#: A machine that stands for all that are not listed (RFC 7042, documentation), and where it is.
-_STRANGER = MAC.parse("00:00:5e:00:53:00")
-_ITS_ADDRESS = "192.0.2.99"  # RFC 5737
-_OUR_ADDRESS = "http://192.0.2.1:3000"
 
 Report = Callable[[Finding], None]
 
@@ -316,10 +312,10 @@ def _runs_our_network(machine: Machine, registry: Registry) -> bool:
 
 def scripted(registry: Registry) -> Iterator[Machine]:
     """Every machine that may ask for a script; one stands for all that are not listed."""
-    default = (registry.default.for_stranger(_STRANGER),) if registry.default else ()
+    default = (registry.default.for_stranger(STRANGER),) if registry.default else ()
     for machine in (*registry.known, *default):
         if not isinstance(machine.target, Notice):
-            yield machine if machine.mac else machine.for_card(_STRANGER)
+            yield machine if machine.mac else machine.for_card(STRANGER)
 
 
 def faults(registry: Registry, machines: Iterable[Machine]) -> list[Finding]:
@@ -329,7 +325,7 @@ def faults(registry: Registry, machines: Iterable[Machine]) -> list[Finding]:
         if any(name not in registry.fragments for _, name in _names_of(machine, registry)):
             continue  # which was said with the place of the name
         try:
-            build(machine, facts_for_a_look(machine, registry), registry)
+            build(machine, for_a_look(machine, registry), registry)
         except RenderError as problem:
             first, count = found.get(str(problem), (machine, 0))
             found[str(problem)] = first, count + 1
@@ -346,7 +342,7 @@ def _told_of(told: str, first: Machine, count: int) -> Finding:
 def _faults_of_network(machine: Machine, registry: Registry) -> Iterator[Finding]:
     """What is wrong with its ``interfaces``."""
     interfaces = registry.variables_of(machine)[VARIABLE]
-    for fault in network.faults(facts_for_a_look(machine, registry)):
+    for fault in network.faults(for_a_look(machine, registry)):
         level = Level.WARNING if fault.ignored else Level.RELOAD
         place = _place_of(interfaces, fault.path) or machine.place
         path = path_of(VARIABLE, *fault.path)
@@ -361,18 +357,3 @@ def _place_of(value: Any, steps: tuple[str, ...]) -> Place | None:
             break
         place, value = value.place_of(step), value[step]
     return place
-
-
-def facts_for_a_look(machine: Machine, registry: Registry) -> Facts:
-    """What a script may know, for when nobody asks."""
-    assert machine.mac is not None
-    base = registry.boot_server or _OUR_ADDRESS
-    return Facts(
-        mac=machine.mac,
-        base=base,
-        retry=base,
-        target=machine.title,
-        variables=registry.variables_of(machine),
-        extras=registry.extras,
-        peer=_ITS_ADDRESS,
-    )

@@ -11,7 +11,7 @@ from urllib.parse import parse_qsl, unquote, urlsplit
 
 from netbootd import urls
 from netbootd.boot.client import Client, Stage
-from netbootd.boot.script import Past, boot_script, facts_of, first_script
+from netbootd.boot.script import Past, boot_script, first_script
 from netbootd.content import Content
 from netbootd.dhcp import proxy, wire
 from netbootd.dhcp.destination import Arrival, Port
@@ -21,6 +21,7 @@ from netbootd.errors import NetbootdError
 from netbootd.http import files
 from netbootd.http.resource import Asked, Part
 from netbootd.registry import overlays
+from netbootd.registry.facts import facts_of
 from netbootd.registry.live import LiveRegistry
 from netbootd.registry.snapshot import Registry
 from netbootd.simulate.network import Digest, File, Unchecked, Unreachable

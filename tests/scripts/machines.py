@@ -6,6 +6,7 @@ import json
 
 from netbootd.mac import MAC
 from netbootd.registry import scripts
+from netbootd.registry.facts import for_a_look
 from netbootd.registry.load import load
 from netbootd.targets.base import Facts
 
@@ -56,7 +57,7 @@ class Configuration:
     def script(self):
         registry = self.load()
         machine = registry.machines[NODE]
-        return scripts.build(machine, scripts.facts_for_a_look(machine, registry), registry)
+        return scripts.build(machine, for_a_look(machine, registry), registry)
 
 
 def of(registry, *codes):

@@ -1,0 +1,45 @@
+"""
+What a template may know of a machine; also for a look at what it would make, when nobody asks.
+"""
+
+from __future__ import annotations
+
+from netbootd import urls
+from netbootd.mac import MAC
+from netbootd.registry.machine import Machine
+from netbootd.registry.snapshot import Registry
+from netbootd.targets.base import Facts
+
+#: Stand in, for a look, for whoever gets the default (RFC 7042), and for addresses (RFC 5737).
+STRANGER = MAC.parse("00:00:5e:00:53:00")
+OUR_ADDRESS = "http://192.0.2.1:3000"
+ITS_ADDRESS = "192.0.2.99"
+
+
+def facts_of(
+    mac: MAC,
+    machine: Machine | None,
+    registry: Registry,
+    base: str,
+    peer: str = "",
+    token: str = "",
+) -> Facts:
+    """What anything made for *mac* may know; *machine* with the target that it boots now."""
+    server = registry.boot_server or base
+    return Facts(
+        mac=mac,
+        base=server,
+        retry=urls.script_url(server, "${netX/mac:hexhyp}"),
+        target=machine.title if machine else "",
+        variables=registry.variables_of(machine) if machine else {},
+        extras=registry.extras,
+        peer=peer,
+        token=token,
+        overlay=machine is not None and (bool(machine.overlays) or machine.target.wants_overlay),
+    )
+
+
+def for_a_look(machine: Machine, registry: Registry) -> Facts:
+    """What would be known if *machine* asked."""
+    assert machine.mac is not None
+    return facts_of(machine.mac, machine, registry, OUR_ADDRESS, ITS_ADDRESS)
