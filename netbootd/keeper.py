@@ -144,11 +144,9 @@ class Keeper:
             now = self.record.now()
             late = reports(standing, standing.latest, Outcome.OVERDUE, once=False, now=now)
             self.record.put(machine.key, late, listed=machine.known)
-            mac = MAC.maybe(attempt.mac)
+            mac, overdue = MAC.maybe(attempt.mac), Outcome.OVERDUE.value
             self._publish(
-                Reported(
-                    mac=mac, target=attempt.target, peer=attempt.peer, outcome=Outcome.OVERDUE.value
-                )
+                Reported(mac=mac, target=attempt.target, peer=attempt.peer, outcome=overdue)
             )
 
     def _machine(self, mac: MAC) -> Machine | None:

@@ -6,8 +6,10 @@ an order in the same file, which the daemon takes within a quarter of a second, 
 start.  So there is one writer of each table, and a command needs neither a password nor a running
 daemon: who may write the file may give orders.
 
-A disk that is full or gone costs the memory over a restart, never a boot: the reactor's side keeps
-everything in memory and is told of the trouble.
+A disk that is full or gone while the daemon runs costs the memory over a restart, never a boot: the
+reactor's side keeps everything in memory and is told of the trouble.  What cannot be read at the
+start is not taken for nothing: it is read later, and until then what is to be booted once waits
+(``Record.unread``).
 """
 
 from __future__ import annotations
