@@ -22,7 +22,7 @@ from netbootd import nocloud
 from netbootd.content import Library
 from netbootd.errors import Finding, Forbidden, Level, NotFound, Place, RenderError
 from netbootd.mac import MAC
-from netbootd.registry.facts import ITS_ADDRESS, STRANGER, for_a_look
+from netbootd.registry.facts import ITS_ADDRESS, STRANGER, everybody, for_a_look
 from netbootd.registry.machine import Machine
 from netbootd.registry.snapshot import Registry
 from netbootd.relaxedjson import path_of
@@ -258,14 +258,6 @@ class _Used:
                 kind = id(machine.target), frozenset(self._registry.variables_of(machine))
                 found.setdefault(kind, machine)
         return list(found.values())
-
-
-def everybody(registry: Registry) -> list[Machine]:
-    """Every machine, one for each wildcard, and one that stands for all that are not listed."""
-    machines = [one if one.mac else one.for_card(STRANGER) for one in registry.known]
-    if registry.default is not None:
-        machines.append(registry.default.for_stranger(STRANGER))
-    return machines
 
 
 @dataclass(slots=True)

@@ -17,7 +17,7 @@ from netbootd.errors import ConfigErrors, Finding, Level, Place, RenderError
 from netbootd.printable import counted
 from netbootd.probe import probe
 from netbootd.registry import overlays, scripts
-from netbootd.registry.facts import ITS_ADDRESS, OUR_ADDRESS, STRANGER, facts_of, for_a_look
+from netbootd.registry.facts import ITS_ADDRESS, OUR_ADDRESS, everybody, facts_of, for_a_look
 from netbootd.registry.load import load
 from netbootd.registry.machine import Machine
 from netbootd.registry.snapshot import Registry
@@ -63,7 +63,7 @@ def _in_order(findings: tuple[Finding, ...]) -> tuple[Finding, ...]:
 def _of_all(registry: Registry) -> list[Finding]:
     """What was found at loading; of what was tried for some machines then, by all of them."""
     faults = [
-        *answers.faults(registry, answers.everybody(registry)),
+        *answers.faults(registry, everybody(registry)),
         *overlays.faults(registry, overlays.overlaid(registry)),
         *scripts.faults(registry, scripts.scripted(registry)),
     ]
@@ -92,10 +92,7 @@ def _no_program(fragment: Fragment, text: str, folder: Path) -> Iterator[Finding
 
 
 def _render_all(registry: Registry) -> list[Finding]:
-    machines = [one if one.mac else one.for_card(STRANGER) for one in registry.known]
-    if registry.default is not None:
-        machines.append(registry.default.for_stranger(STRANGER))
-    found = [finding for machine in machines for finding in _render(machine, registry)]
+    found = [one for machine in everybody(registry) for one in _render(machine, registry)]
     return [*found, *_first(registry)]
 
 
@@ -110,7 +107,7 @@ def rehearse(registry: Registry) -> tuple[Finding, ...]:
     """What keeps boot scripts from being made, tried with one machine of each kind."""
     found = list(_first(registry))
     for machine in scripts.one_of_each_kind(registry):
-        found += _render(machine if machine.mac else machine.for_card(STRANGER), registry)
+        found += _render(machine, registry)
     return tuple(one for one in found if one.level is Level.RELOAD)
 
 

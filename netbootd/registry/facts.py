@@ -39,6 +39,14 @@ def facts_of(
     )
 
 
+def everybody(registry: Registry) -> list[Machine]:
+    """Every machine, one for each wildcard, and one that stands for all that are not listed."""
+    machines = [one if one.mac else one.for_card(STRANGER) for one in registry.known]
+    if registry.default is not None:
+        machines.append(registry.default.for_stranger(STRANGER))
+    return machines
+
+
 def for_a_look(machine: Machine, registry: Registry) -> Facts:
     """What would be known if *machine* asked."""
     assert machine.mac is not None

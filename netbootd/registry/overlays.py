@@ -18,7 +18,7 @@ from netbootd.nearest import did_you_mean
 from netbootd.overlay import tree
 from netbootd.overlay.initrd import Unfit, initrd
 from netbootd.overlay.tree import Fault, Tree
-from netbootd.registry.facts import STRANGER, for_a_look
+from netbootd.registry.facts import everybody, for_a_look
 from netbootd.registry.machine import Machine
 from netbootd.registry.snapshot import Registry
 from netbootd.relaxedjson import path_of
@@ -145,10 +145,7 @@ def remarks(registry: Registry) -> list[Finding]:
 
 def overlaid(registry: Registry) -> Iterator[Machine]:
     """Every machine with an extra initrd; one stands for all that are not listed."""
-    everybody = [one if one.mac else one.for_card(STRANGER) for one in registry.known]
-    if registry.default:
-        everybody.append(registry.default.for_stranger(STRANGER))
-    for machine in everybody:
+    for machine in everybody(registry):
         wants = machine.overlays or machine.target.wants_overlay
         if wants and not isinstance(machine.target, Notice):
             yield machine

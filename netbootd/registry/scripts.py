@@ -18,7 +18,7 @@ from typing import Any, NamedTuple
 from netbootd.dropins import GROUPS, MACHINES, TARGETS, Layers
 from netbootd.errors import Finding, Level, Place, RenderError
 from netbootd.nearest import did_you_mean
-from netbootd.registry.facts import STRANGER, for_a_look
+from netbootd.registry.facts import everybody, for_a_look
 from netbootd.registry.machine import Machine
 from netbootd.registry.snapshot import Registry
 from netbootd.relaxedjson import Array, Object, Value, kind, path_of
@@ -312,10 +312,9 @@ def _runs_our_network(machine: Machine, registry: Registry) -> bool:
 
 def scripted(registry: Registry) -> Iterator[Machine]:
     """Every machine that may ask for a script; one stands for all that are not listed."""
-    default = (registry.default.for_stranger(STRANGER),) if registry.default else ()
-    for machine in (*registry.known, *default):
+    for machine in everybody(registry):
         if not isinstance(machine.target, Notice):
-            yield machine if machine.mac else machine.for_card(STRANGER)
+            yield machine
 
 
 def faults(registry: Registry, machines: Iterable[Machine]) -> list[Finding]:
