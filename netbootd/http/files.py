@@ -163,18 +163,18 @@ def verdict(asked: Asked, stamps: Stamps) -> HTTPStatus | None:
     """412 or 304 where a condition of the request says so, else None (RFC 9110, 13.2.2)."""
     headers = asked.headers
     if tags := headers.get("if-match"):
-        if not _among(tags, stamps.etag, weak=False):
+        if not among(tags, stamps.etag, weak=False):
             return HTTPStatus.PRECONDITION_FAILED
     elif _changed_since(headers.get("if-unmodified-since"), stamps) is True:
         return HTTPStatus.PRECONDITION_FAILED
     if tags := headers.get("if-none-match"):
-        return HTTPStatus.NOT_MODIFIED if _among(tags, stamps.etag, weak=True) else None
+        return HTTPStatus.NOT_MODIFIED if among(tags, stamps.etag, weak=True) else None
     if _changed_since(headers.get("if-modified-since"), stamps) is False:
         return HTTPStatus.NOT_MODIFIED
     return None
 
 
-def _among(tags: str, etag: str, *, weak: bool) -> bool:
+def among(tags: str, etag: str, *, weak: bool) -> bool:
     """Weak comparison takes ``W/"x"`` for ``"x"`` (RFC 9110, 8.8.3.2)."""
     if tags.strip() == "*":
         return True

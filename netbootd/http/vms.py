@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import errno
 import json
-import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from functools import partial
@@ -23,7 +22,7 @@ from netbootd.content import Content
 from netbootd.errors import NetbootdError, NotFound
 from netbootd.events.event import Described, Served
 from netbootd.http import authority
-from netbootd.http.files import Stamps, verdict
+from netbootd.http.files import Stamps, among, verdict
 from netbootd.http.resource import METHODS, NO_STORE, Answer, Asked, Part, Work, refused, text
 from netbootd.mac import MAC
 from netbootd.printable import counted
@@ -37,7 +36,6 @@ from netbootd.vms.vm import KEY_RULE, LARGEST, STORED, Vm, is_key, make
 
 _ENDING = ".json"
 _JSON = {"Content-Type": "application/json"}
-_ETAGS = re.compile(r'(?:W/)?"[^"]*"')
 _NO_ROOM = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 
 
@@ -290,11 +288,7 @@ def _heed_conditions(asked: Asked, before: Vm | None) -> None:
 
 
 def _means(tags: str, vm: Vm | None, *, weak: bool) -> bool:
-    if vm is None:
-        return False
-    listed = _ETAGS.findall(tags)
-    etag = f'"{vm.etag}"'
-    return tags.strip() == "*" or etag in listed or (weak and f"W/{etag}" in listed)
+    return vm is not None and among(tags, f'"{vm.etag}"', weak=weak)
 
 
 def _no_such(asked: Asked, key: str) -> Answer:
