@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from netbootd import __version__, arch
+from netbootd import __version__, arch, loaders
 from netbootd.errors import Level
 from netbootd.printable import counted
 from netbootd.registry.snapshot import Registry
@@ -88,7 +88,8 @@ def _loaders(registry: Registry) -> list[str]:
     lines, missing = [], []
     for number in _SHOWN_ARCHES:
         row = arch.TABLE[number]
-        found = next((p for name in row.loaders if (p := registry.library.program(name))), None)
+        usual = loaders.names(loaders.USUAL, row)
+        found = next((p for name in usual if (p := registry.library.program(name))), None)
         if found:
             lines.append(f"loader         {row.name:<14} {found.path}  sha256 {found.sha256}")
         else:

@@ -16,6 +16,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from netbootd.errors import Finding, Level, Place
+from netbootd.loaders import NO_CHOICE, Choice
 from netbootd.nearest import did_you_mean
 from netbootd.relaxedjson import Object
 
@@ -92,6 +93,7 @@ class Config:
         Path("/usr/lib/syslinux"),
     )
     state: Path = Path("/var/lib/netbootd")
+    loader: Choice = NO_CHOICE
     api_token: Path | None = None
     private: bool = False
     grace: float = 30.0
@@ -185,6 +187,13 @@ def _has_host(url: str) -> bool:
         return False
 
 
+def _loader(value: Any) -> Choice:
+    try:
+        return Choice.parse(value)
+    except ValueError as problem:
+        raise _Wrong(f"a set of loaders or a file: {problem}") from None
+
+
 SETTINGS: Mapping[str, Setting] = {
     setting.name: setting
     for setting in (
@@ -207,6 +216,7 @@ SETTINGS: Mapping[str, Setting] = {
         Setting("files", _path),
         Setting("firmware", _some(_path)),
         Setting("state", _path),
+        Setting("loader", _loader),
         Setting("api_token", _path),
         Setting("private", _boolean),
         Setting("grace", _seconds),

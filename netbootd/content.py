@@ -173,6 +173,16 @@ class Library:
         """The loader of that name or alias."""
         return self.programs.get(ALIASES.get(name, name))
 
+    def has(self, path: str) -> bool:
+        """Whether *path* is a program, or a file below the root."""
+        if self.program(path):
+            return True
+        try:
+            self.lookup(path).close()
+        except (NotFound, Forbidden, OSError):
+            return False
+        return True
+
     def where(self, path: str) -> Path:
         """Where below the root *path* would stand, for messages."""
         return self.root.joinpath(*parts_of(path))

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
-from netbootd import arch
+from netbootd import arch, loaders
 from netbootd.boot.client import Client, Stage
 from netbootd.boot.decision import Decision, Script, identify, looks, next_step, refusal
 from netbootd.printable import printable
@@ -169,7 +169,7 @@ def _as_text(value: Any) -> str:
 
 def _loader(case: Case, machine: Machine | None) -> Lines:
     """Each boot program that would do for the firmware, and whether it is there."""
-    for name in case.client.arch.loaders if case.client.arch else ():
+    for name in loaders.names(loaders.USUAL, case.client.arch) if case.client.arch else ():
         program = case.registry.library.program(name)
         yield "loader", f"{name}: {program.path if program else 'not found'}"
     step = next_step(case.client, machine, case.registry)

@@ -32,16 +32,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import Enum, auto
 
-from netbootd import arch
+from netbootd import loaders
 from netbootd.mac import MAC
 
-MEMDISK = "memdisk"
+MEMDISK = loaders.MEMDISK
 #: Another name of the same program: what a site's own DHCP server may call it.
 ALIASES = {"undionly.ipxe": "undionly.kpxe"}
 #: Every name under which a boot program is kept.
-PROGRAMS: frozenset[str] = frozenset(
-    name for row in arch.TABLE.values() for name in row.loaders
-) | {MEMDISK}
+PROGRAMS: frozenset[str] = loaders.NAMES | {MEMDISK}
 #: What iPXE asks for by itself beside the file it came from (builds since 2024).
 AUTOEXEC = "autoexec.ipxe"
 _FIRST_NAMES = frozenset({"boot", "boot.ipxe", AUTOEXEC})

@@ -28,6 +28,10 @@ class Client:
     *mac* is None where the protocol cannot tell (a bare TFTP path from an unknown address);
     *address* is the client's own address in text, empty before it has one.  *uuid*, *serial* and
     *asset* are what SMBIOS calls the machine, in any spelling, each empty where unknown.
+
+    *network* is an address of the subnet it is in, where DHCP knows that before it has one of its
+    own.  *features* are what an iPXE says it can do, by the numbers of option 175 (iPXE,
+    include/ipxe/features.h); None where it does not say.
     """
 
     stage: Stage
@@ -37,6 +41,13 @@ class Client:
     uuid: str = ""
     serial: str = ""
     asset: str = ""
+    network: str = ""
+    features: frozenset[int] | None = None
+
+    @property
+    def link(self) -> str:
+        """The address that tells its subnet."""
+        return self.network or self.address
 
     def marked(self, marks: Marks) -> Client:
         """The same client, known to have *marks*."""

@@ -19,6 +19,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 
+from netbootd.boot import loader
 from netbootd.boot.client import Client, Stage
 from netbootd.record.standing import FRESH, Standing
 from netbootd.registry.machine import Machine
@@ -187,17 +188,10 @@ def circles(target: Target, registry: Registry, standing: Standing, now: float) 
 def _loader(
     client: Client, machine: Machine, registry: Registry, because: tuple[str, ...]
 ) -> Decision:
-    if client.arch is None:
-        return _refuse(machine, "the firmware does not say what it is (no option 93)", because)
-    if not client.arch.loaders:
-        return _refuse(machine, f"{client.arch} ({client.arch.number}) has no iPXE loader", because)
-    for name in client.arch.loaders:
-        if registry.library.program(name):
-            found = f"{name} is the first loader found for {client.arch}"
-            return Decision(Loader(name), machine, (*because, found))
-    wanted = " or ".join(client.arch.loaders)
-    missing = f"no loader for {client.arch}: put {wanted} into a folder that 'firmware' names"
-    return _refuse(machine, missing, because)
+    found = loader.find(client.arch, machine, registry, registry.subnets.of(client.link))
+    if not found.name:
+        return _refuse(machine, found.why, because)
+    return Decision(Loader(found.name), machine, (*because, found.why))
 
 
 def _why_this_machine(machine: Machine) -> str:

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from netbootd.errors import Place
+from netbootd.loaders import NO_CHOICE, Choice
 from netbootd.mac import MAC
 from netbootd.targets.base import Target
 
@@ -25,7 +26,8 @@ class Machine:
     *overlays* and *vms* are the names it adds to what its target brings.
 
     *written* is the entry's key as it stands in the file, *named* the same where that is a free
-    name, *macs* all its cards, and *groups* those it is in, the one that wins first.
+    name, *macs* all its cards, and *groups* those it is in, the one that wins first.  *loader* is
+    what its firmware loads, *reply_style* how a proxy tells it, each empty where nobody chose.
     """
 
     mac: MAC | None
@@ -40,6 +42,8 @@ class Machine:
     named: str = ""
     macs: tuple[MAC, ...] = ()
     groups: tuple[str, ...] = field(default=(), compare=False)
+    loader: Choice = NO_CHOICE
+    reply_style: str = ""
 
     @property
     def title(self) -> str:

@@ -18,6 +18,7 @@ from netbootd.mac import MAC
 from netbootd.overlay.tree import Tree
 from netbootd.registry import marks, wildcards
 from netbootd.registry.machine import Machine
+from netbootd.registry.subnets import Subnets
 from netbootd.rendering import BrokenText, TextTemplate
 from netbootd.scripts.script import Fragment
 from netbootd.targets.base import Target
@@ -33,6 +34,8 @@ class Registry:
     *marked* has machines by ``uuid``, ``serial`` and ``asset``, each in the one spelling of
     ``marks.normal``; *wildcards* those that stand for a beginning of MACs, its digits the key;
     *named* the machines whose key is a name.
+
+    *subnets* are the networks of which something is said.
 
     *disk* is what boots a machine's own disk.  *boot_server* is the base URL the file gives for
     everything (``boot_servers.default``), None where it leaves that to us; *first_server* the one
@@ -60,6 +63,7 @@ class Registry:
     targets: Mapping[str, Target] = field(default_factory=dict)
     addresses: Mapping[str, Machine] = field(default_factory=dict)
     default: Machine | None = None
+    subnets: Subnets = field(default_factory=Subnets)
     boot_server: str | None = None
     first_server: str | None = None
     servers: Mapping[str, str] = field(default_factory=dict)

@@ -16,6 +16,7 @@ FLOORS: tuple[frozenset[str], ...] = (
             "errors",
             "mac",
             "arch",
+            "loaders",
             "urls",
             "printable",
             "nearest",

@@ -1,0 +1,61 @@
+"""
+Which boot program a client gets: resolved here for DHCP, TFTP, HTTP and every command alike.
+
+The first that says something counts: the machine's own ``loader`` (with its groups and target),
+that of its subnet, the setting ``loader``; else the set ``ipxe``.  What was chosen and is not there
+is a reason to refuse, never to give something else: who chose a signed loader meant it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from netbootd import loaders
+from netbootd.arch import Arch
+from netbootd.loaders import Choice
+from netbootd.registry.machine import Machine
+from netbootd.registry.snapshot import Registry
+from netbootd.registry.subnets import Subnet
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """The program *name* of the library, and *why* that one; empty *name* where there is none."""
+
+    name: str
+    why: str
+
+
+def find(arch: Arch | None, machine: Machine, registry: Registry, subnet: Subnet) -> Found:
+    """What *machine*'s firmware of architecture *arch* loads."""
+    if arch is None:
+        return Found("", "the firmware does not say what it is (no option 93)")
+    word, whose = _word(arch, machine, registry, subnet)
+    wanted = loaders.names(word, arch)
+    if not wanted:
+        return Found("", f"{arch} ({arch.number}) has no {_title(word)} loader")
+    for name in wanted:
+        if registry.library.has(name):
+            return Found(name, f"{name} is the first loader found for {arch}{whose}")
+    files = " or ".join(wanted)
+    missing = f"no loader for {arch}: put {files} into a folder that 'firmware' names"
+    return Found("", missing + whose)
+
+
+def _title(word: str) -> str:
+    return "iPXE" if word == loaders.USUAL else word
+
+
+def _word(arch: Arch, machine: Machine, registry: Registry, subnet: Subnet) -> tuple[str, str]:
+    """The word that counts for *arch*, and whose it is."""
+    for whose, choice in _choices(machine, registry, subnet):
+        if word := choice.of(arch):
+            return word, f" ({whose} says {word!r})"
+    return loaders.USUAL, ""
+
+
+def _choices(machine: Machine, registry: Registry, subnet: Subnet) -> Iterator[tuple[str, Choice]]:
+    yield "the machine", machine.loader
+    yield f"subnet {subnet.name}", subnet.loader
+    yield "the setting 'loader'", registry.config.loader
