@@ -32,7 +32,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from tests.end_to_end.node import BIOS, OVMF, UEFI, Node, disguise
+from tests.end_to_end.node import BIOS, OVMF, SECURE_UEFI, UEFI, Node, disguise
 from tests.end_to_end.process import ROOT, Daemon, LabError, Process
 
 NETBOOTD = ROOT / ".venv" / "bin" / "netbootd"
@@ -174,11 +174,26 @@ class Lab:
         ram.unlink()
         return node
 
-    def uefi(self, mac: str, *, http_boot: bool = False, **settings: Any) -> Node:
-        """A UEFI machine with the firmware's own PXE client, or only its HTTP client."""
+    def uefi(
+        self,
+        mac: str,
+        *,
+        http_boot: bool = False,
+        secure: bool = False,
+        keys: Path | None = None,
+        **settings: Any,
+    ) -> Node:
+        """
+        A UEFI machine with the firmware's own PXE client, or only its HTTP client.
+
+        *secure*: with Secure Boot on, and Microsoft's keys as machines are sold with, or the
+        variable store *keys*.
+        """
         variables = self.folder / f"vars-{mac.replace(':', '')}.fd"
-        shutil.copy(OVMF / "OVMF_VARS_4M.fd", variables)
-        machine = (*UEFI, "-drive", f"if=pflash,format=raw,file={variables}")
+        factory = OVMF / ("OVMF_VARS_4M.ms.fd" if secure else "OVMF_VARS_4M.fd")
+        shutil.copy(keys or factory, variables)
+        machine = SECURE_UEFI if secure else UEFI
+        machine += ("-drive", f"if=pflash,format=raw,file={variables}")
         if http_boot:  # OVMF tries PXE first, and waits long before it gives up
             machine += ("-fw_cfg", "name=opt/org.tianocore/IPv4PXESupport,string=n")
         # With a ROM on the card its iPXE would take over from the firmware's own client.

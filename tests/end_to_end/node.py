@@ -28,12 +28,22 @@ COMMON = (
 )
 # graphics=off makes SeaBIOS write to the serial port.
 BIOS = ("-M", "pc,graphics=off", "-m", "256")
+# Each of these saves a minute of IPv6 attempts in a network that has no such server.
+NO_IPV6 = (
+    *("-fw_cfg", "name=opt/org.tianocore/IPv6Support,string=n"),
+    *("-fw_cfg", "name=opt/org.tianocore/IPv6PXESupport,string=n"),
+)
 UEFI = (
     *("-M", "q35", "-m", "512"),
     *("-drive", f"if=pflash,format=raw,readonly=on,file={OVMF}/OVMF_CODE_4M.fd"),
-    # Each of these saves a minute of IPv6 attempts in a network that has no such server.
-    *("-fw_cfg", "name=opt/org.tianocore/IPv6Support,string=n"),
-    *("-fw_cfg", "name=opt/org.tianocore/IPv6PXESupport,string=n"),
+    *NO_IPV6,
+)
+# Keys are kept where only the firmware's system management mode may write.
+SECURE_UEFI = (
+    *("-M", "q35,smm=on", "-m", "512"),
+    *("-global", "driver=cfi.pflash01,property=secure,value=on"),
+    *("-drive", f"if=pflash,format=raw,readonly=on,file={OVMF}/OVMF_CODE_4M.secboot.fd"),
+    *NO_IPV6,
 )
 
 
