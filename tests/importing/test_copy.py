@@ -35,6 +35,8 @@ def medium(site):
 def start_and_stop(site, medium, number):
     """Import something large, and send signal *number* while it is being copied."""
     os.truncate(medium / KERNEL, 2 << 30)
+    # A shell's background job ignores SIGINT, and what it starts inherits that.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     running = subprocess.Popen(command(site, medium), stderr=subprocess.PIPE, text=True)
     workshop = site.files / "images" / f".{NAME}.importing"
     while not any(workshop.rglob("linux")):
