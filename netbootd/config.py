@@ -11,10 +11,12 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
+from enum import Enum
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+from netbootd import replies
 from netbootd.errors import Finding, Level, Place
 from netbootd.loaders import NO_CHOICE, Choice
 from netbootd.nearest import did_you_mean
@@ -40,9 +42,16 @@ class Tftp:
 
 @dataclass(frozen=True, slots=True)
 class ProxyDhcp:
-    """``proxydhcp``: answers on UDP 67 and 4011 beside the site's own DHCP server."""
+    """
+    ``proxydhcp``: answers on UDP 67 and 4011 beside the site's own DHCP server.
+
+    *style* is how all firmware is told of its boot file, ``auto`` to leave that to the table;
+    *learn* tries another where that was not followed.
+    """
 
     enabled: bool = True
+    style: str = replies.AUTO
+    learn: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -187,11 +196,25 @@ def _has_host(url: str) -> bool:
         return False
 
 
+def _mode(value: Any) -> Mode:
+    words = [mode.value for mode in Mode]
+    if value not in words:
+        raise _Wrong(", ".join(f'"{word}"' for word in words[:-1]) + f' or "{words[-1]}"')
+    return Mode(value)
+
+
 def _loader(value: Any) -> Choice:
     try:
         return Choice.parse(value)
     except ValueError as problem:
         raise _Wrong(f"a set of loaders or a file: {problem}") from None
+
+
+def _style(value: Any) -> str:
+    try:
+        return replies.parse(value)
+    except ValueError as problem:
+        raise _Wrong(str(problem)) from None
 
 
 SETTINGS: Mapping[str, Setting] = {
@@ -204,6 +227,10 @@ SETTINGS: Mapping[str, Setting] = {
         Setting("tftp.windowsize", _number(1, 65535)),
         Setting("tftp.script_for_ipxe", _boolean),
         Setting("proxydhcp.enabled", _boolean),
+        Setting("proxydhcp.mode", _mode),
+        Setting("proxydhcp.unicast", _boolean),
+        Setting("proxydhcp.style", _style),
+        Setting("proxydhcp.learn", _boolean),
         Setting("guard.enabled", _boolean),
         Setting("guard.loaders", _number(0, 1000)),
         Setting("guard.loaders_within", _seconds),

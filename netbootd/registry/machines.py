@@ -6,8 +6,10 @@ thing that it is known by.
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import replace
 from typing import Any
 
+from netbootd import replies
 from netbootd.dropins import MACHINES, Layers
 from netbootd.errors import Finding, Level
 from netbootd.mac import MAC
@@ -23,8 +25,10 @@ from netbootd.relaxedjson import Object, kind, path_of
 from netbootd.targets.base import Target
 from netbootd.targets.settings import VARIABLES
 
+#: How a proxy tells the machine's firmware of its boot file (``replies``).
+REPLY_STYLE = "reply_style"
 #: Keys that are no free data.
-_OWN_KEYS = CHOOSING | {"enabled", VARS, *entries.CARDS, *MEMBERSHIP, *LISTS}
+_OWN_KEYS = CHOOSING | {"enabled", REPLY_STYLE, VARS, *entries.CARDS, *MEMBERSHIP, *LISTS}
 #: All that mean something in an entry.
 _KNOWN_KEYS = _OWN_KEYS | IDENTITY
 _NO_LISTS: tuple[tuple[str, ...], ...] = ((),) * len(LISTS)
@@ -67,6 +71,11 @@ class Machines:
             for machine in (*self.by_mac.values(), *self.cardless)
             if isinstance(machine.variables.get("ip"), str)
         }
+
+    def of_subnet(self, entry: Entry) -> Machine:
+        """What those of a subnet boot that are not listed, from its *entry* there."""
+        self.entries[entry.who] = entry
+        return replace(self._machine(entry), written=str(entry.who))
 
     # -- who is known by what ------------------------------------------------------------------
 
@@ -131,7 +140,20 @@ class Machines:
             named=named,
             macs=macs,
             groups=whole.groups,
+            reply_style=self._reply_style(whole),
         )
+
+    def _reply_style(self, whole: Whole) -> str:
+        """The entry's or its groups', empty where they do not say, or say nonsense."""
+        if REPLY_STYLE not in whole.value:
+            return ""
+        try:
+            return replies.parse(whole.value[REPLY_STYLE])
+        except ValueError as problem:
+            told = f'"{REPLY_STYLE}" must be {problem}'
+            place, path = whole.value.place_of(REPLY_STYLE), whole.path(REPLY_STYLE)
+            self._report(Finding(Level.WARNING, "reply-style", told, place, path))
+            return ""
 
     def _lists(self, whole: Whole) -> Iterable[tuple[str, ...]]:
         """The names under each word of LISTS."""
@@ -160,8 +182,8 @@ class Machines:
         for word in entry.value.keys() - _KNOWN_KEYS - VARIABLES:
             if meant := misspelt(word, _KNOWN_KEYS):
                 told = f'"{word}" is free data; did you mean "{meant}"?'
-                place, path = entry.value.place_of(word), path_of(MACHINES, entry.key, word)
-                self._report(Finding(Level.NOTE, "key-misspelt", told, place, path))
+                place = entry.value.place_of(word)
+                self._report(Finding(Level.NOTE, "key-misspelt", told, place, entry.path(word)))
 
     def _remark_on_default(self) -> None:
         if not self._layers.has(MACHINES):

@@ -17,6 +17,7 @@ FLOORS: tuple[frozenset[str], ...] = (
             "mac",
             "arch",
             "loaders",
+            "replies",
             "urls",
             "printable",
             "nearest",
