@@ -40,16 +40,27 @@ class Tftp:
     script_for_ipxe: bool = False
 
 
+class Mode(Enum):
+    """How UDP 67 is heard: by a socket of our own, by a packet socket beside another's, or auto."""
+
+    AUTO = "auto"
+    SOCKET = "socket"
+    SNOOP = "snoop"
+
+
 @dataclass(frozen=True, slots=True)
 class ProxyDhcp:
     """
     ``proxydhcp``: answers on UDP 67 and 4011 beside the site's own DHCP server.
 
     *style* is how all firmware is told of its boot file, ``auto`` to leave that to the table;
-    *learn* tries another where that was not followed.
+    *learn* tries another where that was not followed.  *unicast*: a client that does not ask for
+    broadcasts gets its offer alone.
     """
 
     enabled: bool = True
+    mode: Mode = Mode.AUTO
+    unicast: bool = False
     style: str = replies.AUTO
     learn: bool = True
 
