@@ -22,6 +22,8 @@ quick=(atftp cpio curl dnsmasq-base ethtool iproute2 libjson-xs-perl netbase nft
 # Installing one of busybox and busybox-static removes the other: whichever is there will do.
 command -v busybox >/dev/null || quick+=(busybox)
 firmware=(ipxe-qemu ovmf qemu-system-x86 seabios)
+# Machines that are no 64-bit PCs, and their firmware.  pxelinux: what legacy ones boot without iPXE.
+others=(ovmf-ia32 pxelinux qemu-efi-aarch64 qemu-system-arm u-boot-qemu)
 # What makes the systems that test machines boot.  debootstrap: the root of diskless ones.
 # libtirpc-common: /etc/netconfig, for its file server.
 makers=(binutils debootstrap isolinux libtirpc-common squashfs-tools)
@@ -30,7 +32,7 @@ case $level in
 run) ;;
 quick) packages+=("${quick[@]}") extra='[test]' ;;
 demo) packages+=("${quick[@]}" "${firmware[@]}") extra='[test]' ;;
-test) packages+=("${quick[@]}" "${firmware[@]}" "${makers[@]}") extra='[test]' ;;
+test) packages+=("${quick[@]}" "${firmware[@]}" "${others[@]}" "${makers[@]}") extra='[test]' ;;
 *) echo "tools/setup.sh: $level is not one of run, quick, demo, test" >&2; exit 2 ;;
 esac
 

@@ -87,7 +87,7 @@ def installed() -> Guest | None:
     folder = folders[-1]
     initrd = folder / "initrd.gz"
     if not initrd.exists() or initrd.stat().st_mtime < Path(__file__).stat().st_mtime:
-        _write_initrd(folder, initrd)
+        write_initrd(folder)
     return Guest(folder.name, folder / "vmlinuz", initrd)
 
 
@@ -101,7 +101,8 @@ def fetch() -> Guest:
     CACHE.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=CACHE, prefix=".new-") as scratch:
         new = Path(scratch) / version
-        _unpack(new, cache.unpack(Path(scratch) / "tree", package, "busybox-static"))
+        new.mkdir()
+        keep(new, cache.unpack(Path(scratch) / "tree", package, "busybox-static"))
         (new / "complete").touch()
         shutil.rmtree(CACHE / version, ignore_errors=True)
         new.rename(CACHE / version)
@@ -119,9 +120,8 @@ def _real_package(name: str) -> str:
     return real[0]
 
 
-def _unpack(target: Path, tree: Path) -> None:
-    """Keep what a guest needs of *tree*: kernel, busybox, and the modules in load order."""
-    target.mkdir()
+def keep(target: Path, tree: Path) -> None:
+    """Copy what a guest needs of *tree*: kernel, busybox, and the modules in load order."""
     shutil.copy(next(tree.glob("boot/vmlinuz-*")), target / "vmlinuz")
     shutil.copy(next(path for path in tree.glob("**/bin/busybox")), target / "busybox")
     for index, (name, body) in enumerate(_modules(tree)):
@@ -154,16 +154,17 @@ def _modules(tree: Path) -> Iterator[tuple[str, bytes]]:
         yield from walk(name)
 
 
-def _write_initrd(folder: Path, initrd: Path) -> None:
+def write_initrd(folder: Path) -> None:
+    """The initramfs of the guest in *folder*, beside its parts."""
     files = {
         "init": INIT.encode(),
         "lease": LEASE.encode(),
         "bin/busybox": (folder / "busybox").read_bytes(),
         **{f"modules/{path.name}": path.read_bytes() for path in sorted(folder.glob("*.ko"))},
     }
-    new = initrd.with_suffix(".new")
+    new = folder / "initrd.new"
     new.write_bytes(gzip.compress(cpio(files), compresslevel=1))
-    new.rename(initrd)
+    new.rename(folder / "initrd.gz")
 
 
 def cpio(files: dict[str, bytes]) -> bytes:

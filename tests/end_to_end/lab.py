@@ -32,7 +32,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from tests.end_to_end.node import BIOS, OVMF, SECURE_UEFI, UEFI, Node, disguise
+from tests.end_to_end import machines
+from tests.end_to_end.machines import Machine
+from tests.end_to_end.node import Node, disguise
 from tests.end_to_end.process import ROOT, Daemon, LabError, Process
 
 NETBOOTD = ROOT / ".venv" / "bin" / "netbootd"
@@ -161,13 +163,14 @@ class Lab:
 
         *more* are options for QEMU, such as what SMBIOS is to say.
         """
-        return self._power_on(mac, (*BIOS, *more), settings)
+        return self.power_on(machines.BIOS.but(*more), mac, **settings)
 
     def plain_bios(self, mac: str, **settings: Any) -> Node:
         """A legacy machine whose ROM speaks plain PXE, as real cards do; see ``disguise``."""
         ram = self.folder / f"ram-{mac.replace(':', '')}"
         shared = f"memory-backend-file,id=ram,size=256M,mem-path={ram},share=on"
-        node = self._power_on(mac, (*BIOS, "-M", "memory-backend=ram", "-object", shared), settings)
+        machine = machines.BIOS.but("-M", "memory-backend=ram", "-object", shared)
+        node = self.power_on(machine, mac, **settings)
         node.wait_for("iPXE initialising devices", 60)
         with node.paused():
             disguise(ram)
@@ -189,17 +192,25 @@ class Lab:
         *secure*: with Secure Boot on, and Microsoft's keys as machines are sold with, or the
         variable store *keys*.
         """
-        variables = self.folder / f"vars-{mac.replace(':', '')}.fd"
-        factory = OVMF / ("OVMF_VARS_4M.ms.fd" if secure else "OVMF_VARS_4M.fd")
-        shutil.copy(keys or factory, variables)
-        machine = SECURE_UEFI if secure else UEFI
-        machine += ("-drive", f"if=pflash,format=raw,file={variables}")
-        if http_boot:  # OVMF tries PXE first, and waits long before it gives up
-            machine += ("-fw_cfg", "name=opt/org.tianocore/IPv4PXESupport,string=n")
-        # With a ROM on the card its iPXE would take over from the firmware's own client.
-        return self._power_on(mac, machine, {"rom": "", **settings})
+        machine = machines.SECURE_UEFI if secure else machines.UEFI
+        if keys:
+            machine = machine.with_variables(keys)
+        return self._uefi(machine, mac, http_boot, settings)
 
-    def _power_on(self, mac: str, machine: tuple[str, ...], settings: dict[str, Any]) -> Node:
+    def uefi_ia32(self, mac: str, *, http_boot: bool = False, **settings: Any) -> Node:
+        """A PC whose UEFI firmware runs in 32 bits."""
+        return self._uefi(machines.UEFI_IA32, mac, http_boot, settings)
+
+    def uefi_arm64(self, mac: str, *, http_boot: bool = False, **settings: Any) -> Node:
+        """An ARM server."""
+        return self._uefi(machines.UEFI_ARM64, mac, http_boot, settings)
+
+    def _uefi(self, machine: Machine, mac: str, http_boot: bool, settings: dict[str, Any]) -> Node:
+        machine = machine.but(*machines.HTTP_ONLY) if http_boot else machine
+        return self.power_on(machine, mac, **settings)
+
+    def power_on(self, machine: Machine, mac: str, **settings: Any) -> Node:
+        """A *machine* of any kind, on the switch; see Node."""
         self._taps += 1
         tap = f"tap{self._taps}"
         self.ip("switch", f"tuntap add {tap} mode tap")

@@ -8,42 +8,23 @@ import contextlib
 import json
 import mmap
 import re
+import shutil
 import socket
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from tests.end_to_end.machines import Machine
 from tests.end_to_end.packets import Packets
 from tests.end_to_end.process import LabError, NotSeenError, Process, now
 
 if TYPE_CHECKING:
     from tests.end_to_end.lab import Lab
 
-OVMF = Path("/usr/share/OVMF")
-
 # TCG is named explicitly: a /dev/kvm may be there and be of no use, as in many sandboxes.
 COMMON = (
-    *("qemu-system-x86_64", "-accel", "tcg", "-nodefaults", "-no-user-config", "-no-reboot"),
+    *("-accel", "tcg", "-nodefaults", "-no-user-config", "-no-reboot"),
     *("-display", "none", "-serial", "stdio", "-device", "virtio-rng-pci"),
-)
-# graphics=off makes SeaBIOS write to the serial port.
-BIOS = ("-M", "pc,graphics=off", "-m", "256")
-# Each of these saves a minute of IPv6 attempts in a network that has no such server.
-NO_IPV6 = (
-    *("-fw_cfg", "name=opt/org.tianocore/IPv6Support,string=n"),
-    *("-fw_cfg", "name=opt/org.tianocore/IPv6PXESupport,string=n"),
-)
-UEFI = (
-    *("-M", "q35", "-m", "512"),
-    *("-drive", f"if=pflash,format=raw,readonly=on,file={OVMF}/OVMF_CODE_4M.fd"),
-    *NO_IPV6,
-)
-# Keys are kept where only the firmware's system management mode may write.
-SECURE_UEFI = (
-    *("-M", "q35,smm=on", "-m", "512"),
-    *("-global", "driver=cfi.pflash01,property=secure,value=on"),
-    *("-drive", f"if=pflash,format=raw,readonly=on,file={OVMF}/OVMF_CODE_4M.secboot.fd"),
-    *NO_IPV6,
 )
 
 
@@ -52,8 +33,8 @@ class Node:
     One machine in QEMU, with a capture of everything on its cable.
 
     *disk*: an image, or a folder seen as FAT, to boot after the network.  *memory*: in MB, where
-    the machine's usual does not do.  *rom*: another option ROM for the network card than QEMU's
-    iPXE, "" for none.  *mirror* is called with the console's text as it comes.
+    the machine's usual does not do.  *rom*: another option ROM for the network card than the
+    machine's usual, "" for none.  *mirror* is called with the console's text as it comes.
     """
 
     def __init__(
@@ -61,7 +42,7 @@ class Node:
         lab: Lab,
         tap: str,
         mac: str,
-        machine: tuple[str, ...],
+        machine: Machine,
         *,
         disk: Path | None = None,
         memory: int | None = None,
@@ -80,9 +61,15 @@ class Node:
         )
         self._capture.wait_for("listening on", 10)
         card = f"virtio-net-pci,netdev=lan,mac={mac},bootindex=1"
-        argv = [*COMMON, *machine, "-qmp", f"unix:{self._qmp},server=on,wait=off"]
+        argv = [machine.program, *COMMON, *machine.options]
+        argv += ["-qmp", f"unix:{self._qmp},server=on,wait=off"]
         argv += ["-netdev", f"tap,id=lan,ifname={tap},script=no,downscript=no"]
+        rom = machine.rom if rom is None else rom
         argv += ["-device", card if rom is None else f"{card},romfile={rom}"]
+        if machine.variables:
+            store = lab.folder / f"{tap}.vars"
+            shutil.copy(machine.variables, store)
+            argv += ["-drive", f"if=pflash,format=raw,file={store}"]
         if memory:
             argv += ["-m", str(memory)]
         if disk:
@@ -102,6 +89,10 @@ class Node:
             return self._console.wait_for(pattern, timeout, after=after)
         except NotSeenError as problem:
             raise NotSeenError(f"{problem}\n--- on its cable:\n{self.packets()}") from None
+
+    def type(self, line: str) -> None:
+        """Press the keys of *line* and Enter on its serial console."""
+        self._console.write(f"{line}\r")
 
     def packets(self) -> Packets:
         """What has passed on its cable up to now."""

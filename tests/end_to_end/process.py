@@ -46,7 +46,7 @@ class Process:
         self._news = threading.Condition()
         self._process = subprocess.Popen(
             argv,
-            stdin=subprocess.DEVNULL,
+            stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             cwd=ROOT,
@@ -81,6 +81,12 @@ class Process:
                 self._mirror(text)
         with self._news:
             self._news.notify_all()
+
+    def write(self, text: str) -> None:
+        """To its standard input."""
+        assert self._process.stdin is not None
+        self._process.stdin.write(text.encode())
+        self._process.stdin.flush()
 
     def wait_for(self, pattern: str, timeout: float, *, after: int = 0) -> re.Match[str]:
         """

@@ -1,0 +1,58 @@
+"""
+What machines boot that are no 64-bit PCs: a Linux for each processor, and iPXE for their firmware.
+"""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from pathlib import Path
+
+from tests.end_to_end import debian, guest
+from tests.end_to_end.cache import Part
+
+
+def _ipxe(folder: Path) -> None:
+    """
+    Debian 13's builds of iPXE, the first for processors other than x86.
+
+    They are under the names by which netbootd knows them.
+    """
+    with tempfile.TemporaryDirectory(dir=folder.parent) as scratch:
+        with debian.packages("trixie", "amd64") as trixie:
+            tree = trixie.unpack(Path(scratch), "ipxe")
+        for name in ("ipxe-arm64.efi", "ipxe-riscv64.efi"):
+            shutil.copy(tree / "usr" / "lib" / "ipxe" / name, folder / name)
+
+
+def _arm64(folder: Path) -> None:
+    _linux(folder, "bookworm", "arm64", "linux-image-cloud-arm64")
+
+
+def _i386(folder: Path) -> None:
+    """Debian 12 is the last with a kernel for 32-bit PCs."""
+    _linux(folder, "bookworm", "i386", "linux-image-686")
+
+
+def _riscv64(folder: Path) -> None:
+    """Debian 13 is the first with RISC-V."""
+    _linux(folder, "trixie", "riscv64", "linux-image-riscv64")
+
+
+def _linux(folder: Path, suite: str, arch: str, metapackage: str) -> None:
+    with tempfile.TemporaryDirectory(dir=folder.parent) as scratch:
+        with debian.packages(suite, arch) as release:
+            kernel = release.behind(metapackage)
+            tree = release.unpack(Path(scratch), kernel, "busybox-static")
+        guest.keep(folder, tree)
+    guest.write_initrd(folder)
+
+
+INITRD = (guest.INIT, guest.LEASE)
+
+IPXE = Part("ipxe-foreign", _ipxe)
+ARM64 = Part("linux-arm64", _arm64, INITRD)
+I386 = Part("linux-i386", _i386, INITRD)
+RISCV64 = Part("linux-riscv64", _riscv64, INITRD)
+
+PARTS = {part.name: part for part in (IPXE, ARM64, I386)}
