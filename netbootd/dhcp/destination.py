@@ -1,10 +1,11 @@
 """
 Both ends of a reply: which of our addresses it comes from, and where it goes.
 
-A reply to port 67 goes by the table of RFC 2131, section 4.1.  A proxy gives no address, so the
-last row, unicast to an address that the client does not have yet, never applies: all that is not
-for a relay or for a client with an address is broadcast.  That is also what firmware wants: EDK2
-ignores a unicast reply as long as it has no address.
+A reply to port 67 goes by the table of RFC 2131, section 4.1.  Its last row, unicast to an address
+that the client does not have yet, is for replies that give one: nobody would answer an ARP request
+for it, so such a destination names the client's card as well.  A proxy's offer gives none and is
+broadcast, which is also what firmware wants: EDK2 sets the broadcast flag, and ignores a unicast
+reply as long as it has no address.
 """
 
 from __future__ import annotations
@@ -13,12 +14,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import IntEnum
 from ipaddress import IPv4Address, IPv4Interface
+from typing import NamedTuple
 
-from netbootd.dhcp.message import Message
+from netbootd.dhcp.message import BROADCAST_FLAG, Message
 
 Endpoint = tuple[str, int]
 
-_EVERYBODY = "255.255.255.255"
+EVERYBODY = "255.255.255.255"
 _SERVER, _CLIENT = 67, 68
 
 
@@ -66,26 +68,72 @@ def local_address(
     return addresses[0].ip if addresses else None
 
 
-def destination(request: Message, source: Endpoint, *, boot_server: bool) -> Endpoint:
-    """Where the reply to *request* goes; *boot_server* as its proxy.Answer says."""
-    return _to_asker(request, source) if boot_server else _to_client(request)
+class Destination(NamedTuple):
+    """
+    Where a reply goes.  With *card*, an Ethernet address of six bytes, it must reach that card
+    without asking the network who has the address.
+    """
+
+    address: str
+    port: int
+    card: bytes | None = None
+
+    @property
+    def endpoint(self) -> Endpoint:
+        """As sockets want it."""
+        return self.address, self.port
 
 
-def _to_client(request: Message) -> Endpoint:
-    """RFC 2131, section 4.1, for replies that give no address."""
+def destination(
+    request: Message,
+    reply: Message,
+    source: Endpoint,
+    *,
+    boot_server: bool,
+    unicast_offers: bool = False,
+) -> Destination:
+    """
+    Where *reply* goes; *boot_server* as its proxy.Answer says.
+
+    *unicast_offers*: what gives no address goes to the card of a client that did not ask for
+    broadcasts, too.
+    """
+    if boot_server:
+        return _to_asker(request, source)
     if int(request.giaddr):
-        return str(request.giaddr), _SERVER
+        return Destination(str(request.giaddr), _SERVER)
     if int(request.ciaddr):
-        return str(request.ciaddr), _CLIENT
-    return _EVERYBODY, _CLIENT
+        return Destination(str(request.ciaddr), _CLIENT)
+    return _to_newcomer(request, reply, unicast_offers)
 
 
-def _to_asker(request: Message, source: Endpoint) -> Endpoint:
+def _to_newcomer(request: Message, reply: Message, unicast_offers: bool) -> Destination:
+    """RFC 2131, section 4.1, for a client on our own network that has no address."""
+    if request.mac is None or request.flags & BROADCAST_FLAG:
+        return Destination(EVERYBODY, _CLIENT)
+    if int(reply.yiaddr):
+        return Destination(str(reply.yiaddr), _CLIENT, bytes(request.chaddr[:6]))
+    return Destination(EVERYBODY, _CLIENT, bytes(request.chaddr[:6]) if unicast_offers else None)
+
+
+def _to_asker(request: Message, source: Endpoint) -> Destination:
     """
     A boot server answers the very port it was asked from: EDK2 asks from 4011, iPXE from 68.
 
     A client that asks before it has an address is answered as on port 67, relays left aside.
     """
     if source[0] != "0.0.0.0":
-        return source
-    return (str(request.ciaddr) if int(request.ciaddr) else _EVERYBODY), _CLIENT
+        return Destination(*source)
+    return Destination(str(request.ciaddr) if int(request.ciaddr) else EVERYBODY, _CLIENT)
+
+
+def is_beyond(address: str, addresses: Sequence[IPv4Interface]) -> bool:
+    """
+    Whether a router lies between us and *address*, as far as an interface's own *addresses* tell.
+
+    A relay's giaddr is on the side of its clients, which we may reach by another interface than
+    the one its request came in by.
+    """
+    return address != EVERYBODY and not any(
+        IPv4Address(address) in ours.network for ours in addresses
+    )

@@ -1,10 +1,13 @@
 """
 The edge of DHCP: UDP 67 and 4011 on each served interface.  It moves packets and decides nothing.
 
-One socket per interface and port, bound to the device, so that broadcasts are told apart by
-interface and leave by the right one even without a default route.  Twisted's UDP port does not
-report the address a datagram was sent to, and a boot server must answer from that one; so the
-sockets are read here with ``recvmsg`` and IP_PKTINFO (ip(7)), as descriptors of the reactor.
+One socket per interface and port, so that broadcasts are told apart by interface and leave by the
+right one even without a default route.
+
+Where a DHCP server of this host has UDP 67, or may have it any moment, a packet socket listens
+instead (see ``snoop``); 4011 is a UDP socket always.  Some replies need more than a UDP socket in
+both cases: a relay's go by normal routing, whatever interface its request came in by, and a client
+that has no address yet may be reached by its card's.
 
 Per packet there is no disk, no DNS and no look at the interfaces: the snapshot is read once and
 carried to the end.
@@ -12,21 +15,22 @@ carried to the end.
 
 from __future__ import annotations
 
-import socket
-import struct
+import errno
 from collections.abc import Iterable
-from dataclasses import dataclass
-from ipaddress import IPv4Address
+from dataclasses import dataclass, field
 from typing import Any
 
 from twisted.application.service import Service
 from twisted.logger import Logger
-from twisted.python.failure import Failure
 
+from netbootd.config import Mode
 from netbootd.dhcp import proxy, wire
 from netbootd.dhcp.destination import Arrival, Endpoint, Port, destination, local_address
+from netbootd.dhcp.listeners import Listener, Snooper
 from netbootd.dhcp.message import Message
 from netbootd.dhcp.proxy import Answer, Ignored
+from netbootd.dhcp.snoop import Heard, Raw, open_snoop
+from netbootd.dhcp.sockets import enlarge_buffer, open_socket
 from netbootd.errors import WireError
 from netbootd.events.event import Dropped, Event, Offered, Passed, Unserved
 from netbootd.events.stream import Stream
@@ -36,18 +40,7 @@ from netbootd.registry.marks import Marks
 
 log = Logger(namespace="netbootd.dhcp")
 
-# Linux, not in Python 3.11's socket module.
-_IP_PKTINFO = 8
-_IP_MTU_DISCOVER = 10
-_IP_PMTUDISC_DONT = 0
-_SO_RCVBUFFORCE = 33
-_PKTINFO = struct.Struct("=I4s4s")  # interface index, our address, the header's destination
-
-_LARGEST_DATAGRAM = 2048
-_ONE_TURN = 64  # datagrams read before the reactor serves others
-#: A rack that powers on sends thousands of DISCOVERs in a second, and repeats a lost one only after
-#: four seconds.
-_RECEIVE_BUFFER = 4 << 20
+_Name = tuple[str, int]  # of a device, and its index
 
 
 class DhcpService(Service):
@@ -69,64 +62,115 @@ class DhcpService(Service):
         self._reactor = reactor
         self._edge = _Edge(live, events)
         self._ports = {Port.DHCP: dhcp_port, Port.BOOT_SERVER: boot_server_port}
-        self._served: dict[tuple[str, int], list[_Listener]] = {}
+        self._served: dict[_Name, _Device] = {}
+        self._shared: set[str] = set()
 
     @property
     def interfaces(self) -> tuple[Interface, ...]:
         """Those being served."""
-        return tuple(listeners[0].interface for listeners in self._served.values())
+        return tuple(device.listeners[0].interface for device in self._served.values())
 
-    def serve(self, wanted: Iterable[Interface]) -> list[tuple[Interface, PortError]]:
+    @property
+    def snooped(self) -> frozenset[str]:
+        """The names of those where UDP 67 is not ours, but heard by a packet socket."""
+        return frozenset(name for (name, _), device in self._served.items() if device.snooping)
+
+    def serve(
+        self, wanted: Iterable[Interface], mode: Mode = Mode.AUTO
+    ) -> list[tuple[Interface, PortError]]:
         """
         Listen on exactly *wanted*; return those that failed, to be tried again by the next call.
 
         A device is known by name and index.  One that stays keeps its sockets, and merely learns
         its new addresses.  Each error is a PortError, which names the port.
+
+        With Mode.AUTO an interface whose port 67 was once found taken is snooped on for as long as
+        this process lives: the other server may be restarted, and must find its port free.
         """
         by_device = {(interface.name, interface.index): interface for interface in wanted}
-        for device, listeners in list(self._served.items()):
-            if device not in by_device or any(listener.closed for listener in listeners):
-                self._stop(device)
+        for name, device in list(self._served.items()):
+            if name not in by_device or not device.suits(mode):
+                self._stop(name)
         failed: list[tuple[Interface, PortError]] = []
-        for device, interface in by_device.items():
+        for name, interface in by_device.items():
             try:
-                self._serve(device, interface)
+                self._serve(name, interface, mode)
             except PortError as problem:
                 failed.append((interface, problem))
         return failed
 
     def stopService(self) -> None:
         """Close every socket."""
-        for device in list(self._served):
-            self._stop(device)
+        for name in list(self._served):
+            self._stop(name)
         super().stopService()  # type: ignore[no-untyped-call]
 
-    def _serve(self, device: tuple[str, int], interface: Interface) -> None:
-        if device in self._served:
-            for listener in self._served[device]:
+    def _serve(self, name: _Name, interface: Interface, mode: Mode) -> None:
+        if name in self._served:
+            for listener in self._served[name].listeners:
                 listener.interface = interface
             return
-        self._served[device] = self._open(interface)
-        for listener in self._served[device]:
+        device = self._served[name] = self._open(interface, mode)
+        for listener in device.listeners:
             self._reactor.addReader(listener)
 
-    def _open(self, interface: Interface) -> list[_Listener]:
+    def _open(self, interface: Interface, mode: Mode) -> _Device:
         """Both ports or, with PortError, none."""
-        opened: list[_Listener] = []
-        for port, number in self._ports.items():
-            try:
-                descriptor = open_socket(interface.name, number)
-            except OSError as problem:
-                for listener in opened:
-                    listener.close()
-                raise PortError(number, interface.name, problem) from problem
-            opened.append(_Listener(descriptor, port, interface, self._edge))
-        return opened
+        device = _Device(_open_raw(interface))
+        try:
+            for port in Port:
+                listener = self._listen(port, interface, device.raw, mode)
+                device.listeners.append(listener)
+        except PortError:
+            device.close()
+            raise
+        return device
 
-    def _stop(self, device: tuple[str, int]) -> None:
-        for listener in self._served.pop(device):
+    def _listen(self, port: Port, interface: Interface, raw: Raw | None, mode: Mode) -> Listener:
+        number, name = self._ports[port], interface.name
+        shared = mode is Mode.SNOOP or (mode is Mode.AUTO and name in self._shared)
+        if port is Port.DHCP and shared:
+            return self._snoop(interface, raw)
+        try:
+            return Listener(open_socket(name, number), port, interface, self._edge, raw, number)
+        except OSError as problem:
+            taken = problem.errno == errno.EADDRINUSE
+            if port is Port.DHCP and mode is Mode.AUTO and taken and raw is not None:
+                self._shared.add(name)
+                return self._snoop(interface, raw)
+            raise PortError(number, name, problem) from problem
+
+    def _snoop(self, interface: Interface, raw: Raw | None) -> Snooper:
+        number = self._ports[Port.DHCP]
+        try:
+            if raw is None:
+                raise PermissionError(errno.EPERM, "snooping needs CAP_NET_RAW")
+            opened = open_snoop(interface.name, number)
+        except OSError as problem:
+            raise PortError(number, interface.name, problem) from problem
+        enlarge_buffer(opened, interface.name, number)
+        return Snooper(opened, interface, self._edge, raw, number, self._reactor)
+
+    def _stop(self, name: _Name) -> None:
+        device = self._served.pop(name)
+        for listener in device.listeners:
             self._reactor.removeReader(listener)
-            listener.close()
+        device.close()
+
+
+def _open_raw(interface: Interface) -> Raw | None:
+    """None without CAP_NET_RAW, with which we are more exact but without which we can live."""
+    try:
+        return Raw(interface)
+    except PermissionError:
+        log.warn(
+            "{name}: no CAP_NET_RAW, so replies to relays leave by the interface of the request, "
+            "and clients without an address get broadcasts only",
+            name=interface.name,
+        )
+        return None
+    except OSError as problem:
+        raise PortError(Port.DHCP, interface.name, problem) from problem
 
 
 class PortError(OSError):
@@ -145,34 +189,44 @@ class _Edge:
     live: LiveRegistry
     events: Stream
 
-    def receive(self, datagram: bytes, pktinfo: bytes, source: Endpoint, to: _Listener) -> None:
-        """Answer *datagram*, or drop it; nothing it holds can raise."""
+    def receive(self, heard: Heard, to: Listener) -> None:
+        """Answer what was *heard*, or drop it; nothing it holds can raise."""
+        source = heard.source
         try:
-            self._receive(datagram, pktinfo, source, to)
+            self._receive(heard, to)
         except WireError as problem:
-            self._drop(str(problem), source)
+            self.drop(str(problem), source)
         except OSError as problem:
-            self._drop(f"cannot send the reply: {problem}", source)
+            self.drop(f"cannot send the reply: {problem}", source)
         except Exception:
             log.failure("a DHCP packet from {peer} met a fault of ours", peer=source[0])
-            self._drop("a fault of ours, see above", source)
+            self.drop("a fault of ours, see above", source)
 
-    def _receive(self, datagram: bytes, pktinfo: bytes, source: Endpoint, to: _Listener) -> None:
+    def _receive(self, heard: Heard, to: Listener) -> None:
         registry = self.live.snapshot
-        request = wire.decode(datagram)
-        ours = local_address(_addressed(pktinfo), to.interface.addresses, request, source[0])
+        request = wire.decode(heard.payload)
+        source = heard.source
+        ours = local_address(heard.addressed, to.interface.addresses, request, source[0])
         if ours is None:
-            self._drop(f"{to.interface.name} has no IPv4 address to answer from", source)
+            self.drop(f"{to.interface.name} has no IPv4 address to answer from", source)
             return
         arrival = Arrival(to.interface.name, ours, to.port, source)
         marks = self.live.sightings.note(request.mac, Marks.of({"uuid": request.uuid}))
         answer = proxy.answer(request, arrival, registry, marks)
         if isinstance(answer, Answer):
             reply = wire.encode(answer.reply, request.limit)
-            to.send(reply, ours, destination(request, source, boot_server=answer.boot_server))
+            way = destination(
+                request,
+                answer.reply,
+                source,
+                boot_server=answer.boot_server,
+                unicast_offers=registry.config.proxydhcp.unicast,
+            )
+            to.send(reply, ours, way)
         self.events.publish(_event(request, arrival, answer))
 
-    def _drop(self, reason: str, source: Endpoint) -> None:
+    def drop(self, reason: str, source: Endpoint) -> None:
+        """Tell that a packet came to nothing."""
         self.events.publish(Dropped(peer=_peer(source), protocol="DHCP", reason=reason))
 
 
@@ -203,111 +257,27 @@ def _peer(source: Endpoint) -> str:
     return "" if source[0] == "0.0.0.0" else source[0]
 
 
-def _addressed(pktinfo: bytes) -> IPv4Address | None:
-    """
-    Which of our addresses a datagram was sent to; None for broadcasts.
+@dataclass(slots=True)
+class _Device:
+    """What is open on one interface; *raw* is for both of its listeners."""
 
-    The kernel reports the destination, and the address it would answer from: of a unicast these
-    are the same (ip(7), IP_PKTINFO).
-    """
-    if len(pktinfo) != _PKTINFO.size:
-        return None
-    _, ours, written = _PKTINFO.unpack(pktinfo)
-    return IPv4Address(ours) if ours == written else None
-
-
-class _Listener:
-    """
-    One socket, as the reactor reads it (IReadDescriptor).
-
-    *interface* is replaced when its addresses change.
-    """
-
-    def __init__(
-        self, descriptor: socket.socket, port: Port, interface: Interface, edge: _Edge
-    ) -> None:
-        self.port = port
-        self.interface = interface
-        self._socket = descriptor
-        self._edge = edge
-        self._space = socket.CMSG_SPACE(_PKTINFO.size)
-
-    def doRead(self) -> None:
-        """Take what has arrived, up to a turn's worth; the reactor comes back for the rest."""
-        for _ in range(_ONE_TURN):
-            try:
-                datagram, ancillary, _, source = self._socket.recvmsg(
-                    _LARGEST_DATAGRAM, self._space
-                )
-            except OSError:  # empty, or the device is going: serve() will be told
-                return
-            pktinfo = ancillary[0][2] if ancillary else b""
-            self._edge.receive(datagram, pktinfo, source, self)
-
-    def send(self, datagram: bytes, ours: IPv4Address, to: Endpoint) -> None:
-        """Send from the address *ours*, by this interface; raises OSError."""
-        pktinfo = _PKTINFO.pack(self.interface.index, ours.packed, bytes(4))
-        self._socket.sendmsg([datagram], [(socket.IPPROTO_IP, _IP_PKTINFO, pktinfo)], 0, to)
+    raw: Raw | None
+    listeners: list[Listener] = field(default_factory=list)
 
     @property
-    def closed(self) -> bool:
-        """Whether the port was given back."""
-        return self._socket.fileno() < 0
+    def snooping(self) -> bool:
+        """Whether port 67 is heard by a packet socket."""
+        return any(isinstance(listener, Snooper) for listener in self.listeners)
+
+    def suits(self, mode: Mode) -> bool:
+        """Whether it can stay as it is in *mode*."""
+        if any(listener.closed for listener in self.listeners):
+            return False
+        return mode is Mode.AUTO or self.snooping == (mode is Mode.SNOOP)
 
     def close(self) -> None:
-        """Give the port back; twice does no harm."""
-        self._socket.close()
-
-    def fileno(self) -> int:
-        """For the reactor."""
-        return self._socket.fileno()
-
-    def logPrefix(self) -> str:
-        """For Twisted's log."""
-        return f"DHCP {self.port.value} on {self.interface.name}"
-
-    def connectionLost(self, reason: Failure) -> None:
-        """The reactor has given the descriptor up; the next ``serve`` opens another."""
-        log.warn("{name} lost: {reason}", name=self.logPrefix(), reason=reason.getErrorMessage())
-        self.close()
-
-
-def open_socket(interface: str, port: int) -> socket.socket:
-    """
-    A socket for UDP *port* that hears and speaks on *interface* only; raises OSError.
-
-    The port is not shared with another server of this host (SO_REUSEADDR): broadcasts would reach
-    both, but a unicast, such as the renewal of a lease, only one, and rather us than the server it
-    was meant for.
-    """
-    opened = socket.socket(socket.AF_INET, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK)
-    try:
-        opened.setsockopt(socket.SOL_SOCKET, socket.SO_BROADCAST, 1)
-        opened.setsockopt(socket.SOL_SOCKET, socket.SO_BINDTODEVICE, interface.encode() + b"\0")
-        opened.setsockopt(socket.IPPROTO_IP, _IP_PKTINFO, 1)
-        # Boot ROMs drop fragments, and none of ours is that long: there is no path to discover.
-        opened.setsockopt(socket.IPPROTO_IP, _IP_MTU_DISCOVER, _IP_PMTUDISC_DONT)
-        _enlarge_buffer(opened, interface, port)
-        opened.bind(("", port))
-    except OSError:
-        opened.close()
-        raise
-    return opened
-
-
-def _enlarge_buffer(opened: socket.socket, interface: str, port: int) -> None:
-    """Room for a burst; beyond net.core.rmem_max only with CAP_NET_ADMIN (socket(7))."""
-    try:
-        opened.setsockopt(socket.SOL_SOCKET, _SO_RCVBUFFORCE, _RECEIVE_BUFFER)
-    except PermissionError:
-        opened.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _RECEIVE_BUFFER)
-    got = opened.getsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF) // 2  # the kernel says it doubled
-    if got < _RECEIVE_BUFFER:
-        log.warn(
-            "UDP {port} on {interface}: receive buffer of {got} bytes instead of {wanted}; a burst "
-            "of DISCOVERs may lose some. Raise net.core.rmem_max, or grant CAP_NET_ADMIN",
-            port=port,
-            interface=interface,
-            got=got,
-            wanted=_RECEIVE_BUFFER,
-        )
+        """Give everything back."""
+        for listener in self.listeners:
+            listener.close()
+        if self.raw is not None:
+            self.raw.close()

@@ -166,7 +166,7 @@ def test_what_we_say(capture):
         return
     assert isinstance(got, proxy.Answer)
     request = wire.decode(capture.payload)
-    to = destination(request, capture.source, boot_server=got.boot_server)
+    to = destination(request, got.reply, capture.source, boot_server=got.boot_server).endpoint
     file = got.reply.file.decode()
     option_43 = got.reply.options.get(Option.VENDOR_OPTIONS, b"").hex()
     assert Reply(got.verb, str(got.client.arch), file, option_43, to) == expected

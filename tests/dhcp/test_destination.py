@@ -4,12 +4,14 @@ from ipaddress import IPv4Address, IPv4Interface
 
 import pytest
 
-from netbootd.dhcp.destination import destination, local_address
+from netbootd.dhcp.destination import destination, is_beyond, local_address
 from netbootd.dhcp.message import Message, Op
 
 NOBODY = ("0.0.0.0", 68)
 BROADCAST = ("255.255.255.255", 68)
 RELAY, CLIENT = "192.0.2.9", "192.0.2.50"
+CARD = bytes.fromhex("525400aa0002")
+OFFER = Message(op=Op.REPLY)
 
 
 def request(*, ciaddr="0.0.0.0", giaddr="0.0.0.0", **fields) -> Message:
@@ -31,7 +33,28 @@ def request(*, ciaddr="0.0.0.0", giaddr="0.0.0.0", **fields) -> Message:
 def test_a_reply_without_an_address_goes_by_rfc_2131_whatever_the_flag(addresses, to, flags):
     """A client with the flag clear takes unicast, too; but we give no address to send it to."""
     asked = request(flags=flags, **addresses)
-    assert destination(asked, NOBODY, boot_server=False) == to
+    assert destination(asked, OFFER, NOBODY, boot_server=False) == (*to, None)
+
+
+@pytest.mark.parametrize(
+    ("fields", "given", "unicast_offers", "to"),
+    [
+        ({}, CLIENT, False, (CLIENT, 68, CARD)),
+        ({"flags": 0x8000}, CLIENT, True, (*BROADCAST, None)),
+        ({"giaddr": RELAY}, CLIENT, True, (RELAY, 67, None)),
+        ({"ciaddr": CLIENT}, CLIENT, True, (CLIENT, 68, None)),
+        ({"htype": 32, "hlen": 0}, CLIENT, True, (*BROADCAST, None)),
+        ({"hlen": 16}, CLIENT, True, (*BROADCAST, None)),
+        ({}, "0.0.0.0", True, (*BROADCAST, CARD)),
+        ({"flags": 0x8000}, "0.0.0.0", True, (*BROADCAST, None)),
+    ],
+)
+def test_what_gives_an_address_goes_to_the_clients_card(fields, given, unicast_offers, to):
+    """RFC 2131, section 4.1: nobody has the address yet, so nobody would answer an ARP request."""
+    asked = request(**{"flags": 0, "chaddr": CARD + bytes(10), **fields})
+    reply = OFFER._replace(yiaddr=IPv4Address(given))
+    got = destination(asked, reply, NOBODY, boot_server=False, unicast_offers=unicast_offers)
+    assert got == to
 
 
 @pytest.mark.parametrize(
@@ -46,7 +69,9 @@ def test_a_reply_without_an_address_goes_by_rfc_2131_whatever_the_flag(addresses
     ],
 )
 def test_a_boot_server_answers_where_it_was_asked_from(addresses, source, to):
-    assert destination(request(**addresses), source, boot_server=True) == to
+    got = destination(request(**addresses), OFFER, source, boot_server=True)
+    assert got.endpoint == to
+    assert got.card is None
 
 
 FIRST, SECOND = IPv4Interface("192.0.2.1/24"), IPv4Interface("198.51.100.1/24")
@@ -71,3 +96,16 @@ def test_we_answer_from_the_address_nearest_to_the_client(addressed, fields, sou
 
 def test_an_interface_without_addresses_has_none_to_give():
     assert local_address(None, (), request(), "0.0.0.0") is None
+
+
+@pytest.mark.parametrize(
+    ("address", "beyond"),
+    [
+        ("192.0.2.77", False),
+        ("198.51.100.9", False),
+        ("203.0.113.9", True),
+        ("255.255.255.255", False),
+    ],
+)
+def test_what_is_in_none_of_our_networks_lies_behind_a_router(address, beyond):
+    assert is_beyond(address, (FIRST, SECOND)) == beyond

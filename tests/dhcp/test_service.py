@@ -7,12 +7,15 @@ from dataclasses import dataclass, field
 from ipaddress import IPv4Address, IPv4Interface
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
-from twisted.logger import formatEvent, globalLogPublisher
+from twisted.logger import globalLogPublisher
 
-from netbootd.dhcp import service, wire
+from netbootd.config import Mode, ProxyDhcp
+from netbootd.dhcp import service, sockets, wire
 from netbootd.dhcp.destination import Port
+from netbootd.dhcp.listeners import Listener
+from netbootd.dhcp.snoop import Heard
 from netbootd.events.event import Dropped, Offered, Passed, Unserved
 from netbootd.events.stream import Stream
 from netbootd.interfaces import Interface
@@ -66,6 +69,9 @@ class SilentPeer:
     def fileno(self):
         return 5 if self.open else -1
 
+    def getsockopt(self, level, option):
+        return 0
+
     def close(self):
         self.open = False
 
@@ -80,7 +86,7 @@ class Edge:
         stream.subscribe(self.events.append)
         self.peer = SilentPeer()
         edge = service._Edge(self.live, stream)
-        self.listener = service._Listener(self.peer, port, where or interface(), edge)
+        self.listener = Listener(self.peer, port, where or interface(), edge)
 
     def receive(self, *datagrams):
         self.peer.waiting.extend(datagrams)
@@ -228,6 +234,7 @@ def test_a_capture_cut_or_changed_anywhere_is_no_fault_of_ours(port, faults):
     assert faults == []
 
 
+@settings(deadline=None)  # a busy machine
 @given(
     st.sampled_from(captures.ours()),
     st.binary(max_size=300),
@@ -265,6 +272,23 @@ class Reactor:
         self.readers.remove(reader)
 
 
+class Ways:
+    """What replies leave by besides the UDP sockets; remembers them."""
+
+    def __init__(self):
+        self.sent = []
+        self.open = True
+
+    def to_card(self, payload, source, to, card):
+        self.sent.append(("card", source, to, card))
+
+    def by_route(self, payload, source, to):
+        self.sent.append(("route", source, to))
+
+    def close(self):
+        self.open = False
+
+
 @dataclass
 class Network:
     """Opens sockets that are none; *taken* are the ports that somebody else has."""
@@ -272,6 +296,23 @@ class Network:
     reactor: Reactor = field(default_factory=Reactor)
     taken: set = field(default_factory=set)
     opened: list = field(default_factory=list)
+    snooping: list = field(default_factory=list)
+    ways: list = field(default_factory=list)
+    privileged: bool = True
+
+    def open_raw(self, interface):
+        if not self.privileged:
+            raise PermissionError(errno.EPERM, "Operation not permitted")
+        self.ways.append(Ways())
+        return self.ways[-1]
+
+    def open_snoop(self, name, port):
+        self.snooping.append((name, SilentPeer()))
+        return self.snooping[-1][1]
+
+    @property
+    def snooped(self):
+        return {name for name, peer in self.snooping if peer.open}
 
     def open_socket(self, name, port):
         if (name, port) in self.taken:
@@ -292,6 +333,9 @@ class Network:
 def network(monkeypatch):
     made = Network()
     monkeypatch.setattr(service, "open_socket", made.open_socket)
+    monkeypatch.setattr(service, "open_snoop", made.open_snoop)
+    monkeypatch.setattr(service, "enlarge_buffer", lambda *_: None)
+    monkeypatch.setattr(service, "Raw", made.open_raw)
     return made
 
 
@@ -362,8 +406,125 @@ def test_stopping_closes_everything(network):
     dhcp.serve([interface()])
     dhcp.stopService()
     assert network.open == set()
+    assert not any(ways.open for ways in network.ways)
     assert network.reactor.readers == []
     assert dhcp.interfaces == ()
+
+
+# -- beside another server ---------------------------------------------------------------------
+
+
+def test_a_taken_port_67_is_snooped_on_and_4011_still_ours(network):
+    network.taken = {("eth1", 67)}
+    dhcp = network.service()
+    assert dhcp.serve([interface("eth0"), interface("eth1")]) == []
+    assert network.open == {*both("eth0"), ("eth1", 4011)}
+    assert network.snooped == dhcp.snooped == {"eth1"}
+
+
+def test_a_port_that_was_taken_is_never_taken_back(network):
+    """The server is restarted, perhaps while its interface is replugged: the port must be free."""
+    network.taken = {("eth1", 67)}
+    dhcp = network.service()
+    dhcp.serve([interface()])
+    network.taken = set()
+    dhcp.serve([interface()])
+    dhcp.serve([])
+    dhcp.serve([interface(index=8)])
+    assert network.open == {("eth1", 4011)}
+    assert network.snooped == {"eth1"}
+
+
+@pytest.mark.parametrize("mode", [Mode.AUTO, Mode.SOCKET])
+def test_without_the_capability_or_the_leave_to_snoop_a_taken_port_is_named(network, mode):
+    network.privileged = mode is not Mode.AUTO
+    network.taken = {("eth1", 67)}
+    [(_, problem)] = network.service().serve([interface()], mode)
+    assert (problem.errno, problem.port) == (errno.EADDRINUSE, 67)
+    assert network.open == network.snooped == set()
+
+
+def test_without_the_capability_snooping_is_refused(network):
+    network.privileged = False
+    [(_, problem)] = network.service().serve([interface()], Mode.SNOOP)
+    assert (problem.errno, problem.port) == (errno.EPERM, 67)
+
+
+def test_another_mode_counts_at_once(network):
+    dhcp = network.service()
+    dhcp.serve([interface()])
+    dhcp.serve([interface()], Mode.SNOOP)
+    assert network.open == {("eth1", 4011)}
+    assert dhcp.snooped == {"eth1"}
+    dhcp.serve([interface()], Mode.SOCKET)
+    assert network.open == both("eth1")
+    assert dhcp.snooped == set()
+    assert len(network.reactor.readers) == 2
+
+
+def test_a_snooper_whose_device_went_down_for_a_moment_hears_again(network):
+    dhcp = network.service()
+    dhcp.serve([interface()], Mode.SNOOP)
+    snooper = next(each for each in network.reactor.readers if each.port is Port.DHCP)
+    network.reactor.removeReader(snooper)  # as the reactor does before it tells
+    snooper.connectionLost(None)
+    assert snooper in network.reactor.readers
+
+
+# -- how replies leave -------------------------------------------------------------------------
+
+ROUTER, RELAY_NEAR, RELAY_FAR = "192.168.77.1", "192.168.77.9", "203.0.113.254"
+
+
+def sent_to(network, mode, giaddr="0.0.0.0", flags=0x8000, **settings):
+    """By which way, and where to, the offer for a DISCOVER goes."""
+    live = LiveRegistry(registry(default=True, proxydhcp=ProxyDhcp(**settings)))
+    dhcp = service.DhcpService(network.reactor, live, Stream(pytest.fail))
+    dhcp.serve([interface()], mode)
+    listener = next(each for each in network.reactor.readers if each.port is Port.DHCP)
+    payload = bytearray(discover()[0])
+    payload[10:12] = flags.to_bytes(2, "big")
+    payload[24:28] = IPv4Address(giaddr).packed
+    dhcp._edge.receive(Heard(bytes(payload), (ROUTER, 67), None), listener)
+    by_udp = [peer.sent for _, port, peer in network.opened if port == 67]
+    udp = [("udp", (ours, 67), to) for _, ours, to in (by_udp[0] if by_udp else [])]
+    [one] = network.ways[0].sent + udp
+    return one
+
+
+OURS = ("192.168.77.2", 67)
+CARD = bytes.fromhex("525400aa0002")
+
+
+@pytest.mark.parametrize(
+    ("mode", "giaddr", "way"),
+    [
+        (Mode.SOCKET, "0.0.0.0", ("udp", OURS, BROADCAST)),
+        (Mode.SOCKET, RELAY_NEAR, ("udp", OURS, (RELAY_NEAR, 67))),
+        (Mode.SOCKET, RELAY_FAR, ("route", OURS, (RELAY_FAR, 67))),
+        (Mode.SNOOP, "0.0.0.0", ("card", OURS, BROADCAST, None)),
+        (Mode.SNOOP, RELAY_NEAR, ("route", OURS, (RELAY_NEAR, 67))),
+        (Mode.SNOOP, RELAY_FAR, ("route", OURS, (RELAY_FAR, 67))),
+    ],
+)
+def test_relays_are_answered_by_routing_and_newcomers_by_broadcast(network, mode, giaddr, way):
+    assert sent_to(network, mode, giaddr) == way
+
+
+@pytest.mark.parametrize("mode", [Mode.SOCKET, Mode.SNOOP])
+def test_an_offer_goes_to_one_card_where_that_is_wanted_on_both_sides(network, mode):
+    assert sent_to(network, mode, flags=0, unicast=True) == ("card", OURS, BROADCAST, CARD)
+
+
+@pytest.mark.parametrize(("flags", "unicast"), [(0x8000, True), (0, False)])
+def test_else_everybody_hears_it(network, flags, unicast):
+    assert sent_to(network, Mode.SOCKET, flags=flags, unicast=unicast)[2] == BROADCAST
+
+
+def test_without_the_capability_everything_leaves_by_udp_as_well_as_it_can(network):
+    network.privileged = False
+    network.ways = [Ways()]
+    assert sent_to(network, Mode.SOCKET, RELAY_FAR) == ("udp", OURS, (RELAY_FAR, 67))
 
 
 # -- the receive buffer ------------------------------------------------------------------------
@@ -377,7 +538,7 @@ class Unprivileged:
         self.size = 0
 
     def setsockopt(self, level, option, size):
-        if option == service._SO_RCVBUFFORCE:
+        if option == sockets._SO_RCVBUFFORCE:
             raise PermissionError(errno.EPERM, "Operation not permitted")
         self.size = min(size, self.most)
 
@@ -386,12 +547,6 @@ class Unprivileged:
 
 
 @pytest.mark.parametrize(("most", "warned"), [(212_992, True), (16 << 20, False)])
-def test_a_receive_buffer_that_is_too_small_is_told(most, warned):
-    seen = []
-    globalLogPublisher.addObserver(seen.append)
-    try:
-        service._enlarge_buffer(Unprivileged(most), "eth1", 67)
-    finally:
-        globalLogPublisher.removeObserver(seen.append)
-    told = [formatEvent(event) for event in seen]
-    assert any("UDP 67 on eth1: receive buffer of 212992 bytes" in text for text in told) == warned
+def test_a_receive_buffer_that_is_too_small_is_told(most, warned, caplog):
+    sockets.enlarge_buffer(Unprivileged(most), "eth1", 67)
+    assert ("UDP 67 on eth1: receive buffer of 212992 bytes" in caplog.text) == warned

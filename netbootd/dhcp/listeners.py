@@ -1,0 +1,161 @@
+"""
+What listens on one interface, as the reactor reads it, and how its replies leave.
+
+Twisted's UDP port does not report the address a datagram was sent to, and a boot server must answer
+from that one; so sockets are read here with ``recvmsg`` and IP_PKTINFO (ip(7)), as descriptors of
+the reactor.
+"""
+
+from __future__ import annotations
+
+import logging
+import socket
+from ipaddress import IPv4Address
+from typing import Any, Protocol
+
+from netbootd.dhcp import snoop
+from netbootd.dhcp.destination import EVERYBODY, Destination, Endpoint, Port, is_beyond
+from netbootd.dhcp.snoop import Heard, Raw
+from netbootd.dhcp.sockets import IP_PKTINFO, PKTINFO, PKTINFO_SPACE, addressed
+from netbootd.errors import WireError
+from netbootd.interfaces import Interface
+
+log = logging.getLogger(__name__)
+
+_LARGEST_DATAGRAM = 2048
+_ONE_TURN = 64  # datagrams read before the reactor serves others
+
+
+class Edge(Protocol):
+    """What is done with what was heard; nothing raises."""
+
+    def receive(self, heard: Heard, to: Listener) -> None:
+        """Answer it by ``to.send``, or not."""
+
+    def drop(self, reason: str, source: Endpoint) -> None:
+        """Tell that a packet came to nothing."""
+
+
+class Listener:
+    """
+    One UDP socket, as the reactor reads it (IReadDescriptor).
+
+    *interface* is replaced when its addresses change; *number* is the port's, *raw* what some
+    replies leave by.
+    """
+
+    def __init__(
+        self,
+        descriptor: socket.socket,
+        port: Port,
+        interface: Interface,
+        edge: Edge,
+        raw: Raw | None = None,
+        number: int | None = None,
+    ) -> None:
+        self.port = port
+        self.interface = interface
+        self._socket = descriptor
+        self._edge = edge
+        self._raw = raw
+        self._number = number or int(port)
+
+    def doRead(self) -> None:
+        """Take what has arrived, up to a turn's worth; the reactor comes back for the rest."""
+        for _ in range(_ONE_TURN):
+            try:
+                datagram, ancillary, _, source = self._socket.recvmsg(
+                    _LARGEST_DATAGRAM, PKTINFO_SPACE
+                )
+            except OSError:  # empty, or the device is going: serve() will be told
+                return
+            pktinfo = ancillary[0][2] if ancillary else b""
+            self._edge.receive(Heard(datagram, source, addressed(pktinfo)), self)
+
+    def send(self, datagram: bytes, ours: IPv4Address, to: Destination) -> None:
+        """
+        Send from the address *ours*; raises OSError.
+
+        By this interface, unless it leads to nobody's network: what goes to a relay or through a
+        router goes as the kernel routes it.
+        """
+        source = (str(ours), self._number)
+        if self._raw is not None and to.card is not None:
+            self._raw.to_card(datagram, source, to.endpoint, to.card)
+        elif self._raw is not None and is_beyond(to.address, self.interface.addresses):
+            self._raw.by_route(datagram, source, to.endpoint)
+        else:
+            address = EVERYBODY if to.card is not None else to.address
+            pktinfo = PKTINFO.pack(self.interface.index, ours.packed, bytes(4))
+            control = [(socket.IPPROTO_IP, IP_PKTINFO, pktinfo)]
+            self._socket.sendmsg([datagram], control, 0, (address, to.port))
+
+    @property
+    def closed(self) -> bool:
+        """Whether the port was given back."""
+        return self._socket.fileno() < 0
+
+    def close(self) -> None:
+        """Give the port back; twice does no harm."""
+        self._socket.close()
+
+    def fileno(self) -> int:
+        """For the reactor."""
+        return self._socket.fileno()
+
+    def logPrefix(self) -> str:
+        """For Twisted's log."""
+        return f"DHCP {self.port.value} on {self.interface.name}"
+
+    def connectionLost(self, reason: Any) -> None:
+        """The reactor has given the descriptor up; the next ``serve`` opens another."""
+        log.warning("%s lost: %s", self.logPrefix(), reason.getErrorMessage())
+        self.close()
+
+
+class Snooper(Listener):
+    """A packet socket in place of the one for UDP 67."""
+
+    def __init__(
+        self,
+        descriptor: socket.socket,
+        interface: Interface,
+        edge: Edge,
+        raw: Raw,
+        number: int,
+        reactor: Any,
+    ) -> None:
+        super().__init__(descriptor, Port.DHCP, interface, edge, raw, number)
+        self._ways = raw
+        self._reactor = reactor
+
+    def doRead(self) -> None:
+        """As a UDP socket's; packets for others are passed over in silence."""
+        for _ in range(_ONE_TURN):
+            try:
+                heard = snoop.hear(self._socket, self.interface.addresses)
+            except WireError as problem:
+                self._edge.drop(str(problem), ("0.0.0.0", 0))
+                continue
+            except OSError:
+                return
+            if heard is not None:
+                self._edge.receive(heard, self)
+
+    def send(self, datagram: bytes, ours: IPv4Address, to: Destination) -> None:
+        """Send from the address *ours* and from port 67, which another program has."""
+        source = (str(ours), self._number)
+        if to.card is not None or to.address == EVERYBODY:
+            self._ways.to_card(datagram, source, to.endpoint, to.card)
+        else:
+            self._ways.by_route(datagram, source, to.endpoint)
+
+    def connectionLost(self, reason: Any) -> None:
+        """
+        The device went down, which the kernel tells by an error (packet(7), ENETDOWN).
+
+        The same socket hears again when it is up.  One whose device is gone is closed by ``serve``.
+        """
+        if not self.closed:
+            self._socket.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)  # reading it clears it
+            self._reactor.addReader(self)

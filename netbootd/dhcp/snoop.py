@@ -1,0 +1,172 @@
+"""
+Packet sockets: hearing UDP 67 beside a DHCP server that owns it, and speaking past UDP sockets.
+
+The server on this host keeps its port and all that is sent to it; we get a copy of what arrives on
+one interface, and send packets of our own making.  CAP_NET_RAW is all that this needs (packet(7),
+raw(7)).  No promiscuous mode: a DISCOVER is a broadcast, and a relay writes to our address.
+
+What the kernel does for us, as we bind to IPv4 and not to everything (net/core/dev.c, packet(7)):
+what this host itself sends is not heard; neither are the ports of a bridge, whose bridge is served
+instead; a frame with a VLAN's tag is heard on the VLAN's interface, or as somebody else's.
+"""
+
+from __future__ import annotations
+
+import errno
+import socket
+import struct
+from array import array
+from collections.abc import Sequence
+from ipaddress import IPv4Address, IPv4Interface
+from typing import NamedTuple
+
+from netbootd.dhcp import frame
+from netbootd.dhcp.destination import EVERYBODY, Endpoint
+from netbootd.interfaces import Interface
+
+# Linux, not in Python 3.11's socket module: linux/if_ether.h, linux/if_packet.h, linux/filter.h,
+# linux/if_arp.h.
+_ETH_P_IP = 0x0800
+_SOL_PACKET = 263
+_PACKET_AUXDATA = 8
+_SO_ATTACH_FILTER = 26
+_ARPHRD_ETHER = 1
+_FOR_US = (socket.PACKET_HOST, socket.PACKET_BROADCAST)
+_CHECKSUM_NOT_READY = 1 << 3  # made by a card that is not there: a veth's peer, a virtual machine
+_VLAN_VALID = 1 << 4
+_CHECKSUM_VALID = 1 << 7  # the kernel or the card has looked
+_VLAN_ID = 0x0FFF
+#: struct tpacket_auxdata: status, len, snaplen, mac, net, vlan_tci, vlan_tpid
+_AUXDATA = struct.Struct("=IIIHHHH")
+
+_LARGEST_PACKET = 2048
+_EVERY_CARD = b"\xff" * 6
+
+# The socket is given only what may be ours, in classic BPF (linux/filter.h) on the IP header.
+_INSTRUCTION = struct.Struct("=HBBI")
+_LOAD_BYTE, _LOAD_HALF, _LOAD_HALF_AT_X = 0x30, 0x28, 0x48
+_HEADER_LENGTH_TO_X = 0xB1  # four times the low half of a byte
+_JUMP_EQUAL, _JUMP_SET, _RETURN = 0x15, 0x45, 0x06
+
+
+class Heard(NamedTuple):
+    """
+    A datagram for port 67: from where, and which address of ours it was sent to, None for
+    broadcasts.
+    """
+
+    payload: bytes
+    source: Endpoint
+    addressed: IPv4Address | None
+
+
+def open_snoop(interface: str, port: int) -> socket.socket:
+    """
+    A packet socket that hears what arrives for UDP *port* on *interface*; raises OSError.
+
+    Only Ethernet and what looks like it (bridges, bonds, VLANs).
+    """
+    opened = _packet_socket()
+    try:
+        opened.setsockopt(_SOL_PACKET, _PACKET_AUXDATA, 1)
+        _attach_filter(opened, port)
+        # Bound last: until then the socket hears nothing.
+        opened.bind((interface, _ETH_P_IP))
+        if (kind := opened.getsockname()[3]) != _ARPHRD_ETHER:
+            raise OSError(errno.EAFNOSUPPORT, f"hardware of type {kind} is not Ethernet")
+    except OSError:
+        opened.close()
+        raise
+    return opened
+
+
+def _packet_socket() -> socket.socket:
+    return socket.socket(socket.AF_PACKET, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK, 0)
+
+
+def _attach_filter(opened: socket.socket, port: int) -> None:
+    """Whole UDP datagrams to *port*."""
+    program = b"".join(
+        _INSTRUCTION.pack(*instruction)
+        for instruction in (
+            (_LOAD_BYTE, 0, 0, 9),  # protocol
+            (_JUMP_EQUAL, 0, 6, socket.IPPROTO_UDP),
+            (_LOAD_HALF, 0, 0, 6),  # flags and fragment offset
+            (_JUMP_SET, 4, 0, 0x3FFF),
+            (_HEADER_LENGTH_TO_X, 0, 0, 0),
+            (_LOAD_HALF_AT_X, 0, 0, 2),  # destination port
+            (_JUMP_EQUAL, 0, 1, port),
+            (_RETURN, 0, 0, 0xFFFF),
+            (_RETURN, 0, 0, 0),
+        )
+    )
+    # struct sock_fprog points to the program; the kernel copies it.
+    kept = array("B", program)
+    count = len(program) // _INSTRUCTION.size
+    fprog = struct.pack("HP", count, kept.buffer_info()[0])
+    opened.setsockopt(socket.SOL_SOCKET, _SO_ATTACH_FILTER, fprog)
+
+
+def hear(opened: socket.socket, addresses: Sequence[IPv4Interface]) -> Heard | None:
+    """
+    The next packet; None where it is for somebody else than our *addresses*.
+
+    Raises OSError where there is none, and WireError for a broken one.
+    """
+    packet, ancillary, _, link = opened.recvmsg(_LARGEST_PACKET, socket.CMSG_SPACE(_AUXDATA.size))
+    status, tag = _auxdata(ancillary)
+    # "For somebody else" is what a card brings in while a capture runs, and what carries the tag
+    # of a VLAN that has no interface here.
+    if link[2] not in _FOR_US or (status & _VLAN_VALID and tag & _VLAN_ID):
+        return None
+    checked = bool(status & (_CHECKSUM_NOT_READY | _CHECKSUM_VALID))
+    datagram = frame.parse(packet, checked=checked)
+    to = IPv4Address(datagram.to[0])
+    if any(to == ours.ip for ours in addresses):
+        return Heard(datagram.payload, datagram.source, to)
+    if str(to) == EVERYBODY or any(to == ours.network.broadcast_address for ours in addresses):
+        return Heard(datagram.payload, datagram.source, None)
+    return None  # passing through: this host is a router
+
+
+def _auxdata(ancillary: list[tuple[int, int, bytes]]) -> tuple[int, int]:
+    """Status bits and VLAN tag; none if the kernel says nothing."""
+    for level, kind, data in ancillary:
+        if (level, kind) == (_SOL_PACKET, _PACKET_AUXDATA) and len(data) >= _AUXDATA.size:
+            status, _, _, _, _, tag, _ = _AUXDATA.unpack_from(data)
+            return status, tag
+    return 0, 0
+
+
+class Raw:
+    """
+    Sends UDP datagrams as packets of our own making, by *interface* or by normal routing.
+
+    Raises OSError, PermissionError without CAP_NET_RAW.
+    """
+
+    def __init__(self, interface: Interface) -> None:
+        self._name = interface.name
+        self._frames = _packet_socket()
+        try:
+            # Protocol 0: it hears nothing.
+            self._frames.bind((interface.name, 0))
+            kind = socket.SOCK_RAW | socket.SOCK_NONBLOCK
+            self._routed = socket.socket(socket.AF_INET, kind, socket.IPPROTO_RAW)
+        except OSError:
+            self._frames.close()
+            raise
+
+    def to_card(self, payload: bytes, source: Endpoint, to: Endpoint, card: bytes | None) -> None:
+        """In a frame to *card*, an Ethernet address of six bytes, or to every card."""
+        packet = frame.build(payload, source, to)
+        self._frames.sendto(packet, (self._name, _ETH_P_IP, 0, 0, card or _EVERY_CARD))
+
+    def by_route(self, payload: bytes, source: Endpoint, to: Endpoint) -> None:
+        """As the kernel routes it, by whatever interface."""
+        self._routed.sendto(frame.build(payload, source, to), (to[0], 0))
+
+    def close(self) -> None:
+        """Twice does no harm."""
+        self._frames.close()
+        self._routed.close()
