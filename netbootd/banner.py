@@ -52,6 +52,18 @@ def banner(
     ]
 
 
+def proxydhcp(interface: str, holder: str | None) -> str:
+    """
+    Where ProxyDHCP listens on *interface*; *holder* is who has UDP 67 where it is shared.
+
+    None: the port is ours.  Empty: it is shared, but nobody has it now.
+    """
+    if holder is None:
+        return f"UDP 67 and 4011 on {interface}"
+    other = f", {holder} has the port" if holder else ""
+    return f"UDP 4011 and snooping UDP 67 on {interface}{other}"
+
+
 def differences(before: Sequence[Socket], after: Sequence[Socket]) -> list[str]:
     """What is listened on now and was not, and the other way round."""
     return [f"listening      {socket}" for socket in after if socket not in before] + [

@@ -37,6 +37,7 @@ from netbootd.banner import Socket
 from netbootd.boot import history
 from netbootd.check import rehearse
 from netbootd.config import Config
+from netbootd.dhcp.destination import Port
 from netbootd.dhcp.service import DhcpService
 from netbootd.errors import ConfigErrors, Finding, Level
 from netbootd.events.addresses import AddressBook
@@ -53,8 +54,10 @@ from netbootd.registry.live import LiveRegistry
 from netbootd.registry.load import load
 from netbootd.registry.snapshot import Changes, Registry, changes
 from netbootd.systemd import Notifier
+from netbootd.tftp.limits import Limits
 from netbootd.tftp.locate import Locator
-from netbootd.tftp.service import Limits, Listener, TftpService
+from netbootd.tftp.port import Listener
+from netbootd.tftp.service import TftpService
 from netbootd.watch import Watcher
 
 log = Logger(namespace="netbootd")
@@ -122,6 +125,7 @@ class Daemon:
         self._stopping = False
         self._served_addresses: set[str] = set()
         self._sockets_told: list[Socket] = []
+        self._holders: dict[str, str] = {}
         self._build(registry)
 
     def _build(self, registry: Registry) -> None:
@@ -146,7 +150,7 @@ class Daemon:
             self._reactor,
             locator.locate,
             self._events,
-            Limits(windowsize=config.tftp.windowsize),
+            _tftp_limits(config),
             grace=config.grace,
         )
         self._http = HttpService(
@@ -334,14 +338,20 @@ class Daemon:
 
     def _serve_dhcp(self, registry: Registry, served: tuple[Interface, ...]) -> list[str]:
         wanted = served if registry.config.proxydhcp.enabled else ()
+        failed = self._dhcp.serve(wanted, registry.config.proxydhcp.mode)
+        # Looked up once: who had the port when we began to share it.
+        snooped = self._dhcp.snooped
+        self._holders = {
+            name: self._holders.get(name) or ports.holder_of("udp", Port.DHCP) for name in snooped
+        }
         return [
             _trouble(f"ProxyDHCP on {interface.name}", problem, "udp", problem.port, "proxydhcp")
-            for interface, problem in self._dhcp.serve(wanted)
+            for interface, problem in failed
         ]
 
     def _serve_tftp(self, registry: Registry, served: tuple[Interface, ...]) -> list[str]:
         wanted = served if registry.config.tftp.enabled else ()
-        self._tftp.limits = Limits(windowsize=registry.config.tftp.windowsize)
+        self._tftp.limits = _tftp_limits(registry.config)
         self._tftp.grace_s = registry.config.grace
         listeners = [
             Listener(address.ip, interface.name, interface.mtu, registry.config.tftp.port)
@@ -392,7 +402,7 @@ class Daemon:
 
     def _sockets(self) -> list[Socket]:
         sockets = [
-            Socket("ProxyDHCP", f"UDP 67 and 4011 on {interface.name}")
+            Socket("ProxyDHCP", banner.proxydhcp(interface.name, self._holders.get(interface.name)))
             for interface in self._dhcp.interfaces
         ]
         sockets += [
@@ -422,6 +432,7 @@ class Daemon:
             "machines": registry.listed,
             "targets": len(registry.targets),
             "last_reload": self._last_reload,
+            "listening": [f"{one.service} {one.where}" for one in self._sockets_told],
             "findings": sum(finding.level >= Level.WARNING for finding in registry.findings),
             "troubles": list(self._troubles),
             **self._remembered(),
@@ -479,6 +490,11 @@ def _program() -> str:
     """How this program is called from here: by its name, if that finds it, else by its path."""
     name = Path(sys.argv[0]).name
     return name if shutil.which(name) else sys.argv[0]
+
+
+def _tftp_limits(config: Config) -> Limits:
+    tftp = config.tftp
+    return Limits(windowsize=tftp.windowsize, blksize=tftp.blksize, single_port=tftp.single_port)
 
 
 def _trouble(what: str, problem: OSError, protocol: ports.Protocol, port: int, setting: str) -> str:

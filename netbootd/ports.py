@@ -32,11 +32,13 @@ Address = IPv4Address | IPv6Address
 _PROC = Path("/proc")
 _LISTEN = "0A"  # TCP_LISTEN; other states of TCP stop nobody who binds with SO_REUSEADDR
 _INIT = 1
+_DHCP = 67
 
 #: What else to do than to stop it, by the name of the command.
 _ADVICE = {
     "dnsmasq": "give it other interfaces (dnsmasq: bind-dynamic / except-interface=)",
     "dhcpd": "let it name the boot file itself (dhcpd.conf: next-server, filename)",
+    "dhcrelay": "let it run on another host",
     "kea-dhcp4": "let it name the boot file itself (Kea: next-server, boot-file-name)",
     "systemd-networkd": "turn its DHCP server off (DHCPServer=no in the .network file)",
     "in.tftpd": "give it another address (TFTP_ADDRESS in /etc/default/tftpd-hpa)",
@@ -87,10 +89,16 @@ def explain_taken(
     """
     owner = owner_of(protocol, port, address, proc)
     where = owner.address if owner else address or "0.0.0.0"
-    ways = [*_their_ways(owner), _our_way(setting)]
-    who = _who(owner, f"ss -{protocol[0]}lnp sport = :{port}")
+    ways = [*_their_ways(owner), *_our_ways(setting, port, owner)]
+    who = _who(owner, _search(protocol, port))
     choice = ", ".join(ways[:-1]) + (", or " if len(ways) > 2 else " or ") + ways[-1]
     return f"{protocol.upper()} port {port} on {where} is held by {who}: {choice}"
+
+
+def holder_of(protocol: Protocol, port: int, proc: Path = _PROC) -> str:
+    """Who has the port, as ``kea-dhcp4 (pid 12)``; empty where nobody has."""
+    owner = owner_of(protocol, port, None, proc)
+    return _who(owner, _search(protocol, port)) if owner else ""
 
 
 def owner_of(
@@ -131,6 +139,10 @@ def _who(owner: Owner | None, search: str) -> str:
     return f'another process{whose} (run "{search}" as root to see which)'
 
 
+def _search(protocol: Protocol, port: int) -> str:
+    return f"ss -{protocol[0]}lnp sport = :{port}"
+
+
 def _their_ways(owner: Owner | None) -> Iterator[str]:
     if owner and owner.pid == os.getpid():
         yield "name each port once"
@@ -140,10 +152,13 @@ def _their_ways(owner: Owner | None) -> Iterator[str]:
         yield _ADVICE[owner.command]
 
 
-def _our_way(setting: str) -> str:
+def _our_ways(setting: str, port: int, owner: Owner | None) -> Iterator[str]:
     if setting.endswith("port"):
-        return f'choose another with "{setting}" in section netbootd'
-    return f'turn our part off with "{setting}": false in section netbootd'
+        yield f'choose another with "{setting}" in section netbootd'
+        return
+    if port == _DHCP and not (owner and owner.pid == os.getpid()):
+        yield 'share it with "proxydhcp": {"mode": "snoop"}, which needs CAP_NET_RAW'
+    yield f'turn our part off with "{setting}": false in section netbootd'
 
 
 def _user(uid: int) -> str:

@@ -11,9 +11,10 @@ from ipaddress import IPv4Address, IPv6Address
 
 import pytest
 
-from netbootd.ports import _ADVICE, Owner, explain_taken, owner_of
+from netbootd.ports import _ADVICE, Owner, explain_taken, holder_of, owner_of
 
-OURS = 'turn our part off with "proxydhcp": false in section netbootd'
+OFF = 'turn our part off with "proxydhcp": false in section netbootd'
+SHARE = 'share it with "proxydhcp": {"mode": "snoop"}, which needs CAP_NET_RAW'
 ME = pwd.getpwuid(os.getuid()).pw_name
 
 HOLD = """
@@ -90,7 +91,7 @@ def test_the_sentence_names_process_port_and_ways_out(hold):
     pid, port = hold("udp", "0.0.0.0")
     assert explain_taken("udp", port, None, "proxydhcp") == (
         f"UDP port {port} on 0.0.0.0 is held by dnsmasq (pid {pid}): stop it, give it other"
-        f" interfaces (dnsmasq: bind-dynamic / except-interface=), or {OURS}"
+        f" interfaces (dnsmasq: bind-dynamic / except-interface=), or {OFF}"
     )
 
 
@@ -145,7 +146,7 @@ def test_a_process_we_may_not_see_is_named_by_its_user(proc):
     folder = proc(line("010200C0"))
     assert explain_taken("udp", 67, None, "proxydhcp", folder) == (
         "UDP port 67 on 192.0.2.1 is held by another process of user root"
-        f' (run "ss -ulnp sport = :67" as root to see which): stop it or {OURS}'
+        f' (run "ss -ulnp sport = :67" as root to see which): stop it, {SHARE}, or {OFF}'
     )
 
 
@@ -156,8 +157,14 @@ def test_a_user_without_a_name_is_a_number(proc):
 def test_nobody_to_be_seen_is_said(proc):
     assert explain_taken("udp", 67, "192.0.2.1", "proxydhcp", proc()) == (
         "UDP port 67 on 192.0.2.1 is held by another process"
-        f' (run "ss -ulnp sport = :67" as root to see which): stop it or {OURS}'
+        f' (run "ss -ulnp sport = :67" as root to see which): stop it, {SHARE}, or {OFF}'
     )
+
+
+def test_who_has_a_port_is_said_in_short(proc):
+    folder = proc(line(), p812=("kea-dhcp4", ["kea-dhcp4"], 7))
+    assert holder_of("udp", 67, folder) == "kea-dhcp4 (pid 812)"
+    assert holder_of("udp", 68, folder) == ""
 
 
 @pytest.mark.parametrize("command", sorted(_ADVICE))
@@ -165,7 +172,7 @@ def test_each_known_program_has_its_advice(proc, command):
     folder = proc(line(), p812=(command[:15], [command], 7))
     assert explain_taken("udp", 67, None, "proxydhcp", folder) == (
         f"UDP port 67 on 0.0.0.0 is held by {command} (pid 812): stop it, {_ADVICE[command]},"
-        f" or {OURS}"
+        f" {SHARE}, or {OFF}"
     )
 
 

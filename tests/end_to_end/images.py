@@ -13,7 +13,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from tests.end_to_end import foreign, guest, nfs
+from tests.end_to_end import foreign, guest, neighbours, nfs, secureboot
 from tests.end_to_end.cache import Part, download, newest, run, unpack, with_libraries
 
 MULTIBOOT = Path(__file__).with_name("multiboot.s")
@@ -138,7 +138,9 @@ PARTS = {
     "ganesha": nfs.GANESHA,
     "live": Part("live", _live, (LAYER, LIVE_INIT)),
     "tgt": Part("tgt", _tgt),
+    "neighbours": neighbours.NEIGHBOURS,
     **foreign.PARTS,
+    **secureboot.PARTS,
 }
 
 

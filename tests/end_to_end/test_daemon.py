@@ -195,6 +195,7 @@ def test_a_taken_port_is_told_with_its_holder_and_the_rest_runs(
     )
     holder = lab.spawn("boot", "python3", "-c", code)
     holder.wait_for("holding", 5)
+    config["netbootd"]["proxydhcp"] = {"mode": "socket"}
     daemon = lab.netbootd(config)
     trouble = daemon.wait_for(r"TROUBLE +(.*)", 5)[1]
     assert f"{kind.upper()} port {port}" in trouble
@@ -203,6 +204,28 @@ def test_a_taken_port_is_told_with_its_holder_and_the_rest_runs(
     assert f"listening      {still}" in daemon.text
     holder.close()
     daemon.wait_for("listening .* (67 and 4011|69 on|3000)", 10, after=len(daemon.text) - 1)
+
+
+def test_a_taken_port_67_is_shared_and_never_taken(lab, config):
+    code = (
+        "import socket, time\n"
+        "s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)\n"
+        "s.bind(('192.0.2.10', 67))\n"
+        "print('holding', flush=True); time.sleep(60)\n"
+    )
+    holder = lab.spawn("boot", "python3", "-c", code)
+    holder.wait_for("holding", 5)
+    daemon = lab.netbootd(config)
+    assert "TROUBLE" not in daemon.text
+    shared = f"UDP 4011 and snooping UDP 67 on eth0, python3 (pid {holder.pid}) has the port"
+    assert f"listening      ProxyDHCP  {shared}" in daemon.text
+    assert f"ProxyDHCP {shared}" in json.loads(get(lab, "/status"))["listening"]
+    holder.close()
+    again = lab.spawn("boot", "python3", "-c", code)
+    again.wait_for("holding", 5)
+    config["netbootd"]["proxydhcp"] = {"mode": "socket"}
+    write_config(lab.folder / "netbootd.json", config)
+    daemon.wait_for(rf"UDP port 67 on 192.0.2.10 is held by python3 \(pid {again.pid}\)", 15)
 
 
 def test_an_interface_is_served_when_it_is_there(lab, config):

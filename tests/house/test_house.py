@@ -36,8 +36,8 @@ TWISTED = re.compile(r"(\w+/service|http/\w+|daemon|hooks|keeper|journal|watch)$
 #: Pure rooms: values in, values out.
 PURE = re.compile(
     r"(errors|mac|arch|urls|nearest|relaxedjson|banner|events/\w+|boot/\w+|targets/(?!ipxe)\w+"
-    r"|scripts/\w+|registry/(machine|snapshot|live|marks|wildcards|entries|groups|choice)|dhcp/(message|wire|pxe|proxy|destination)"
-    r"|tftp/(wire|options|transfer))$"
+    r"|scripts/\w+|registry/(machine|snapshot|live|marks|wildcards|entries|groups|choice)|dhcp/(message|wire|pxe|proxy|destination|frame)"
+    r"|tftp/(wire|options|transfer|outcome|habits|limits))$"
 )
 RIM = {"open", "time.time", "time.monotonic", "os.environ.get", "os.getenv", "random.random"}
 

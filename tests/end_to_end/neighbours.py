@@ -1,0 +1,79 @@
+"""
+Other people's DHCP servers and relays for the lab: Kea, as pfSense has it, and ISC's dhcrelay.
+
+Unpacked by the set-up below ``.cache/`` and never installed, since an installed one is a service
+that starts, on the network of the machine that runs the tests.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from tests.end_to_end.cache import Part, unpack, with_libraries
+from tests.end_to_end.lab import Lab
+from tests.end_to_end.process import Process
+
+
+def _unpack(folder: Path) -> None:
+    packages = {*with_libraries("kea-dhcp4-server"), *with_libraries("isc-dhcp-relay")}
+    unpack(folder / "tree", *sorted(packages))
+
+
+NEIGHBOURS = Part("neighbours", _unpack)
+
+
+def kea(lab: Lab, place: str, *subnets: dict[str, object]) -> Process:
+    """
+    Kea in *place*, on all its interfaces, with raw sockets as clients without address need.
+
+    It holds UDP 67 of each address, too.  *subnets* as its manual has them; the lab's usual one by
+    default.
+    """
+    usual = {"id": 1, "subnet": "192.0.2.0/24", "pools": [{"pool": "192.0.2.100-192.0.2.199"}]}
+    config = lab.folder / "kea.json"
+    config.write_text(
+        json.dumps(
+            {
+                "Dhcp4": {
+                    "interfaces-config": {"interfaces": ["*"], "dhcp-socket-type": "raw"},
+                    "lease-database": {"type": "memfile", "persist": False},
+                    "valid-lifetime": 3600,
+                    "subnet4": list(subnets) or [usual],
+                    "loggers": [
+                        {
+                            "name": "kea-dhcp4",
+                            "severity": "INFO",
+                            "output_options": [{"output": "stdout"}],
+                        }
+                    ],
+                }
+            }
+        )
+    )
+    server = lab.spawn(place, *_with_libraries(lab), _program("kea-dhcp4"), "-c", str(config))
+    server.wait_for("DHCP4_STARTED", 20)
+    return server
+
+
+def relay(lab: Lab, place: str, inside: str, outside: str, *servers: str) -> Process:
+    """ISC's relay agent in *place*: what it hears on *inside* goes to each of *servers*."""
+    agent = lab.spawn(
+        *(place, _program("dhcrelay"), "-4", "-d", "--no-pid", "-a", "-D", "-m", "append"),
+        *("-id", inside, "-iu", outside, *servers),
+    )
+    agent.wait_for("Sending on   Socket|Sending on   LPF", 10)
+    return agent
+
+
+def _program(name: str) -> str:
+    return str(NEIGHBOURS.folder / "tree" / "usr" / "sbin" / name)
+
+
+def _with_libraries(lab: Lab) -> list[str]:
+    tree = NEIGHBOURS.folder / "tree"
+    folders = {str(path.parent) for path in tree.glob("usr/lib/**/*.so*")}
+    return [
+        *("env", f"LD_LIBRARY_PATH={':'.join(sorted(folders))}"),
+        *(f"KEA_PIDFILE_DIR={lab.folder}", f"KEA_LOCKFILE_DIR={lab.folder}"),
+    ]
