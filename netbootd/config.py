@@ -28,7 +28,9 @@ DEFAULT_FILE = Path("/etc/netbootd/netbootd.json")
 @dataclass(frozen=True, slots=True)
 class Tftp:
     """
-    ``tftp``: *windowsize* caps the blocks sent before an ACK (RFC 7440).
+    ``tftp``: *windowsize* caps the blocks sent before an ACK (RFC 7440), *blksize* their bytes
+    (RFC 2348), where a packet could hold as much; with *single_port* all of a transfer leaves
+    from *port*.
 
     *script_for_ipxe* answers iPXE with its script under the loader's own name, for a site whose
     DHCP server names ``undionly.kpxe`` to everybody and cannot be changed.
@@ -37,6 +39,8 @@ class Tftp:
     enabled: bool = True
     port: int = 69
     windowsize: int = 64
+    blksize: int = 65464
+    single_port: bool = False
     script_for_ipxe: bool = False
 
 
@@ -109,8 +113,8 @@ class Config:
     files: Path = Path("/srv/netbootd")
     firmware: tuple[Path, ...] = (
         Path("/usr/local/lib/netbootd/firmware"),
-        Path("/usr/lib/ipxe"),
-        Path("/usr/lib/syslinux"),
+        *(Path("/usr/lib", name) for name in ("ipxe", "shim", "grub")),
+        *(Path("/usr/lib", name) for name in ("PXELINUX", "SYSLINUX.EFI", "syslinux")),
     )
     state: Path = Path("/var/lib/netbootd")
     loader: Choice = NO_CHOICE
@@ -236,6 +240,8 @@ SETTINGS: Mapping[str, Setting] = {
         Setting("tftp.enabled", _boolean),
         Setting("tftp.port", _PORT),
         Setting("tftp.windowsize", _number(1, 65535)),
+        Setting("tftp.blksize", _number(512, 65464)),
+        Setting("tftp.single_port", _boolean),
         Setting("tftp.script_for_ipxe", _boolean),
         Setting("proxydhcp.enabled", _boolean),
         Setting("proxydhcp.mode", _mode),

@@ -1,11 +1,10 @@
 """
 A client-supplied path becomes bytes, or a refusal.  Containment lives here and nowhere else.
 
-Two kinds of bytes are served.  *Programs* (loaders and memdisk) are a small closed set of names,
-found in the file root or the firmware folders when the configuration is loaded, and held in memory:
-a boot program that is replaced on disk while a node fetches it can neither tear nor, as a map
-would, kill the daemon.  *Files* are everything below the file root, opened for each request,
-except templates (``.j2``): what they render to is served, by whoever renders, their text never is.
+Two kinds of bytes are served.  *Programs* (loaders and what they load next) are held in memory
+under the names that were found when the configuration was loaded (``programs``).  *Files* are
+everything below the file root, opened for each request, except templates (``.j2``): what they
+render to is served, by whoever renders, their text never is.
 
 The path is what the client wrote, after its protocol's own decoding (percent signs are decoded by
 HTTP only, and once).  Backslashes count as slashes (Windows loaders), runs of slashes as one
@@ -20,19 +19,17 @@ import errno
 import hashlib
 import os
 import stat
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from netbootd import urls
 from netbootd.errors import Forbidden, NotFound
+from netbootd.programs import Program
 from netbootd.rendering import SUFFIX
-
-MEMDISK, ALIASES, PROGRAMS = urls.MEMDISK, urls.ALIASES, urls.PROGRAMS
 
 _LONGEST_PATH = 1024
 _LONGEST_NAME = 255  # NAME_MAX of every Linux file system
-_LARGEST_PROGRAM = 16 << 20
 _ABSENT = {errno.ENOENT, errno.ENOTDIR}
 #: Not for us to open, whenever we try: no right to it, a loop of links, a socket, too long a name.
 _NOT_OURS = {errno.EACCES, errno.EPERM, errno.ELOOP, errno.ENXIO, errno.ENAMETOOLONG}
@@ -83,16 +80,6 @@ class Content:
             self.fd = -1
 
 
-@dataclass(frozen=True, slots=True)
-class Program:
-    """A loader, held whole; *path* is where it was found."""
-
-    name: str
-    path: Path
-    data: bytes
-    sha256: str
-
-
 def parts_of(path: str) -> tuple[str, ...]:
     """
     The clean parts of a client's path; raises Forbidden for one that no honest client sends.
@@ -109,21 +96,6 @@ def parts_of(path: str) -> tuple[str, ...]:
     if any(len(os.fsencode(part)) > _LONGEST_NAME for part in parts):
         raise Forbidden("file name of more than 255 bytes")
     return parts
-
-
-def find_programs(folders: Iterable[Path]) -> dict[str, Program]:
-    """The programs that exist in *folders*; an earlier folder wins."""
-    found: dict[str, Program] = {}
-    for folder in folders:
-        for name in sorted(PROGRAMS - found.keys()):
-            path = folder / name
-            try:
-                if path.is_file() and path.stat().st_size <= _LARGEST_PROGRAM:
-                    data = path.read_bytes()
-                    found[name] = Program(name, path, data, hashlib.sha256(data).hexdigest())
-            except OSError:
-                continue  # unreadable: as good as absent; the banner lists what was found
-    return found
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,7 +121,7 @@ class Library:
         parts = parts_of(path)
         if not parts:
             raise NotFound("the empty path")
-        if len(parts) == 1 and (program := self.program(parts[0])):
+        if program := self.program("/".join(parts)):
             return Content(program.name, held=program.data, etag=program.sha256[:32])
         return self._open("/".join(parts))
 
@@ -170,18 +142,8 @@ class Library:
         return self._is_inside(os.path.realpath(path))
 
     def program(self, name: str) -> Program | None:
-        """The loader of that name or alias."""
-        return self.programs.get(ALIASES.get(name, name))
-
-    def has(self, path: str) -> bool:
-        """Whether *path* is a program, or a file below the root."""
-        if self.program(path):
-            return True
-        try:
-            self.lookup(path).close()
-        except (NotFound, Forbidden, OSError):
-            return False
-        return True
+        """The loader of that name or alias: no look at the disk."""
+        return self.programs.get(urls.ALIASES.get(name, name))
 
     def where(self, path: str) -> Path:
         """Where below the root *path* would stand, for messages."""

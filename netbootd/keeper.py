@@ -12,7 +12,7 @@ from typing import Any
 
 from twisted.logger import Logger
 
-from netbootd import content
+from netbootd import loaders, urls
 from netbootd.boot import history
 from netbootd.events.event import Event, Held, Reported, Scripted, Served, Transferred
 from netbootd.mac import MAC
@@ -91,8 +91,8 @@ class Keeper:
             self._expect(event.mac)
         elif isinstance(event, Served | Transferred) and _is_whole(event):
             name = event.path.rpartition("/")[2]
-            loader = content.ALIASES.get(name, name)
-            if loader in content.PROGRAMS and loader != content.MEMDISK:
+            loader = urls.ALIASES.get(name, name)
+            if loader in loaders.SCRIPTED:
                 self._count(event, loader, self._live.snapshot)
             else:
                 path = event.path

@@ -8,8 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from netbootd import content
-from netbootd.content import Library, find_programs
+from netbootd.content import Library
 from netbootd.errors import Forbidden, NotFound
+from netbootd.programs import find_programs
 
 
 @pytest.fixture
@@ -28,7 +29,7 @@ def library(tmp_path):
     firmware.mkdir()
     (firmware / "undionly.kpxe").write_bytes(b"loader")
     (firmware / "private.key").write_bytes(b"secret")
-    return Library(root, find_programs([root, firmware]))
+    return Library(root, find_programs(root, [firmware]))
 
 
 def read(library, path):
@@ -68,7 +69,7 @@ def test_the_file_root_comes_before_the_firmware_folders(tmp_path):
     for name in ("a", "b"):
         (tmp_path / name).mkdir()
         (tmp_path / name / "memdisk").write_bytes(name.encode())
-    library = Library(tmp_path / "a", find_programs([tmp_path / "a", tmp_path / "b"]))
+    library = Library(tmp_path / "a", find_programs(tmp_path / "a", [tmp_path / "b"]))
     assert read(library, "memdisk") == b"a"
 
 

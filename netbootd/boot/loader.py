@@ -1,9 +1,9 @@
 """
 Which boot program a client gets: resolved here for DHCP, TFTP, HTTP and every command alike.
 
-The first that says something counts: the machine's own ``loader`` (with its groups and target),
-that of its subnet, the setting ``loader``; else the set ``ipxe``.  What was chosen and is not there
-is a reason to refuse, never to give something else: who chose a signed loader meant it.
+The first that says something counts: the machine's own ``loader`` or that of its groups, its
+target's, that of its subnet, the setting ``loader``; else the set ``ipxe``.  What was chosen and is
+not there is a reason to refuse, never to give something else: who chose a signed loader meant it.
 """
 
 from __future__ import annotations
@@ -21,10 +21,16 @@ from netbootd.registry.subnets import Subnet
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """The program *name* of the library, and *why* that one; empty *name* where there is none."""
+    """
+    The program *name* of the library, and *why* that one.
+
+    Without a *name* there is none, and *why* says what would be right; *missing* where the
+    configuration wants one for this architecture, or can say nothing else of it.
+    """
 
     name: str
     why: str
+    missing: bool = False
 
 
 def find(arch: Arch | None, machine: Machine, registry: Registry, subnet: Subnet) -> Found:
@@ -34,13 +40,25 @@ def find(arch: Arch | None, machine: Machine, registry: Registry, subnet: Subnet
     word, whose = _word(arch, machine, registry, subnet)
     wanted = loaders.names(word, arch)
     if not wanted:
-        return Found("", f"{arch} ({arch.number}) has no {_title(word)} loader")
+        return _nothing_for(arch, word, whose)
     for name in wanted:
-        if registry.library.has(name):
+        if registry.library.program(name):
             return Found(name, f"{name} is the first loader found for {arch}{whose}")
     files = " or ".join(wanted)
-    missing = f"no loader for {arch}: put {files} into a folder that 'firmware' names"
-    return Found("", missing + whose)
+    told = f"no loader for {arch}: put {files} into a folder that 'firmware' names{whose}"
+    origins = [f"{name}: {where}" for name in wanted if (where := loaders.where_from(name))]
+    return Found("", "; ".join((told, *origins)), missing=True)
+
+
+def _nothing_for(arch: Arch, word: str, whose: str) -> Found:
+    """There is no such program, as far as we know; the admin may know one."""
+    if arch.family == str(arch.number):
+        line = f'"loader" : {{ "{arch.number}" : "FILE.efi" }}'
+        told = f"{arch} (option 93 says {arch.number}) has no loader here: add {line}"
+        return Found("", f"{told}, with the file that it can load", missing=True)
+    line = f'"loader" : {{ "{arch.family}" : "FILE" }}'
+    told = f"{arch} ({arch.number}) has no {_title(word)} loader{whose}"
+    return Found("", f"{told}; {line} gives it another", missing=True)
 
 
 def _title(word: str) -> str:
@@ -57,5 +75,6 @@ def _word(arch: Arch, machine: Machine, registry: Registry, subnet: Subnet) -> t
 
 def _choices(machine: Machine, registry: Registry, subnet: Subnet) -> Iterator[tuple[str, Choice]]:
     yield "the machine", machine.loader
+    yield f"target {machine.title}", machine.target.common.loader
     yield f"subnet {subnet.name}", subnet.loader
     yield "the setting 'loader'", registry.config.loader

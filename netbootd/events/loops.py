@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections import OrderedDict, deque
 
-from netbootd import content
+from netbootd import loaders, urls
 from netbootd.events.event import Event, Looped, Scripted, Transferred
 
 TIMES = 3
@@ -27,7 +27,7 @@ class LoopDetector:
         """The loop that *event* completes, if it does; a script ends the counting of its client."""
         if isinstance(event, Scripted):
             self._fetched.pop(event.peer, None)
-        elif isinstance(event, Transferred) and _loader(event.path) in content.PROGRAMS:
+        elif isinstance(event, Transferred) and _loader(event.path) in loaders.SCRIPTED:
             return self._count(event, now)
         return None
 
@@ -51,4 +51,4 @@ class LoopDetector:
 
 def _loader(path: str) -> str:
     name = path.rpartition("/")[2]
-    return content.ALIASES.get(name, name)
+    return urls.ALIASES.get(name, name)

@@ -18,14 +18,16 @@ from typing import NamedTuple
 from netbootd import answers, dropins
 from netbootd import config as configuration
 from netbootd.config import Config
-from netbootd.content import Library, find_programs
+from netbootd.content import Library
+from netbootd.dialects import catalogue as dialects
 from netbootd.dropins import Layers
 from netbootd.errors import ConfigErrors, Finding, Level, Place
-from netbootd.registry import overlays, scripts
+from netbootd.registry import overlays, programs, scripts, subnets
 from netbootd.registry import vms as descriptions
 from netbootd.registry.machines import Machines
 from netbootd.registry.origins import Origins
 from netbootd.registry.snapshot import Registry
+from netbootd.registry.subnets import Subnets
 from netbootd.registry.targets import Targets
 from netbootd.relaxedjson import kind, path_of
 from netbootd.targets import catalogue
@@ -81,29 +83,33 @@ def _registry(
     layers: Layers, folder: Path, interfaces: tuple[str, ...], findings: Findings
 ) -> tuple[Registry, Origins]:
     config = _config(layers, folder, interfaces, findings)
-    library = Library(config.files, find_programs((config.files, *config.firmware)))
+    library = Library(config.files, programs.find(layers, config))
     templates = Templates(folder)
     vms = descriptions.configured(layers, folder, findings.add)
     names = _names(layers, findings)
     targets = Targets(layers, names, library, templates, findings.add)
     machines = Machines(layers, targets, findings.add)
-    first, notice = (_template(templates, name, findings) for name in ("first", "notice"))
+    nets = subnets.read(layers, names, machines.of_subnet, findings.add)
+    first, notice = (_template(templates, f"{name}.ipxe", findings) for name in ("first", "notice"))
     installs = answers.survey(library, findings.add)
     pieces = scripts.survey(layers, folder, findings.add)
-    overlaid = _overlays(folder, targets, machines, findings)
+    overlaid = _overlays(folder, targets, machines, nets, findings)
     registry = Registry(
         config=config,
         library=library,
         first_template=first,
         notice_template=notice,
         disk=catalogue.local_boot("localboot/disk", templates),
+        dialects={name: _template(templates, name, findings) for name in dialects.TEMPLATES},
         machines=machines.by_mac,
         marked=machines.marked,
         wildcards=machines.wildcards,
+        pis=machines.by_pi_serial(),
         named=machines.named,
         targets=targets.made,
         addresses=machines.by_address(),
         default=machines.default,
+        subnets=nets,
         boot_server=names.default_server,
         first_server=machines.choices.first_server(),
         servers=names.servers,
@@ -135,7 +141,7 @@ def _registry(
 
 
 def _overlays(
-    folder: Path, targets: Targets, machines: Machines, findings: Findings
+    folder: Path, targets: Targets, machines: Machines, nets: Subnets, findings: Findings
 ) -> overlays.Found:
     """The folders of ``overlays/`` that a target or machine names."""
 
@@ -144,12 +150,13 @@ def _overlays(
         entry = targets.written[type_][name]
         return entry.place_of("overlays") if "overlays" in entry else entry.place
 
-    default = [machines.default] if machines.default else []
+    defaults = [machines.default] if machines.default else []
+    defaults += [net.default for net in nets if net.default]
     everybody = (
         *machines.by_mac.values(),
         *machines.cardless,
         *machines.wildcards.values(),
-        *default,
+        *defaults,
     )
     wanted = overlays.named(targets.made, place_of, everybody)
     return overlays.survey(folder / overlays.FOLDER, wanted, findings.add)
@@ -183,12 +190,12 @@ def _config(
 
 def _template(templates: Templates, name: str, findings: Findings) -> ScriptTemplate:
     """A template that no target brings; a broken one of the operator's gives way to ours."""
-    template = templates.get(name)
+    template = templates.file(name)
     if isinstance(template, ScriptTemplate):
         return template
     place = Place(template.name)
     findings.add(Finding(Level.WARNING, "template-error", template.text, place))
-    built_in = Templates().get(name)
+    built_in = Templates().file(name)
     assert isinstance(built_in, ScriptTemplate)
     return built_in
 

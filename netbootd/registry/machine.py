@@ -27,7 +27,8 @@ class Machine:
 
     *written* is the entry's key as it stands in the file, *named* the same where that is a free
     name, *macs* all its cards, and *groups* those it is in, the one that wins first.  *loader* is
-    what its firmware loads, *reply_style* how a proxy tells it, each empty where nobody chose.
+    what its firmware loads, as it or a group says it; *reply_style* how a proxy tells it.  Each is
+    empty where nobody chose.
     """
 
     mac: MAC | None

@@ -5,6 +5,7 @@ thing that it is known by.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from dataclasses import replace
 from typing import Any
@@ -12,6 +13,7 @@ from typing import Any
 from netbootd import replies
 from netbootd.dropins import MACHINES, Layers
 from netbootd.errors import Finding, Level
+from netbootd.loaders import NO_CHOICE, Choice
 from netbootd.mac import MAC
 from netbootd.nearest import misspelt
 from netbootd.registry import entries
@@ -23,14 +25,17 @@ from netbootd.registry.marks import MARKS
 from netbootd.registry.targets import Targets
 from netbootd.relaxedjson import Object, kind, path_of
 from netbootd.targets.base import Target
-from netbootd.targets.settings import VARIABLES
+from netbootd.targets.catalogue import unusable
+from netbootd.targets.settings import LOADER, VARIABLES
 
 #: How a proxy tells the machine's firmware of its boot file (``replies``).
 REPLY_STYLE = "reply_style"
 #: Keys that are no free data.
-_OWN_KEYS = CHOOSING | {"enabled", REPLY_STYLE, VARS, *entries.CARDS, *MEMBERSHIP, *LISTS}
+_OWN_KEYS = CHOOSING | {"enabled", LOADER, REPLY_STYLE, VARS, *entries.CARDS, *MEMBERSHIP, *LISTS}
 #: All that mean something in an entry.
 _KNOWN_KEYS = _OWN_KEYS | IDENTITY
+#: As /proc/cpuinfo has it, or the eight digits by which its firmware asks.
+_PI_SERIAL = re.compile(r"([0-9a-f]{8})?[0-9a-f]{8}")
 _NO_LISTS: tuple[tuple[str, ...], ...] = ((),) * len(LISTS)
 
 
@@ -46,6 +51,7 @@ class Machines:
     def __init__(self, layers: Layers, targets: Targets, report: Report) -> None:
         self._layers = layers
         self._report = report
+        self._templates = targets.templates
         self.entries = entries.winners(layers, report)
         self.groups = Groups(layers, _KNOWN_KEYS, report)
         self.choices = Choices(targets, self.groups, self.entries.get(DEFAULT), report)
@@ -76,6 +82,14 @@ class Machines:
         """What those of a subnet boot that are not listed, from its *entry* there."""
         self.entries[entry.who] = entry
         return replace(self._machine(entry), written=str(entry.who))
+
+    def by_pi_serial(self) -> dict[str, Machine]:
+        """Those whose ``serial`` is a Raspberry Pi's: 8 hexadecimal digits, or 16 of that model."""
+        return {
+            serial[-8:]: machine
+            for serial, machine in self.marked["serial"].items()
+            if _PI_SERIAL.fullmatch(serial)
+        }
 
     # -- who is known by what ------------------------------------------------------------------
 
@@ -128,9 +142,14 @@ class Machines:
             return Machine(mac, notice, entry.place, written=entry.key, named=named, macs=macs)
         self._note_misspelt(entry)
         scripts, overlays, vms = self._lists(whole)
+        target = self.choices.target(whole)
+        loader = self._loader(whole)
+        if loader is None:
+            told = 'its "loader" is none'
+            target, loader = unusable(target.title, told, self._templates), NO_CHOICE
         return Machine(
             mac=mac,
-            target=self.choices.target(whole),
+            target=target,
             place=entry.place,
             variables=whole.variables(_OWN_KEYS, self._report),
             scripts=scripts,
@@ -140,8 +159,25 @@ class Machines:
             named=named,
             macs=macs,
             groups=whole.groups,
+            loader=loader,
             reply_style=self._reply_style(whole),
         )
+
+    def _loader(self, whole: Whole) -> Choice | None:
+        """Its own over its groups', each of which may say a part; None where one is wrong."""
+        chosen = NO_CHOICE
+        if LOADER not in whole.value:
+            return chosen
+        for value in whole.highest_first:
+            if LOADER in value:
+                try:
+                    chosen = chosen.over(Choice.parse(value[LOADER]))
+                except ValueError as problem:
+                    told = f'"{LOADER}": {problem}'
+                    place, path = value.place_of(LOADER), whole.path(LOADER, value)
+                    self._report(Finding(Level.TARGET, "loader-invalid", told, place, path))
+                    return None
+        return chosen
 
     def _reply_style(self, whole: Whole) -> str:
         """The entry's or its groups', empty where they do not say, or say nonsense."""

@@ -15,9 +15,11 @@ from typing import Any, ClassVar
 
 from netbootd import urls
 from netbootd.errors import RenderError
+from netbootd.loaders import NO_CHOICE, Choice
 from netbootd.mac import MAC
 from netbootd.targets import ipxe, placeholders
 from netbootd.targets.ipxe import ScriptTemplate
+from netbootd.targets.plan import OnlyIpxe, Plan
 
 #: RFC 1123, section 2.1: labels with dots between them.
 _LABEL = "(?!-)[A-Za-z0-9-]{1,63}(?<!-)"
@@ -100,7 +102,7 @@ class Common:
     *once*: after one completed boot its machine boots *after*, a ``type/name``, or its own disk
     where that is empty; *calls_back*: it is complete when the node calls ``/done``; else, for a
     program that cannot call, when it was served.  *up_within*: seconds within which that call is
-    expected, 0 for any time.
+    expected, 0 for any time.  *loader*: what the firmware of its machines loads.
     """
 
     variables: Mapping[str, Any] = field(default_factory=dict)
@@ -110,6 +112,7 @@ class Common:
     after: str = ""
     up_within: float = 0.0
     calls_back: bool = True
+    loader: Choice = NO_CHOICE
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,6 +129,8 @@ class Target(ABC):
     once: ClassVar[bool] = False
     #: Whether what is booted can call ``/done``.
     calls_back: ClassVar[bool] = True
+    #: Why no other loader can boot it, where that is so.
+    needs_ipxe: ClassVar[str] = "no other loader has what it takes"
 
     @property
     def wants_overlay(self) -> bool:
@@ -171,6 +176,18 @@ class Target(ABC):
     def last_file(self) -> str:
         """The last file that its script fetches, as in ``Facts.url``; empty where nobody knows."""
         return ""
+
+    def plan(self, facts: Facts) -> Plan:
+        """
+        What it boots, for loaders that are not iPXE.
+
+        Raises RenderError as ``filled`` does.
+        """
+        return self.only_ipxe(self.needs_ipxe)
+
+    def only_ipxe(self, reason: str) -> OnlyIpxe:
+        """What there is to say where *reason* keeps every other loader from booting it."""
+        return OnlyIpxe(f"{self.title} needs iPXE: {reason}")
 
     def script(self, facts: Facts) -> str:
         """The boot script for one machine; starts with ``#!ipxe``."""

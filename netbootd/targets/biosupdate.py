@@ -17,7 +17,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
-from netbootd.content import MEMDISK
+from netbootd.loaders import MEMDISK
 from netbootd.targets.linux import Linux
 from netbootd.targets.settings import Settings
 
@@ -33,6 +33,7 @@ class MemDisk(Linux):
     kernel_name: ClassVar[str] = MEMDISK
     initrd_name: ClassVar[str] = "image"
     default_kernel: ClassVar[str | None] = MEMDISK
+    bios_only: ClassVar[bool] = True
     takes_overlay: ClassVar[bool] = False
     calls_back: ClassVar[bool] = False
 

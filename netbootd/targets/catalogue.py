@@ -10,6 +10,7 @@ from dataclasses import replace
 from typing import Protocol
 
 from netbootd.errors import Level
+from netbootd.loaders import NO_CHOICE, Choice
 from netbootd.nearest import did_you_mean, misspelt
 from netbootd.targets.base import Common, Target
 from netbootd.targets.biosupdate import BiosUpdate, MemDisk
@@ -25,7 +26,7 @@ from netbootd.targets.notice import Notice
 from netbootd.targets.ownscript import OwnScript
 from netbootd.targets.ramroot import RamRoot
 from netbootd.targets.sanboot import SanBoot, SanLinux
-from netbootd.targets.settings import KNOWN_KEYS, Settings
+from netbootd.targets.settings import KNOWN_KEYS, LOADER, Settings
 from netbootd.targets.smartos import SmartOS
 from netbootd.targets.wimboot import WimBoot
 
@@ -132,7 +133,23 @@ def _common(settings: Settings, kind: TargetType) -> Common:
         after=_after(settings),
         up_within=settings.number("up_within", least=0) or 0.0,
         calls_back=kind.calls_back,
+        loader=_loader(settings, kind),
     )
+
+
+def _loader(settings: Settings, kind: TargetType) -> Choice:
+    """``loader``: a set, a file, or either by architecture."""
+    if LOADER not in settings:
+        return NO_CHOICE
+    try:
+        choice = Choice.parse(settings.values[LOADER].value)
+    except ValueError as problem:
+        settings.fault("loader-invalid", f'"{LOADER}": {problem}', LOADER)
+        return NO_CHOICE
+    if kind is Esxi and choice.usual.rpartition("/")[2].startswith(("mboot", "boot")):
+        told = f'"{LOADER}" is what the firmware loads; the medium\'s own loader is "mboot"'
+        settings.warn("loader-mboot", told, LOADER)
+    return choice
 
 
 def _after(settings: Settings) -> str:

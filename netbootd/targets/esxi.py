@@ -1,7 +1,7 @@
 """
 ``esxi``: VMware's installer, by its UEFI loader.
 
-``tree`` is the folder with the medium, whose ``efi/boot/bootx64.efi`` is the loader (``loader``
+``tree`` is the folder with the medium, whose ``efi/boot/bootx64.efi`` is its own loader (``mboot``
 names another, such as that of a newer medium).  ``boot_cfg`` is the loader's file, served as the
 machine sees it, ``TREE/boot.cfg`` if it is not given.  Copy the medium's, set ``prefix`` to the
 URL of the tree, drop the slashes that its ``kernel`` and ``modules`` begin with, and append ``ks=``
@@ -21,19 +21,20 @@ from netbootd.targets.base import Facts, Target
 from netbootd.targets.ipxe import ScriptTemplate
 from netbootd.targets.settings import Settings
 
-_LOADER = "efi/boot/bootx64.efi"
+_MBOOT = "efi/boot/bootx64.efi"
 _BOOT_CFG = "boot.cfg"
 
 
 @dataclass(frozen=True, slots=True)
 class Esxi(Target):
-    """*loader* is a URL or a path on our own server, *boot_cfg* a path below the file root."""
+    """*mboot* is a URL or a path on our own server, *boot_cfg* a path below the file root."""
 
-    loader: str
+    mboot: str
     boot_cfg: str
 
-    keys: ClassVar[frozenset[str]] = frozenset({"tree", "loader", "boot_cfg"})
+    keys: ClassVar[frozenset[str]] = frozenset({"tree", "mboot", "boot_cfg"})
     template_name: ClassVar[str] = "esxi"
+    needs_ipxe: ClassVar[str] = "the loader of the medium is started with arguments"
 
     @classmethod
     def from_settings(cls, settings: Settings, template: ScriptTemplate) -> Self:
@@ -42,12 +43,12 @@ class Esxi(Target):
         tree = (settings.text("tree") or "").rstrip("/")
         if not tree and settings.broken is None:
             settings.fault("target-empty", '"tree", the folder of the medium, is missing')
-        loader = settings.location("loader") or settings.located("tree", f"{tree}/{_LOADER}")
+        mboot = settings.location("mboot") or settings.located("tree", f"{tree}/{_MBOOT}")
         boot_cfg = settings.own_file("boot_cfg") or settings.own_path("tree", f"{tree}/{_BOOT_CFG}")
-        return cls(settings.title, template, loader or "", boot_cfg or "")
+        return cls(settings.title, template, mboot or "", boot_cfg or "")
 
     def values(self, facts: Facts) -> dict[str, Any]:
         return {
-            "kernel": {"url": facts.url(self.loader)},
+            "kernel": {"url": facts.url(self.mboot)},
             "boot_cfg": facts.file_url(self.boot_cfg),
         }

@@ -26,8 +26,9 @@ TARGET_KEYS = frozenset(
     {"kernel", "initrd", "boot_args", "boot_server", "sanboot", "once", "after", "up_within"}
 )
 EXTRA_ARGS = "extra_args"
+LOADER = "loader"
 #: Keys that mean something in a target; any other is free data.
-KNOWN_KEYS = TARGET_KEYS | {"inherit", "boot_protocol", "os", "scripts", "overlays"}
+KNOWN_KEYS = TARGET_KEYS | {"inherit", "boot_protocol", "os", "scripts", "overlays", LOADER}
 #: Free data that the built-in fragments of node scripts know: no slips of the fingers.
 VARIABLES = frozenset(
     {
@@ -357,14 +358,17 @@ class Settings:
         return full
 
     def located(self, key: str, text: str, *, file: bool = True) -> str | None:
-        """Where *text* points: absolute as it is, else below the boot server."""
+        """
+        Where *text* points: absolute as it is, else below the target's own boot server; with a
+        slash in front where it has none, as the subnet of a machine may have another than all.
+        """
         if _SCHEME.match(text):
             return self._absolute(key, text, file=file)
         path = "/" + text.lstrip("/")
         base = self.boot_server()
         if file and self._is_ours(base):
             self.check_own_file(key, path)
-        return f"{base}{path}" if base else path
+        return f"{base}{path}" if base and "boot_server" in self.values else path
 
     def _is_ours(self, base: str | None) -> bool:
         """Whether *base* is this daemon: the default boot server is, another one may be anybody."""

@@ -5,13 +5,15 @@ from __future__ import annotations
 from pathlib import Path
 
 from netbootd.config import Config
-from netbootd.content import PROGRAMS, Library, Program
+from netbootd.content import Library
 from netbootd.errors import Place
 from netbootd.mac import MAC
+from netbootd.programs import Program
 from netbootd.registry.machine import Machine
 from netbootd.registry.snapshot import Registry
 from netbootd.targets.ipxe import Templates
 from netbootd.targets.localboot import LocalBoot
+from netbootd.urls import PROGRAMS
 
 TITLE = "localboot/disk"
 

@@ -1,0 +1,115 @@
+"""
+Boot programs: found when the configuration is loaded, and held in memory from then on.
+
+A program that is replaced on disk while a node fetches it can neither tear nor, as a map would,
+kill the daemon; and which loader a machine gets is decided without a look at the disk.  One that is
+replaced, or put there, counts from the next reload.
+
+A *firmware* folder gives all boot programs that lie in it, by the endings of their names; an
+earlier folder wins, and the file root over all of them.  Of the file root only those files are
+programs that a firmware folder or the configuration calls by name: the rest are files.
+
+Some have another name than the one by which clients ask.  Debian's signed files end in ``.signed``,
+and its GRUB for the network is the ``grubx64.efi`` that a shim looks for beside itself.  The
+modules of SYSLINUX have the same names for BIOS and both kinds of UEFI: those of UEFI stand in
+folders of their own here, ``efi32`` and ``efi64``, with the ``syslinux.efi`` that asks for them.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from netbootd import loaders
+
+_LARGEST = 16 << 20
+_SUFFIXES = (
+    *(".efi", ".efi.signed", ".kpxe", ".kkpxe", ".pxe", ".lkrn", ".0"),
+    *(".c32", ".e32", ".e64", ".elf", ".bin", ".dat", ".dtb"),
+)
+_NAMES = frozenset({loaders.MEMDISK, "wimboot"})
+#: Folders below a firmware folder that hold programs as well, and what goes before their names.
+_INSIDE = {
+    "": "",
+    **dict.fromkeys(("x86_64-efi-signed", "i386-efi-signed", "arm64-efi-signed"), ""),
+    **dict.fromkeys(("bios", "modules/bios"), ""),
+    **dict.fromkeys(("efi32", "modules/efi32"), "efi32/"),
+    **dict.fromkeys(("efi64", "modules/efi64"), "efi64/"),
+    "ipxeboot": "ipxeboot/",
+    **{
+        f"ipxeboot/{cpu}{signed}": f"ipxeboot/{cpu}{signed}/"
+        for cpu in ("i386", "x86_64", "arm32", "arm64", "riscv32", "riscv64", "loong64")
+        for signed in ("", "-sb")
+    },
+}
+#: Images of GRUB that are not for the network: they look for their disk.
+_NOT_FOR_US = re.compile(r"gcd\w+\.efi.*|grub(?!net)\w+\.efi\.signed|grubnet\w+-installer\..*")
+
+
+@dataclass(frozen=True, slots=True)
+class Program:
+    """A loader, held whole; *path* is where it was found."""
+
+    name: str
+    path: Path
+    data: bytes
+    sha256: str
+
+
+def find_programs(
+    root: Path, folders: Iterable[Path] = (), wanted: Iterable[str] = ()
+) -> dict[str, Program]:
+    """
+    The programs in the firmware *folders*, and those of *root* that take their place, that every
+    set knows, or that are *wanted*: names or paths below it.
+
+    What cannot be read is as good as absent; the banner and ``netbootd firmware`` list the rest.
+    """
+    paths: dict[str, Path] = {}
+    for folder in folders:
+        for name, path in _of_folder(folder):
+            paths.setdefault(name, path)
+    real_root = os.path.realpath(root)
+    for name in {*paths, *loaders.NAMES, loaders.MEMDISK, *wanted}:
+        real = os.path.realpath(os.path.join(real_root, name))
+        if real.startswith(real_root.rstrip("/") + "/") and os.path.isfile(real):
+            paths[name] = root / name
+    found = ((name, _read(name, path)) for name, path in sorted(paths.items()))
+    return {name: program for name, program in found if program}
+
+
+def name_of(file: str) -> str:
+    """The name by which clients ask for *file*; empty for what is no boot program of theirs."""
+    if _NOT_FOR_US.fullmatch(file) or not (file in _NAMES or file.endswith(_SUFFIXES)):
+        return ""
+    name = file.removesuffix(".signed")
+    return name.replace("grubnet", "grub", 1) if name.startswith("grubnet") else name
+
+
+def _of_folder(folder: Path) -> Iterator[tuple[str, Path]]:
+    """Names and paths; a folder that is not there has none."""
+    for inside, prefix in _INSIDE.items():
+        try:
+            files = sorted(os.listdir(folder / inside))
+        except OSError:
+            continue
+        for file in files:
+            # Signed before not: one who has both beside each other wants the former.
+            if (name := name_of(file)) and not (
+                not file.endswith(".signed") and f"{file}.signed" in files
+            ):
+                yield prefix + name, folder / inside / file
+
+
+def _read(name: str, path: Path) -> Program | None:
+    try:
+        if not path.is_file() or path.stat().st_size > _LARGEST:
+            return None
+        data = path.read_bytes()
+    except OSError:
+        return None
+    return Program(name, path, data, hashlib.sha256(data).hexdigest())
