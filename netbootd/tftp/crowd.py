@@ -6,6 +6,7 @@ of an event costs more than a whole answer.  One sweep over the deadlines stands
 per transfer; it runs only while there are any.
 
     a datagram   → Line → Transfer → Train → Line
+    on port 69   → whose it is → Transfer → Train → Line, for those that share its socket
     every 10 ms  → the transfers whose deadline has come → Train → Line
 """
 
@@ -13,7 +14,7 @@ from __future__ import annotations
 
 import select
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from typing import Any
 
@@ -22,13 +23,15 @@ from netbootd.events.event import Dropped, TransferEnded, TransferFailed, Transf
 from netbootd.events.stream import Stream
 from netbootd.tftp import wire
 from netbootd.tftp.files import Located
+from netbootd.tftp.outcome import End
 from netbootd.tftp.train import Line, Peer
-from netbootd.tftp.transfer import End, Train, Transfer
+from netbootd.tftp.transfer import Train, Transfer
 
 _SWEEP_S = 0.01
 _EVENTS_A_ROUND = 256
 _ROUNDS_A_TURN = 8  # before others have theirs
 _EVENTS_BEFORE_SWEEP = 4096
+_ROUNDS_BEFORE_SWEEP = 4  # a shared socket is one event, however much waits in it
 _QUIET = {End.ABORTED, End.UNHEARD, End.UNCONFIRMED}  # what every firmware does now and then
 
 #: Who is served, and from which address of ours.
@@ -62,7 +65,8 @@ class Crowd:
     Runs transfers to their end.
 
     *report* is called within an ``except`` and logs a bug with its traceback; *now* gives seconds
-    that never go back.  *emptied*, where set, is called when the last transfer has ended.
+    that never go back.  *ended*, where set, is called for each transfer that ends, and *emptied*
+    after the last.
     """
 
     def __init__(
@@ -76,6 +80,7 @@ class Crowd:
         self._events = events
         self._report = report
         self.now = now
+        self.ended: Callable[[Running], None] | None = None
         self.emptied: Callable[[], None] | None = None
         self._running: dict[Key, Running] = {}
         self._of_client: dict[str, dict[Key, Running]] = {}
@@ -111,9 +116,9 @@ class Crowd:
         """The transfer between these two, if there is one."""
         return self._running.get(key)
 
-    def of_client(self, address: str) -> int:
-        """How many transfers *address* has."""
-        return len(self._of_client.get(address, ()))
+    def of_client(self, address: str) -> Collection[Running]:
+        """The transfers that *address* has, in the order they began."""
+        return self._of_client.get(address, {}).values()
 
     def unheard(self) -> Running | None:
         """The oldest transfer whose client never confirmed anything, None where all have."""
@@ -126,14 +131,14 @@ class Crowd:
 
     def unheard_of(self, address: str) -> Running | None:
         """The same among those of *address*."""
-        theirs = self._of_client.get(address, {}).values()
-        return next((each for each in theirs if not each.heard), None)
+        return next((each for each in self.of_client(address) if not each.heard), None)
 
     def admit(self, running: Running) -> None:
         """Send its first reply, and take care of it from now on."""
         self._running[running.key] = self._perhaps_unheard[running.key] = running
         self._of_client.setdefault(running.peer[0], {})[running.key] = running
-        self.watch(running.line.fileno(), lambda: self._arrived(running))
+        if not running.line.shared:
+            self.watch(running.line.fileno(), lambda: self._read(running))
         if self._sweep is None:
             self._sweep = self._reactor.callLater(_SWEEP_S, self._tick)
         self._advance(running, running.transfer.start, running.began_at)
@@ -191,7 +196,9 @@ class Crowd:
     def _tick(self) -> None:
         """ACKs first: after a stall of the reactor they wait already, and nothing is to resend."""
         self._sweep = self._reactor.callLater(_SWEEP_S, self._tick)
-        self._serve(_EVENTS_BEFORE_SWEEP)
+        for _ in range(_ROUNDS_BEFORE_SWEEP):
+            if not self._serve(_EVENTS_BEFORE_SWEEP):
+                break
         now = self.now()
         due = [each for each in self._running.values() if each.transfer.deadline <= now]
         for running in due:
@@ -199,14 +206,19 @@ class Crowd:
 
     # One transfer.
 
-    def _arrived(self, running: Running) -> None:
-        """One packet; nearly all of them are ACKs."""
+    def _read(self, running: Running) -> None:
+        """One packet of a socket that is the transfer's own."""
         if (arrived := running.line.receive()) is None:
             return
         datagram, sender = arrived
-        if sender != running.key[0]:
+        if sender == running.key[0]:
+            self.arrived(running, datagram)
+        else:
             self._tell_stranger(running, datagram, sender)
-        elif (block := wire.acknowledged(datagram)) >= 0:
+
+    def arrived(self, running: Running, datagram: bytes) -> None:
+        """A packet of its peer; nearly all of them are ACKs."""
+        if (block := wire.acknowledged(datagram)) >= 0:
             self._advance(running, running.transfer.acknowledge, block, self.now())
         else:
             self._advance(running, self._receive, running.transfer, datagram)
@@ -243,7 +255,10 @@ class Crowd:
         del self._running[running.key]
         self._perhaps_unheard.pop(running.key, None)
         self._strike_off(running)
-        self.unwatch(running.line.fileno())
+        if self.ended:
+            self.ended(running)
+        if not running.line.shared:
+            self.unwatch(running.line.fileno())
         running.line.close()
         running.located.content.close()
         if not self._running:

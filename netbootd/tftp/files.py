@@ -21,12 +21,14 @@ class Located:
     The bytes to send, and for whom.
 
     The service closes *content* when the transfer has ended.  *mac* is None and *target* empty
-    where nobody knows the machine; both only go into events.
+    where nobody knows the machine; both only go into events.  *mtu* in bytes is that of the
+    client's network, 0 where only the interface's is known.
     """
 
     content: Content
     mac: MAC | None = None
     target: str = ""
+    mtu: int = 0
 
 
 #: Request, the peer's address, and our address that it was sent to.

@@ -15,7 +15,8 @@ from dataclasses import dataclass, field
 from netbootd.errors import OptionRefused
 
 DEFAULT_BLKSIZE = 512  # RFC 1350
-_BLKSIZE = range(8, 65_464 + 1)  # RFC 2348
+LARGEST_BLKSIZE = 65_464  # RFC 2348
+_BLKSIZE = range(8, LARGEST_BLKSIZE + 1)
 _TIMEOUT_S = range(1, 255 + 1)  # RFC 2349
 _WINDOWSIZE = range(1, 65_535 + 1)  # RFC 7440
 #: IP, UDP and TFTP headers are 32 bytes; a larger block leaves in fragments, which ROMs lose.
@@ -28,12 +29,15 @@ _LARGEST_WINDOW = 131_072
 
 @dataclass(frozen=True, slots=True)
 class Bounds:
-    """What limits the grants: *size* of the file in bytes (None where it is not known),
-    *mtu* of the interface in bytes, and *windowsize* in blocks."""
+    """
+    What limits the grants: *size* of the file in bytes (None where it is not known), *mtu* of the
+    way to the client in bytes, *windowsize* in blocks (0 grants none), *blksize* in bytes.
+    """
 
     size: int | None
     mtu: int
     windowsize: int
+    blksize: int = LARGEST_BLKSIZE
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +88,7 @@ def _number(name: str, value: str, allowed: range) -> int:
 def _grant_blksize(value: str, bounds: Bounds) -> int:
     """Bytes per block (RFC 2348): never above what was asked, never more than a frame holds."""
     asked = _number("blksize", value, _BLKSIZE)
-    return min(asked, max(bounds.mtu - _HEADERS, _BLKSIZE[0]))
+    return min(asked, bounds.blksize, max(bounds.mtu - _HEADERS, _BLKSIZE[0]))
 
 
 def _grant_tsize(value: str, bounds: Bounds) -> int | None:
@@ -98,10 +102,10 @@ def _grant_timeout(value: str, _bounds: Bounds) -> int:
     return _number("timeout", value, _TIMEOUT_S)
 
 
-def _grant_windowsize(value: str, bounds: Bounds) -> int:
+def _grant_windowsize(value: str, bounds: Bounds) -> int | None:
     """Blocks we send before waiting for an ACK (RFC 7440), before their size is looked at."""
     asked = _number("windowsize", value, _WINDOWSIZE)
-    return max(1, min(asked, bounds.windowsize))
+    return min(asked, bounds.windowsize) or None
 
 
 _GRANTS: Mapping[str, Callable[[str, Bounds], int | None]] = {

@@ -10,6 +10,16 @@ The socket is bound to the address the request came to, since the reply must com
 is not connected: a connected one would never see the packets of strangers, and RFC 1350 section 4
 wants those answered.  A datagram that cannot leave is lost like any other; the timer knows what
 to do.
+
+Behind a translation of addresses (NAT, the published port of a container) a reply from a port that
+was never asked is lost; there all transfers share the socket of port 69 and are told apart by
+whom they serve.
+
+Datagrams leave with the "don't fragment" bit, as Linux has it by default (IP_PMTUDISC_WANT,
+ip(7)): where the way is narrower than we thought, a router drops the first one and says so, the
+kernel remembers that for ten minutes, and what is sent again leaves here in fragments.  Those are
+the last resort, for clients that can put them together; one that cannot asks again, and is then
+given blocks that fit (see ``port``).
 """
 
 from __future__ import annotations
@@ -17,7 +27,7 @@ from __future__ import annotations
 import errno
 import socket
 import struct
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 from netbootd.tftp.transfer import Train
 
@@ -49,14 +59,33 @@ def kernel_segments() -> bool:
 
 
 class Line:
-    """Our end of a transfer, at the address *local*; raises OSError where no socket can be had."""
+    """Our end of a transfer: a socket of its own, or with *shared* one that others use as well."""
 
-    __slots__ = ("_segments", "_socket", "peer")
+    __slots__ = ("_hang_up", "_segments", "_socket", "peer", "shared")
 
-    def __init__(self, local: str, peer: Peer, segments: bool) -> None:
+    def __init__(
+        self, udp: socket.socket, peer: Peer, segments: bool, hang_up: Callable[[], None]
+    ) -> None:
         self.peer = peer
+        self.shared = False
         self._segments = segments
-        self._socket = udp_socket(local, 0)
+        self._socket = udp
+        self._hang_up = hang_up
+
+    @classmethod
+    def own(cls, local: str, peer: Peer, segments: bool) -> Line:
+        """At the address *local*; raises OSError where no socket can be had."""
+        udp = udp_socket(local, 0)
+        return cls(udp, peer, segments, udp.close)
+
+    @classmethod
+    def sharing(
+        cls, udp: socket.socket, peer: Peer, segments: bool, hang_up: Callable[[], None]
+    ) -> Line:
+        """On *udp*, whose owner reads it, and is told by *hang_up* that we need it no more."""
+        line = cls(udp, peer, segments, hang_up)
+        line.shared = True
+        return line
 
     def fileno(self) -> int:
         """The descriptor, for epoll."""
@@ -64,7 +93,7 @@ class Line:
 
     def close(self) -> None:
         """Give the descriptor back."""
-        self._socket.close()
+        self._hang_up()
 
     def receive(self) -> tuple[bytes, Peer] | None:
         """One datagram and its sender, or None where nothing waits."""

@@ -29,12 +29,11 @@ acknowledge the OACK after all, the transfer goes on with the options.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
-from enum import Enum
 from typing import NamedTuple
 
 from netbootd.tftp import wire
 from netbootd.tftp.options import PLAIN, Grant
+from netbootd.tftp.outcome import End, Outcome, Story
 from netbootd.tftp.pace import Pace
 from netbootd.tftp.wire import DATA_HEADERS, HEADER
 
@@ -44,6 +43,7 @@ _FAREWELL_S = 10.0  # for the last ACK, which some ROMs never send
 _TORN_IN_A_ROW = 4  # of 1, 2, 4, 8 the best with windows of 64 at 3 % loss and at 1 % disorder
 _PACKETS_UNHEARD = 5
 _OACKS_UNHEARD = 4
+_OACKS_HOPED = 3  # 0.75 s; whoever asks again from another port then has perhaps not understood
 _READ_AHEAD = 16_384  # bytes read at once in lock step: one system call for eleven blocks
 
 _NEVER = 1 << 62  # a block number that no file reaches
@@ -62,25 +62,6 @@ class Train(NamedTuple):
     buffers: list[bytes | memoryview]
     length: int
     datagrams: int = 1
-
-
-class End(Enum):
-    """How a transfer can end."""
-
-    COMPLETE = "complete"
-    ABORTED = "aborted by the client"
-    UNHEARD = "the client never answered"
-    UNCONFIRMED = "the last block was never acknowledged"
-    LOST = "the client fell silent"
-    BROKEN = "the file could not be read"
-
-
-@dataclass(frozen=True, slots=True)
-class Outcome:
-    """The end and what there is to say of it."""
-
-    end: End
-    reason: str
 
 
 class Transfer:
@@ -102,6 +83,8 @@ class Transfer:
         "_grant",
         "_highest",
         "_last",
+        "_lost",
+        "_lost_in_a_row",
         "_pace",
         "_patience_s",
         "_pleas",
@@ -111,7 +94,9 @@ class Transfer:
         "_sent_at",
         "_size",
         "_started_at",
+        "_strays",
         "_torn",
+        "_whole",
         "deadline",
         "heard_at",
         "outcome",
@@ -134,6 +119,7 @@ class Transfer:
         self._ahead_at = 0
         self._repeated_at = float("-inf")
         self._torn = 0  # windows repeated in a row because an ACK said so
+        self._whole = self._lost = self._lost_in_a_row = self._strays = 0  # see Story
         #: When the client last confirmed a block; None before it has.
         self.heard_at: float | None = None
         self.outcome: Outcome | None = None
@@ -174,6 +160,7 @@ class Transfer:
         acked = self._acked
         block = acked + ((number - acked + _HALF_CIRCLE) & _MASK) - _HALF_CIRCLE
         if self.outcome or block > self._sent:
+            self._strays += 1
             return None
         if block <= acked:
             return self._options_after_all(now) if block == 0 else None
@@ -190,6 +177,7 @@ class Transfer:
             return None
         if self.heard_at is None:
             return self._plead(now)
+        self._count_lost()
         again = self._repeat_from(self._acked + 1, now)
         self.deadline = min(now + self._pace.back_off(), self._give_up_at)
         return again
@@ -236,10 +224,18 @@ class Transfer:
         if self._sent == self._last:
             self.outcome = Outcome(End.COMPLETE, "complete")
             return None
+        if self._sent:  # an OACK is no window
+            self._whole += 1
+            self._lost_in_a_row = 0
         return self._send_from(self._sent + 1, now)
+
+    def _count_lost(self) -> None:
+        self._lost += 1
+        self._lost_in_a_row += 1
 
     def _window_torn(self, block: int, now: float) -> Train | None:
         """The client has the blocks up to *block*, and something behind it was lost."""
+        self._count_lost()
         self._pace.settle()  # it answers, so the wait did not grow for its slowness
         self._confirm(block, now)
         too_soon = now - self._repeated_at < self._pace.shortest_trip_s
@@ -277,6 +273,27 @@ class Transfer:
         return self._blocks(first, until)
 
     # The end.
+
+    def story(self) -> Story:
+        """How it has gone so far."""
+        first_block_sent = self._lost_in_a_row + 1 if self._acked == 0 and self._sent else 0
+        return Story(
+            complete=self.outcome is not None and self.outcome.end is End.COMPLETE,
+            at_the_end=self._sent == self._last,
+            plain_taken=self.heard_at is not None and self._grant is PLAIN,
+            blksize=self._grant.blksize,
+            windowsize=self._grant.windowsize,
+            windows_whole=self._whole,
+            windows_lost=self._lost,
+            lost_in_a_row=self._lost_in_a_row,
+            stray_acks=self._strays,
+            first_block_sent=first_block_sent if self.heard_at is not None else 0,
+        )
+
+    @property
+    def options_ignored(self) -> bool:
+        """Whether our OACKs got no answer so far."""
+        return bool(self._asked.answer) and self.heard_at is None and self._pleas >= _OACKS_HOPED
 
     @property
     def _give_up_at(self) -> float:

@@ -55,7 +55,8 @@ from twisted.internet import reactor
 from netbootd.content import Library
 from netbootd.events.stream import Stream
 from netbootd.tftp.files import Located
-from netbootd.tftp.service import Listener, TftpService
+from netbootd.tftp.port import Listener
+from netbootd.tftp.service import TftpService
 
 library = Library(Path(sys.argv[1]))
 events = Stream(lambda problem: print(repr(problem), flush=True))

@@ -81,6 +81,7 @@ class Client:
     since_ack: int = 0
     done: bool = False
     warned: bool = False  # about a gap, once until the gap is closed
+    plain: bool = False  # a block of the size without options came, after ACKs of OACKs were lost
     _stray: int = 0  # the last block out of order
     _answered: int = -1  # the last block whose copy was acknowledged
 
@@ -93,6 +94,7 @@ class Client:
         return []
 
     def _data(self, packet: wire.Data) -> list[bytes]:
+        self.plain = self.plain or len(packet.data) > self.granted.blksize
         if packet.block != (self.block + 1) & 0xFFFF:
             return self._out_of_order(packet.block)
         if not self.done:

@@ -1,8 +1,4 @@
-"""
-The edge, with its real sockets on the loopback device and everything else in our hands: the
-reactor's turns, its clock, and the files.  The kernel delivers on loopback before ``sendto``
-returns, so nothing waits.
-"""
+"""The edge: what comes to the ports, and what is said and sent."""
 
 from __future__ import annotations
 
@@ -16,11 +12,9 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from twisted.internet.testing import MemoryReactorClock
 from twisted.logger import formatEvent, globalLogPublisher
 
 from netbootd.content import Content
-from netbootd.errors import Forbidden, NotFound
 from netbootd.events.event import (
     Dropped,
     Refused,
@@ -29,142 +23,16 @@ from netbootd.events.event import (
     Transferred,
     Unserved,
 )
-from netbootd.events.stream import Stream
-from netbootd.mac import MAC
-from netbootd.tftp import service, train, wire
+from netbootd.tftp import port, train, wire
 from netbootd.tftp.files import Located
+from netbootd.tftp.limits import Limits
 from netbootd.tftp.netascii import translate
-from netbootd.tftp.service import Limits, Listener, TftpService
 from netbootd.tftp.wire import Ack, Data, Error, OptionAck, ReadRequest, WriteRequest
 
 from .model import synthetic
+from .rig import HOME, OTHER, SOMEBODY, Guest, House, pass_time
 
 CAPTURES = json.loads((Path(__file__).parents[1] / "captures" / "tftp-requests.json").read_text())
-HOME = IPv4Address("127.0.0.1")
-OTHER = IPv4Address("127.0.0.2")
-SOMEBODY = MAC.parse("52:54:00:12:34:56")
-
-
-class Library:
-    """Files by name, and what else a request may meet."""
-
-    def __init__(self) -> None:
-        self.files = {
-            "loader": synthetic(0, 74_213),
-            "small": b"hello",
-            "empty": b"",
-            "text": b"one\ntwo\r",
-        }
-        self.asked = []
-        self.opened = []
-
-    def locate(self, request, peer, local):
-        self.asked.append((request.path, peer, local))
-        if request.path == "secret":
-            raise Forbidden("it is outside /srv/netboot")
-        if request.path.startswith("bug"):
-            raise ZeroDivisionError
-        if request.path not in self.files:
-            raise NotFound(request.path)
-        content = Content(request.path, held=self.files[request.path])
-        self.opened.append(content)
-        return Located(content, SOMEBODY, "nfs/centos")
-
-
-class House:
-    """The service, and its turns."""
-
-    def __init__(self, **limits) -> None:
-        self.reactor = MemoryReactorClock()
-        self.library = Library()
-        self.events = []
-        stream = Stream(self.events.append)
-        stream.subscribe(self.events.append)
-        self.service = TftpService(
-            self.reactor,
-            self.library.locate,
-            stream,
-            Limits(**limits),
-            grace=5.0,
-            now=self.reactor.seconds,
-        )
-        self.service.startService()
-        self.serve(HOME)
-
-    def serve(self, *addresses, mtu=1500, port=0):
-        wanted = [Listener(address, "lo", mtu, port) for address in addresses]
-        return self.service.listen_on(wanted)
-
-    def turn(self) -> None:
-        for reader in list(self.reactor.getReaders()):
-            reader.doRead()
-
-    def seen(self, kind):
-        return [event for event in self.events if type(event) is kind]
-
-    def port(self, address=HOME):
-        return (str(address), self.service.addresses[address])
-
-
-class Guest:
-    """A client on the loopback device."""
-
-    def __init__(self, house, address="127.0.0.1") -> None:
-        self.house = house
-        self.socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-        self.socket.bind((address, 0))
-        self.socket.setblocking(False)
-        self.server = None
-
-    def ask(self, packet, server=None):
-        """Send to port 69 and return what comes back."""
-        datagram = packet if isinstance(packet, bytes) else wire.encode(packet)
-        self.socket.sendto(datagram, server or self.house.port())
-        return self.hear()
-
-    def say(self, packet):
-        """Send to whoever answered last."""
-        datagram = packet if isinstance(packet, bytes) else wire.encode(packet)
-        self.socket.sendto(datagram, self.server)
-        return self.hear()
-
-    def hear(self):
-        self.house.turn()
-        packets = []
-        while True:
-            try:
-                datagram, self.server = self.socket.recvfrom(65_535)
-            except BlockingIOError:
-                return packets
-            packets.append(wire.decode(datagram))
-
-    def fetch(self, path, options=None):
-        """The whole file, acknowledging as a good client does."""
-        got, block = b"", 0
-        packets = self.ask(ReadRequest(path, "octet", options or {}))
-        if isinstance(packets[0], OptionAck):
-            packets = self.say(Ack(0))
-        while packets:
-            for packet in packets:
-                assert packet.block == (block + 1) & 0xFFFF
-                block, got = packet.block, got + packet.data
-            packets = self.say(Ack(block))
-        return got
-
-
-@pytest.fixture
-def house():
-    made = House()
-    yield made
-    made.service.stopService()
-    made.service._crowd.cut("the test is over")
-
-
-@pytest.fixture
-def guest(house):
-    made = Guest(house)
-    yield made
-    made.socket.close()
 
 
 @pytest.mark.parametrize(
@@ -192,7 +60,7 @@ def test_windows_leave_one_by_one_where_the_kernel_cannot_cut_them(house, guest,
         raise AssertionError("not to be used")
 
     monkeypatch.setattr(train.Line, "_send_segmented", refuse)
-    house.service._segments = False
+    house.service._admission._segments = False
     assert guest.fetch("loader", {"windowsize": "16"}) == house.library.files["loader"]
 
 
@@ -307,8 +175,8 @@ def test_a_bug_is_logged_and_answered(house, guest):
         (b"\0", []),
         (b"\0\x09name", [Error(4, "not a TFTP packet")]),
         (b"\0\4\0", [Error(4, "not a TFTP packet")]),
-        (b"\0\4\0\1", [Error(5, "unknown transfer ID")]),
-        (b"\0\3\0\1abc", [Error(5, "unknown transfer ID")]),
+        (b"\0\4\0\1", [Error(5, "")]),
+        (b"\0\3\0\1abc", [Error(5, "")]),
         (b"\0\5\0\0oops\0", []),
         (b"\0\5", []),
     ],
@@ -453,11 +321,6 @@ def test_a_port_that_cannot_be_had_is_reported_and_the_others_open(house):
     assert [each.address for each, _ in house.serve(HOME, elsewhere, OTHER, port=number)] == []
 
 
-def pass_time(house, seconds):
-    for _ in range(int(seconds / 0.025)):
-        house.reactor.advance(0.025)
-
-
 def test_the_timer_resends(house, guest):
     [data] = guest.ask(ReadRequest("loader"))
     pass_time(house, 0.3)
@@ -503,7 +366,7 @@ def test_a_file_that_shrinks_fails_loudly(house, guest, tmp_path, monkeypatch):
     import os
 
     content = Content("initrd", fd=os.dup(file.fileno()), status=path.stat())
-    monkeypatch.setattr(house.service, "_locate", lambda *_: Located(content))
+    monkeypatch.setattr(house.service._admission, "_locate", lambda *_: Located(content))
     guest.ask(ReadRequest("initrd"))
     path.write_bytes(bytes(1000))
     replies = [guest.say(Ack(block)) for block in range(1, 60)]
@@ -595,7 +458,7 @@ def test_no_descriptor_left_is_silence(house, guest, monkeypatch):
         raise OSError(errno.EMFILE, "Too many open files")
 
     with monkeypatch.context() as patch:
-        patch.setattr("netbootd.tftp.service.Line", no_socket)
+        patch.setattr("netbootd.tftp.port.Line.own", no_socket)
         assert guest.ask(ReadRequest("loader")) == []
     assert "Too many open files" in house.seen(Unserved)[0].reason
     assert guest.fetch("small") == b"hello"
@@ -693,9 +556,7 @@ class Unprivileged:
 
 @pytest.mark.parametrize(("most", "told"), [(212_992, 1), (16 << 20, 0)])
 def test_a_small_receive_buffer_is_told_once(house, monkeypatch, most, told):
-    monkeypatch.setattr(
-        service, "_widen", lambda _, widen=service._widen: widen(Unprivileged(most))
-    )
+    monkeypatch.setattr(port, "_widen", lambda _, widen=port._widen: widen(Unprivileged(most)))
     with logged() as lines:
         assert house.serve(HOME, OTHER, IPv4Address("127.0.0.3")) == []
     assert len([line for line in lines if "receive buffer of 212992 bytes" in line]) == told

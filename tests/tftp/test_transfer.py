@@ -5,13 +5,14 @@ from __future__ import annotations
 import itertools
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from netbootd.tftp import wire
 from netbootd.tftp.netascii import Netascii, translate
 from netbootd.tftp.options import PLAIN
-from netbootd.tftp.transfer import End, Transfer
+from netbootd.tftp.outcome import End
+from netbootd.tftp.transfer import Transfer
 
 from .model import OPTIONS, Client, File, Wire, datagrams, grant, numbers, synthetic, transfer
 
@@ -405,6 +406,7 @@ def test_any_size_arrives_over_a_lossy_wire(size, blksize, windowsize, seed):
     granted = grant(blksize, windowsize)
     client, served = Client(granted), transfer(size, granted)
     Wire(seed, loss=0.1, doubling=0.1, disorder=0.1).carry(served, client)
+    assume(not client.plain)  # four OACKs came through, and no ACK of theirs
     if served.outcome.end is not End.UNCONFIRMED:  # all its last ACKs may be lost
         assert served.outcome.end is End.COMPLETE
     assert client.received == synthetic(0, size)

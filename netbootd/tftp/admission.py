@@ -1,0 +1,278 @@
+"""
+A request becomes a transfer, or a refusal, or is left unanswered.
+
+    datagram → ReadRequest → locate → negotiate → a Transfer on a Line → the crowd
+
+Decides nothing about files: ``locate`` does.
+
+What a stranger can cause is bounded: transfers in all and for each address, and a transfer that
+was never answered is given five packets (see ``transfer``).  Where all places are taken, the
+newcomer gets that of the oldest transfer whose client never confirmed anything, so requests with
+forged addresses keep nobody out.  Where everybody has, the request is not answered at all: an
+ERROR ends the boot of a ROM, while after silence it asks again, and by then there may be room.
+
+With a single port what comes to it may belong to a transfer that shares its socket: looked up by
+who sent it, and handed to the crowd.  Which way a transfer goes is settled when it begins, so the
+setting can change while some are under way.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+
+from netbootd import urls
+from netbootd.errors import WireError
+from netbootd.events.event import Dropped, Refused, Unserved
+from netbootd.events.stream import Stream
+from netbootd.printable import printable
+from netbootd.tftp import train, wire
+from netbootd.tftp.crowd import Crowd, Running
+from netbootd.tftp.files import Locate, Located
+from netbootd.tftp.habits import KEPT_S, SOUND, Habit, Habits
+from netbootd.tftp.limits import Limits
+from netbootd.tftp.netascii import Netascii
+from netbootd.tftp.options import PLAIN, Bounds, negotiate
+from netbootd.tftp.port import Port
+from netbootd.tftp.refusals import NoRoomError, RefusedError, known_refusal
+from netbootd.tftp.train import Line, Peer
+from netbootd.tftp.transfer import Transfer
+
+_EFFORT_A_TURN = 1024  # before others have theirs; an ACK is 1
+_EFFORT_OF_REQUEST = 16  # a file is looked for and opened
+_REQUESTS = {wire.Opcode.RRQ, wire.Opcode.WRQ}
+_NO_NAME = "(empty name)"
+_MADE_ROOM = "the client never answered, and another one wanted its place"
+_RESTART_S = 1.0  # a request repeated this long after the last sign of life is a new one
+
+
+class Admission:
+    """
+    Takes what comes to the ports.  *locate* is called for each request; what it may raise is said
+    in ``files``.  *report* is called within an ``except`` and logs a bug with its traceback;
+    *tell* is given what the log should say otherwise.
+    """
+
+    def __init__(
+        self,
+        crowd: Crowd,
+        locate: Locate,
+        events: Stream,
+        limits: Limits,
+        report: Callable[[str], None],
+        tell: Callable[[str], None],
+    ) -> None:
+        self._crowd = crowd
+        self._locate = locate
+        self._events = events
+        #: For transfers from now on; a reload may bring others.
+        self.limits = limits
+        self._report = report
+        self._tell_log = tell
+        self._segments = train.kernel_segments()
+        self._habits = Habits(crowd.now)
+        crowd.ended = self._learn
+
+    def arrivals(self, port: Port) -> None:
+        """What waits on *port*, or as much of it as one turn allows."""
+        effort = _EFFORT_A_TURN
+        while effort > 0 and (arrived := train.receive(port.socket)) is not None:
+            datagram, peer = arrived
+            running = self._crowd.find((peer, port.local))
+            if running and running.line.shared and wire.opcode_of(datagram) not in _REQUESTS:
+                self._crowd.arrived(running, datagram)
+                effort -= 1
+                continue
+            effort -= _EFFORT_OF_REQUEST
+            if not port.retired:
+                self._packet(port, datagram, peer)
+
+    def _packet(self, port: Port, datagram: bytes, peer: Peer) -> None:
+        """Anything that comes to port 69."""
+        try:
+            packet = wire.decode(datagram)
+        except WireError as problem:
+            self._nonsense(port, datagram, str(problem), peer)
+            return
+        match packet:
+            case wire.ReadRequest():
+                self._read(port, packet, peer)
+            case wire.WriteRequest():
+                refusal = RefusedError(wire.ErrorCode.ILLEGAL_OPERATION, "this server only reads")
+                self._refuse(port, packet.path, refusal, peer)
+            case wire.Error():
+                self._drop(f"ERROR {packet.code} outside a transfer: {packet.text}", peer)
+            case _:
+                self._drop(f"{type(packet).__name__} outside a transfer", peer)
+                self._tell_stray(port, peer)
+
+    def _tell_stray(self, port: Port, peer: Peer) -> None:
+        """RFC 1350 section 4; without words, since its address may be forged: ACKs have 4 bytes."""
+        if not port.took_leave(peer):
+            self._tell(port, wire.ErrorCode.UNKNOWN_TID, "", peer)
+
+    def _tell(self, port: Port, code: wire.ErrorCode, text: str, peer: Peer) -> None:
+        port.refuse(code, text, peer, self.limits.single_port)
+
+    def _nonsense(self, port: Port, datagram: bytes, problem: str, peer: Peer) -> None:
+        """A request nobody can read is told like any that is refused: somebody's boot ends here."""
+        code, told = wire.ErrorCode.ILLEGAL_OPERATION, "not a TFTP packet"
+        opcode = wire.opcode_of(datagram)
+        if opcode in _REQUESTS:
+            self._refuse(port, "(unreadable request)", RefusedError(code, problem, told), peer)
+            return
+        self._drop(problem, peer)
+        if opcode not in (0, wire.Opcode.ERROR):
+            self._tell(port, code, told, peer)
+
+    def _read(self, port: Port, request: wire.ReadRequest, peer: Peer) -> None:
+        if self._is_repetition(port, request, peer):
+            return
+        try:
+            running = self._prepare(port, request, peer)
+        except NoRoomError as problem:
+            self._pass(request.path, str(problem), peer)
+            return
+        except Exception as problem:
+            refusal = known_refusal(problem)
+            if refusal is None:
+                self._report(f"TFTP: {printable(request.path)} for {peer[0]}")
+                refusal = RefusedError(wire.ErrorCode.UNDEFINED, "internal error")
+            self._refuse(port, request.path, refusal, peer)
+            return
+        self._make_room(peer[0])
+        self._crowd.admit(running)
+
+    def _is_repetition(self, port: Port, request: wire.ReadRequest, peer: Peer) -> bool:
+        """
+        Whether this request is being served already; then its first reply goes out again.
+
+        Another file, or the same one after a silence, from the same port: the client has begun
+        anew (lpxelinux keeps its port, a machine that was reset may come by the same one).
+        """
+        running = self._crowd.find((peer, port.local))
+        if running is None:
+            return False
+        heard_at = running.transfer.heard_at
+        silent = heard_at is not None and self._crowd.now() - heard_at > _RESTART_S
+        if request != running.request or silent:
+            self._crowd.dismiss(running, "the client began anew")
+            return False
+        self._crowd.repeat(running)
+        return True
+
+    def _prepare(self, port: Port, request: wire.ReadRequest, peer: Peer) -> Running:
+        """All that a transfer needs, or an exception, and nothing is left open then."""
+        self._check_room(peer[0])
+        if request.mode not in ("octet", "netascii"):
+            reason = f"mode {request.mode!r} is not served"
+            raise RefusedError(wire.ErrorCode.ILLEGAL_OPERATION, reason, "unknown mode")
+        located = self._locate(request, peer[0], port.local)
+        try:
+            transfer = self._transfer(port, request, located, peer[0])
+            line = self._line(port, peer)
+        except BaseException:
+            located.content.close()
+            raise
+        return Running((peer, port.local), request, located, transfer, line, self._crowd.now())
+
+    def _line(self, port: Port, peer: Peer) -> Line:
+        try:
+            return port.line(peer, self._segments, self.limits.single_port)
+        except OSError as problem:
+            raise NoRoomError(f"no socket: {problem}") from None
+
+    # How many.
+
+    @property
+    def _per_client(self) -> int:
+        return self.limits.per_gateway if self.limits.single_port else self.limits.per_client
+
+    def _check_room(self, client: str) -> None:
+        """Raises NoRoomError where none is, nor can be made; nobody is dismissed for that yet."""
+        crowd, limits, most = self._crowd, self.limits, self._per_client
+        if len(crowd.of_client(client)) >= most and not crowd.unheard_of(client):
+            raise NoRoomError(f"all {most} transfers of one client are in use")
+        if len(crowd) >= limits.transfers and not crowd.unheard():
+            raise NoRoomError(f"all {limits.transfers} transfers are in use")
+
+    def _make_room(self, client: str) -> None:
+        """For one more: after a reload with lower limits several may have to go."""
+        crowd, limits, most = self._crowd, self.limits, self._per_client
+        while len(crowd.of_client(client)) >= most and (old := crowd.unheard_of(client)):
+            crowd.dismiss(old, _MADE_ROOM)
+        while len(crowd) >= limits.transfers and (old := crowd.unheard()):
+            crowd.dismiss(old, _MADE_ROOM)
+
+    # How.
+
+    def _transfer(
+        self, port: Port, request: wire.ReadRequest, located: Located, client: str
+    ) -> Transfer:
+        """Raises OptionRefused."""
+        content, habit = located.content, self._habit(request, client)
+        mtu = port.path_mtu(client) if "blksize" in request.options else port.mtu
+        bounds = Bounds(
+            content.size,
+            min(mtu, located.mtu or mtu),
+            self.limits.windowsize if habit.windows else 0,
+            min(self.limits.blksize, habit.blksize),
+        )
+        read = content.read
+        if request.mode == "netascii":
+            bounds = replace(bounds, size=None, windowsize=min(bounds.windowsize, 1))
+            read = Netascii(content.read, content.size).read
+        grant = negotiate(request.options, bounds) if habit.options else PLAIN
+        return Transfer(read, bounds.size, grant, self.limits.patience_s)
+
+    def _habit(self, request: wire.ReadRequest, client: str) -> Habit:
+        """
+        What *client* can take, by all that is known at this moment.
+
+        It may be asking again, from another port, for what it is being offered already.  Where
+        the last offer was an OACK it now gets plain DATA, and the reverse.
+        """
+        if not request.options:
+            return SOUND
+        before = [each for each in self._crowd.of_client(client) if each.request == request]
+        for each in before:
+            self._learn(each, asked_again=True)
+        habit = self._habits.of(client)
+        if before and before[-1].transfer.options_ignored:
+            return replace(habit, options=False)
+        return habit
+
+    def _learn(self, running: Running, asked_again: bool = False) -> None:
+        """A transfer has ended, or its file is asked for again."""
+        client, asked = running.peer[0], running.request.options
+        if not asked:
+            return
+        story = running.transfer.story()
+        if reason := self._habits.learn(client, asked, story, asked_again=asked_again):
+            self._tell_log(
+                f"TFTP to {client}: {reason}; it is granted less for {KEPT_S / 60:.0f} minutes"
+            )
+
+    # What is said of it.
+
+    def _refuse(self, port: Port, path: str, refusal: RefusedError, peer: Peer) -> None:
+        self._tell(port, refusal.code, refusal.told, peer)
+        mac, _ = urls.split_mac(path)
+        self._events.publish(
+            Refused(
+                mac=mac,
+                peer=peer[0],
+                protocol="TFTP",
+                path=path or _NO_NAME,
+                status=int(refusal.code),
+                reason=refusal.reason,
+            )
+        )
+
+    def _pass(self, path: str, reason: str, peer: Peer) -> None:
+        mac, _ = urls.split_mac(path)
+        reason = f"{reason}: {path or _NO_NAME}"
+        self._events.publish(Unserved(mac=mac, peer=peer[0], protocol="TFTP", reason=reason))
+
+    def _drop(self, reason: str, peer: Peer) -> None:
+        self._events.publish(Dropped(peer=peer[0], protocol="TFTP", reason=reason))

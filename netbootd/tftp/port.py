@@ -1,0 +1,137 @@
+"""
+Port 69 of one address: the socket that requests come to, and what belongs to it.
+
+Refusals leave from a second socket, as all else we say does: a client takes the port of the first
+answer for the server's transfer identifier, and some will not have 69 (RFC 1350 section 4).  With
+a single port all of it leaves from 69, transfers too, and then the port stays open until the last
+of those has ended, even where it is not wanted any more.
+
+A third socket sends nothing.  Connected to a client, it tells the MTU of the way there: that of
+the route, or a smaller one that the kernel learned from ICMP within the last ten minutes (IP_MTU,
+ip(7)).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+from collections import OrderedDict
+from collections.abc import Callable
+from dataclasses import dataclass
+from ipaddress import IPv4Address
+
+from netbootd.tftp import train, wire
+from netbootd.tftp.train import Line, Peer
+
+PORT = 69
+#: Bytes: a thousand machines ask within the same second, or all acknowledge at once.
+BUFFER = 4 << 20
+_SO_SNDBUFFORCE = 32  # asm-generic/socket.h; these pass net.core.{w,r}mem_max,
+_SO_RCVBUFFORCE = 33  # and need CAP_NET_ADMIN
+_IP_MTU = 14  # linux/in.h
+_DISCARD = 9  # RFC 863; any port would do, nothing is sent to it
+_MOST_FAREWELLS = 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Listener:
+    """One address to serve: *mtu* in bytes is that of *interface*, and bounds the blocks."""
+
+    address: IPv4Address
+    interface: str
+    mtu: int
+    port: int = PORT
+
+
+class Port:
+    """
+    Port 69 of one address; raises OSError where it cannot be had.
+
+    *emptied* is called when the last transfer that shared its socket has ended.
+    """
+
+    def __init__(self, listener: Listener, emptied: Callable[[Port], None]) -> None:
+        self.mtu = listener.mtu
+        self.local = str(listener.address)
+        self._emptied = emptied
+        #: Transfers that share the socket.
+        self.sharing = 0
+        #: Whether no requests are taken any more.
+        self.retired = False
+        self._farewells: OrderedDict[Peer, None] = OrderedDict()
+        with contextlib.ExitStack() as opened:
+            self.socket = opened.enter_context(train.udp_socket(self.local, listener.port))
+            self._refusals = opened.enter_context(train.udp_socket(self.local, 0))
+            self._probe = opened.enter_context(train.udp_socket(self.local, 0))
+            opened.pop_all()
+        #: Bytes of the receive buffer.
+        self.buffer = _widen(self.socket)
+
+    def line(self, peer: Peer, segments: bool, single: bool) -> Line:
+        """For a transfer to *peer*; raises OSError where no socket can be had."""
+        if not single:
+            return Line.own(self.local, peer, segments)
+        if not self.sharing:
+            _widen_sending(self.socket)
+        self.sharing += 1
+        return Line.sharing(self.socket, peer, segments, lambda: self._left(peer))
+
+    def _left(self, peer: Peer) -> None:
+        """A transfer has ended; a late packet of its client is no reason to alarm it."""
+        self._farewells[peer] = None
+        self._farewells.move_to_end(peer)
+        if len(self._farewells) > _MOST_FAREWELLS:
+            self._farewells.popitem(last=False)
+        self.sharing -= 1
+        if not self.sharing:
+            self._emptied(self)
+
+    def took_leave(self, peer: Peer) -> bool:
+        """
+        Whether *peer* had a transfer here lately.
+
+        An ACK that comes twice, once behind the end, must not be answered: the client may have
+        asked for its next file from the same port, and would take our ERROR for the answer.
+        """
+        return peer in self._farewells
+
+    def path_mtu(self, client: str) -> int:
+        """Bytes a packet to the address *client* may have, as far as anybody knows."""
+        try:
+            self._probe.connect((client, _DISCARD))
+            return min(self.mtu, self._probe.getsockopt(socket.IPPROTO_IP, _IP_MTU))
+        except OSError:  # no route; the reply will not find one either
+            return self.mtu
+
+    def refuse(self, code: wire.ErrorCode, text: str, peer: Peer, single: bool) -> None:
+        """Tell *peer* no."""
+        udp = self.socket if single else self._refusals
+        train.send(udp, wire.encode(wire.Error(code, text)), peer)
+
+    def close(self) -> None:
+        """Give the sockets back."""
+        for each in (self.socket, self._refusals, self._probe):
+            each.close()
+
+
+def _widen(udp: socket.socket) -> int:
+    """
+    Make room for a burst of requests; firmware repeats a lost one only after seconds.
+
+    Returns how many bytes there are now: without CAP_NET_ADMIN the kernel grants no more than
+    net.core.rmem_max, and does not say so (socket(7)).
+    """
+    _force(udp, _SO_RCVBUFFORCE, socket.SO_RCVBUF)
+    return udp.getsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF) // 2  # the kernel doubles it
+
+
+def _widen_sending(udp: socket.socket) -> None:
+    """What one window fills is shared by all transfers now, and what does not fit is lost."""
+    _force(udp, _SO_SNDBUFFORCE, socket.SO_SNDBUF)
+
+
+def _force(udp: socket.socket, beyond_the_limit: int, within_it: int) -> None:
+    try:
+        udp.setsockopt(socket.SOL_SOCKET, beyond_the_limit, BUFFER)
+    except PermissionError:
+        udp.setsockopt(socket.SOL_SOCKET, within_it, BUFFER)
