@@ -19,7 +19,8 @@ What the HTTP side answers, in this order: exact names, then MACs, then files.
 ``/done/<mac>``       the node reports that it is up or installed; ``/failed/<mac>`` that it is not
 ``/vms/``             VM descriptions: a list, and each as ``/vms/<key>.json``
 ``/machines/<mac>/vms``  those assigned to one machine
-``/<path>``           a file below the file root
+``/<path>``           a file below the file root; else the configuration of another loader, of
+                      which ``configfiles`` knows the names
 ====================  ==========================================================
 
 Twelve bare digits are a MAC where nothing follows and below ``/boot``; as a folder they may as well
@@ -32,7 +33,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import Enum, auto
 
-from netbootd import loaders
+from netbootd import configfiles, loaders
 from netbootd.mac import MAC
 
 MEMDISK = loaders.MEMDISK
@@ -44,6 +45,8 @@ PROGRAMS: frozenset[str] = loaders.NAMES | {MEMDISK}
 AUTOEXEC = "autoexec.ipxe"
 _FIRST_NAMES = frozenset({"boot", "boot.ipxe", AUTOEXEC})
 STATUS = "status"
+#: Where the extra initrds are.
+OVERLAYS = "/overlay/"
 _TRITON = "boot.ipxe."
 #: Below ``/scripts``: how a node comes to run its script at each boot.
 NODE_FILES = frozenset(
@@ -96,12 +99,39 @@ def loader_path(mac: MAC | None, loader: str) -> str:
 
 
 def split_mac(path: str) -> tuple[MAC | None, str]:
-    """Undo loader_path: who loads, and what.  A path that begins with no MAC belongs to nobody."""
-    first, slash, rest = path.replace("\\", "/").lstrip("/").partition("/")
+    """
+    Undo loader_path: who loads, and what.  A path that begins with no MAC belongs to nobody.
+
+    PXELINUX and U-Boot put the folder that they came from before every name, even one that begins
+    with a slash: where a MAC stands behind a doubled slash, what is before that means nothing.
+    """
+    plain = path.replace("\\", "/")
+    before, doubled, behind = plain.rpartition("//")
+    if doubled and (mac := _folder_of(behind)) is not None:
+        return mac, behind.partition("/")[2]
+    if doubled and behind.startswith(OVERLAYS[1:]):
+        return _folder_of(before.lstrip("/") + "/"), behind
+    first, slash, rest = plain.lstrip("/").partition("/")
     rest = rest.lstrip("/")
     if slash and (mac := _owner(first, rest)):
         return mac, rest
     return None, path
+
+
+def _folder_of(path: str) -> MAC | None:
+    """The MAC that the first folder of *path* is, in a spelling that nothing else has."""
+    first, slash, _ = path.partition("/")
+    return MAC.maybe(first) if slash and not first.isalnum() else None
+
+
+def overlay_of(path: str) -> tuple[MAC, str] | None:
+    """Whose extra initrd *path* is, and the token with which it is asked for by TFTP, or None."""
+    name, _, query = path.replace("\\", "/").lstrip("/").partition("?")
+    folder, slash, file = name.partition("/")
+    if not slash or f"/{folder}/" != OVERLAYS:
+        return None
+    mac = MAC.maybe(file.removesuffix(".cpio"))
+    return (mac, query.removeprefix("token=")) if mac else None
 
 
 def _owner(folder: str, rest: str) -> MAC | None:
@@ -198,8 +228,10 @@ def route(segments: Sequence[str]) -> Route:
             return Route(Kind.STATUS)
         case ["boot", name]:
             return _script(name) or Route(Kind.NOTHING)
-        case ["boot", *_]:
-            return Route(Kind.NOTHING)
+        case ["boot", *inside]:
+            configuration = configfiles.parse("/".join(inside)) is not None
+            path = "/".join(segments)
+            return Route(Kind.FILE, path=path) if configuration else Route(Kind.NOTHING)
         case [word, name] if word in _OF_MACHINES:
             return _of_machine(_OF_MACHINES[word], name)
         case ["vms"]:
@@ -213,11 +245,18 @@ def route(segments: Sequence[str]) -> Route:
             return Route(Kind.FILE, mac, "/".join(("install", *inside)))
         case [name]:
             return _script(name) or Route(Kind.FILE, path=name)
-    rest = "/".join(segments[1:])
-    mac = _owner(segments[0], rest)
-    if segments[-1] == AUTOEXEC:
+    return _below(segments[0], segments[1:])
+
+
+def _below(folder: str, inside: Sequence[str]) -> Route:
+    """What there is below *folder*, which may be a machine's."""
+    rest = "/".join(inside)
+    mac = _owner(folder, rest)
+    if mac and len(inside) == 2 and f"/{inside[0]}/" == OVERLAYS:
+        return _of_machine(Kind.OVERLAY, inside[1])
+    if inside[-1] == AUTOEXEC:
         return Route(Kind.FIRST, mac)
-    return Route(Kind.FILE, mac, rest if mac else "/".join(segments))
+    return Route(Kind.FILE, mac, rest if mac else f"{folder}/{rest}")
 
 
 def _of_machine(kind: Kind, name: str) -> Route:

@@ -51,6 +51,18 @@ def lives_elsewhere(machine: Machine, standing: Standing, peer: str) -> bool:
     return bool(known) and known != peer
 
 
+def is_it(machine: Machine, peer: str, token: str, record: Record) -> bool:
+    """
+    Whether whoever asks from *peer* with *token* is *machine* itself, as far as the token of its
+    boot or its address tell.
+    """
+    if record.attempt_of(machine.key, token) is not None:
+        return True
+    if (own := machine.variables.get("ip")) is not None:
+        return bool(own == peer)
+    return record.at(peer)[0] == machine.key
+
+
 def note(
     client: Client, script: BootScript, registry: Registry, record: Record, *, surely: bool
 ) -> bool:
@@ -99,7 +111,7 @@ def fetched(path: str, peer: str, registry: Registry, record: Record) -> None:
     """
     key, mac = record.at(peer)
     attempt = record.of(key).of_peer(peer)
-    machine = registry.by_key(key, mac) if mac else None
+    machine = registry.by_key(key, mac, peer) if mac else None
     if machine is None or machine.key != key or attempt is None:
         return
     if not attempt.fetched:
@@ -170,7 +182,7 @@ def provided(
     None for one that is not served.
     """
     machine = identify(client, registry)
-    if machine is None or client.mac is None or refusal(machine, registry):
+    if machine is None or client.mac is None or refusal(client, machine, registry):
         return None
     standing = record.of(machine.key)
     machine = machine.booting(running(machine, registry, standing, record.now()))

@@ -1,5 +1,8 @@
 """
-The text iPXE gets: a machine's script, the first script, and refusals a person can read.
+The text a loader gets: a machine's script, the first script, and refusals a person can read.
+
+It is iPXE's unless somebody asks in another loader's language; what is decided is the same for all,
+and a dialect only writes it down.
 
 iPXE throws away the body of any answer that is not a success and shows its user only a number, so
 everything said to it is a script; *status* is what any other client gets instead.
@@ -13,12 +16,23 @@ from dataclasses import dataclass
 
 from netbootd import answers
 from netbootd.boot.client import Client
-from netbootd.boot.decision import Hold, Refusal, circles, identify, next_step, what_comes_after
+from netbootd.boot.decision import (
+    Hold,
+    Refusal,
+    circles,
+    identify,
+    next_step,
+    refusal,
+    subnet_of,
+    what_comes_after,
+)
+from netbootd.dialects.dialect import Dialect, Unfit
+from netbootd.dialects.ipxe import Ipxe
 from netbootd.errors import RenderError
 from netbootd.mac import MAC
 from netbootd.record.standing import FRESH, Standing
 from netbootd.registry import overlays, scripts
-from netbootd.registry.facts import facts_of
+from netbootd.registry.facts import STRANGER, facts_of
 from netbootd.registry.machine import Machine
 from netbootd.registry.snapshot import Registry
 from netbootd.rendering import told_of
@@ -26,9 +40,9 @@ from netbootd.targets.base import Facts, Target
 from netbootd.targets.menu import LOCAL, Menu
 from netbootd.targets.notice import Notice
 
-_MEND = "mend it, then press a key to try again, or wait for the next boot device"
-_AGAIN = "press a key to try again, or wait for the next boot device"
-_ADD = "add it, then press a key to try again, or wait for the next boot device"
+_MEND = "mend it, then {again}, or wait for the next boot device"
+_AGAIN = "{again}, or wait for the next boot device"
+_ADD = "add it, then {again}, or wait for the next boot device"
 
 
 _RELEASE = "'netbootd release {mac}' lets it boot again; or wait for the next boot device"
@@ -54,7 +68,7 @@ class BootScript:
     *holds* is why the machine is to be held from now on.
 
     *status* is the HTTP status for a client that is not iPXE: 200, 404 for a machine nobody knows,
-    500 where the target is broken.
+    403 where nobody is served, 500 where the target is broken.
     """
 
     text: str
@@ -78,67 +92,78 @@ def boot_script(
     base: str,
     past: Past = NO_PAST,
     choice: str = "",
+    dialect: Dialect | None = None,
 ) -> BootScript:
     """
     The script of *client*'s machine; *base* is our address as this client reaches us.
 
-    *past* is what is remembered of the machine, *choice* what its menu sends back.
+    *past* is what is remembered of the machine, *choice* what its menu sends back.  *dialect* is
+    the language of the loader that asks, None for iPXE's.
     """
+    dialect = dialect or Ipxe(registry.notice_template)
     assert client.mac is not None, "a script is asked for by MAC"
     decision = next_step(client, identify(client, registry), registry, past.standing, past.now)
     machine = decision.machine
     facts = facts_of(client.mac, machine, registry, base, client.address, past.token)
+    if not subnet_of(client, registry).served:
+        return _unserved(client, registry, facts, dialect)
     if isinstance(decision.step, Refusal) or machine is None:
         reason = f"{client.mac} is not in the configuration"
-        return BootScript(_notice(registry, facts, reason, _ADD), reason, 404, machine)
+        return BootScript(_notice(dialect, facts, reason, _ADD), reason, 404, machine)
     if isinstance(decision.step, Hold):
-        return _held(decision.step.reason, client.mac, machine, registry, facts, past)
+        return _held(decision.step.reason, client.mac, machine, dialect, facts, past)
     if choice:
         done = () if decision.armed else past.standing.completed
         picked = _picked(machine.target, choice, registry, done)
         if picked is None:
             reason = f"{machine.title} offers no choice {choice!r:.20}"
-            return BootScript(_notice(registry, facts, reason, _AGAIN), reason, 404, machine)
+            return BootScript(_notice(dialect, facts, reason, _AGAIN), reason, 404, machine)
         machine = machine.booting(picked)
         if not decision.armed and (circle := circles(picked, registry, past.standing, past.now)):
-            return _held(circle, client.mac, machine, registry, facts, past)
+            return _held(circle, client.mac, machine, dialect, facts, past)
         facts = facts_of(client.mac, machine, registry, base, client.address, past.token)
-    return _of(machine, registry, facts, armed=decision.armed)
+    return _of(machine, registry, facts, dialect, armed=decision.armed)
 
 
-def _of(machine: Machine, registry: Registry, facts: Facts, *, armed: bool) -> BootScript:
+def _of(
+    machine: Machine, registry: Registry, facts: Facts, dialect: Dialect, *, armed: bool
+) -> BootScript:
     """The script of *machine*'s target, or the reason why there is none."""
+    if isinstance(machine.target, Notice):
+        reason = machine.target.reason
+        return BootScript(_notice(dialect, facts, reason, _MEND), reason, 500, machine)
     try:
-        text = machine.target.script(facts)
+        said = dialect.script(machine.target, facts)
     except Exception as problem:  # a template is the operator's text and may do anything
         empty = isinstance(problem, RenderError)  # of a placeholder; jinja2 has errors of its own
         what = "an argument cannot be made" if empty else "its template has an error"
         detail = told_of(machine.target.template.name, problem)
         cause = re.sub(r"^\S*/", "", detail)  # the folder is nobody's business but the log's
         reason = f"{machine.title} cannot boot: {what}: {cause}"
-        return BootScript(_notice(registry, facts, reason, _MEND), reason, 500, machine, detail)
-    if isinstance(machine.target, Notice):
-        return BootScript(text, machine.target.reason, 500, machine)
+        return BootScript(_notice(dialect, facts, reason, _MEND), reason, 500, machine, detail)
+    if isinstance(said, Unfit):
+        notice = _notice(dialect, facts, said.reason, _AGAIN)
+        return BootScript(notice, said.reason, 500, machine)
     if trouble := (
-        answers.trouble(registry, machine.target, facts, text)
-        or overlays.trouble(registry, machine, facts, text)
-        or scripts.trouble(registry, machine, facts, text)
+        answers.trouble(registry, machine.target, facts, said.mentions)
+        or overlays.trouble(registry, machine, facts, said.mentions)
+        or scripts.trouble(registry, machine, facts, said.mentions)
     ):
         reason = f"{machine.title} cannot boot: {trouble}"
-        return BootScript(_notice(registry, facts, reason, _MEND), reason, 500, machine)
+        return BootScript(_notice(dialect, facts, reason, _MEND), reason, 500, machine)
     # A menu boots nothing yet: what is chosen is the attempt, and the boot that was armed.
     boots = not isinstance(machine.target, Menu)
-    return BootScript(text, machine.title, 200, machine, boots=boots, armed=armed)
+    return BootScript(said.text, machine.title, 200, machine, boots=boots, armed=armed)
 
 
 def _held(
-    reason: str, mac: MAC, machine: Machine, registry: Registry, facts: Facts, past: Past
+    reason: str, mac: MAC, machine: Machine, dialect: Dialect, facts: Facts, past: Past
 ) -> BootScript:
     """The script that says why *machine* boots nothing; a hold that is new is to be remembered."""
     told = f"{mac} is held: {reason}"
     new = "" if past.standing.held or past.standing.unread else reason
-    advice = _MEND if past.standing.unread else _RELEASE.format(mac=mac)
-    notice = _notice(registry, facts, told, advice)
+    advice = _MEND if past.standing.unread else _RELEASE.replace("{mac}", str(mac))
+    notice = _notice(dialect, facts, told, advice)
     return BootScript(notice, told, 200, machine, holds=new)
 
 
@@ -159,18 +184,31 @@ def _picked(
     return found
 
 
-def first_script(registry: Registry, base: str) -> BootScript:
-    """What ``/`` answers: get an address, then chain to the machine's own script."""
-    server = registry.first_server or registry.boot_server or base
+def _unserved(client: Client, registry: Registry, facts: Facts, dialect: Dialect) -> BootScript:
+    """The script for a subnet where nobody is served."""
+    reason = f"{client.mac} is {refusal(client, None, registry)}"
+    return BootScript(_notice(dialect, facts, reason, _AGAIN), reason, 403)
+
+
+def first_script(registry: Registry, base: str, peer: str = "") -> BootScript:
+    """What ``/`` answers *peer*: get an address, then chain to the machine's own script."""
+    subnet = registry.subnets.of(peer)
+    server = subnet.boot_server or registry.first_server or registry.boot_server or base
+    if not subnet.served:
+        reason = f"nobody is served in subnet {subnet.name}"
+        facts = facts_of(STRANGER, None, registry, base, peer)
+        notice = _notice(Ipxe(registry.notice_template), facts, reason, _AGAIN)
+        return BootScript(notice, reason, 403)
     return BootScript(registry.first_template.render(base=server), "first contact")
 
 
-def fault_script(client_mac: MAC, registry: Registry, base: str) -> BootScript:
+def fault_script(client_mac: MAC, registry: Registry, base: str, peer: str = "") -> BootScript:
     """What a node is told when we failed: no internals, and a way to try again."""
-    facts = facts_of(client_mac, None, registry, base)
+    facts = facts_of(client_mac, None, registry, base, peer)
     reason = "the boot server has a fault; its log says more"
-    return BootScript(_notice(registry, facts, reason, _MEND), reason, 500)
+    notice = _notice(Ipxe(registry.notice_template), facts, reason, _MEND)
+    return BootScript(notice, reason, 500)
 
 
-def _notice(registry: Registry, facts: Facts, reason: str, advice: str) -> str:
-    return Notice("", registry.notice_template, reason, advice).script(facts)
+def _notice(dialect: Dialect, facts: Facts, reason: str, advice: str) -> str:
+    return dialect.notice(reason, advice.replace("{again}", dialect.again), facts)

@@ -17,6 +17,7 @@ from twisted.logger import Logger
 
 from netbootd import urls
 from netbootd.boot.client import Stage
+from netbootd.boot.configs import Wanted, script_of
 from netbootd.boot.history import note, past
 from netbootd.boot.script import (
     BootScript,
@@ -24,6 +25,8 @@ from netbootd.boot.script import (
     fault_script,
     first_script,
 )
+from netbootd.configfiles import ConfigFile
+from netbootd.dialects.dialect import HTTP, Way
 from netbootd.events.event import Held, Refused, Scripted
 from netbootd.http.resource import Answer, Asked, Work, no, text
 from netbootd.mac import MAC
@@ -44,7 +47,7 @@ _LAST_RESORT = (
 
 def first(asked: Asked, registry: Registry) -> Answer:
     """The first script, which chains to the machine's own."""
-    return _answer(asked, first_script(registry, base_of(asked, registry)), None)
+    return _answer(asked, first_script(registry, base_of(asked, registry), asked.peer), None)
 
 
 def machine(asked: Asked, mac: MAC, registry: Registry, record: Record) -> Answer | Work:
@@ -56,6 +59,31 @@ def machine(asked: Asked, mac: MAC, registry: Registry, record: Record) -> Answe
     if asked.method == "GET" and note(client, script, registry, record, surely=asked.by_ipxe):
         return _when_kept(_answer(asked, script, mac), script, record)
     return _answer(asked, script, mac)
+
+
+def configuration(
+    asked: Asked, file: ConfigFile, owner: MAC | None, registry: Registry, record: Record
+) -> Answer | Work:
+    """
+    The configuration of another loader, for the machine that *file* names, else *owner*.
+
+    Raises NotFound and Forbidden as ``script_of`` does: such a loader then looks further.  Whatever
+    it is told beside that comes with status 200, as to iPXE.
+    """
+    base = base_of(asked, registry)
+    wanted = Wanted(
+        file=file,
+        way=Way(HTTP, base.partition("://")[2]),
+        peer=asked.peer,
+        base=base,
+        owner=owner,
+        surely=asked.by_loader,
+    )
+    get = asked.method == "GET"
+    script = script_of(wanted, registry, record, asked.sightings, look=not get)
+    mac = script.machine.mac if script.machine else owner
+    answer = _told(asked, script, mac)
+    return _when_kept(answer, script, record) if get and script.boots else answer
 
 
 def _when_kept(answer: Answer, script: BootScript, record: Record) -> Answer | Work:
@@ -78,7 +106,7 @@ def fault(asked: Asked, mac: MAC | None, registry: Registry) -> Answer:
     script = BootScript(_LAST_RESORT, "the boot server has a fault; its log says more", 500)
     if mac is not None:
         with suppress(Exception):  # the first failure is in the log; another adds nothing
-            script = fault_script(mac, registry, base_of(asked, registry))
+            script = fault_script(mac, registry, base_of(asked, registry), asked.peer)
     return _answer(asked, script, mac)
 
 
@@ -104,12 +132,18 @@ def _our_names(registry: Registry) -> set[str | None]:
     return {urlsplit(server).hostname for server in registry.servers.values()}
 
 
+def _told(asked: Asked, script: BootScript, mac: MAC | None) -> Answer:
+    """The script itself, whatever it says."""
+    title = script.machine.title if script.machine else ""
+    kind = Held if script.holds else Scripted
+    event = kind(mac=mac, target=title, peer=asked.peer, says=script.holds or script.logged)
+    return text(HTTPStatus.OK, script.text, event)
+
+
 def _answer(asked: Asked, script: BootScript, mac: MAC | None) -> Answer:
     title = script.machine.title if script.machine else ""
     if asked.by_ipxe or script.status == HTTPStatus.OK:
-        kind = Held if script.holds else Scripted
-        event = kind(mac=mac, target=title, peer=asked.peer, says=script.holds or script.logged)
-        return text(HTTPStatus.OK, script.text, event)
+        return _told(asked, script, mac)
     refusal = Refused(
         mac=mac,
         target=title,

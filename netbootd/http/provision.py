@@ -8,7 +8,7 @@ from __future__ import annotations
 from http import HTTPStatus
 
 from netbootd.boot.client import Stage
-from netbootd.boot.history import provided
+from netbootd.boot.history import is_it, provided
 from netbootd.content import Content
 from netbootd.errors import RenderError
 from netbootd.events.event import Refused, Served
@@ -30,19 +30,12 @@ def for_machine(
     if found is None:
         told = f"{mac} is not in the configuration"
         return refused(asked, HTTPStatus.NOT_FOUND, told, mac=mac)
-    if registry.config.private and not _is_it(asked, found[0], record):
+    if registry.config.private and not is_it(
+        found[0], asked.peer, asked.query.get("token", ""), record
+    ):
         told = f"this is for {mac} alone, and {asked.peer} is not known for it"
         return refused(asked, HTTPStatus.FORBIDDEN, told, mac=mac)
     return found
-
-
-def _is_it(asked: Asked, machine: Machine, record: Record) -> bool:
-    """Whether the machine itself asks, as far as the token of its boot or its address tell."""
-    if record.attempt_of(machine.key, asked.query.get("token", "")) is not None:
-        return True
-    if (own := machine.variables.get("ip")) is not None:
-        return bool(own == asked.peer)
-    return record.at(asked.peer)[0] == machine.key
 
 
 def made(asked: Asked, facts: Facts, body: bytes, content_type: str) -> Answer:

@@ -32,6 +32,8 @@ NO_STORE = {"Cache-Control": "no-store"}
 LATER = {"Retry-After": "5"}
 
 _IPXE = "iPXE/"
+#: GRUB (grub-core/net/http.c), PXELINUX (core/fs/pxe/http.c), U-Boot's wget.
+_LOADERS = ("GRUB", "Syslinux", "U-Boot")
 _WHOLE_URL = re.compile(rb"https?://([^/?#]*)(.*)", re.IGNORECASE | re.DOTALL)
 
 
@@ -68,6 +70,11 @@ class Asked:
     def by_ipxe(self) -> bool:
         """iPXE shows nothing of an answer but a script with status 200."""
         return self.headers.get("user-agent", "").startswith(_IPXE)
+
+    @property
+    def by_loader(self) -> bool:
+        """Another boot loader asks, which is nobody with a browser."""
+        return self.headers.get("user-agent", "").startswith(_LOADERS)
 
 
 def asked_of(

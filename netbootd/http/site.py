@@ -24,7 +24,7 @@ from twisted.python.failure import Failure
 from twisted.web import http
 from zope.interface import implementer
 
-from netbootd import urls
+from netbootd import configfiles, urls
 from netbootd.content import parts_of
 from netbootd.errors import Forbidden, NotFound
 from netbootd.events.event import Event, Refused, Served
@@ -62,6 +62,8 @@ MOST_BODY = 1 << 20
 _MOST_AWAITED = 8 << 20
 #: The methods of pages that take something; all others are only read.
 _ALL_METHODS = {*REPORTS, *WRITES}
+#: What is for machines alone, beside the scripts, which say themselves who is not served.
+_FOR_MACHINES = frozenset({Kind.NODE_SCRIPT, Kind.OVERLAY, Kind.FILE, Kind.MACHINE_VMS})
 _METHODS = {Kind.DONE: REPORTS, Kind.FAILED: REPORTS, Kind.VMS: WRITES}
 
 log = Logger(namespace="netbootd.http")
@@ -139,6 +141,10 @@ class Site(http.HTTPFactory):
         return replace(asked, sightings=self.live.sightings)
 
     def _page(self, asked: Asked, route: Route, registry: Registry) -> Answer | Work:
+        subnet = registry.subnets.of(asked.peer)
+        if not subnet.served and route.kind in _FOR_MACHINES:
+            told = f"{asked.peer} is in subnet {subnet.name}, where nobody is served"
+            return refused(asked, HTTPStatus.FORBIDDEN, told, mac=route.mac)
         try:
             match route:
                 case Route(kind=Kind.FIRST):
@@ -175,9 +181,13 @@ def _not_allowed(asked: Asked, methods: tuple[str, ...]) -> Answer:
     return refused(asked, HTTPStatus.METHOD_NOT_ALLOWED, told, {"Allow": allowed})
 
 
-def _file(asked: Asked, route: Route, registry: Registry, record: Record) -> Answer:
+def _file(asked: Asked, route: Route, registry: Registry, record: Record) -> Answer | Work:
     try:
         return files.answer(asked, route, registry, record)
+    except NotFound:
+        if (file := configfiles.parse(route.path)) is None:
+            raise
+        return bootscript.configuration(asked, file, route.mac, registry, record)
     except OSError as problem:
         return unreadable(asked, problem)
 

@@ -1,14 +1,22 @@
 """
 What a MAC has been heard to say of its machine: a node tells its UUID in DHCP (option 97) and, with
 serial number and asset tag, in the query by which iPXE fetches its script.  All that it asks for
-afterwards names the MAC alone.
+afterwards names the MAC alone; but some loaders ask by UUID, and a Raspberry Pi by its serial
+number, so these lead back to the MAC.
+
+A Pi's option 97 is no UUID.  Its boot ROM repeats the serial number four times; later models say
+``RPi4`` or ``RPi5``, then revision, the last four bytes of the MAC, and the serial number, four
+bytes each (https://www.raspberrypi.com/documentation/computers/raspberry-pi.html, DHCP_OPTION97).
 """
 
 from __future__ import annotations
 
 from collections import OrderedDict
+from collections.abc import Iterator
+from uuid import UUID
 
 from netbootd.mac import MAC
+from netbootd.registry import marks
 from netbootd.registry.marks import UNMARKED, Marks
 
 _MOST = 65536  # MACs remembered; the one unheard of for longest is forgotten first
@@ -20,17 +28,48 @@ class Sightings:
     def __init__(self, most: int = _MOST) -> None:
         self._most = most
         self._marks: OrderedDict[MAC, Marks] = OrderedDict()
+        self._by_name: dict[str, MAC] = {}
 
     def of(self, mac: MAC | None) -> Marks:
         """What is known of *mac*."""
         return self._marks.get(mac, UNMARKED) if mac else UNMARKED
 
+    def by_uuid(self, uuid: str) -> MAC | None:
+        """Who has said that its UUID is *uuid*, in either order of its bytes."""
+        return self._by_name.get(marks.normal("uuid", uuid))
+
+    def by_pi_serial(self, serial: str) -> MAC | None:
+        """The Raspberry Pi whose serial number ends in the eight digits *serial*."""
+        return self._by_name.get(serial.lower())
+
     def note(self, mac: MAC | None, said: Marks) -> Marks:
         """Remember what *mac* has *said* now, and return it with what it has said before."""
-        marks = said.over(self.of(mac))
+        known = said.over(self.of(mac))
         if mac is not None and said != UNMARKED:
-            self._marks[mac] = marks
+            self._marks[mac] = known
             self._marks.move_to_end(mac)
+            self._by_name |= dict.fromkeys(_names(known), mac)
             if len(self._marks) > self._most:
-                self._marks.popitem(last=False)
-        return marks
+                self._forget(*self._marks.popitem(last=False))
+        return known
+
+    def _forget(self, mac: MAC, known: Marks) -> None:
+        for name in _names(known):
+            if self._by_name.get(name) == mac:
+                del self._by_name[name]
+
+
+def _names(known: Marks) -> Iterator[str]:
+    """What else *known* may be asked for by: its UUID, or the serial number of a Pi."""
+    if known.uuid:
+        yield marks.normal("uuid", known.uuid)
+        yield from _pi_serials(known.uuid)
+
+
+def _pi_serials(uuid: str) -> tuple[str, ...]:
+    """The serial number in a Pi's option 97, in both orders of its bytes; none for another's."""
+    said = UUID(uuid).bytes
+    last = said[12:]
+    if said[:3] == b"RPi" or said == last * 4:
+        return last.hex(), last[::-1].hex()
+    return ()

@@ -18,7 +18,7 @@ from netbootd.mac import MAC
 from netbootd.overlay.tree import Tree
 from netbootd.registry import marks, wildcards
 from netbootd.registry.machine import Machine
-from netbootd.registry.subnets import Subnets
+from netbootd.registry.subnets import ELSEWHERE, Subnet, Subnets
 from netbootd.rendering import BrokenText, TextTemplate
 from netbootd.scripts.script import Fragment
 from netbootd.targets.base import Target
@@ -35,7 +35,12 @@ class Registry:
     ``marks.normal``; *wildcards* those that stand for a beginning of MACs, its digits the key;
     *named* the machines whose key is a name.
 
+    *pis* has machines by the last eight digits of their ``serial``, where that is one that a
+    Raspberry Pi can have.
+
     *subnets* are the networks of which something is said.
+
+    *dialects* are the templates of what loaders other than iPXE read, by the names of their files.
 
     *disk* is what boots a machine's own disk.  *boot_server* is the base URL the file gives for
     everything (``boot_servers.default``), None where it leaves that to us; *first_server* the one
@@ -56,9 +61,11 @@ class Registry:
     first_template: ScriptTemplate
     notice_template: ScriptTemplate
     disk: Target
+    dialects: Mapping[str, ScriptTemplate] = field(default_factory=dict)
     machines: Mapping[MAC, Machine] = field(default_factory=dict)
     marked: Mapping[str, Mapping[str, Machine]] = field(default_factory=dict)
     wildcards: Mapping[str, Machine] = field(default_factory=dict)
+    pis: Mapping[str, Machine] = field(default_factory=dict)
     named: Mapping[str, Machine] = field(default_factory=dict)
     targets: Mapping[str, Target] = field(default_factory=dict)
     addresses: Mapping[str, Machine] = field(default_factory=dict)
@@ -80,20 +87,23 @@ class Registry:
     watched: tuple[str, ...] = ()
     generation: int = 1
 
-    def machine(self, mac: MAC) -> Machine | None:
-        """The entry of *mac*, else that of a wildcard or the default made its own, else None."""
+    def machine(self, mac: MAC, address: str = "") -> Machine | None:
+        """
+        The entry of *mac*, else that of a wildcard, or the default of where *address* is, made its
+        own, else None.
+        """
         found = self.machines.get(mac)
-        return found or self.wildcard(mac) or self.stranger(mac)
+        return found or self.wildcard(mac) or self.stranger(mac, self.subnets.of(address))
 
     @property
     def cardless(self) -> tuple[Machine, ...]:
         """The machines that are listed without a MAC."""
         return tuple(machine for machine in self.named.values() if not machine.macs)
 
-    def by_key(self, key: str, mac: MAC) -> Machine | None:
-        """The machine that is remembered under *key*, as it asks with *mac*."""
+    def by_key(self, key: str, mac: MAC, address: str = "") -> Machine | None:
+        """The machine that is remembered under *key*, as it asks with *mac* from *address*."""
         found = self.named.get(key) or self.machines.get(MAC.maybe(key) or mac)
-        return found.for_card(mac) if found else self.machine(mac)
+        return found.for_card(mac) if found else self.machine(mac, address)
 
     def by_mark(self, mark: str, text: str) -> Machine | None:
         """The machine whose *mark* (``uuid``, ``serial``, ``asset``) is *text*, in any spelling."""
@@ -105,9 +115,10 @@ class Registry:
         found = wildcards.longest(self.wildcards, mac)
         return found.for_card(mac) if found else None
 
-    def stranger(self, mac: MAC) -> Machine | None:
-        """The default as *mac* gets it."""
-        return self.default.for_stranger(mac) if self.default else None
+    def stranger(self, mac: MAC, subnet: Subnet = ELSEWHERE) -> Machine | None:
+        """The default of *subnet*, else that of all, as *mac* gets it."""
+        default = subnet.default or self.default
+        return default.for_stranger(mac) if default else None
 
     @property
     def listed(self) -> int:
@@ -121,9 +132,13 @@ class Registry:
         yield from self.cardless
         yield from self.wildcards.values()
 
-    def variables_of(self, machine: Machine) -> dict[str, Any]:
-        """What the configuration says of it: its own keys over its target's over ``vars``."""
-        return {**self.variables, **machine.target.common.variables, **machine.variables}
+    def variables_of(self, machine: Machine, subnet: Subnet = ELSEWHERE) -> dict[str, Any]:
+        """
+        What the configuration says of it: its own keys over its target's, over those of the
+        *subnet* it is in, over ``vars``.
+        """
+        own = {**machine.target.common.variables, **machine.variables}
+        return {**self.variables, **subnet.variables, **own}
 
     def by_address(self, address: str) -> Machine | None:
         """The machine whose ``ip`` is *address*, None if there is none."""
@@ -184,4 +199,5 @@ def _entries(registry: Registry) -> dict[MAC | str | None, Machine]:
         entries[mac] = machine
     entries |= {machine.named: machine for machine in registry.cardless}
     entries |= {f"{prefix}*": machine for prefix, machine in registry.wildcards.items()}
+    entries |= {net.name: net.default for net in registry.subnets if net.default}
     return entries

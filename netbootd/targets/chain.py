@@ -29,6 +29,7 @@ class Chain(Target):
 
     keys: ClassVar[frozenset[str]] = frozenset({"chain", "bios", "efi", "ipxe_settings"})
     template_name: ClassVar[str] = "chain"
+    needs_ipxe: ClassVar[str] = "it starts another loader"
 
     @classmethod
     def from_settings(cls, settings: Settings, template: ScriptTemplate) -> Self:

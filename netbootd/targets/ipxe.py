@@ -1,5 +1,5 @@
 """
-iPXE syntax, quoting and templates: only here.
+iPXE syntax and quoting, and the templates of all boot scripts: only here.
 
 A script is a Jinja2 template file beside its type (``nfs.ipxe``), in the sandbox and strict about
 undefined names.  A file of the same name in the configuration's folder takes its place, so an admin
@@ -24,8 +24,11 @@ import jinja2
 import jinja2.meta
 
 from netbootd import rendering
+from netbootd.dialects import quoting
 
 MAGIC = "#!ipxe\n"
+#: Where our templates stand: iPXE's beside the types, those of other loaders beside their dialects.
+OURS = (Path(__file__).parent, Path(quoting.__file__).parent)
 _SETTING = re.compile(r"\$\{([^}]*)\}")
 #: Settings that iPXE itself knows (https://ipxe.org/cfg); others may come from DHCP by number.
 _KNOWN_SETTINGS = frozenset(  # as text: a list of 60 lines reads worse
@@ -70,14 +73,19 @@ class Templates:
     """
 
     def __init__(self, folder: Path | None = None) -> None:
-        here = jinja2.FileSystemLoader(Path(__file__).parent)
+        here = jinja2.FileSystemLoader(OURS)
         own = [jinja2.FileSystemLoader(folder)] if folder else []
         self._folder = folder
         self.files: set[str] = set()
         self._environment = rendering.environment(
             jinja2.ChoiceLoader([*own, here, jinja2.PrefixLoader({"netbootd": here})])
         )
-        self._environment.filters["plain"] = plain
+        self._environment.filters |= {
+            "plain": plain,
+            "shown": quoting.shown,
+            "one_line": quoting.one_line,
+            "grub": quoting.grub,
+        }
         self._made: dict[str, ScriptTemplate | BrokenTemplate] = {}
 
     def get(self, name: str) -> ScriptTemplate | BrokenTemplate:

@@ -19,6 +19,7 @@ from netbootd.scripts import modules
 from netbootd.targets import ipxe
 from netbootd.targets.base import Facts, Target
 from netbootd.targets.ipxe import ScriptTemplate
+from netbootd.targets.plan import Kernel, Plan, without_settings
 from netbootd.targets.settings import Settings
 
 #: The extra initrd's own name.
@@ -53,6 +54,8 @@ class Linux(Target):
     kernel_name: ClassVar[str] = "kernel"
     initrd_name: ClassVar[str] = "initrd"
     default_kernel: ClassVar[str | None] = None
+    #: Whether it is a program for legacy BIOS.
+    bios_only: ClassVar[bool] = False
     #: Whether what is booted reads more than one initrd.
     takes_overlay: ClassVar[bool] = True
 
@@ -156,6 +159,16 @@ class Linux(Target):
         if bad := ipxe.end_word(words):
             raise RenderError(f'modules: iPXE would end the line at "{bad}"')
         return words
+
+    def plan(self, facts: Facts) -> Plan:
+        # An ``initrd=`` of the author names what iPXE loaded; PXELINUX would go and fetch it.
+        words = (word for word in self.words(facts) if not word.startswith("initrd="))
+        try:
+            args = without_settings(words, facts.mac)
+        except ValueError as setting:
+            return self.only_ipxe(f"its arguments have {setting}, which iPXE fills in")
+        initrds = tuple(one["url"] for one in self.loaded(facts))
+        return Kernel(facts.url(self.kernel), initrds, args, self.bios_only)
 
     def _layered(self, facts: Facts) -> bool:
         return facts.overlay and self.takes_overlay

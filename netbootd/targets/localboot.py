@@ -24,6 +24,7 @@ from typing import Any, ClassVar, Self
 
 from netbootd.targets.base import Facts, Target
 from netbootd.targets.ipxe import ScriptTemplate
+from netbootd.targets.plan import Disk, Plan
 from netbootd.targets.settings import Settings
 
 EXIT = "exit"
@@ -52,6 +53,9 @@ class LocalBoot(Target):
 
     def values(self, facts: Facts) -> dict[str, Any]:
         return {"bios": _told(self.bios, facts), "efi": _told(self.efi, facts)}
+
+    def plan(self, facts: Facts) -> Plan:
+        return Disk(facts.url(self.bios), facts.url(self.efi))
 
 
 def _way(settings: Settings, key: str, default: str) -> str:

@@ -22,6 +22,7 @@ from typing import Any, ClassVar, NamedTuple, Self
 from netbootd.nearest import did_you_mean
 from netbootd.targets.base import Facts, Target
 from netbootd.targets.ipxe import ScriptTemplate
+from netbootd.targets.plan import Choices, Line, Plan
 from netbootd.targets.settings import Settings
 from netbootd.urls import CHOICE
 
@@ -91,6 +92,10 @@ class Menu(Target):
             "default": self.default,
             "timeout": None if self.timeout is None else int(self.timeout * 1000),
         }
+
+    def plan(self, facts: Facts) -> Plan:
+        lines = (Line(number, one.label, one.key) for number, one in enumerate(self.choices, 1))
+        return Choices(tuple(lines), self.default, self.timeout)
 
 
 def _choices(settings: Settings) -> tuple[Choice, ...]:

@@ -22,6 +22,7 @@ class OwnScript(Target):
 
     keys: ClassVar[frozenset[str]] = frozenset({"script"})
     template_name: ClassVar[str] = "ipxe"
+    needs_ipxe: ClassVar[str] = "it is a script for it"
 
     @classmethod
     def from_settings(cls, settings: Settings, template: ScriptTemplate) -> Self:

@@ -30,6 +30,7 @@ from typing import Any, ClassVar, Self
 from netbootd.targets.base import Facts, Target
 from netbootd.targets.ipxe import ScriptTemplate, unsettable
 from netbootd.targets.linux import Linux
+from netbootd.targets.plan import Plan
 from netbootd.targets.settings import EXTRA_ARGS, Settings
 
 #: Keys of ``iscsi`` that become settings of iPXE (https://ipxe.org/cfg), in order.
@@ -55,6 +56,7 @@ class SanBoot(Target):
 
     keys: ClassVar[frozenset[str]] = frozenset({"iscsi"})
     template_name: ClassVar[str] = "sanboot"
+    needs_ipxe: ClassVar[str] = "it attaches a disk of the network"
 
     @classmethod
     def from_settings(cls, settings: Settings, template: ScriptTemplate) -> Self:
@@ -89,11 +91,15 @@ class SanLinux(Linux):
 
     keys: ClassVar[frozenset[str]] = Linux.keys | SanBoot.keys
     template_name: ClassVar[str] = "sanlinux"
+    needs_ipxe: ClassVar[str] = "it attaches a disk of the network"
 
     @classmethod
     def extras(cls, settings: Settings) -> dict[str, Any]:
         iscsi = _iscsi(settings)
         return {"uris": _uris(settings, iscsi), "secrets": _secrets(iscsi)}
+
+    def plan(self, facts: Facts) -> Plan:
+        return self.only_ipxe(self.needs_ipxe)
 
     def values(self, facts: Facts) -> dict[str, Any]:
         return {**Linux.values(self, facts), **_disk(self, facts, self.uris, self.secrets)}

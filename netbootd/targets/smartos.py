@@ -66,6 +66,7 @@ class SmartOS(Target):
         {"platform", "bootparams", "boot_modules", "answers", "networking"}
     )
     template_name: ClassVar[str] = "smartos"
+    needs_ipxe: ClassVar[str] = "its modules go to the kernel by multiboot"
 
     @classmethod
     def from_settings(cls, settings: Settings, template: ScriptTemplate) -> Self:

@@ -17,6 +17,7 @@ from typing import Any, ClassVar, NamedTuple
 
 from netbootd.targets.base import Facts
 from netbootd.targets.linux import Linux
+from netbootd.targets.plan import Plan
 from netbootd.targets.settings import Settings
 
 _MEDIUM = {
@@ -42,6 +43,7 @@ class WimBoot(Linux):
 
     keys: ClassVar[frozenset[str]] = frozenset({"tree", "files"})
     template_name: ClassVar[str] = "wimboot"
+    needs_ipxe: ClassVar[str] = "wimboot takes its files from it"
     kernel_name: ClassVar[str] = "wimboot"
     default_kernel: ClassVar[str | None] = "wimboot"
     takes_overlay: ClassVar[bool] = False
@@ -72,6 +74,9 @@ class WimBoot(Linux):
             }
             for file in self.files
         ]
+
+    def plan(self, facts: Facts) -> Plan:
+        return self.only_ipxe(self.needs_ipxe)
 
     def arguments(self, facts: Facts) -> tuple[str, ...]:
         return self.words(facts)  # wimboot takes every initrd, unasked

@@ -3,7 +3,8 @@ What a read request gets: the decision that every protocol asks, then the librar
 
 ``<mac>/<loader>`` is what DHCP hands out; bare names and everything below the file root work as
 well.  ``autoexec.ipxe`` is what iPXE builds since 2024 ask for beside the file they came from, and
-gets the first script, whatever the folder.
+gets the first script, whatever the folder.  What other loaders look for (``configfiles``) is made
+where there is no file of that name.
 
 With ``script_for_ipxe``, or where the machine is held, an iPXE that was sent to its own loader
 again gets its script under that very name (iPXE goes by content, not by name).  It is told by what
@@ -17,15 +18,18 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Callable
 
-from netbootd import urls
+from netbootd import configfiles, urls
 from netbootd.boot.client import Client, Stage
-from netbootd.boot.decision import identify, refusal
-from netbootd.boot.history import note, past
+from netbootd.boot.configs import Wanted, pi_of, script_of
+from netbootd.boot.decision import identify, refusal, subnet_of
+from netbootd.boot.history import is_it, note, past, provided
 from netbootd.boot.script import boot_script, first_script
 from netbootd.content import Content
-from netbootd.errors import Forbidden
+from netbootd.dialects.dialect import TFTP, Way
+from netbootd.errors import Forbidden, NotFound, RenderError
 from netbootd.events.event import Event, Transferred
 from netbootd.mac import MAC
+from netbootd.registry import overlays
 from netbootd.registry.live import LiveRegistry
 from netbootd.registry.machine import Machine
 from netbootd.registry.snapshot import Registry
@@ -55,18 +59,85 @@ class Locator:
         mac, path = urls.split_mac(request.path)
         scripted = urls.scripted_mac(path)
         mac = scripted or mac
-        machine = identify(self._client(Stage.FIRMWARE, mac, peer), registry)
-        if mac and (reason := refusal(machine, registry)):
-            raise Forbidden(f"{mac} is {reason}")
+        client = self._client(Stage.FIRMWARE, mac, peer)
+        machine = identify(client, registry)
+        # Without a MAC nobody knows who asks, so only a refusal of the whole subnet counts.
+        nobody = not subnet_of(client, registry).served
+        if (mac or nobody) and (reason := refusal(client, machine, registry)):
+            raise Forbidden(f"{mac or peer} is {reason}")
         known = machine.mac if machine else mac
         target = machine.title if machine else ""
         if urls.is_autoexec(path):
-            text = first_script(registry, _base(registry, local)).text
+            text = first_script(registry, _base(registry, local), peer).text
         elif scripted or self._is_ipxe_again(request, path, peer, machine, registry):
             text = self._script(known, peer, registry, _base(registry, local))
         else:
-            return Located(registry.library.lookup(path), known, target)
+            try:
+                return Located(registry.library.lookup(path), known, target)
+            except NotFound:
+                return self._made(path, mac, peer, registry, _base(registry, local))
         return Located(Content(path, held=text.encode()), known, target)
+
+    def _made(
+        self, path: str, owner: MAC | None, peer: str, registry: Registry, base: str
+    ) -> Located:
+        """
+        What is no file, for *owner* or whoever *path* names: an extra initrd, the configuration of
+        another loader, a file of a Raspberry Pi.  Raises NotFound where it is none of these.
+        """
+        live = self._live
+        if asked := urls.overlay_of(path):
+            return self._overlay(*asked, peer, registry, base)
+        way = Way(TFTP, base.partition("://")[2])
+        if file := configfiles.parse(path):
+            wanted = Wanted(file=file, way=way, peer=peer, base=base, owner=owner)
+            script = script_of(wanted, registry, live.record, live.sightings)
+            text = Content(path, held=script.text.encode())
+            machine = script.machine
+            return Located(
+                text, machine.mac if machine else owner, machine.title if machine else ""
+            )
+        serial, name = configfiles.pi_folder(path)
+        owner = pi_of(serial, registry, live.sightings) if serial else owner
+        if owner is None or (not serial and not configfiles.starts_pi(name)):
+            raise NotFound(path)
+        return self._of_pi(
+            name,
+            owner,
+            Wanted(file=configfiles.PI_BOOT, way=way, peer=peer, base=base, owner=owner),
+            registry,
+        )
+
+    def _of_pi(self, name: str, mac: MAC, boot: Wanted, registry: Registry) -> Located:
+        """
+        File *name* of the Raspberry Pi *mac*, which may stand beside those of all.
+
+        It finds no firmware where it is to boot its disk: with that it would not look any further.
+        """
+        client = self._client(Stage.FIRMWARE, mac, boot.peer)
+        machine = identify(client, registry)
+        if reason := refusal(client, machine, registry):
+            raise Forbidden(f"{mac} is {reason}")
+        if configfiles.starts_pi(name):
+            script_of(boot, registry, self._live.record, self._live.sightings, look=True)
+        if asked := urls.overlay_of(name):
+            return self._overlay(*asked, boot.peer, registry, boot.base)
+        return Located(registry.library.lookup(name), mac, machine.title if machine else "")
+
+    def _overlay(self, mac: MAC, token: str, peer: str, registry: Registry, base: str) -> Located:
+        """The extra initrd of *mac*."""
+        record = self._live.record
+        found = provided(self._client(Stage.HTTP_BOOT, mac, peer), registry, record, base)
+        if found is None:
+            raise NotFound(f"{mac} is not served")
+        machine, facts = found
+        if registry.config.private and not is_it(machine, peer, token, record):
+            raise Forbidden(f"this is for {mac} alone, and {peer} is not known for it")
+        try:
+            body = overlays.build(machine, facts, registry)
+        except RenderError as problem:
+            raise NotFound(f"the overlay of {mac} has an error: {problem}") from None
+        return Located(Content(f"overlay of {mac}", held=body), mac, machine.title)
 
     def _client(self, stage: Stage, mac: MAC | None, peer: str) -> Client:
         client = Client(stage=stage, mac=mac, address=peer)
@@ -82,7 +153,7 @@ class Locator:
 
     def _script(self, mac: MAC | None, peer: str, registry: Registry, base: str) -> str:
         if mac is None:
-            return first_script(registry, base).text
+            return first_script(registry, base, peer).text
         client = self._client(Stage.IPXE, mac, peer)
         script = boot_script(client, registry, base, past(client, registry, self._live.record))
         note(client, script, registry, self._live.record, surely=True)

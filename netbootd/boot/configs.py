@@ -1,0 +1,125 @@
+"""
+What other loaders than iPXE read: the file by whose name a machine asks becomes its boot script, in
+the language of whoever asks.
+
+What is decided is what iPXE would be told (``boot_script``), and a file that boots something counts
+as an attempt just the same.  A name that nobody has is not found at once, so that the loader's
+search goes on.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from netbootd.boot.client import Client, Stage
+from netbootd.boot.decision import identify, refusal
+from netbootd.boot.history import note, past
+from netbootd.boot.script import BootScript, boot_script
+from netbootd.configfiles import ConfigFile, Reader
+from netbootd.dialects.catalogue import GRUB_FIRST, dialect_of
+from netbootd.dialects.dialect import Way
+from netbootd.dialects.grub import first_contact
+from netbootd.errors import Forbidden, NotFound
+from netbootd.mac import MAC
+from netbootd.record.record import Record
+from netbootd.registry.machine import Machine
+from netbootd.registry.sightings import Sightings
+from netbootd.registry.snapshot import Registry
+
+#: The file of a Raspberry Pi that is read once in each boot.
+_LAST_OF_PI = "cmdline.txt"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wanted:
+    """
+    A request for *file*, by *way*, from the address *peer*; *base* is our own as it reached us.
+
+    *owner* is the MAC in front of its path, None if there is none.  *surely*: it was a loader that
+    asked; else it may have been somebody with a browser.
+    """
+
+    file: ConfigFile
+    way: Way
+    peer: str
+    base: str
+    owner: MAC | None = None
+    surely: bool = True
+
+
+def script_of(
+    wanted: Wanted, registry: Registry, record: Record, sightings: Sightings, *, look: bool = False
+) -> BootScript:
+    """
+    What *wanted* is; with *look* nothing is remembered of it.
+
+    Raises NotFound where nobody is known who could ask so, or where there is nothing to say, and
+    Forbidden where DHCP would have refused as well.
+    """
+    file = wanted.file
+    mac = whose(wanted, registry, record, sightings)
+    if mac is None:
+        if file.reader is Reader.GRUB and file.anonymous:
+            text = first_contact(registry.dialects[GRUB_FIRST], wanted.way)
+            return BootScript(text, "first contact")
+        raise NotFound(file.name)
+    client = Client(stage=Stage.IPXE, mac=mac, address=wanted.peer).marked(sightings.of(mac))
+    if reason := refusal(client, identify(client, registry), registry):
+        raise Forbidden(f"{mac} is {reason}")
+    dialect = dialect_of(file.reader, file.name, wanted.way, registry.dialects)
+    history = past(client, registry, record)
+    script = boot_script(client, registry, wanted.base, history, file.choice, dialect)
+    if not script.text or script.status in (403, 404):
+        raise NotFound(f"{file.name}: {script.says}")
+    counts = file.reader is not Reader.PI or file.name == _LAST_OF_PI
+    if counts and not look:
+        note(client, script, registry, record, surely=wanted.surely)
+    return script
+
+
+def whose(wanted: Wanted, registry: Registry, record: Record, sightings: Sightings) -> MAC | None:
+    """The card of the machine whose file it is, None where nobody is known."""
+    file = wanted.file
+    if file.nobodys:
+        return None
+    if file.mac is not None:
+        return file.mac
+    found: Iterator[MAC | None]
+    if file.uuid:
+        found = _by_uuid(file.uuid, wanted, registry, record, sightings)
+    elif file.serial:
+        found = iter((pi_of(file.serial, registry, sightings),))
+    elif file.address:
+        found = iter((_at(file.address, registry, record),))
+    else:
+        found = iter((wanted.owner or _at(wanted.peer, registry, record),))
+    return next((mac for mac in found if mac is not None), None)
+
+
+def pi_of(serial: str, registry: Registry, sightings: Sightings) -> MAC | None:
+    """The Raspberry Pi with *serial*: a machine that is listed by it, or one that was heard."""
+    heard = sightings.by_pi_serial(serial)
+    return heard or _card(registry.pis.get(serial.lower()))
+
+
+def _by_uuid(
+    uuid: str, wanted: Wanted, registry: Registry, record: Record, sightings: Sightings
+) -> Iterator[MAC | None]:
+    """By what DHCP heard; a machine that is listed by it, whose card may have to be guessed."""
+    yield sightings.by_uuid(uuid)
+    machine = registry.by_mark("uuid", uuid)
+    yield _card(machine)
+    if machine is not None:
+        yield wanted.owner or _at(wanted.peer, registry, record)
+
+
+def _card(machine: Machine | None) -> MAC | None:
+    if machine is None:
+        return None
+    return machine.mac or (machine.macs[0] if machine.macs else None)
+
+
+def _at(address: str, registry: Registry, record: Record) -> MAC | None:
+    """Whose address *address* is, by the configuration or by where it last booted from."""
+    return _card(registry.by_address(address)) or record.at(address)[1]

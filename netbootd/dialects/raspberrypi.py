@@ -1,0 +1,67 @@
+"""
+What the firmware of a Raspberry Pi reads: ``config.txt`` and ``cmdline.txt``.
+
+A Pi has no way to say anything, nor to be told that it shall boot its own disk: what it is not to
+boot it must not find, so that it goes on in its boot order.  File names are relative to the folder
+in which it looks for ``config.txt``.
+
+Source: https://www.raspberrypi.com/documentation/computers/config_txt.html
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+from netbootd.dialects.dialect import Dialect, Said, Unfit, own_path, tftp_path
+from netbootd.dialects.quoting import one_line, one_word
+from netbootd.errors import RenderError
+from netbootd.forms import lines
+from netbootd.targets.base import Facts, Target
+from netbootd.targets.ipxe import ScriptTemplate
+from netbootd.targets.plan import Kernel, OnlyIpxe
+
+
+@dataclass(frozen=True, slots=True)
+class RaspberryPi(Dialect):
+    """*template* is that of the file which is asked for."""
+
+    template: ScriptTemplate
+
+    again: ClassVar[str] = ""
+
+    def script(self, target: Target, facts: Facts) -> Said | Unfit:
+        plan = target.plan(facts)
+        if isinstance(plan, OnlyIpxe):
+            return Unfit(plan.reason)
+        if not isinstance(plan, Kernel) or plan.bios_only:
+            return Unfit(f"{target.title} is nothing that a Raspberry Pi's firmware can boot")
+        values = {
+            "target": target.title,
+            "kernel": self.file(plan.url, facts),
+            "initrds": [self.file(url, facts) for url in plan.initrds],
+            "args": one_line(" ".join(plan.args)),
+            "lines": self._lines(facts.variables.get("config_txt")),
+        }
+        return Said(self.template.render(**{**facts.names(), **values}), plan.says)
+
+    def notice(self, reason: str, advice: str, facts: Facts) -> str:
+        return ""
+
+    def file(self, url: str, facts: Facts) -> str:
+        """*url* as a path below the folder of ``config.txt``."""
+        path = own_path(url, facts)
+        if path is None:
+            raise RenderError(f"a Raspberry Pi fetches all from one server, not {url:.80}")
+        return one_word(tftp_path(path).removeprefix(f"/{facts.mac.dashed}").lstrip("/"))
+
+    @staticmethod
+    def _lines(written: Any) -> list[str]:
+        """``config_txt``: lines that go into the file as they are, in one string or several."""
+        if written is None:
+            return []
+        listed = written if isinstance(written, (list, tuple)) else [written]
+        try:
+            return lines([part for one in listed for part in str(one).splitlines()])
+        except ValueError as problem:
+            raise RenderError(f"config_txt: {problem}") from None
