@@ -81,24 +81,34 @@ class Lab:
             self.folder = Path(tempfile.mkdtemp(prefix=self.prefix))
             self._stack.callback(shutil.rmtree, self.folder, ignore_errors=True)
         self._namespace("switch")
-        # A port of a bridge with the usual 15 s + 15 s of listening and learning loses the
-        # DISCOVERs that a firmware sends in the first half minute.
-        self.ip("switch", "link add lan type bridge stp_state 0 forward_delay 0")
-        self.ip("switch", "link set lan up")
+        self.segment("lan")
         self.plug("lan", LAN_SERVER)
         self.plug("boot", BOOT_SERVER)
+
+    def segment(self, name: str) -> None:
+        """One more network that knows nothing of the others."""
+        # A port of a bridge with the usual 15 s + 15 s of listening and learning loses the
+        # DISCOVERs that a firmware sends in the first half minute.
+        self.ip("switch", f"link add {name} type bridge stp_state 0 forward_delay 0")
+        self.ip("switch", f"link set {name} up")
 
     def plug(self, place: str, address: str) -> None:
         """A new host *place* with *address* on eth0, on the switch."""
         self._namespace(place)
-        port = f"to-{place}"
-        self.ip("switch", f"link add {port} type veth peer name eth0 netns {self.prefix}{place}")
-        self.ip("switch", f"link set {port} master lan up")
-        self.ip(place, f"addr add {address}/24 broadcast + dev eth0")
-        self.ip(place, "link set eth0 up")
+        self.cable(place, "eth0", address)
+
+    def cable(self, place: str, interface: str, address: str, segment: str = "lan") -> None:
+        """A card of *place* with *address*, and its cable to *segment*."""
+        port = f"{interface}-{place}"
+        self.ip(
+            "switch", f"link add {port} type veth peer name {interface} netns {self.prefix}{place}"
+        )
+        self.ip("switch", f"link set {port} master {segment} up")
+        self.ip(place, f"addr add {address}/24 broadcast + dev {interface}")
+        self.ip(place, f"link set {interface} up")
         # veth leaves UDP and TCP checksums to a card that is not there; a guest that checks them
         # in software would drop every packet.
-        self.run(place, "ethtool", "-K", "eth0", "tx", "off")
+        self.run(place, "ethtool", "-K", interface, "tx", "off")
         self.run("switch", "ethtool", "-K", port, "tx", "off")
 
     def _namespace(self, place: str) -> None:
@@ -130,16 +140,16 @@ class Lab:
         self._stack.callback(process.close)
         return process
 
-    def dhcp(self, *options: str) -> Process:
+    def dhcp(self, *options: str, place: str = "lan") -> Process:
         """
         The LAN's DHCP server, which knows nothing of network boot unless *options* say so.
 
         It announces an IPv6 prefix too: without any router advertisement every stage of iPXE
         waits 15 s for one.
         """
-        self.ip("lan", "addr replace fd00:2:2::1/64 dev eth0 nodad")
+        self.ip(place, "addr replace fd00:2:2::1/64 dev eth0 nodad")
         server = self.spawn(
-            *("lan", "dnsmasq", "--no-daemon", "--conf-file=/dev/null", "--port=0"),
+            *(place, "dnsmasq", "--no-daemon", "--conf-file=/dev/null", "--port=0"),
             *("--user=root", "--log-dhcp", "--interface=eth0", "--bind-interfaces", "--no-ping"),
             *("--dhcp-authoritative", "--dhcp-range=192.0.2.100,192.0.2.199,1h"),
             *("--enable-ra", "--dhcp-range=fd00:2:2::,ra-only", "--ra-param=eth0,4"),
@@ -209,12 +219,14 @@ class Lab:
         machine = machine.but(*machines.HTTP_ONLY) if http_boot else machine
         return self.power_on(machine, mac, **settings)
 
-    def power_on(self, machine: Machine, mac: str, **settings: Any) -> Node:
-        """A *machine* of any kind, on the switch; see Node."""
+    def power_on(
+        self, machine: Machine, mac: str, *, segment: str = "lan", **settings: Any
+    ) -> Node:
+        """A *machine* of any kind, on *segment*; see Node."""
         self._taps += 1
         tap = f"tap{self._taps}"
         self.ip("switch", f"tuntap add {tap} mode tap")
-        self.ip("switch", f"link set {tap} master lan up")
+        self.ip("switch", f"link set {tap} master {segment} up")
         node: Node = self._keep(Node(self, tap, mac, machine, **settings))
         return node
 
