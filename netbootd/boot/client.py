@@ -27,7 +27,8 @@ class Client:
 
     *mac* is None where the protocol cannot tell (a bare TFTP path from an unknown address);
     *address* is the client's own address in text, empty before it has one.  *uuid*, *serial* and
-    *asset* are what SMBIOS calls the machine, in any spelling, each empty where unknown.
+    *asset* are what SMBIOS calls the machine, *client_id* is what DHCP knows it by (option 61), in
+    any spelling, each empty where unknown.
 
     *network* is an address of the subnet it is in, where DHCP knows that before it has one of its
     own.  *features* are what an iPXE says it can do, by the numbers of option 175 (iPXE,
@@ -41,6 +42,7 @@ class Client:
     uuid: str = ""
     serial: str = ""
     asset: str = ""
+    client_id: str = ""
     network: str = ""
     features: frozenset[int] | None = None
 
@@ -53,4 +55,10 @@ class Client:
         """The same client, known to have *marks*."""
         if marks == UNMARKED:
             return self
-        return replace(self, uuid=marks.uuid, serial=marks.serial, asset=marks.asset)
+        return replace(
+            self,
+            uuid=marks.uuid,
+            serial=marks.serial,
+            asset=marks.asset,
+            client_id=marks.client_id,
+        )

@@ -14,7 +14,9 @@ address.  A machine that gets no loader gets no reply either: it would wait minu
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from ipaddress import IPv4Address
 
 from netbootd import urls
 from netbootd.boot.client import Client, Stage
@@ -26,14 +28,35 @@ from netbootd.boot.decision import (
     Script,
     identify,
     next_step,
+    refusal,
+    subnet_of,
 )
-from netbootd.dhcp import pxe
+from netbootd.dhcp import pxe, styles
 from netbootd.dhcp.destination import Arrival, Port
-from netbootd.dhcp.message import BROADCAST_FLAG, NO_ADDRESS, Message, MessageType, Op, Option
+from netbootd.dhcp.fields import fields
+from netbootd.dhcp.message import (
+    BROADCAST_FLAG,
+    NO_ADDRESS,
+    HardwareType,
+    Message,
+    MessageType,
+    Op,
+    Option,
+)
+from netbootd.events.event import Restyled
 from netbootd.mac import MAC
+from netbootd.record.styles import NO_PAST, Kind, Offer, Past
 from netbootd.registry.machine import Machine
 from netbootd.registry.marks import UNMARKED, Marks
 from netbootd.registry.snapshot import Registry
+
+#: What is known of the styles that a card was told in, and its kind; both may be unknown.
+Recall = Callable[[MAC | None, Kind | None], Past]
+
+
+def nothing(_mac: MAC | None, _kind: Kind | None) -> Past:
+    """Nothing was learned yet."""
+    return NO_PAST
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +73,8 @@ class Answer:
     """
     The *reply*, and what it means: *file* is the loader's name or the script's URL.
 
-    *boot_server* tells that the reply goes back to where the request came from.
+    *boot_server* tells that the reply goes back to where the request came from.  *style* is how an
+    offer tells it, and *offer* what is to be remembered of that, None for nothing.
     """
 
     reply: Message
@@ -58,6 +82,8 @@ class Answer:
     decision: Decision
     file: str
     boot_server: bool
+    style: str = ""
+    offer: Offer | None = None
 
     @property
     def verb(self) -> str:
@@ -67,14 +93,21 @@ class Answer:
 
 
 def answer(
-    request: Message, arrival: Arrival, registry: Registry, marks: Marks = UNMARKED
+    request: Message,
+    arrival: Arrival,
+    registry: Registry,
+    marks: Marks = UNMARKED,
+    recall: Recall = nothing,
 ) -> Answer | Ignored:
-    """What a proxy says to *request*, of whose sender *marks* are known."""
+    """
+    What a proxy says to *request*, of whose sender *marks* are known; *recall* tells in which
+    styles a machine of its kind was told before.
+    """
     if request.op != Op.REQUEST:
         return Ignored("a reply of another server")
-    client = pxe.client_of(request)
+    client = pxe.client_of(request, arrival.address)
     if client is None:
-        return Ignored(f"not a netboot client (vendor class {request.vendor_class!r})")
+        return _no_client(request, arrival, registry, marks)
     client = client.marked(marks)
     reply_type = _reply_type(request, arrival, client)
     if isinstance(reply_type, Ignored):
@@ -84,9 +117,67 @@ def answer(
     decision = _decide(request, client, registry)
     if isinstance(decision.step, Refusal):
         return Ignored(decision.step.reason, unserved=True, decision=decision)
+    return _answer(request, reply_type, arrival, client, decision, registry, recall)
+
+
+def _answer(
+    request: Message,
+    reply_type: MessageType,
+    arrival: Arrival,
+    client: Client,
+    decision: Decision,
+    registry: Registry,
+    recall: Recall,
+) -> Answer:
     name, path = _file(client, decision, arrival, registry)
-    reply = _reply(request, reply_type, arrival, pxe.style_of(request, client), path)
-    return Answer(reply, client, decision, name, reply_type is not MessageType.OFFER)
+    settings, subnet = registry.config.proxydhcp, subnet_of(client, registry)
+    kind = styles.kind_of(request, client)
+    past = recall(client.mac, kind)
+    choice = styles.pick(request, client, settings, decision.machine, subnet, past)
+    reply = _reply(request, reply_type, arrival, choice.style, path)
+    if reply_type is not MessageType.OFFER:
+        return Answer(reply, client, decision, name, boot_server=True)
+    offer = None
+    if kind and choice.chosen and client.mac:
+        names = pxe.pi_serials(request)
+        offer = Offer(client.mac, kind, choice.first, choice.chosen, names)
+    because = (*decision.because, f"told in style {choice.style.name}: {choice.why}")
+    decision = replace(decision, because=because)
+    return Answer(
+        reply,
+        client,
+        decision,
+        name,
+        boot_server=False,
+        style=choice.style.name,
+        offer=offer,
+    )
+
+
+def restyled(answer: Answer, server: IPv4Address) -> Restyled | None:
+    """The event, where *answer* is told in another style than the machine's last offer."""
+    chosen = answer.offer.chosen if answer.offer else None
+    if chosen is None or not chosen.after:
+        return None
+    return Restyled(
+        mac=answer.client.mac,
+        target=answer.decision.machine.title if answer.decision.machine else "",
+        before=chosen.after,
+        style=chosen.style,
+        again=chosen.round > 1,
+        server=str(server),
+    )
+
+
+def _no_client(request: Message, arrival: Arrival, registry: Registry, marks: Marks) -> Ignored:
+    """One that boots from the network, but not from a proxy, is a riddle if it is listed."""
+    reason = pxe.beyond_a_proxy(request, arrival.address)
+    if reason and arrival.port is Port.DHCP:
+        client = Client(stage=Stage.FIRMWARE, mac=pxe.mac_of(request)).marked(marks)
+        machine = identify(client, registry)
+        if machine is not None and machine.known:
+            return Ignored(reason, unserved=True, decision=Decision(Refusal(reason), machine))
+    return Ignored(f"not a netboot client (vendor class {request.vendor_class!r})")
 
 
 def _reply_type(request: Message, arrival: Arrival, client: Client) -> MessageType | Ignored:
@@ -111,20 +202,42 @@ def _is_for_boot_server(request: Message, arrival: Arrival, item: pxe.BootItem |
 
 
 def _decide(request: Message, client: Client, registry: Registry) -> Decision:
-    decision = next_step(client, identify(client, registry), registry)
+    machine = identify(client, registry)
+    if pxe.is_raspberry_pi(request):
+        return _of_pi(client, machine, registry)
+    decision = next_step(client, machine, registry)
+    if isinstance(decision.step, Refusal) and _has_no_card(request):
+        told = f"{decision.step.reason}; it is {pxe.addressed(request)}"
+        return replace(decision, step=Refusal(told))
     if not (pxe.is_ipxe(request) and isinstance(decision.step, Loader)):
         return decision
     remark = "its own iPXE has no HTTP, so it gets ours first"
-    return Decision(decision.step, decision.machine, (*decision.because, remark))
+    return replace(decision, because=(*decision.because, remark))
+
+
+def _has_no_card(request: Message) -> bool:
+    """Whether the address of the sender is none that an admin would know."""
+    return request.htype == HardwareType.INFINIBAND or request.mac is None
+
+
+_PI_FILES = "the files of a Raspberry Pi"
+
+
+def _of_pi(client: Client, machine: Machine | None, registry: Registry) -> Decision:
+    """A Pi asks for files by names of its own; there is no loader to choose."""
+    if reason := refusal(client, machine, registry):
+        return Decision(Refusal(reason), machine, (reason,))
+    return Decision(Loader(_PI_FILES), machine, ("a Raspberry Pi knows the names of its files",))
 
 
 def _reply(
-    request: Message, reply_type: MessageType, arrival: Arrival, style: pxe.Style, file: str
+    request: Message, reply_type: MessageType, arrival: Arrival, style: styles.Style, file: str
 ) -> Message:
     offering = reply_type is MessageType.OFFER
     item = pxe.boot_item(request)
-    vendor_options = style.vendor_options if offering else item.option if item else b""
-    boot = pxe.fields(request, style, arrival.address, file, vendor_options)
+    offered = style.vendor_options(arrival.address)
+    vendor_options = offered if offering else item.option if item else b""
+    boot = fields(request, style, arrival.address, file, vendor_options)
     return Message(
         op=Op.REPLY,
         htype=request.htype,
@@ -155,25 +268,25 @@ def _file(
 ) -> tuple[str, str]:
     """The boot file as people know it, and as the client is told: a path for TFTP or a URL."""
     base = urls.base_url(str(arrival.address), registry.config.http_port[0])
-    assert client.mac is not None, "pxe.unsupported has seen to that"
+    mac = client.mac or (decision.machine.mac if decision.machine else None)
     match decision.step:
         case Loader(name) if client.stage is Stage.HTTP_BOOT:
-            return name, urls.loader_url(base, client.mac, name)
+            return name, urls.loader_url(base, mac, name)
         case Loader(name):
-            return name, urls.loader_path(client.mac, name)
+            return name, urls.loader_path(mac, name)
         case Script() | Hold():
-            url = _script_url(base, client.mac, decision.machine, registry)
+            url = _script_url(base, mac, decision.machine, registry)
             return url, url
         case Refusal():
             raise AssertionError("a refusal has no file")
 
 
-def _script_url(base: str, mac: MAC, machine: Machine | None, registry: Registry) -> str:
+def _script_url(base: str, mac: MAC | None, machine: Machine | None, registry: Registry) -> str:
     """
     The machine's script; but who may still turn out to be a machine that is listed by serial number
     or asset tag is sent to the first script, which makes iPXE say these.
     """
     unsure = machine is None or mac not in machine.macs
-    if unsure and (registry.marked.get("serial") or registry.marked.get("asset")):
+    if mac is None or (unsure and (registry.marked.get("serial") or registry.marked.get("asset"))):
         return urls.first_url(base)
     return urls.script_url(base, mac)

@@ -1,47 +1,72 @@
 """
-The PXE part: what a request says about its client, and how each kind of client wants to be told
-of its boot file.
+The PXE part of a request: who sent it, what it understands, and what it asks a boot server for.
 
-``STYLES`` is the table of the second; a row changes with its source only.  The file is always in
-the OFFER and in the answer on port 4011 alike, since some firmware reads one and some the other.
+Option 93 says what the firmware is and nothing else does, but for the BIOS of PXE 2.1: U-Boot
+prints the number in option 60 in hexadecimal, and a loader that was started repeats there what the
+last reply said.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from ipaddress import IPv4Address
 
-from netbootd.arch import BIOS, Arch
+from netbootd.arch import BIOS, TABLE, Arch
 from netbootd.boot.client import Client, Stage
-from netbootd.dhcp.message import Message, Option
+from netbootd.dhcp.message import HardwareType, Message, MessageType, Option, sub_options
+from netbootd.mac import MAC
+from netbootd.registry.marks import Marks
 
 # -- who is asking -----------------------------------------------------------------------------
 
 _PXE, _HTTP = "PXEClient", "HTTPClient"  # PXE 2.1, section 2.2.1; UEFI 2.10, section 24.7
-_IPXE_USER_CLASSES = frozenset({"iPXE", "gPXE"})
+#: ``netbootd`` is what our own build says (firmware/README).
+_IPXE_USER_CLASSES = frozenset({"iPXE", "gPXE", "netbootd"})
+_IPXE_VENDOR_CLASSES = ("iPXE", "gPXE")
+#: Before gPXE: it knows neither HTTP nor scripts, and takes an iPXE for its boot file.
+_ETHERBOOT = "Etherboot"
 _IPXE_FEATURES = range(0x10, 0x30)  # iPXE, include/ipxe/features.h
 _IPXE_HAS_HTTP = 0x13
+_IPXE_VERSION = 0xEB  # iPXE, src/net/udp/dhcp.c: up to three bytes
+_LINK_SELECTION = 5  # of option 82, RFC 3527
 
 #: Raspberry Pi's addresses (IEEE registry).  Its boot ROM claims to be a BIOS.
 _PI_PREFIXES = tuple(
     bytes.fromhex(prefix) for prefix in ("b827eb", "dca632", "e45f01", "28cdc1", "d83add", "2ccf67")
 )
 _PI_UUID = b"\0RPi"
+RPIBOOT = TABLE[41]
 
 
-def client_of(message: Message) -> Client | None:
-    """Who sent *message*, or None: no netboot client, and none of our business."""
+def client_of(message: Message, ours: IPv4Address | None = None) -> Client | None:
+    """
+    Who sent *message*, or None: no netboot client, and none of our business.
+
+    *ours* is our address on the interface it came in by.
+    """
     stage = _stage_of(message)
     if stage is None:
         return None
     return Client(
         stage=stage,
-        mac=message.mac,
+        mac=mac_of(message),
         arch=_arch_of(message),
         address=str(message.ciaddr) if int(message.ciaddr) else "",
         uuid=message.uuid,
+        client_id=identifier(message),
+        network=_network(message, ours),
+        features=features(message),
     )
+
+
+def marks_of(message: Message) -> Marks:
+    """What the sender says of its machine."""
+    return Marks.of({"uuid": message.uuid, "client_id": identifier(message)})
+
+
+def identifier(message: Message) -> str:
+    """Option 61 in hexadecimal, ``ff:00:…``; empty where there is none."""
+    return message.options.get(Option.CLIENT_ID, b"").hex(":")
 
 
 def _stage_of(message: Message) -> Stage | None:
@@ -49,53 +74,159 @@ def _stage_of(message: Message) -> Stage | None:
         return Stage.FIRMWARE if lacks_http(message) else Stage.IPXE
     if message.vendor_class.startswith(_HTTP):
         return Stage.HTTP_BOOT
-    if message.vendor_class.startswith(_PXE):
+    if message.vendor_class.startswith((_PXE, _ETHERBOOT)):
         return Stage.FIRMWARE
     return None
 
 
 def _arch_of(message: Message) -> Arch | None:
     """Option 93; without it only the BIOS of PXE 2.1 is believed from the digits of option 60."""
+    if is_raspberry_pi(message):
+        return RPIBOOT
     arch = message.arch
-    if arch is None and message.vendor_class.startswith(f"{_PXE}:Arch:00000"):
+    if arch is None and message.vendor_class.startswith((f"{_PXE}:Arch:00000", _ETHERBOOT)):
         return BIOS
     return arch
 
 
+def _network(message: Message, ours: IPv4Address | None) -> str:
+    """The address that tells where the sender is: what its relay says, else its own, else ours."""
+    selected = dict(sub_options(message.options.get(Option.RELAY_AGENT, b""))).get(
+        _LINK_SELECTION, b""
+    )
+    if len(selected) == 4:
+        return str(IPv4Address(selected))
+    if int(message.giaddr):
+        return str(message.giaddr)
+    return "" if int(message.ciaddr) or ours is None else str(ours)
+
+
 def is_ipxe(message: Message) -> bool:
-    """iPXE or gPXE: by user class, or by the options only they send."""
+    """iPXE or gPXE: by user class, by the options only they send, or by vendor class."""
     if Option.IPXE in message.options:
         return True
-    return any(name in _IPXE_USER_CLASSES for name in message.user_classes)
+    if any(name in _IPXE_USER_CLASSES for name in message.user_classes):
+        return True
+    return message.vendor_class.startswith(_IPXE_VENDOR_CLASSES)
+
+
+def features(message: Message) -> frozenset[int] | None:
+    """What an iPXE lists of what it can do, by the numbers of option 175; None for no list."""
+    found = message.ipxe_options.keys() & set(_IPXE_FEATURES)
+    return frozenset(found) or None
 
 
 def lacks_http(message: Message) -> bool:
     """Whether an iPXE lists its features and HTTP is not among them: it cannot fetch a script."""
-    features = message.ipxe_options.keys() & set(_IPXE_FEATURES)
-    return bool(features) and _IPXE_HAS_HTTP not in features
+    listed = features(message)
+    return listed is not None and _IPXE_HAS_HTTP not in listed
 
 
-def unsupported(message: Message) -> str | None:
-    """Why no loader of ours can help this client, or None."""
-    if is_raspberry_pi(message):
-        return "a Raspberry Pi boots from a folder of files, not from a loader: not supported yet"
-    mac = message.mac
-    if mac is None:
-        address = message.chaddr[: message.hlen].hex(":") or "none"
-        identifier = message.options.get(Option.CLIENT_ID, b"").hex(":") or "none"
-        return (
-            f"machines are known by Ethernet address, this is hardware type {message.htype}, "
-            f"address {address}, client identifier {identifier}"
-        )
-    return f"{mac} is {mac.reserved}" if mac.reserved else None
+def rom_of(message: Message) -> str:
+    """The firmware's own words: option 60, and the version where it is an iPXE."""
+    version = message.ipxe_options.get(_IPXE_VERSION, b"")
+    of_ipxe = f" iPXE {'.'.join(map(str, version))}" if version else ""
+    return f"{message.vendor_class}{of_ipxe}"
 
 
 def is_raspberry_pi(message: Message) -> bool:
     """The Pi's own boot ROM; a Pi with UEFI firmware or iPXE says so and is like any other."""
-    if is_ipxe(message) or (message.arch or BIOS) is not BIOS:
+    if is_ipxe(message) or not message.vendor_class.startswith(_PXE):
         return False
+    arch = message.arch or BIOS
+    if arch is not BIOS:
+        return arch is RPIBOOT
     from_its_maker = message.chaddr.startswith(_PI_PREFIXES)
     return from_its_maker or message.options.get(Option.UUID, b"").startswith(_PI_UUID)
+
+
+def pi_serials(message: Message) -> frozenset[str]:
+    """
+    The names under which a Raspberry Pi asks for its files: the last four bytes of its UUID in
+    either order, of which one is its serial number.  Model 3 has that four times.
+    """
+    uuid = message.options.get(Option.UUID, b"")
+    if not is_raspberry_pi(message) or len(uuid) != 17:
+        return frozenset()
+    last = uuid[-4:]
+    if not any(last):
+        return frozenset()
+    return frozenset({last.hex(), last[::-1].hex()})
+
+
+# -- the machine's address ---------------------------------------------------------------------
+
+
+def mac_of(message: Message) -> MAC | None:
+    """
+    The sender's Ethernet address; of InfiniBand the one that is made of its port's GUID.
+
+    None where there is neither: EDK2 may send the system's UUID for an address (hlen 16).
+    """
+    if message.htype == HardwareType.INFINIBAND:
+        guid = _port_guid(message)
+        # As Mellanox' firmware and iPXE's IPoIB do (ipxe/ipxe src/drivers/net/ipoib.c).
+        return MAC(guid[:3] + guid[5:]) if guid else None
+    return message.mac
+
+
+def _port_guid(message: Message) -> bytes:
+    """
+    RFC 4390: the hardware address does not fit, so hlen is 0 and option 61 ends in the GUID.
+
+    Older iPXE has the GUID itself for its hardware address instead (src/net/udp/dhcp.c,
+    dhcp_chaddr).
+    """
+    if len(identifier := message.options.get(Option.CLIENT_ID, b"")) >= _GUID:
+        return identifier[-_GUID:]
+    return message.chaddr[:_GUID] if message.hlen == _GUID else b""
+
+
+_GUID = 8
+
+
+def unsupported(message: Message) -> str | None:
+    """Why nobody with this address can be helped, or None."""
+    mac = mac_of(message)
+    return f"{mac} is {mac.reserved}" if mac and mac.reserved else None
+
+
+def addressed(message: Message) -> str:
+    """The sender's address in words, for one that is no Ethernet card."""
+    address = message.chaddr[: min(message.hlen, 16)].hex(":") or "none"
+    return (
+        f"hardware type {message.htype}, address {address}, "
+        f"client identifier {identifier(message) or 'none'}"
+    )
+
+
+# -- who boots from the network, and not from a proxy ------------------------------------------
+
+_POWER_OPAL, _OPEN_FIRMWARE = TABLE[14], TABLE[12]
+
+
+def beyond_a_proxy(message: Message, server: IPv4Address) -> str | None:
+    """
+    Why a client that wants to boot takes nothing from a proxy, and what its DHCP server must say
+    then; None for one that does not boot from the network.
+    """
+    if message.message_type == MessageType.DISCOVER and message.vendor_class.startswith("U-Boot"):
+        return (
+            "U-Boot takes its boot file from the DHCP server alone (u-boot net/bootp.c): let that "
+            f"one give it next-server {server} (siaddr) and, where a file is wanted, its name "
+            "(option 67)"
+        )
+    if message.arch is _POWER_OPAL and message.message_type == MessageType.DISCOVER:
+        return (
+            "petitboot takes its configuration from the DHCP server alone: let that one give it "
+            f"option 210 (path prefix) tftp://{server}/, or option 209 (configuration file)"
+        )
+    if message.arch is _OPEN_FIRMWARE and not message.vendor_class:
+        return (
+            "Open Firmware takes its boot file from the DHCP server alone: let that one give it "
+            f"next-server {server} (siaddr) and the file's name (the header's file field)"
+        )
+    return None
 
 
 # -- the boot item of a boot server request ----------------------------------------------------
@@ -125,118 +256,3 @@ def boot_item(message: Message) -> BootItem | None:
     """The boot item in option 43, if there is a whole one."""
     encoded = message.vendor_options.get(_BOOT_ITEM, b"")
     return BootItem(encoded) if len(encoded) == 4 else None
-
-
-# -- how to tell it ----------------------------------------------------------------------------
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Style:
-    """
-    One way to name a boot file.
-
-    *vendor_options* is option 43 of an OFFER, *ipxe_options* option 175.  *boot_file_option* also
-    puts the name into option 67, *named_server* our address into the field sname.
-    """
-
-    vendor_class: bytes = b"PXEClient"  # exactly: some firmware compares the length as well
-    vendor_options: bytes = b""
-    ipxe_options: bytes = b""
-    boot_file_option: bool = False
-    named_server: bool = True
-    source: str
-
-
-# Discovery control 8: take the file of this offer (PXE 2.1, section 2.2.3).
-_TAKE_THIS = bytes.fromhex("060108")
-_SILENT_PROMPT = bytes.fromhex("0a0400505845")  # timeout 0, "PXE"
-_VENDOR_END = b"\xff"
-
-STYLES: Mapping[str, Style] = {
-    "iPXE": Style(
-        vendor_options=_TAKE_THIS + _VENDOR_END,
-        # Priority 1: where the DHCP server names a file too, iPXE would take that one.
-        ipxe_options=bytes.fromhex("010101"),
-        source="ipxe/ipxe src/net/udp/dhcp.c, dhcp_offer and dhcp_has_pxeopts; "
-        "https://ipxe.org/cfg/priority",
-    ),
-    "HTTP boot": Style(
-        vendor_class=b"HTTPClient",
-        boot_file_option=True,
-        named_server=False,
-        source="tianocore/edk2 NetworkPkg/HttpBootDxe/HttpBootDhcp4.c: an offer counts with "
-        "HTTPClient in 60 and a URL in 67 or file; older builds read only one of the two",
-    ),
-    "UEFI": Style(
-        # No option 43: some firmware ignores offers that carry it (danderson/netboot,
-        # pixiecore/dhcp.go).  EDK2 then asks again on port 4011.
-        source="tianocore/edk2 NetworkPkg/UefiPxeBcDxe/PxeBcDhcp4.c, PxeBcRetryBinlOffer",
-    ),
-    "BIOS": Style(
-        # With the prompt, since some ROMs take a bare control byte for a menu without entries.
-        vendor_options=_TAKE_THIS + _SILENT_PROMPT + _VENDOR_END,
-        source="PXE 2.1, section 2.2.3; dnsmasq src/rfc2131.c, pxe_opts",
-    ),
-}
-
-
-def style_of(message: Message, client: Client) -> Style:
-    """The row for a client."""
-    if is_ipxe(message):
-        return STYLES["iPXE"]
-    if client.stage is Stage.HTTP_BOOT:
-        return STYLES["HTTP boot"]
-    return STYLES["UEFI" if client.arch and client.arch.efi else "BIOS"]
-
-
-@dataclass(frozen=True, slots=True)
-class Fields:
-    """The boot part of a reply; *options* begin with 54 and stand in the order tested."""
-
-    siaddr: IPv4Address
-    sname: bytes
-    file: bytes
-    options: dict[int, bytes]
-
-
-def fields(
-    request: Message, style: Style, server: IPv4Address, file: str, vendor_options: bytes
-) -> Fields:
-    """Tell the sender of *request* to load *file*, a path or URL, from *server*."""
-    in_header, in_option = _boot_file(file.encode(), style)
-    options: dict[int, bytes] = {
-        Option.SERVER_ID: server.packed,
-        Option.VENDOR_CLASS: style.vendor_class,
-        Option.UUID: _uuid_echo(request),
-        Option.VENDOR_OPTIONS: vendor_options,
-        Option.BOOT_FILE: in_option,
-        Option.IPXE: style.ipxe_options,
-        Option.CLIENT_ID: request.options.get(Option.CLIENT_ID, b""),  # RFC 6842
-        Option.RELAY_AGENT: request.options.get(Option.RELAY_AGENT, b""),  # RFC 3046: the last
-    }
-    return Fields(
-        siaddr=server,
-        sname=str(server).encode() if style.named_server else b"",
-        file=in_header,
-        # An empty option 43 would make EDK2 drop the whole packet; no other is of use either.
-        options={code: value for code, value in options.items() if value},
-    )
-
-
-def _uuid_echo(request: Message) -> bytes:
-    """Option 97 as it came, if it has the one shape defined (RFC 4578, section 2.3)."""
-    value = request.options.get(Option.UUID, b"")
-    return value if len(value) == 17 and value[0] == 0 else b""
-
-
-def _boot_file(name: bytes, style: Style) -> tuple[bytes, bytes]:
-    """
-    The header field and option 67; a name of more than 127 bytes fits the option only.
-
-    The option ends in a NUL where there is room: EDK2 writes one over the next option otherwise
-    (HttpBootDhcp4.c, PxeBcDhcp4.c), and some ROMs need it.
-    """
-    fits = len(name) <= 127
-    if fits and not style.boot_file_option:
-        return name, b""
-    return name if fits else b"", name if len(name) >= 255 else name + b"\0"

@@ -18,13 +18,14 @@ from __future__ import annotations
 import errno
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from ipaddress import IPv4Address
 from typing import Any
 
 from twisted.application.service import Service
 from twisted.logger import Logger
 
 from netbootd.config import Mode
-from netbootd.dhcp import proxy, wire
+from netbootd.dhcp import proxy, pxe, wire
 from netbootd.dhcp.destination import Arrival, Endpoint, Port, destination, local_address
 from netbootd.dhcp.listeners import Listener, Snooper
 from netbootd.dhcp.message import Message
@@ -36,7 +37,6 @@ from netbootd.events.event import Dropped, Event, Offered, Passed, Unserved
 from netbootd.events.stream import Stream
 from netbootd.interfaces import Interface
 from netbootd.registry.live import LiveRegistry
-from netbootd.registry.marks import Marks
 
 log = Logger(namespace="netbootd.dhcp")
 
@@ -211,8 +211,8 @@ class _Edge:
             self.drop(f"{to.interface.name} has no IPv4 address to answer from", source)
             return
         arrival = Arrival(to.interface.name, ours, to.port, source)
-        marks = self.live.sightings.note(request.mac, Marks.of({"uuid": request.uuid}))
-        answer = proxy.answer(request, arrival, registry, marks)
+        marks = self.live.sightings.note(pxe.mac_of(request), pxe.marks_of(request))
+        answer = proxy.answer(request, arrival, registry, marks, self.live.styles.past)
         if isinstance(answer, Answer):
             reply = wire.encode(answer.reply, request.limit)
             way = destination(
@@ -223,7 +223,16 @@ class _Edge:
                 unicast_offers=registry.config.proxydhcp.unicast,
             )
             to.send(reply, ours, way)
+            self._remember(answer, ours)
         self.events.publish(_event(request, arrival, answer))
+
+    def _remember(self, answer: Answer, ours: IPv4Address) -> None:
+        """In which style an offer was told, for the next one."""
+        if answer.offer is None:
+            return
+        if event := proxy.restyled(answer, ours):
+            self.events.publish(event)
+        self.live.styles.offered(answer.offer)
 
     def drop(self, reason: str, source: Endpoint) -> None:
         """Tell that a packet came to nothing."""
@@ -238,10 +247,14 @@ def _event(request: Message, arrival: Arrival, answer: Answer | Ignored) -> Even
     if isinstance(answer, Ignored):
         kind = Unserved if answer.unserved else Passed
         return kind(
-            mac=request.mac, target=target, peer=peer, protocol="DHCP", reason=answer.reason
+            mac=pxe.mac_of(request),
+            target=target,
+            peer=peer,
+            protocol="DHCP",
+            reason=answer.reason,
         )
     return Offered(
-        mac=request.mac,
+        mac=answer.client.mac,
         target=target,
         peer=peer,
         arch=str(answer.client.arch or answer.client.stage.value),
@@ -250,6 +263,7 @@ def _event(request: Message, arrival: Arrival, answer: Answer | Ignored) -> Even
         interface=arrival.interface,
         message=answer.verb,
         because="; ".join(answer.decision.because),
+        style=answer.style,
     )
 
 

@@ -21,7 +21,7 @@ from ipaddress import IPv4Address
 
 from scapy.config import conf
 
-from netbootd.dhcp.message import LARGEST_LIMIT, Message, Op, Option
+from netbootd.dhcp.message import LARGEST_LIMIT, HardwareType, Message, Op, Option
 from netbootd.errors import WireError
 
 # scapy would read the routing tables when it is imported; nothing here needs them.
@@ -33,6 +33,7 @@ _HEADER = struct.Struct("!BBBBIHHIIII16s64s128s4s")
 _COOKIE = b"\x63\x82\x53\x63"  # RFC 1497
 _SMALLEST = 300  # RFC 1542, section 2.1: relays may drop what is shorter
 _LONGEST_CHADDR = 16
+_INFINIBAND_ADDRESS = 20  # RFC 4391, section 9.1.1
 _LONGEST_VALUE = 255
 _END = bytes([Option.END])
 
@@ -59,7 +60,7 @@ def decode(datagram: bytes) -> Message:
         raise WireError(f"{len(datagram)} bytes, a DHCP message has at least {_HEADER.size}")
     op, htype, hlen, hops, xid, secs, flags, *rest = _HEADER.unpack_from(datagram)
     ciaddr, yiaddr, siaddr, giaddr, chaddr, sname, file, cookie = rest
-    _check(op, hlen, cookie)
+    _check(op, htype, hlen, cookie)
     options, overload = _options(datagram[_HEADER.size :], sname, file)
     return Message(
         op=op,
@@ -104,10 +105,11 @@ def encode(message: Message, limit: int = LARGEST_LIMIT) -> bytes:
 _IN_FILE, _IN_SNAME = 1, 2  # option 52, RFC 2132, section 9.3
 
 
-def _check(op: int, hlen: int, cookie: bytes) -> None:
+def _check(op: int, htype: int, hlen: int, cookie: bytes) -> None:
     if op not in (Op.REQUEST, Op.REPLY):
         raise WireError(f"op is {op}, neither request (1) nor reply (2)")
-    if hlen > _LONGEST_CHADDR:
+    # InfiniBand's address of 20 bytes does not fit, but some say its length (RFC 4390 wants 0).
+    if hlen > _LONGEST_CHADDR and (htype, hlen) != (HardwareType.INFINIBAND, _INFINIBAND_ADDRESS):
         raise WireError(f"hardware address of {hlen} bytes, there is room for {_LONGEST_CHADDR}")
     if cookie != _COOKIE:
         raise WireError(f"no DHCP cookie but {cookie.hex()}: BOOTP without options is not served")

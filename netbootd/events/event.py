@@ -85,7 +85,10 @@ class Unserved(Passed):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Offered(Event):
-    """A boot file or script was named to a client; *message* is ``offered`` or ``acknowledged``."""
+    """
+    A boot file or script was named to a client; *message* is ``offered`` or ``acknowledged``,
+    *style* the reply style of an offer.
+    """
 
     arch: str
     file: str
@@ -93,6 +96,7 @@ class Offered(Event):
     interface: str
     message: str = "offered"
     because: str = ""
+    style: str = ""
 
     @property
     def what(self) -> str:
@@ -100,6 +104,48 @@ class Offered(Event):
             f"{self.arch} {self.message} {printable(self.file)} "
             f"from {self.server} on {self.interface}"
         )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Restyled(Event):
+    """
+    An offer in style *before* was not followed: neither a file nor port 4011 was asked for after
+    it.  *style* is the next; *again*: all of them were tried, and *server* tells who would help.
+    """
+
+    before: str
+    style: str
+    again: bool = False
+    server: str = ""
+
+    @property
+    def level(self) -> str:  # type: ignore[override]
+        """A firmware that follows none of them says so at every boot: once is enough to look."""
+        return "info" if self.again else "warn"
+
+    @property
+    def what(self) -> str:
+        told = f"got an offer in style {self.before}, and nothing followed; trying {self.style}"
+        if not self.again:
+            return told
+        return (
+            f"{told} again, since none was followed: if there is a DHCP server that gives it an "
+            f"address, have that name the boot file (next-server {self.server})"
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StyleFound(Event):
+    """A reply style was followed, and is what machines of the same *like* begin with now."""
+
+    style: str
+    like: str
+    first: str = ""
+
+    @property
+    def what(self) -> str:
+        other = f" (and not {self.first})" if self.first != self.style else ""
+        return f"follows offers in style {self.style}{other}: so begin all like {self.like}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from netbootd.record.record import Record
+from netbootd.record.styles import StyleMemory
 from netbootd.registry.sightings import Sightings
 from netbootd.registry.snapshot import Registry
 
@@ -14,13 +15,19 @@ class LiveRegistry:
     Holds the current photograph; everything it has ever held is immutable.
 
     *record* is by its side because whoever decides needs both; without one nothing is remembered
-    longer than this object lives, and its time stands still.  *sightings* are what clients have
-    said of themselves.
+    longer than this object lives, and its time stands still; so it is with *styles*, what firmware
+    follows.  *sightings* are what clients have said of themselves.
     """
 
-    def __init__(self, snapshot: Registry, record: Record | None = None) -> None:
+    def __init__(
+        self,
+        snapshot: Registry,
+        record: Record | None = None,
+        styles: StyleMemory | None = None,
+    ) -> None:
         self.snapshot = snapshot
         self.record = Record(lambda: 0.0) if record is None else record
+        self.styles = StyleMemory() if styles is None else styles
         self.sightings = Sightings()
 
     def swap(self, new: Registry) -> None:

@@ -1,5 +1,10 @@
 """
-What tells a machine apart beside its MAC, from SMBIOS: ``uuid``, ``serial`` and ``asset``.
+What tells a machine apart beside its MAC: ``client_id`` from DHCP (option 61), and from SMBIOS
+``uuid``, ``serial`` and ``asset``.
+
+An InfiniBand card has no MAC, and a client identifier that ends in the GUID of its port (RFC 4390).
+What stands before that differs from one program to the next, so the last eight bytes are compared:
+the GUID alone names the card as well.
 
 A UUID is met in two byte orders: its first three fields are little-endian in SMBIOS and in DHCP
 option 97 (RFC 4578, section 2.3), and some programs print the bytes as they come (PXELINUX,
@@ -18,9 +23,12 @@ from typing import Self
 from uuid import UUID
 
 #: Names of the marks, the most reliable first: the order in which they are looked at.
-MARKS = ("uuid", "serial", "asset")
+MARKS = ("uuid", "client_id", "serial", "asset")
 #: Characters that are kept of what a client says; SMBIOS strings are shorter.
 MOST = 128
+
+_GUID = 8  # bytes of an InfiniBand port's GUID
+_SHORTEST_ID = 2  # bytes, RFC 2132, section 9.14
 
 #: In lower case.
 _SHARED_STRINGS = frozenset(
@@ -42,6 +50,7 @@ class Marks:
     uuid: str = ""
     serial: str = ""
     asset: str = ""
+    client_id: str = ""
 
     @classmethod
     def of(cls, said: Mapping[str, str]) -> Self:
@@ -54,7 +63,10 @@ class Marks:
         if self == UNMARKED:
             return older
         return Marks(
-            self.uuid or older.uuid, self.serial or older.serial, self.asset or older.asset
+            self.uuid or older.uuid,
+            self.serial or older.serial,
+            self.asset or older.asset,
+            self.client_id or older.client_id,
         )
 
 
@@ -66,7 +78,8 @@ def parse(mark: str, text: str) -> str:
     *text* in the one spelling that is compared; raises ValueError with the reason if it tells no
     machine apart.
     """
-    return _uuid(text) if mark == "uuid" else _string(text)
+    of = {"uuid": _uuid, "client_id": _client_id}.get(mark, _string)
+    return of(text)
 
 
 def normal(mark: str, text: str) -> str:
@@ -86,6 +99,17 @@ def _uuid(text: str) -> str:
     if len(set(uuid.bytes)) == 1 or found in _SHARED_UUIDS:
         raise ValueError(f"{uuid} is what boards have whose maker did not give them one")
     return found
+
+
+def _client_id(text: str) -> str:
+    plain = text.strip().lower().removeprefix("0x").replace(":", "").replace("-", "")
+    try:
+        identifier = bytes.fromhex(plain)
+    except ValueError:
+        raise ValueError(f"{text!r:.60} is not hexadecimal") from None
+    if len(identifier) < _SHORTEST_ID or not any(identifier[-_GUID:]):
+        raise ValueError(f"{text!r:.60} is too short, or nothing but zeros")
+    return identifier[-_GUID:].hex(":")
 
 
 def _one_order(uuid: UUID) -> str:

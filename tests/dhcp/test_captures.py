@@ -6,12 +6,13 @@ The registry has a default and every loader, so whatever is silent is silent for
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from ipaddress import IPv4Address
 
 import pytest
 from scapy.layers.dhcp import BOOTP, DHCP
 
+from netbootd.config import ProxyDhcp
 from netbootd.dhcp import proxy, wire
 from netbootd.dhcp.destination import Arrival, Port, destination
 from netbootd.dhcp.message import Option
@@ -39,15 +40,25 @@ class Reply:
     file: str
     option_43: str = ""
     to: tuple[str, int] = BROADCAST
+    vendor_class: str = "PXEClient"
 
 
 STRANGER = Silence("not a netboot client")
 NOT_OURS = Silence("for the DHCP server")
 A_REPLY = Silence("a reply of another server")
-A_PI = Silence("a Raspberry Pi", unserved=True)
 
+# Option 43 of each style.
 BYPASS = "0601080a0400505845ff"
-DIRECT = "060108ff"
+FOR_IPXE = "060108ff"
+MENU = (
+    "060103"  # ask nobody by broadcast or multicast
+    "0807800001c0a84d02"  # boot servers of type 8000: 192.168.77.2
+    "091c80000c4e6574776f726b20626f6f74"  # its line, "Network boot"
+    "00000a4c6f63616c206469736b"  # type 0, "Local disk"
+    "0a0400505845ff"  # taken after 0 s, "PXE"
+)
+PI_MENU = "0601030a0400505845091400001152617370626572727920506920426f6f74ff"
+PI_3_MENU = "0601030a0400505845091700001452617370626572727920506920426f6f74202020ff"
 
 
 def loader(mac: str, arch: str, name: str, option_43: str = "") -> Reply:
@@ -55,11 +66,16 @@ def loader(mac: str, arch: str, name: str, option_43: str = "") -> Reply:
 
 
 def by_http(mac: str, arch: str, name: str) -> Reply:
-    return Reply("offered", arch, f"http://192.168.77.2:3000/{mac.replace(':', '-')}/{name}")
+    url = f"http://192.168.77.2:3000/{mac.replace(':', '-')}/{name}"
+    return Reply("offered", arch, url, vendor_class="HTTPClient")
+
+
+def pi(option_43: str) -> Reply:
+    return Reply("offered", "ARM rpiboot", "", option_43)
 
 
 def script(mac: str, arch: str) -> Reply:
-    return Reply("offered", arch, f"http://192.168.77.2:3000/boot/{mac}", DIRECT)
+    return Reply("offered", arch, f"http://192.168.77.2:3000/boot/{mac}", FOR_IPXE)
 
 
 def ack(mac: str, arch: str, name: str, to: tuple[str, int], option_43: str = "") -> Reply:
@@ -126,8 +142,8 @@ EXPECTED: dict[str, Silence | Reply] = {
         "d0:50:99:4e:05:57", "BIOS x86", "undionly.kpxe", ("192.168.16.12", 4011), "470480000000ff"
     ),
     "tp-qemu-ipxe2-discover": script("52:54:00:12:34:56", "BIOS x86"),
-    "tp-rpi3-bootrom-discover": A_PI,
-    "tp-rpi4-eeprom-discover": A_PI,
+    "tp-rpi3-bootrom-discover": pi(PI_3_MENU),
+    "tp-rpi4-eeprom-discover": pi(PI_MENU),
     "tp-rpi4-eeprom-request": NOT_OURS,
     "tp-uboot-riscv64-discover": STRANGER,
     # Ordinary clients, and other servers.
@@ -150,15 +166,40 @@ EXPECTED: dict[str, Silence | Reply] = {
 EVERY_CAPTURE = pytest.mark.parametrize("capture", captures.everything(), ids=str)
 
 
-def answer(capture: captures.Capture) -> proxy.Answer | proxy.Ignored:
+#: What each style puts into option 43 of an offer to firmware that may be told in it.
+CHOSEN = {
+    "direct": BYPASS,
+    "boot-server": "",
+    "menu": MENU,
+    "raspberry-pi": PI_MENU,
+    "raspberry-pi-3": PI_3_MENU,
+}
+EVERY_STYLE = pytest.mark.parametrize("style", ["auto", *CHOSEN])
+
+
+def in_style(expected: Silence | Reply, style: str) -> Silence | Reply:
+    """What a capture gets where all are to be told in *style*."""
+    if isinstance(expected, Silence) or expected.verb != "offered" or style == "auto":
+        return expected
+    for_pi = style.startswith("raspberry")
+    is_pi = expected.arch == "ARM rpiboot"
+    only_one_way = expected.option_43 == FOR_IPXE or expected.vendor_class == "HTTPClient"
+    if only_one_way or for_pi != is_pi:
+        return expected
+    return replace(expected, option_43=CHOSEN[style])
+
+
+def answer(capture: captures.Capture, style: str = "auto") -> proxy.Answer | proxy.Ignored:
     port = Port.BOOT_SERVER if capture.to[1] == Port.BOOT_SERVER else Port.DHCP
     arrival = Arrival("eth1", SERVER, port, capture.source)
-    return proxy.answer(wire.decode(capture.payload), arrival, registries.registry(default=True))
+    known = registries.registry(default=True, proxydhcp=ProxyDhcp(style=style))
+    return proxy.answer(wire.decode(capture.payload), arrival, known)
 
 
+@EVERY_STYLE
 @EVERY_CAPTURE
-def test_what_we_say(capture):
-    got, expected = answer(capture), EXPECTED[capture.name]
+def test_what_we_say(capture, style):
+    got, expected = answer(capture, style), in_style(EXPECTED[capture.name], style)
     if isinstance(expected, Silence):
         assert isinstance(got, proxy.Ignored)
         assert expected.reason in got.reason
@@ -166,15 +207,18 @@ def test_what_we_say(capture):
         return
     assert isinstance(got, proxy.Answer)
     request = wire.decode(capture.payload)
-    to = destination(request, got.reply, capture.source, boot_server=got.boot_server).endpoint
-    file = got.reply.file.decode()
-    option_43 = got.reply.options.get(Option.VENDOR_OPTIONS, b"").hex()
-    assert Reply(got.verb, str(got.client.arch), file, option_43, to) == expected
+    to = destination(request, got.reply, capture.source, boot_server=got.boot_server)
+    reply = wire.decode(wire.encode(got.reply, request.limit))
+    option_43 = reply.options.get(Option.VENDOR_OPTIONS, b"").hex()
+    arch, file = str(got.client.arch), reply.file.decode()
+    told = Reply(got.verb, arch, file, option_43, to.endpoint, reply.vendor_class)
+    assert told == expected
 
 
+@EVERY_STYLE
 @EVERY_CAPTURE
-def test_every_answer_keeps_the_rules(capture):
-    got, request = answer(capture), wire.decode(capture.payload)
+def test_every_answer_keeps_the_rules(capture, style):
+    got, request = answer(capture, style), wire.decode(capture.payload)
     if isinstance(got, proxy.Ignored):
         return
     reply = wire.decode(wire.encode(got.reply, request.limit))
@@ -183,15 +227,19 @@ def test_every_answer_keeps_the_rules(capture):
     assert (reply.op, reply.hops, reply.secs, int(reply.yiaddr)) == (2, 0, 0, 0)
     assert reply.siaddr == reply.server_id == SERVER
     assert next(iter(reply.options)) == Option.MESSAGE_TYPE
-    assert reply.vendor_class in ("PXEClient", "HTTPClient")
+    assert reply.options[Option.MESSAGE_TYPE] == (b"\2" if got.verb == "offered" else b"\5")
+    assert reply.options[Option.VENDOR_CLASS] in (b"PXEClient", b"HTTPClient")
+    assert reply.options[Option.SERVER_ID] == SERVER.packed
+    assert 13 not in reply.options
     assert reply.options.get(Option.UUID) == request.options.get(Option.UUID)
     assert reply.options.get(Option.CLIENT_ID) == request.options.get(Option.CLIENT_ID)
     assert reply.flags == (0x8000 if got.verb == "offered" else request.flags)
 
 
+@EVERY_STYLE
 @EVERY_CAPTURE
-def test_every_answer_is_byte_for_byte_what_scapy_builds(capture):
-    got = answer(capture)
+def test_every_answer_is_byte_for_byte_what_scapy_builds(capture, style):
+    got = answer(capture, style)
     if isinstance(got, proxy.Ignored):
         return
     reply = got.reply

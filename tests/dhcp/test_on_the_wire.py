@@ -1,77 +1,28 @@
 """
-The service in one namespace, clients in another: what only real sockets can show.
-
-A booting client has no address, so its packets are made and read as Ethernet frames; scapy is the
-other side's stack here.
+What only real sockets can show; the same whether port 67 is a socket of ours or snooped on.
 """
 
 from __future__ import annotations
 
-import select
-import socket
-import subprocess
-import sys
-import threading
-import time
-from pathlib import Path
-
 import pytest
 from scapy.layers.dhcp import BOOTP
 from scapy.layers.inet import IP, UDP
-from scapy.layers.l2 import Ether
 
 from netbootd.dhcp import wire
 
-from . import captures
 from .namespaces import USABLE, Namespace, cable
+from .wires import CLIENT, FIRST, OTHER, SECOND, Firmware, Server, frame, payload, udp
 
 pytestmark = [
     pytest.mark.wire,
     pytest.mark.skipif(not USABLE, reason="needs root and the command ip (iproute2)"),
 ]
 
-ROOT = Path(__file__).parents[2]
-FIRST, SECOND = "192.0.2.1", "192.0.2.2"
-OTHER = "198.51.100.1"
-CLIENT = "192.0.2.50"
-PATIENCE_S = 5.0
-_SO_RCVBUFFORCE = 33
+NEARER = "198.51.100.9"  # the clients' namespace on our second network
 
 
-class Server:
-    """DhcpService in a namespace of its own, ``eth0`` and ``eth1`` towards the clients."""
-
-    def __init__(self, home: Namespace) -> None:
-        python = home.command(sys.executable, "-m", "tests.dhcp.lone_service")
-        interfaces = [f"eth0={FIRST}/24,{SECOND}/24", f"eth1={OTHER}/24"]
-        self.process = subprocess.Popen(
-            [*python, *interfaces], cwd=ROOT, stdout=subprocess.PIPE, text=True
-        )
-        self.lines: list[str] = []
-        assert self.process.stdout.readline() == "ready\n"
-        threading.Thread(target=self._read, daemon=True).start()
-
-    def _read(self) -> None:
-        for line in self.process.stdout:
-            self.lines.append(line)
-
-    def saw(self, text: str) -> bool:
-        """Whether an event with *text* was printed, now or soon."""
-        until = time.monotonic() + PATIENCE_S
-        while time.monotonic() < until:
-            if any(text in line for line in list(self.lines)):
-                return True
-            time.sleep(0.01)
-        return False
-
-    def stop(self) -> None:
-        self.process.terminate()
-        self.process.wait(PATIENCE_S)
-        self.process.stdout.close()
-
-
-@pytest.fixture(scope="module")
-def clients():
+@pytest.fixture(scope="module", params=["socket", "snoop"])
+def clients(request):
     """The clients' namespace: ``eth0`` and ``eth1`` without addresses, no route anywhere."""
     home, away = Namespace(), Namespace()
     try:
@@ -79,7 +30,8 @@ def clients():
         cable(home, "eth1", away, "eth1")
         home.add("eth0", f"{FIRST}/24", f"{SECOND}/24")
         home.add("eth1", f"{OTHER}/24")
-        away.server = Server(home)
+        away.home = home
+        away.server = Server(home, f"mode={request.param}")
         yield away
         away.server.stop()
     finally:
@@ -93,59 +45,6 @@ def addressed(clients):
     clients.add("eth0", f"{CLIENT}/24")
     yield clients
     clients.run("address", "flush", "dev", "eth0")
-
-
-class Firmware:
-    """A client without an IP stack, on one interface; each frame comes from *mac*."""
-
-    def __init__(self, space: Namespace, interface: str) -> None:
-        with space.entered():
-            self.socket = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(0x0800))
-        self.socket.setsockopt(socket.SOL_SOCKET, _SO_RCVBUFFORCE, 32 << 20)
-        self.socket.bind((interface, 0x0800))
-
-    def __enter__(self) -> Firmware:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.socket.close()
-
-    def broadcast(self, payload: bytes) -> None:
-        self.socket.send(frame(payload))
-
-    def replies(self, seconds: float):
-        """Every frame with a reply to port 68, until none came for *seconds*."""
-        while select.select([self.socket], [], [], seconds)[0]:
-            packet = Ether(self.socket.recv(2048))
-            if UDP in packet and packet[UDP].dport == 68:
-                yield packet
-
-    def reply(self) -> Ether:
-        return next(self.replies(PATIENCE_S))
-
-
-def frame(payload: bytes) -> bytes:
-    ethernet = Ether(src=payload[28:34], dst="ff:ff:ff:ff:ff:ff")
-    ip = IP(src="0.0.0.0", dst="255.255.255.255")
-    return bytes(ethernet / ip / UDP(sport=68, dport=67, chksum=0) / payload)
-
-
-def payload(name="qemu-ovmf-x64-pxe-discover", *, xid=0x11111111, ciaddr=None, giaddr=None):
-    packet = bytearray(captures.capture(name).payload)
-    packet[4:8] = xid.to_bytes(4, "big")
-    if ciaddr:
-        packet[12:16] = socket.inet_aton(ciaddr)
-    if giaddr:
-        packet[24:28] = socket.inet_aton(giaddr)
-    return bytes(packet)
-
-
-def udp(space: Namespace, address: str, port: int) -> socket.socket:
-    with space.entered():
-        made = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-    made.settimeout(PATIENCE_S)
-    made.bind((address, port))
-    return made
 
 
 @pytest.mark.parametrize(("interface", "ours"), [("eth0", FIRST), ("eth1", OTHER)])
@@ -191,6 +90,38 @@ def test_a_relay_gets_the_offer_on_port_67(addressed):
     reply = wire.decode(datagram)
     assert str(reply.giaddr) == CLIENT
     assert str(reply.siaddr) == SECOND
+
+
+@pytest.fixture
+def routed(clients):
+    """The clients' namespace as a relay's: on both networks, its nodes on a third behind it."""
+    clients.add("eth0", f"{CLIENT}/24")
+    clients.add("eth1", f"{NEARER}/24")
+    clients.add("lo", "203.0.113.1/24")
+    clients.home.run("route", "add", "203.0.113.0/24", "via", NEARER)
+    yield clients
+    clients.home.run("route", "del", "203.0.113.0/24")
+    for interface in ("eth0", "eth1"):
+        clients.run("address", "flush", "dev", interface)
+    clients.run("address", "del", "203.0.113.1/24", "dev", "lo")
+
+
+@pytest.mark.parametrize("giaddr", ["198.51.100.9", "203.0.113.1"])
+def test_a_relay_is_answered_by_the_way_to_it_not_by_that_of_its_request(routed, giaddr):
+    """Its address is that of the clients' side, which may be nearer to us by another card."""
+    with udp(routed, CLIENT, 67) as asking, udp(routed, giaddr, 67) as relay:
+        asking.sendto(payload(giaddr=giaddr), (SECOND, 67))
+        datagram, source = relay.recvfrom(2048)
+    assert source == (SECOND, 67)
+    reply = wire.decode(datagram)
+    assert str(reply.siaddr) == str(reply.server_id) == SECOND
+    assert (reply.hops, str(reply.giaddr)) == (0, giaddr)
+
+
+def test_a_client_behind_a_router_is_answered_on_4011_by_the_way_to_it(routed):
+    with udp(routed, "203.0.113.1", 4011) as client:
+        client.sendto(payload("qemu-ovmf-x64-4011-binl-request"), (SECOND, 4011))
+        assert client.recvfrom(2048)[1] == (SECOND, 4011)
 
 
 def test_a_burst_of_2000_discovers_loses_none(clients):

@@ -1,12 +1,13 @@
-"""Who a packet comes from, and how that client wants to be told its boot file."""
+"""Who a packet comes from, what it understands, and what it asks a boot server for."""
 
 from ipaddress import IPv4Address
 
 import pytest
 
+from netbootd.arch import TABLE
 from netbootd.boot.client import Stage
 from netbootd.dhcp import pxe, wire
-from netbootd.dhcp.message import Message, Op, Option, sub_options
+from netbootd.dhcp.message import Message, MessageType, Op, Option
 
 from . import captures
 
@@ -39,6 +40,10 @@ def request(options, **fields) -> Message:
         ({**BIOS, Option.USER_CLASS: b"gPXE"}, Stage.IPXE),
         ({**BIOS, Option.USER_CLASS: b"ipxe"}, Stage.FIRMWARE),  # nobody writes it so
         ({**BIOS, Option.IPXE: b""}, Stage.IPXE),
+        ({**BIOS, Option.USER_CLASS: b"netbootd"}, Stage.IPXE),  # our own build
+        ({**BIOS, Option.USER_CLASS: b"\x08netbootd"}, Stage.IPXE),
+        ({Option.VENDOR_CLASS: b"gPXE", Option.ARCH: b"\0\0"}, Stage.IPXE),
+        ({Option.VENDOR_CLASS: b"Etherboot-5.4", Option.ARCH: b"\0\0"}, Stage.FIRMWARE),
         # A chain-loaded iPXE repeats the vendor class it found in the last reply.
         ({**IPXE, Option.VENDOR_CLASS: b"PXEClient"}, Stage.IPXE),
         ({**IPXE, Option.VENDOR_CLASS: b"HTTPClient"}, Stage.IPXE),
@@ -79,12 +84,6 @@ def test_client_has_what_the_decision_needs():
     ("message", "reason"),
     [
         (request(UEFI), None),
-        (request(UEFI)._replace(hlen=16), "hardware type 1, address 52:54:00:12:34:56:00"),
-        (request(UEFI)._replace(htype=32, hlen=0), "hardware type 32, address none"),
-        (
-            request({**UEFI, Option.CLIENT_ID: b"\x20\0\7"})._replace(htype=32, hlen=0),
-            "client identifier 20:00:07",
-        ),
         (request(UEFI)._replace(chaddr=bytes(16)), "the all-zero address"),
         (request(UEFI)._replace(chaddr=b"\1" * 16), "multicast"),
     ],
@@ -112,91 +111,6 @@ def test_a_raspberry_pi_is_no_bios(options, mac, is_pi):
 
 
 @pytest.mark.parametrize(
-    ("options", "style"),
-    [
-        (UEFI, "UEFI"),
-        (BIOS, "BIOS"),
-        (HTTP, "HTTP boot"),
-        (IPXE, "iPXE"),
-        ({**UEFI, Option.USER_CLASS: b"iPXE"}, "iPXE"),
-        ({**IPXE, Option.IPXE: NO_HTTP}, "iPXE"),  # gets a loader, but said in its own way
-        ({Option.VENDOR_CLASS: b"PXEClient"}, "BIOS"),
-    ],
-)
-def test_style(options, style):
-    message = request(options)
-    assert pxe.style_of(message, pxe.client_of(message)) is pxe.STYLES[style]
-
-
-@pytest.mark.parametrize("style", pxe.STYLES.values(), ids=pxe.STYLES)
-def test_every_style_says_where_it_comes_from(style):
-    assert style.source
-    assert style.vendor_class in (b"PXEClient", b"HTTPClient")
-
-
-def fields(style="UEFI", file="a/snponly.efi", vendor_options=b"", **options):
-    message = request({Option[name]: value for name, value in options.items()})
-    return pxe.fields(message, pxe.STYLES[style], SERVER, file, vendor_options)
-
-
-def test_uefi_client_gets_no_option_43():
-    assert pxe.STYLES["UEFI"].vendor_options == b""
-    assert Option.VENDOR_OPTIONS not in fields().options
-
-
-def test_option_43_says_take_the_file_at_once():
-    for style in ("BIOS", "iPXE"):
-        assert dict(sub_options(pxe.STYLES[style].vendor_options))[6] == b"\x08"
-
-
-def test_options_stand_in_the_order_that_was_tested():
-    echoed = {"UUID": bytes(17), "CLIENT_ID": b"\1a", "RELAY_AGENT": b"\1\1a"}
-    found = fields("iPXE", "u" * 200, b"\6\1\x08\xff", **echoed)
-    assert list(found.options) == [54, 60, 97, 43, 67, 175, 61, 82]
-
-
-@pytest.mark.parametrize(
-    ("name", "value"),
-    [
-        ("UUID", b""),
-        ("UUID", bytes(16)),
-        ("UUID", b"\1" + bytes(16)),
-        ("CLIENT_ID", b""),
-        ("RELAY_AGENT", b""),
-    ],
-)
-def test_a_wrong_or_empty_option_is_not_echoed(name, value):
-    assert Option[name] not in fields(**{name: value}).options
-
-
-@pytest.mark.parametrize(
-    ("style", "length", "header", "option"),
-    [
-        ("UEFI", 127, 127, None),
-        ("UEFI", 128, 0, 129),
-        ("UEFI", 254, 0, 255),
-        ("UEFI", 255, 0, 255),
-        ("HTTP boot", 127, 127, 128),
-        ("HTTP boot", 128, 0, 129),
-        ("HTTP boot", 255, 0, 255),
-    ],
-)
-def test_a_long_name_goes_into_option_67_with_a_nul_where_there_is_room(
-    style, length, header, option
-):
-    found = fields(style, "u" * length)
-    assert len(found.file) == header
-    value = found.options.get(Option.BOOT_FILE)
-    assert (None if value is None else len(value)) == option
-    assert value is None or value.endswith(b"\0") == (length < 255)
-
-
-def test_the_server_names_itself_except_to_http_boot():
-    assert (fields().siaddr, fields().sname) == (SERVER, b"192.0.2.1")
-    assert (fields("HTTP boot").siaddr, fields("HTTP boot").sname) == (SERVER, b"")
-
-
-@pytest.mark.parametrize(
     ("option", "item"),
     [
         ("470480000000ff", "80000000"),
@@ -220,3 +134,117 @@ def test_boot_item_is_repeated():
 @pytest.mark.parametrize(("layer", "wants"), [("0000", False), ("7fff", False), ("8000", True)])
 def test_bit_15_of_the_layer_asks_for_credentials(layer, wants):
     assert pxe.BootItem(bytes.fromhex("8000" + layer)).wants_credentials == wants
+
+
+# -- iPXE's list of features, and where a client is --------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("options", "features"),
+    [
+        (UEFI, None),
+        (IPXE, None),
+        ({**IPXE, Option.IPXE: bytes.fromhex("eb03020000")}, None),  # lists none
+        ({**IPXE, Option.IPXE: FEATURES}, {0x17, 0x13, 0x15}),
+        ({**IPXE, Option.IPXE: NO_HTTP}, {0x17, 0x15}),
+        ({**IPXE, Option.IPXE: b"\x13\xff"}, None),  # cut off
+    ],
+)
+def test_features_are_what_ipxe_lists(options, features):
+    assert pxe.client_of(request(options)).features == features
+
+
+@pytest.mark.parametrize(
+    ("fields", "relay", "network"),
+    [
+        ({}, b"", "192.0.2.1"),
+        ({"giaddr": "198.51.100.9"}, b"", "198.51.100.9"),
+        ({"giaddr": "198.51.100.9"}, b"\1\2ab\5\4\xcb\0\x71\0", "203.0.113.0"),
+        ({"giaddr": "198.51.100.9"}, b"\5\3abc", "198.51.100.9"),
+        ({"ciaddr": "198.51.100.7"}, b"", ""),  # its own address tells
+    ],
+)
+def test_the_network_is_what_the_relay_says_else_where_it_came_in(fields, relay, network):
+    addresses = {name: IPv4Address(text) for name, text in fields.items()}
+    message = request({**UEFI, Option.RELAY_AGENT: relay} if relay else UEFI, **addresses)
+    assert pxe.client_of(message, SERVER).network == network
+
+
+def test_the_rom_says_its_version_where_it_is_an_ipxe():
+    assert pxe.rom_of(request(UEFI)) == "PXEClient:Arch:00007:UNDI:003000"
+    ipxe = request({**BIOS, Option.IPXE: bytes.fromhex("eb03011501 130101")})
+    assert pxe.rom_of(ipxe) == "PXEClient:Arch:00000:UNDI:002001 iPXE 1.21.1"
+
+
+def test_a_raspberry_pi_is_an_architecture_of_its_own():
+    message = request(BIOS)._replace(chaddr=bytes.fromhex("dca632ecfc3c").ljust(16, b"\0"))
+    assert pxe.client_of(message).arch is TABLE[41]
+
+
+def test_a_raspberry_pi_asks_by_its_serial_number():
+    uuid = bytes.fromhex("00525069343031c00032ecfc3cda06ffe0")
+    message = request({**BIOS, Option.UUID: uuid})
+    assert "e0ff06da" in pxe.pi_serials(message)
+    assert pxe.pi_serials(request(BIOS)) == frozenset()
+
+
+# -- InfiniBand, RFC 4390 ----------------------------------------------------------------------
+
+GUID = bytes.fromhex("0002c90300abcdef")
+# What a Mellanox card puts before it, by the driver's documentation; and iPXE's older way.
+MELLANOX = bytes.fromhex("ff00000000000200 0002c900") + GUID
+
+
+@pytest.mark.parametrize(
+    ("hlen", "chaddr", "client_id", "mac"),
+    [
+        (0, b"", MELLANOX, "00:02:c9:ab:cd:ef"),
+        (16, bytes.fromhex("80000048fe80000000000000") + GUID[:4], MELLANOX, "00:02:c9:ab:cd:ef"),
+        (20, bytes.fromhex("80000048fe80000000000000") + GUID[:4], MELLANOX, "00:02:c9:ab:cd:ef"),
+        (8, GUID, b"", "00:02:c9:ab:cd:ef"),
+        (0, b"", GUID, "00:02:c9:ab:cd:ef"),
+        (0, b"", b"\x20\0\7", None),
+        (0, b"", b"", None),
+        (20, b"\1" * 16, b"", None),
+    ],
+)
+def test_an_infiniband_card_is_known_by_the_guid_of_its_port(hlen, chaddr, client_id, mac):
+    options = {**UEFI, Option.CLIENT_ID: client_id} if client_id else UEFI
+    message = request(options)._replace(htype=32, hlen=hlen, chaddr=chaddr.ljust(16, b"\0"))
+    found = pxe.mac_of(message)
+    assert (str(found) if found else None) == mac
+    assert pxe.client_of(message).mac == found
+    assert pxe.marks_of(message).client_id == (client_id.hex(":") if client_id else "")
+
+
+def test_the_system_s_uuid_is_no_card():
+    """EDK2 may send it for a hardware address of 16 bytes."""
+    message = request(UEFI)._replace(hlen=16)
+    assert pxe.mac_of(message) is None
+    assert pxe.client_of(message).mac is None
+    assert "hardware type 1, address 52:54:00:12:34:56:00" in pxe.addressed(message)
+
+
+# -- who boots from the network, and not from a proxy ------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("options", "kind", "told"),
+    [
+        (
+            {Option.VENDOR_CLASS: b"U-Boot.armv8", Option.ARCH: b"\0\x16"},
+            1,
+            "next-server 192.0.2.1",
+        ),
+        ({Option.VENDOR_CLASS: b"U-Boot"}, 1, "U-Boot"),
+        ({Option.VENDOR_CLASS: b"U-Boot"}, 3, None),
+        ({Option.ARCH: b"\0\x0e"}, 1, "option 210"),
+        ({Option.ARCH: b"\0\x0c"}, 3, "Open Firmware"),
+        ({Option.VENDOR_CLASS: b"MSFT 5.0"}, 1, None),
+        ({}, 1, None),
+    ],
+)
+def test_whom_a_proxy_cannot_help_is_told_who_can(options, kind, told):
+    message = request({Option.MESSAGE_TYPE: bytes((MessageType(kind),)), **options})
+    found = pxe.beyond_a_proxy(message, SERVER)
+    assert found is None if told is None else told in found

@@ -125,7 +125,9 @@ def test_an_offer_is_broadcast_and_told():
     assert str(event) == (
         f"52:54:00:aa:00:02 ({TITLE}) UEFI x64 offered snponly.efi from 192.168.77.2 on eth1"
     )
-    assert event.because.endswith("snponly.efi is the first loader found for UEFI x64")
+    assert "snponly.efi is the first loader found for UEFI x64" in event.because
+    assert event.because.endswith("told in style boot-server: the first for such firmware")
+    assert event.style == "boot-server"
 
 
 def test_a_boot_server_answers_from_the_address_it_was_asked_at():

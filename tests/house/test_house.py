@@ -35,8 +35,8 @@ DOORS = {
 TWISTED = re.compile(r"(\w+/service|http/\w+|daemon|hooks|keeper|journal|watch)$")
 #: Pure rooms: values in, values out.
 PURE = re.compile(
-    r"(errors|mac|arch|urls|nearest|relaxedjson|banner|events/\w+|boot/\w+|targets/(?!ipxe)\w+"
-    r"|scripts/\w+|registry/(machine|snapshot|live|marks|wildcards|entries|groups|choice)|dhcp/(message|wire|pxe|proxy|destination|frame)"
+    r"(errors|mac|arch|urls|nearest|relaxedjson|banner|learning|replies|record/styles|events/\w+|boot/\w+|targets/(?!ipxe)\w+"
+    r"|scripts/\w+|registry/(machine|snapshot|live|marks|wildcards|entries|groups|choice)|dhcp/(message|wire|pxe|proxy|destination|frame|styles|fields)"
     r"|tftp/(wire|options|transfer|outcome|habits|limits))$"
 )
 RIM = {"open", "time.time", "time.monotonic", "os.environ.get", "os.getenv", "random.random"}
