@@ -9,6 +9,7 @@ import subprocess
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from netbootd import answers
@@ -17,7 +18,14 @@ from netbootd.errors import ConfigErrors, Finding, Level, Place, RenderError
 from netbootd.printable import counted
 from netbootd.probe import probe
 from netbootd.registry import overlays, scripts
-from netbootd.registry.facts import ITS_ADDRESS, OUR_ADDRESS, everybody, facts_of, for_a_look
+from netbootd.registry.facts import (
+    ITS_ADDRESS,
+    OUR_ADDRESS,
+    everybody,
+    facts_of,
+    for_a_look,
+    its_address,
+)
 from netbootd.registry.load import load
 from netbootd.registry.machine import Machine
 from netbootd.registry.snapshot import Registry
@@ -114,13 +122,17 @@ def rehearse(registry: Registry) -> tuple[Finding, ...]:
 def _render(machine: Machine, registry: Registry) -> list[Finding]:
     """What keeps a machine's script from being made; else what its target thinks of it."""
     assert machine.mac is not None
-    facts = facts_of(machine.mac, machine, registry, OUR_ADDRESS, ITS_ADDRESS, _A_TOKEN)
     target, place = machine.target, machine.place
     path = path_of("machines", machine.written)
-    try:
-        problem = _trouble(target.template.name, lambda: target.script(facts))
-    except RenderError as fault:
-        told = f"{target.title}: {fault}"
+    problem, facts = None, None
+    for address in _addresses(machine, registry):
+        facts = facts_of(machine.mac, machine, registry, OUR_ADDRESS, address, _A_TOKEN)
+        try:
+            problem = _trouble(target.template.name, partial(target.script, facts))
+            break
+        except RenderError as fault:
+            told = f"{target.title}: {fault}"
+    else:
         return [Finding(Level.TARGET, "placeholder-empty", told, place, path)]
     if problem is not None:
         told = f"{target.title}: {problem}"
@@ -129,6 +141,17 @@ def _render(machine: Machine, registry: Registry) -> list[Finding]:
         Finding(Level.WARNING, "target-remark", f"{target.title}: {remark}", place, path)
         for remark in target.remarks(facts)
     ]
+
+
+def _addresses(machine: Machine, registry: Registry) -> Iterator[str]:
+    """
+    Where *machine* may ask from: one that does not say it may be in any subnet, and have what it
+    needs from there.
+    """
+    first = its_address(machine, registry)
+    yield first
+    if first == ITS_ADDRESS:
+        yield from (subnet.first for subnet in registry.subnets if subnet.variables)
 
 
 def _trouble(name: str, render: Callable[[], str]) -> str | None:

@@ -13,7 +13,7 @@ import hashlib
 import json
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import count
 from pathlib import Path
 
@@ -26,10 +26,11 @@ from netbootd.mac import MAC
 from netbootd.overlay import initrd
 from netbootd.printable import counted
 from netbootd.registry import overlays, scripts
-from netbootd.registry.facts import facts_of
+from netbootd.registry.facts import facts_of, own_address
 from netbootd.registry.machine import Machine
 from netbootd.registry.marks import MARKS, Marks
 from netbootd.registry.snapshot import Comparison, Registry
+from netbootd.registry.subnets import Subnet
 from netbootd.rendering import BrokenText, TextTemplate
 from netbootd.targets.base import Facts
 
@@ -74,7 +75,7 @@ def diff(old: Registry, new: Registry) -> list[Change]:
         one, other = identify(client, old), identify(client, new)
         if same.machines(one, other):
             continue
-        before, after = _title(one, old), _title(other, new)
+        before, after = _title(client, one, old), _title(client, other, new)
         parts = _parts(client, one, other, old, new)
         if parts or before != after:
             found.setdefault((before, after, tuple(parts.items())), []).append(name)
@@ -89,7 +90,10 @@ def diff(old: Registry, new: Registry) -> list[Change]:
 
 
 def _clients(old: Registry, new: Registry) -> Iterator[tuple[str, Client]]:
-    """Every machine that one of them names, and one that neither does, as it would ask."""
+    """
+    Every machine that one of them names, and one that neither does, as it would ask; of these one
+    more from each subnet.
+    """
     for mac in {**old.machines, **new.machines}:
         known = old.machines.get(mac) or new.machines[mac]
         yield str(mac), _client(mac, known)
@@ -98,7 +102,10 @@ def _clients(old: Registry, new: Registry) -> Iterator[tuple[str, Client]]:
         yield name, _client(_unlisted(_STRANGER.raw, old, new), machine)
     for prefix, machine in {**old.wildcards, **new.wildcards}.items():
         yield machine.written.strip(), _client(_unlisted(prefix, old, new), None)
-    yield "default", _client(_unlisted(_STRANGER.raw, old, new), None)
+    stranger = _client(_unlisted(_STRANGER.raw, old, new), None)
+    yield "default", stranger
+    for subnet in {net.name: net for one in (old, new) for net in one.subnets}.values():
+        yield f"default in {subnet.name}", replace(stranger, address=subnet.first)
 
 
 def _unlisted(prefix: str, old: Registry, new: Registry) -> MAC:
@@ -112,7 +119,8 @@ def _client(mac: MAC, machine: Machine | None) -> Client:
     """A client that says all that *machine* is known by."""
     written = machine.variables if machine else {}
     said = {mark: text for mark in MARKS if isinstance(text := written.get(mark), str)}
-    return Client(stage=Stage.IPXE, mac=mac, address=_ITS_ADDRESS).marked(Marks.of(said))
+    address = (own_address(machine) if machine else "") or _ITS_ADDRESS
+    return Client(stage=Stage.IPXE, mac=mac, address=address).marked(Marks.of(said))
 
 
 class _Sameness:
@@ -134,6 +142,7 @@ def _around(registry: Registry) -> tuple[object, ...]:
     return (
         registry.config.known_only,
         registry.boot_server,
+        registry.subnets,
         registry.variables,
         registry.extras,
         registry.notice_template,
@@ -147,8 +156,8 @@ def _around(registry: Registry) -> tuple[object, ...]:
 # -- what it is given ------------------------------------------------------------------------------
 
 
-def _title(machine: Machine | None, registry: Registry) -> str:
-    if machine is None or refusal(machine, registry):
+def _title(client: Client, machine: Machine | None, registry: Registry) -> str:
+    if machine is None or refusal(client, machine, registry):
         return "nothing"
     return machine.title
 
@@ -189,16 +198,26 @@ def _unified(name: str, before: str, after: str) -> str:
 def _given(client: Client, machine: Machine | None, registry: Registry) -> dict[str, str]:
     """The texts that a machine gets, by what they are."""
     base = registry.boot_server or _BASE
+    subnet = registry.subnets.of(client.link)
     script = boot_script(client, registry, base, Past(token=_TOKEN)).text
-    given = {"boot script": script}
-    if machine is None or refusal(machine, registry) or client.mac is None:
+    given = {"boot script": script, "subnet": _described(subnet)}
+    if machine is None or refusal(client, machine, registry) or client.mac is None:
         return given
-    facts = facts_of(client.mac, machine, registry, base, _ITS_ADDRESS, _TOKEN)
+    facts = facts_of(client.mac, machine, registry, base, client.address, _TOKEN)
     given["node script"] = _made(lambda: scripts.build(machine, facts, registry))
     given |= _overlaid(machine, facts, registry)
     for path in answers.named_by(machine.target, script, registry.answers):
         given[path] = _rendered(registry.answers[path], facts)
     return given
+
+
+def _described(subnet: Subnet) -> str:
+    """What a subnet says that its machines' firmware is given, and no script shows."""
+    loader = {"": subnet.loader.usual, **subnet.loader.by_family}
+    told = [f"loader {family} {word}" for family, word in loader.items() if word]
+    told += [f"reply_style {subnet.reply_style}"] if subnet.reply_style else []
+    told += [f"mtu {subnet.mtu}"] if subnet.mtu else []
+    return "".join(f"{line}\n" for line in told)
 
 
 def _made(make: Callable[[], str]) -> str:

@@ -41,9 +41,10 @@ INCLUDES = "includes"
 TARGETS = "targets"
 MACHINES = "machines"
 GROUPS = "groups"
+SUBNETS = "subnets"
 NAMED = (
     *("boot_servers", "servers", "bootargs", "vars", "scripts"),
-    *(TARGETS, GROUPS, MACHINES, "vms", "netbootd"),
+    *(TARGETS, GROUPS, SUBNETS, MACHINES, "vms", "netbootd"),
 )
 """The sections that are objects: names, or MACs, and an entry for each."""
 SECTIONS = (*NAMED, INCLUDES)

@@ -13,10 +13,11 @@ from typing import Any
 
 from netbootd import arch, loaders
 from netbootd.boot.client import Client, Stage
-from netbootd.boot.decision import Decision, Script, identify, looks, next_step, refusal
+from netbootd.boot.decision import Decision, Script, identify, looks, next_step, refusal, subnet_of
 from netbootd.printable import printable
 from netbootd.record.standing import FRESH, Standing
 from netbootd.registry import marks
+from netbootd.registry.facts import own_address
 from netbootd.registry.machine import Machine
 from netbootd.registry.origins import Origin, Origins
 from netbootd.registry.snapshot import Registry
@@ -60,7 +61,12 @@ class Case:
 
 
 def remembered(client: Client, registry: Registry, origins: Origins) -> Case:
-    """A case with what a daemon of this configuration has in its record, if there is one."""
+    """
+    A case with what a daemon of this configuration has in its record, if there is one, and with the
+    address that the machine's entry gives it, where *client* says none.
+    """
+    if not client.link and (machine := identify(client, registry)) is not None:
+        client = replace(client, address=own_address(machine))
     past = past_of(client, registry)
     return Case(
         client=client, registry=registry, origins=origins, standing=past.standing, now=past.now
@@ -74,7 +80,8 @@ def explain(case: Case) -> Explained:
     sections = [
         _client(case.client),
         _looked(case),
-        _served(machine, case.registry),
+        _subnet(case),
+        _served(case.client, machine, case.registry),
     ]
     if machine is not None:
         sections += [_groups(machine), _state(case, machine), _values(case, machine)]
@@ -124,10 +131,25 @@ def _looked(case: Case) -> Lines:
             yield "not by", f"{look.by}: {said}"
 
 
-def _served(machine: Machine | None, registry: Registry) -> Lines:
+def _subnet(case: Case) -> Lines:
+    """Where it is, as far as that is known, and what is said of that network."""
+    link = case.client.link
+    subnet = subnet_of(case.client, case.registry)
+    if not link:
+        if any(True for _ in case.registry.subnets):
+            yield "subnet", "not known: --address says where it asks from"
+    elif subnet.network is None:
+        yield "subnet", f"none holds {link}"
+    else:
+        yield "subnet", f"{subnet.name} holds {link}"
+        if subnet.boot_server:
+            yield "server", f"{subnet.boot_server} (subnet {subnet.name})"
+
+
+def _served(client: Client, machine: Machine | None, registry: Registry) -> Lines:
     setting = "set" if registry.config.known_only else "not set: machines that are not listed"
     yield "known", f"known_only is {setting}{'' if registry.config.known_only else ' are served'}"
-    if reason := refusal(machine, registry):
+    if reason := refusal(client, machine, registry):
         yield "refused", reason
 
 
@@ -153,7 +175,7 @@ def _state(case: Case, machine: Machine) -> Lines:
 
 def _values(case: Case, machine: Machine) -> Lines:
     yield "target", " inherits ".join([*case.origins.chain(machine.title)] or [machine.title])
-    for origin in case.origins.of(machine):
+    for origin in case.origins.of(machine, subnet_of(case.client, case.registry)):
         yield "value" if origin.counts else "  hidden", _told(origin)
 
 

@@ -10,15 +10,18 @@ from dataclasses import dataclass, replace
 
 from netbootd import arch, urls
 from netbootd.boot.client import Client, Stage
-from netbootd.boot.decision import Loader, Refusal, identify, next_step
+from netbootd.boot.decision import Loader, Refusal, identify, next_step, subnet_of
 from netbootd.boot.script import NO_PAST, BootScript, Past, boot_script
+from netbootd.configfiles import PI_FILES, Reader
+from netbootd.dialects.catalogue import dialect_of
+from netbootd.dialects.dialect import TFTP, Way
 from netbootd.dropins import GROUPS, MACHINES, TARGETS
 from netbootd.errors import Finding, Level, NotFound
 from netbootd.mac import MAC
 from netbootd.record import store
 from netbootd.record.standing import FRESH, Standing
 from netbootd.registry import scripts
-from netbootd.registry.facts import facts_of
+from netbootd.registry.facts import facts_of, own_address, server_of
 from netbootd.registry.machine import Machine
 from netbootd.registry.snapshot import Registry
 from netbootd.relaxedjson import path_of
@@ -41,19 +44,55 @@ class Shown:
     boots: bool
 
 
-def show(registry: Registry, mac: MAC, past: Past = NO_PAST) -> Shown:
-    """Everything about one machine, for a person at a terminal; *past* is what is remembered."""
-    base = registry.boot_server or urls.base_url(_OUR_ADDRESS, registry.config.http_port[0])
-    client = Client(stage=Stage.IPXE, mac=mac, address=_ITS_ADDRESS)
+def show(registry: Registry, mac: MAC, past: Past = NO_PAST, address: str = "") -> Shown:
+    """
+    Everything about one machine, for a person at a terminal; *past* is what is remembered.
+
+    *address* is where it asks from; without it, what its entry says.
+    """
+    client = _client(registry, mac, address)
+    base = _base(registry, client.address)
     script = boot_script(client, registry, base, replace(past, token=_TOKEN))
     boots = script.status == 200
     stands_for = " (any machine that is not listed)" if mac == STRANGER else ""
-    lines = [f"machine   {mac}{stands_for}", *_who(registry, mac, past)]
+    lines = [f"machine   {mac}{stands_for}", *_who(registry, client, past)]
     lines += [] if boots else _reasons(registry, script)
-    if registry.boot_server is None:
+    if base.startswith(f"http://{_OUR_ADDRESS}"):
         lines.append(f"server    {base} stands for this server's own address")
-    lines += [*_loaders(registry, mac), ""]
+    lines += [*_loaders(registry, client), ""]
     return Shown("\n".join(lines) + "\n" + script.text, boots)
+
+
+def show_as(
+    registry: Registry, reader: Reader, mac: MAC, past: Past = NO_PAST, address: str = ""
+) -> Shown:
+    """What another loader than iPXE would read, by TFTP; each file under its name if it is two."""
+    client = _client(registry, mac, address)
+    base = _base(registry, client.address)
+    way = Way(TFTP, base.partition("://")[2])
+    known = replace(past, token=_TOKEN)
+    names = sorted(PI_FILES, reverse=True) if reader is Reader.PI else [reader.value]
+    parts, boots = [], True
+    for name in names:
+        dialect = dialect_of(reader, name, way, registry.dialects)
+        script = boot_script(client, registry, base, known, dialect=dialect)
+        boots = boots and script.status == 200
+        title = f"# {name}\n" if len(names) > 1 else ""
+        parts.append(title + (script.text or f"netbootd: nothing: {script.says}\n"))
+    return Shown("\n".join(parts), boots)
+
+
+def _client(registry: Registry, mac: MAC, address: str) -> Client:
+    """*mac* as iPXE, from where it would ask."""
+    client = Client(stage=Stage.IPXE, mac=mac, address=address)
+    machine = identify(client, registry)
+    known = address or (own_address(machine) if machine else "")
+    return replace(client, address=known or _ITS_ADDRESS)
+
+
+def _base(registry: Registry, address: str) -> str:
+    ours = urls.base_url(_OUR_ADDRESS, registry.config.http_port[0])
+    return server_of(registry, ours, address)
 
 
 def past_of(client: Client, registry: Registry) -> Past:
@@ -76,11 +115,12 @@ def node_script(registry: Registry, mac: MAC) -> str:
     return scripts.build(machine, facts, registry)
 
 
-def _who(registry: Registry, mac: MAC, past: Past) -> list[str]:
-    client = Client(stage=Stage.IPXE, mac=mac)
+def _who(registry: Registry, client: Client, past: Past) -> list[str]:
     decision = next_step(client, identify(client, registry), registry, past.standing, past.now)
     machine = decision.machine
     lines = [f"target    {machine.title if machine else 'none'}"]
+    if subnet := subnet_of(client, registry).name:
+        lines.append(f"subnet    {subnet} holds {client.link}")
     lines += [f"because   {reason}" for reason in decision.because]
     if machine:
         lines += [
@@ -114,10 +154,10 @@ def _is_about(finding: Finding, machine: Machine) -> bool:
     )
 
 
-def _loaders(registry: Registry, mac: MAC) -> list[str]:
+def _loaders(registry: Registry, asking: Client) -> list[str]:
     lines = []
     for row in _FIRMWARE:
-        client = Client(stage=Stage.FIRMWARE, mac=mac, arch=row)
+        client = replace(asking, stage=Stage.FIRMWARE, arch=row)
         step = next_step(client, identify(client, registry), registry).step
         if isinstance(step, Loader):
             lines.append(f"loader    {row}: {step.name}")

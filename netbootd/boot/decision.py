@@ -9,8 +9,9 @@ What is remembered of the machine (``record``) comes in as its Standing: one tha
 nothing, an armed boot goes before its own target, and a once-target that is done is followed by
 what comes after it.
 
-A machine the file does not name gets ``machines.default``.  Without a default it gets nothing, and
-so it does where the file says ``known_only``.  A machine whose entry is switched off is known: it
+A machine the file does not name gets the default of its subnet, else ``machines.default``.  Without
+a default it gets nothing, and so it does where the file says ``known_only``.  In a subnet that is
+not ``enabled`` nobody gets anything.  A machine whose entry is switched off is known: it
 boots its own disk and never the default.
 """
 
@@ -23,7 +24,9 @@ from netbootd.boot import loader
 from netbootd.boot.client import Client, Stage
 from netbootd.record.standing import FRESH, Standing
 from netbootd.registry.machine import Machine
+from netbootd.registry.marks import MARKS
 from netbootd.registry.snapshot import Registry
+from netbootd.registry.subnets import Subnet
 from netbootd.targets.base import Target
 
 
@@ -72,8 +75,8 @@ class Decision:
 
 def identify(client: Client, registry: Registry) -> Machine | None:
     """
-    The entry for *client*: by its MAC, its UUID, serial number or asset tag, by a wildcard, else
-    the default made its own; by its address only where there is no MAC.
+    The entry for *client*: by its MAC, its UUID, client identifier, serial number or asset tag, by
+    a wildcard, else the default made its own; by its address only where there is no MAC.
     """
     return next((look.found for look in looks(client, registry) if look.found), None)
 
@@ -91,25 +94,43 @@ def looks(client: Client, registry: Registry) -> Iterator[Look]:
     """The rules in the order in which they count."""
     mac = client.mac
     if mac is None:
+        yield from _marked(client, registry)
         yield Look("address", client.address, registry.by_address(client.address))
         return
     yield Look("mac", str(mac), registry.machines.get(mac))
-    for mark, said in (
-        ("uuid", client.uuid),
-        ("serial", client.serial),
-        ("asset", client.asset),
-    ):
-        found = registry.by_mark(mark, said)
-        yield Look(mark, said, found.for_card(mac) if found else None)
+    yield from _marked(client, registry)
     yield Look("wildcard", str(mac), registry.wildcard(mac))
-    yield Look("default", "", registry.stranger(mac))
+    yield Look("default", "", registry.stranger(mac, subnet_of(client, registry)))
 
 
-def refusal(machine: Machine | None, registry: Registry) -> str | None:
-    """Why the machine that *machine* stands for gets nothing at all, or None: it is served."""
+def _marked(client: Client, registry: Registry) -> Iterator[Look]:
+    for mark in MARKS:
+        said: str = getattr(client, mark)
+        found = registry.by_mark(mark, said)
+        yield Look(mark, said, found.for_card(client.mac) if found and client.mac else found)
+
+
+def subnet_of(client: Client, registry: Registry) -> Subnet:
+    """What is said of the network that *client* is in."""
+    return registry.subnets.of(client.link)
+
+
+def refusal(client: Client, machine: Machine | None, registry: Registry) -> str | None:
+    """
+    Why *client*, for which *machine* was found, gets nothing at all, or None: it is served.
+
+    What its subnet says of ``known_only`` counts over the setting.
+    """
+    subnet = subnet_of(client, registry)
+    if not subnet.served:
+        return f"in subnet {subnet.name}, where nobody is served"
     if machine is None:
         return "not in the configuration, and there is no machines.default"
-    if registry.config.known_only and not machine.known:
+    if machine.known:
+        return None
+    if subnet.known_only:
+        return f"not in the configuration, and known_only is set for subnet {subnet.name}"
+    if subnet.known_only is None and registry.config.known_only:
         return "not in the configuration, and known_only is set"
     return None
 
@@ -122,7 +143,7 @@ def next_step(
     now: float = 0.0,
 ) -> Decision:
     """What *client* gets next, at *now* (Unix seconds); see the module's text for the rules."""
-    reason = refusal(machine, registry)
+    reason = refusal(client, machine, registry)
     if machine is None or reason is not None:
         return _refuse(machine, reason or "")
     because = (_why_this_machine(machine),)
@@ -188,7 +209,7 @@ def circles(target: Target, registry: Registry, standing: Standing, now: float) 
 def _loader(
     client: Client, machine: Machine, registry: Registry, because: tuple[str, ...]
 ) -> Decision:
-    found = loader.find(client.arch, machine, registry, registry.subnets.of(client.link))
+    found = loader.find(client.arch, machine, registry, subnet_of(client, registry))
     if not found.name:
         return _refuse(machine, found.why, because)
     return Decision(Loader(found.name), machine, (*because, found.why))
@@ -196,7 +217,8 @@ def _loader(
 
 def _why_this_machine(machine: Machine) -> str:
     if not machine.known:
-        return f"not in the configuration, so machines.default: {machine.title}"
+        whose = machine.written if "subnet" in machine.written else "machines.default"
+        return f"not in the configuration, so {whose}: {machine.title}"
     return f"{machine.place}: {machine.title}"
 
 

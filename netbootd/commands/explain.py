@@ -9,6 +9,7 @@ from netbootd.commands.words import (
     Commands,
     a_mac_or_default,
     command,
+    with_address,
     with_config,
 )
 
@@ -22,6 +23,7 @@ Names every rule that was looked at, in order, and where each value of the targe
 examples:
   netbootd explain 00:25:90:27:db:b4
   netbootd explain --config etc/netbootd.json --serial "SN 4711" 00:25:90:27:db:b4
+  netbootd explain --from 10.1.0.7 00:25:90:27:db:b4
 
 exit status: 0 it boots, 1 it would only be told why not, 2 the configuration cannot be used.
 """
@@ -40,6 +42,7 @@ def add(commands: Commands) -> None:
         ("asset", "its asset tag"),
     ):
         parser.add_argument(f"--{mark}", default="", help=told)
+    with_address(parser)
     parser.add_argument(
         "--firmware",
         choices=("bios", "efi", "http", "ipxe"),
@@ -62,6 +65,7 @@ def _explain(arguments: argparse.Namespace) -> int:
         uuid=arguments.uuid,
         serial=arguments.serial,
         asset=arguments.asset,
+        address=arguments.address,
     )
     explained = explain(remembered(client, *load_with_origins(arguments.config)))
     print(explained.text, end="")

@@ -6,6 +6,7 @@ import argparse
 import os
 import sys
 from collections.abc import Callable, Sequence
+from ipaddress import IPv4Address
 from pathlib import Path
 from typing import TextIO, TypeAlias
 
@@ -68,6 +69,25 @@ def an_arch(text: str) -> int:
     if not (text.isascii() and text.isdecimal()) or int(text[:6]) > 0xFFFF:
         raise argparse.ArgumentTypeError(f"{text!r} is no architecture: a number from 0 to 65535")
     return int(text)
+
+
+def an_address(text: str) -> str:
+    """An IPv4 address; empty stays empty, which argparse asks of the default."""
+    try:
+        return text and str(IPv4Address(text))
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r} is no IPv4 address") from None
+
+
+def with_address(parser: argparse.ArgumentParser) -> None:
+    """Add ``--address``, of which ``--from`` is another name."""
+    parser.add_argument(
+        *("--address", "--from"),
+        type=an_address,
+        default="",
+        metavar="IP",
+        help="where the machine asks from, which says its subnet (default: its ip, if it has one)",
+    )
 
 
 def print_findings(findings: Sequence[Finding], least: Level, to: TextIO | None = None) -> None:

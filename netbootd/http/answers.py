@@ -60,7 +60,7 @@ def answer(
     machine = _machine(asked, route, registry, record)
     if machine is None or machine.mac is None:
         return _unknown(asked, path)
-    if reason := refusal(machine, registry):
+    if reason := refusal(asked.client(Stage.HTTP_BOOT, machine.mac), machine, registry):
         told = f"{machine.mac} is {reason}"
         return refused(asked, HTTPStatus.FORBIDDEN, told, mac=machine.mac)
     found = for_machine(asked, machine.mac, registry, record)

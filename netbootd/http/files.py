@@ -61,7 +61,7 @@ def answer(asked: Asked, route: Route, registry: Registry, record: Record) -> An
     """
     client = asked.client(Stage.HTTP_BOOT, route.mac)
     machine = identify(client, registry)
-    if route.mac and (reason := refusal(machine, registry)):
+    if route.mac and (reason := refusal(client, machine, registry)):
         told = f"{route.mac} is {reason}"
         return refused(asked, HTTPStatus.FORBIDDEN, told, mac=route.mac)
     try:

@@ -19,6 +19,7 @@ from netbootd.http.files import Stamps, verdict
 from netbootd.http.provision import for_machine, unmade
 from netbootd.http.resource import NO_STORE, PLAIN, Answer, Asked, refused
 from netbootd.record.record import Record
+from netbootd.registry.facts import server_of
 from netbootd.registry.scripts import pieces
 from netbootd.registry.snapshot import Registry
 from netbootd.scripts.script import node_script
@@ -58,7 +59,7 @@ def file(asked: Asked, name: str, registry: Registry) -> Answer:
     """One of FILES, which find us where this client did; raises NotFound."""
     if name not in FILES:
         raise NotFound(name)
-    base = registry.boot_server or base_of(asked, registry)
+    base = server_of(registry, base_of(asked, registry), asked.peer)
     return _text(asked, FILES[name].replace("@BASE@", base).replace("http://SERVER", base), None)
 
 

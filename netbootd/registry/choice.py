@@ -8,7 +8,7 @@ own; where only its groups replace some, it shares one with their other members.
 
 from __future__ import annotations
 
-from netbootd.dropins import GROUPS, MACHINES
+from netbootd.dropins import GROUPS
 from netbootd.errors import Finding, Level, Place
 from netbootd.nearest import did_you_mean, nearest
 from netbootd.registry.entries import Entry, Kind, Report
@@ -54,8 +54,8 @@ class Choices:
     def whole(self, entry: Entry) -> Whole | Target:
         """*entry* with its groups; a Notice where it says nothing that could be used."""
         if not isinstance(entry.value, Object):
-            told, path = f"must be an object, not {kind(entry.value)}", path_of(MACHINES, entry.key)
-            return self._fault("section-type", told, entry.place, path)
+            told = f"must be an object, not {kind(entry.value)}"
+            return self._fault("section-type", told, entry.place, entry.path())
         return self._groups.whole(entry) or self._unusable("group-unknown")
 
     def target(self, whole: Whole) -> Target:
@@ -73,8 +73,8 @@ class Choices:
         type_, name = self.type_and_name(whole)
         if name is None or type_ is None:
             code = "machine-no-type" if type_ is None else "machine-no-name"
-            told, path = self._nameless(type_, name), path_of(MACHINES, entry.key)
-            return self._fault(code, told, entry.place, path)
+            told = self._nameless(type_, name)
+            return self._fault(code, told, entry.place, entry.path())
         return self._named(type_, name, whole)
 
     def first_server(self) -> str | None:
@@ -113,7 +113,7 @@ class Choices:
             return self._targets.made[title]
         if whole.groups and whole.entry.value.keys().isdisjoint(REPLACING):
             return self._of_groups(type_, name, whole)
-        return self._targets.make(type_, name, value, path_of(MACHINES, whole.entry.key))
+        return self._targets.make(type_, name, value, whole.entry.path())
 
     def _of_groups(self, type_: str, name: str, whole: Whole) -> Target:
         """One target for all machines of the same groups that replace nothing themselves."""

@@ -41,7 +41,7 @@ class Kind(Enum):
 class Entry(NamedTuple):
     """
     One entry: *who* is the same for all spellings of a key, *mac* the same where that is a MAC;
-    *off* where the key is switched off.
+    *off* where the key is switched off.  *where* leads to it: its section, or further.
     """
 
     kind: Kind
@@ -51,11 +51,16 @@ class Entry(NamedTuple):
     value: Any
     owner: Object
     off: bool = False
+    where: tuple[str, ...] = (MACHINES,)
 
     @property
     def place(self) -> Place:
         """Where its key stands."""
         return self.owner.place_of(self.key)
+
+    def path(self, *steps: str) -> str:
+        """What findings call it, or something in it."""
+        return path_of(*self.where, self.key, *steps)
 
 
 def winners(layers: Layers, report: Report) -> dict[MAC | str, Entry]:

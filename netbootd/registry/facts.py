@@ -24,14 +24,19 @@ def facts_of(
     peer: str = "",
     token: str = "",
 ) -> Facts:
-    """What anything made for *mac* may know; *machine* with the target that it boots now."""
-    server = registry.boot_server or base
+    """
+    What anything made for *mac* may know; *machine* with the target that it boots now.
+
+    *peer* is the address that it asks from, which says its subnet, *base* ours as it reaches us.
+    """
+    subnet = registry.subnets.of(peer)
+    server = server_of(registry, base, peer)
     return Facts(
         mac=mac,
         base=server,
         retry=urls.script_url(server, "${netX/mac:hexhyp}"),
         target=machine.title if machine else "",
-        variables=registry.variables_of(machine) if machine else {},
+        variables=registry.variables_of(machine, subnet) if machine else {},
         extras=registry.extras,
         peer=peer,
         token=token,
@@ -39,15 +44,40 @@ def facts_of(
     )
 
 
+def server_of(registry: Registry, base: str, peer: str = "") -> str:
+    """The base URL that *peer* is told: its subnet's, else the one for all, else *base*."""
+    return registry.subnets.of(peer).boot_server or registry.boot_server or base
+
+
 def everybody(registry: Registry) -> list[Machine]:
-    """Every machine, one for each wildcard, and one that stands for all that are not listed."""
+    """
+    Every machine, one for each wildcard, and one that stands for all that are not listed; one more
+    for each subnet that has something else for these.
+    """
     machines = [one if one.mac else one.for_card(STRANGER) for one in registry.known]
     if registry.default is not None:
         machines.append(registry.default.for_stranger(STRANGER))
-    return machines
+    defaults = [subnet.default for subnet in registry.subnets if subnet.default]
+    return [*machines, *(default.for_stranger(STRANGER) for default in defaults)]
 
 
 def for_a_look(machine: Machine, registry: Registry) -> Facts:
     """What would be known if *machine* asked."""
     assert machine.mac is not None
-    return facts_of(machine.mac, machine, registry, OUR_ADDRESS, ITS_ADDRESS)
+    return facts_of(machine.mac, machine, registry, OUR_ADDRESS, its_address(machine, registry))
+
+
+def its_address(machine: Machine, registry: Registry) -> str:
+    """Where *machine* would ask from, as far as its entry says that, or its being of a subnet."""
+    if own := own_address(machine):
+        return own
+    for subnet in registry.subnets:
+        if subnet.default is not None and subnet.default.written == machine.written:
+            return subnet.first
+    return ITS_ADDRESS
+
+
+def own_address(machine: Machine) -> str:
+    """The address that its entry gives it, empty where it gives none."""
+    own = machine.variables.get("ip")
+    return own.strip() if isinstance(own, str) else ""

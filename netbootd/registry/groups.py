@@ -15,7 +15,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from netbootd.dropins import GROUPS, MACHINES, Layers, Merged
+from netbootd.dropins import GROUPS, Layers, Merged
 from netbootd.errors import Finding, Level
 from netbootd.nearest import did_you_mean, misspelt
 from netbootd.registry.entries import IDENTITY, Entry, Report
@@ -87,8 +87,8 @@ class Groups:
         told = f'"{word}" must be the name of a group, not {kind(name)}'
         if isinstance(name, str):
             told = f'no group "{name.strip()}"{did_you_mean(name.strip(), self.written)}'
-        place, path = entry.value.place_of(word), path_of(MACHINES, entry.key, word)
-        return Finding(Level.TARGET, "group-unknown", told, place, path)
+        place = entry.value.place_of(word)
+        return Finding(Level.TARGET, "group-unknown", told, place, entry.path(word))
 
     def _over(self, names: tuple[str, ...], own: Object | None) -> Object:
         """*own* laid over its groups, as one object that knows the place of each key."""
@@ -129,7 +129,7 @@ class Whole:
         for name, group in zip(self.groups, self.written, strict=True):
             if group is value or (value is None and key in group and key not in self.entry.value):
                 return path_of(GROUPS, name, key)
-        return path_of(MACHINES, self.entry.key, key)
+        return self.entry.path(key)
 
     def variables(self, own_keys: frozenset[str], report: Report) -> dict[str, Any]:
         """

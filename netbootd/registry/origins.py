@@ -1,6 +1,6 @@
 """
 Where each value of a machine comes from: its own entry, a group, the default, a target or one that
-this inherits from, or the section ``vars``.  For commands; no request asks.
+this inherits from, its subnet, or the section ``vars``.  For commands; no request asks.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from netbootd.registry.entries import DEFAULT
 from netbootd.registry.groups import LISTS, MEMBERSHIP, VARS, Whole
 from netbootd.registry.machine import Machine
 from netbootd.registry.machines import Machines
+from netbootd.registry.subnets import ELSEWHERE, Subnet
 from netbootd.registry.targets import INHERIT, Targets
 from netbootd.registry.wildcards import prefix_of
 from netbootd.relaxedjson import Object
@@ -53,10 +54,12 @@ class Origins:
         self._machines = machines
         self._targets = targets
 
-    def of(self, machine: Machine) -> list[Origin]:
-        """Every value that is about *machine*; of one key the one that counts comes first."""
+    def of(self, machine: Machine, subnet: Subnet = ELSEWHERE) -> list[Origin]:
+        """
+        Every value that is about *machine* in *subnet*; of one key the one that counts comes first.
+        """
         found: dict[str, list[Origin]] = {}
-        for source in self._sources(machine):
+        for source in self._sources(machine, subnet):
             for key, value, place in _items(source):
                 before = found.setdefault(key, [])
                 counts = not before or key in _ADDED
@@ -68,7 +71,7 @@ class Origins:
         type_, _, name = title.partition("/")
         return [title for title, _ in self._chain(type_, name)]
 
-    def _sources(self, machine: Machine) -> Iterator[_Source]:
+    def _sources(self, machine: Machine, subnet: Subnet) -> Iterator[_Source]:
         """The objects that speak of *machine*, the highest precedence first."""
         whole = self._whole(machine)
         if whole is not None:
@@ -83,6 +86,8 @@ class Origins:
         type_, _, name = machine.title.partition("/")
         for title, target in self._chain(type_, name):
             yield _Source(f"target {title}", target)
+        if isinstance(subnet.variables, Object):
+            yield _Source(f"subnet {subnet.name}", subnet.variables)
         if (variables := self._layers.merged(VARS)) is not None:
             yield _Source("section vars", variables)
 
@@ -91,7 +96,8 @@ class Origins:
         return self._targets.chain(type_, name) if name in written else []
 
     def _whole(self, machine: Machine) -> Whole | None:
-        entry = self._machines.entries.get(_who(machine))
+        entries = self._machines.entries
+        entry = entries.get(machine.written.strip()) or entries.get(_who(machine))
         whole = self._machines.choices.whole(entry) if entry else None
         return whole if isinstance(whole, Whole) else None
 

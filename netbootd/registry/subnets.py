@@ -2,16 +2,32 @@
 Section ``subnets``: what differs for the machines of one network, by its address range.
 
 A client belongs to the narrowest subnet that holds the address which tells where it is: what its
-relay says (link selection, RFC 3527, else giaddr), else its own, else ours on its interface.
+relay says (link selection, RFC 3527, else giaddr), else its own, else ours on its interface.  What
+a wider one says is not inherited.
+
+A network that is wrong refuses the file, and so does a policy of it that is wrong: the machines
+there might be served who shall not be.  Anything else that is wrong costs that key alone.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
 from ipaddress import IPv4Address, IPv4Network
+from typing import Any
 
+from netbootd.dropins import SUBNETS, Layers
+from netbootd.dropins import Entry as Written
+from netbootd.errors import Finding, Level
 from netbootd.loaders import NO_CHOICE, Choice
+from netbootd.nearest import did_you_mean
+from netbootd.registry.entries import DEFAULT, Entry, Kind, Report
+from netbootd.registry.machine import Machine
+from netbootd.relaxedjson import Object, kind, path_of
+from netbootd.targets.settings import Names, parse_server
+
+#: RFC 791: every host takes datagrams of this size.
+_LEAST_MTU, _MOST_MTU = 576, 65535
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -20,8 +36,10 @@ class Subnet:
     One entry; what it does not say is empty.
 
     *boot_server* is the base URL its machines are told, *loader* what their firmware loads,
-    *reply_style* how a proxy tells them; *known_only* serves only machines that are listed,
-    *served* False nobody.  *mtu* in bytes, 0 for that of the interface.
+    *reply_style* how a proxy tells them; *known_only* serves only machines that are listed, None
+    leaves that to the setting; *served* False nobody.  *mtu* in bytes, 0 for that of the interface.
+    *default* is what its machines boot that are not listed, None leaves that to
+    ``machines.default``; *variables* are known of all its machines.
     """
 
     name: str = ""
@@ -29,9 +47,18 @@ class Subnet:
     boot_server: str = ""
     loader: Choice = NO_CHOICE
     reply_style: str = ""
-    known_only: bool = False
+    known_only: bool | None = None
     served: bool = True
     mtu: int = 0
+    default: Machine | None = None
+    variables: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def first(self) -> str:
+        """Its first address for a host; empty for ELSEWHERE."""
+        if self.network is None:
+            return ""
+        return str(self.network[min(1, self.network.num_addresses - 1)])
 
 
 #: For addresses that no entry holds.
@@ -61,3 +88,140 @@ class Subnets:
 
     def __iter__(self) -> Iterator[Subnet]:
         return iter(self._by_network.values())
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Subnets) and self._by_network == other._by_network
+
+    __hash__ = None  # type: ignore[assignment]
+
+
+def read(
+    layers: Layers, names: Names, made_of: Callable[[Entry], Machine], report: Report
+) -> Subnets:
+    """The section of all files; *made_of* makes the machine that ``default`` stands for."""
+    found: dict[IPv4Network, Written] = {}
+    for entry in layers.entries(SUBNETS):
+        network = _network(entry, report)
+        if network is None:
+            continue
+        before = found.get(network)
+        if before is not None and before.owner is entry.owner:
+            told = f"{network} stands at {before.owner.place_of(before.key)} already"
+            report(_about(Level.ERROR, "subnet-duplicate", told, entry))
+        else:
+            found[network] = entry
+    return Subnets(
+        {
+            network: _Reading(str(network), entry, names, made_of, report).subnet(network)
+            for network, entry in found.items()
+        }
+    )
+
+
+def _network(entry: Written, report: Report) -> IPv4Network | None:
+    """What a key means; None, and a finding, where it is no network."""
+    text = entry.key.strip()
+    try:
+        if "/" not in text:
+            raise ValueError
+        network = IPv4Network(text, strict=False)
+    except ValueError:
+        told = f'"{text:.40}" is no IPv4 network such as 10.1.0.0/24'
+        report(_about(Level.ERROR, "subnet-invalid", told, entry))
+        return None
+    if text.partition("/")[0] != str(network.network_address):
+        told = f'"{text}" is a host of a network; taken as {network}'
+        report(_about(Level.WARNING, "subnet-host-bits", told, entry))
+    return network
+
+
+def _about(level: Level, code: str, text: str, entry: Written, *steps: str) -> Finding:
+    place = entry.owner.place_of(entry.key)
+    if steps and isinstance(entry.value, Object):
+        place = entry.value.place_of(steps[0])
+    return Finding(level, code, text, place, path_of(SUBNETS, entry.key, *steps))
+
+
+@dataclass(frozen=True, slots=True)
+class _Reading:
+    """One entry, being read; each method reads one key."""
+
+    name: str
+    entry: Written
+    names: Names
+    made_of: Callable[[Entry], Machine]
+    report: Report
+
+    def subnet(self, network: IPv4Network) -> Subnet:
+        value = self.entry.value
+        if not isinstance(value, Object):
+            told = f"must be an object, not {kind(value)}"
+            self._say(Level.ERROR, "section-type", told)
+            return Subnet(name=self.name, network=network, served=False)
+        found: dict[str, Any] = {}
+        for key, item in value.items():
+            if key not in _KEYS:
+                told = f'"{key}" is no key of a subnet{did_you_mean(key, _KEYS)}; left out'
+                self._say(Level.WARNING, "subnet-key", told, key)
+                continue
+            field_name, read_value, level = _KEYS[key]
+            try:
+                found[field_name] = read_value(self, item)
+            except ValueError as problem:
+                self._say(level, "subnet-value", f'"{key}": {problem}', key)
+        return Subnet(name=self.name, network=network, **found)
+
+    def _say(self, level: Level, code: str, text: str, *steps: str) -> None:
+        self.report(_about(level, code, f"{self.name}: {text}", self.entry, *steps))
+
+    def boot_server(self, value: Any) -> str:
+        text = self.word(value)
+        if text in self.names.invalid:
+            raise ValueError(f'the boot server "{text}" has no usable address in boot_servers')
+        return self.names.servers.get(text) or parse_server(text)
+
+    def word(self, value: Any) -> str:
+        if not isinstance(value, str) or not value.strip() or not value.isprintable():
+            raise ValueError(f"must be a word, not {kind(value)}")
+        return value.strip()
+
+    def flag(self, value: Any) -> bool:
+        if not isinstance(value, bool):
+            raise ValueError(f"must be true or false, not {kind(value)}")
+        return value
+
+    def mtu(self, value: Any) -> int:
+        if isinstance(value, bool) or not isinstance(value, int):
+            raise ValueError(f"must be a number of bytes, not {kind(value)}")
+        if not _LEAST_MTU <= value <= _MOST_MTU:
+            raise ValueError(f"{value} is outside {_LEAST_MTU}..{_MOST_MTU}")
+        return value
+
+    def loader(self, value: Any) -> Choice:
+        return Choice.parse(value)
+
+    def variables(self, value: Any) -> Mapping[str, Any]:
+        if not isinstance(value, Object):
+            raise ValueError(f"must be an object, not {kind(value)}")
+        return value
+
+    def default(self, value: Any) -> Machine:
+        """What is wrong with it is reported as of a machine."""
+        assert isinstance(self.entry.value, Object)
+        where = (SUBNETS, self.entry.key)
+        who = f"{DEFAULT} of subnet {self.name}"
+        entry = Entry(Kind.DEFAULT, who, None, DEFAULT, value, self.entry.value, where=where)
+        return self.made_of(entry)
+
+
+#: Each key: the field that it becomes, how it is read, and how bad it is when it is wrong.
+_KEYS: Mapping[str, tuple[str, Callable[[_Reading, Any], Any], Level]] = {
+    "boot_server": ("boot_server", _Reading.boot_server, Level.TARGET),
+    "loader": ("loader", _Reading.loader, Level.TARGET),
+    "reply_style": ("reply_style", _Reading.word, Level.WARNING),
+    "known_only": ("known_only", _Reading.flag, Level.ERROR),
+    "enabled": ("served", _Reading.flag, Level.ERROR),
+    "mtu": ("mtu", _Reading.mtu, Level.WARNING),
+    "default": ("default", _Reading.default, Level.TARGET),
+    "vars": ("variables", _Reading.variables, Level.WARNING),
+}

@@ -103,7 +103,7 @@ def test_a_wildcards_client_is_known_and_has_a_state_of_its_own(loaded):
     machine = who(registry, NODE)
     assert machine.mac == NODE
     assert machine.key == str(NODE)
-    assert refusal(machine, registry) is None
+    assert refusal(Client(stage=Stage.IPXE, mac=NODE), machine, registry) is None
     assert who(registry) is None
 
 
