@@ -18,6 +18,7 @@ from netbootd.commands import (
     check,
     diff,
     explain,
+    firmware,
     importing,
     order,
     overlay,
@@ -47,6 +48,7 @@ One network boot daemon: ProxyDHCP, TFTP, HTTP and boot scripts from one JSON fi
   netbootd release MAC        let a machine boot again that went in a circle
   netbootd import MEDIUM      a new system from an ISO, a tar or a folder
   netbootd vms list           VM descriptions: list, check, show
+  netbootd firmware           boot programs: which are there, and which are not?
   netbootd status             how is the running daemon?
 """
 
@@ -109,6 +111,7 @@ def _parser() -> argparse.ArgumentParser:
         order,
         importing,
         vms,
+        firmware,
         status,
     ):
         module.add(commands)

@@ -136,6 +136,8 @@ def _registry(
         findings.add(remark)
     for remark in (*overlays.remarks(registry), *scripts.remarks(registry)):
         findings.add(remark)
+    for remark in programs.remarks(registry):
+        findings.add(remark)
     origins = Origins(layers, machines, targets)
     return replace(registry, findings=findings.all), origins
 

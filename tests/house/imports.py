@@ -53,6 +53,7 @@ FLOORS: tuple[frozenset[str], ...] = (
         {
             "banner",
             "probe",
+            "secureboot",
             "check",
             "descriptions",
             "importing",

@@ -1,0 +1,101 @@
+"""``netbootd firmware``: which boot programs are there, of whom, and what is missing."""
+
+import json
+
+import pytest
+
+from netbootd import firmware
+from netbootd.cli import main
+from netbootd.registry.load import load
+
+from . import binaries
+
+
+@pytest.fixture
+def site(tmp_path):
+    def make(setting="", machines="", **files):
+        (tmp_path / "firmware").mkdir()
+        for name, data in files.items():
+            (tmp_path / "firmware" / name.replace("__", ".")).write_bytes(data)
+        config = """{ "targets" : { "localboot" : { "disk" : { } } }, "machines" : {
+            "default" : { "type" : "localboot", "name" : "disk" }, %s },
+            "netbootd" : { "files" : "files", "firmware" : "firmware" %s } }"""
+        (tmp_path / "c.json").write_text(config % (machines, setting))
+        return tmp_path / "c.json"
+
+    return make
+
+
+def test_a_program_is_listed_with_all_that_is_known_of_it(site):
+    file = site(snponly__efi=binaries.ipxe(script="#!ipxe\nset user-class netbootd\n"))
+    row = firmware.take(load(file)).rows[0]
+    assert (row.family, row.set, row.file) == ("efi-x64", "ipxe", "snponly.efi")
+    assert (row.product, row.version, row.brand) == ("iPXE", "1.21.1+git", "netbootd")
+    assert row.path.endswith("/firmware/snponly.efi")
+    assert len(row.sha256) == 64
+    assert row.chosen
+    assert not row.signed
+    assert not row.wrong
+    assert row.origin == ""
+
+
+def test_all_is_well_where_one_loader_is_there_and_the_rest_is_named_with_its_source(site, capsys):
+    assert main(["firmware", "--config", str(site(snponly__efi=binaries.ipxe()))]) == 0
+    told = capsys.readouterr().out
+    assert "* snponly.efi  iPXE 1.21.1+git, not signed" in told
+    assert "'firmware/fetch-trixie'" in told
+    assert "undionly.kpxe: Debian's package ipxe" in told
+
+
+def test_a_file_for_another_machine_is_wrong(site, capsys):
+    assert (
+        main(["firmware", "--config", str(site(snponly__efi=binaries.ipxe(binaries.ARM64)))]) == 1
+    )
+    assert "WRONG: it is for efi-arm64" in capsys.readouterr().out
+
+
+def test_a_uefi_program_cannot_be_a_bios_loader(site):
+    inventory = firmware.take(load(site(undionly__kpxe=binaries.ipxe())))
+    assert [row.wrong for row in inventory.rows] == ["it is for efi-x64"]
+    assert not inventory.well
+
+
+@pytest.mark.parametrize(
+    ("setting", "machines"),
+    [
+        (', "loader" : "shim-grub"', ""),
+        (', "loader" : { "efi-x64" : "own.efi" }', ""),
+        ("", '"00:25:90:27:db:b4" : { "loader" : "pxelinux" }'),
+    ],
+)
+def test_a_choice_without_its_file_is_found_by_firmware_and_by_check(
+    site, capsys, setting, machines
+):
+    file = site(setting, machines, snponly__efi=binaries.ipxe())
+    assert main(["firmware", "--config", str(file)]) == 1
+    assert "chosen, and not there" in capsys.readouterr().out
+    main(["check", str(file)])
+    assert "loader-missing" in capsys.readouterr().out
+
+
+def test_a_chosen_file_is_listed_and_starred(site, capsys):
+    file = site(', "loader" : { "efi-x64" : "own.efi" }', own__efi=binaries.pe(signer="Own CA"))
+    main(["firmware", "--config", str(file)])
+    assert "* own.efi  unknown, signed (Own CA)" in capsys.readouterr().out
+
+
+def test_as_json_it_is_for_programs(site, capsys):
+    assert main(["firmware", "--json", "--config", str(site(snponly__efi=binaries.ipxe()))]) == 0
+    told = json.loads(capsys.readouterr().out)
+    assert told["programs"][0]["file"] == "snponly.efi"
+    assert {one["family"] for one in told["missing"]} >= {"efi-arm64", "bios"}
+
+
+def test_the_package_of_a_file_is_told_with_its_version(tmp_path):
+    here = next(
+        p for p in (tmp_path.__class__("/bin/sh"), tmp_path.__class__("/bin/ls")) if p.exists()
+    )
+    owned = firmware.owners([here, tmp_path / "nobodys"])
+    if owned:  # there is a dpkg
+        assert list(owned) == [here]
+        assert owned[here].split(" ")[1][0].isdigit()
