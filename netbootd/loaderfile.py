@@ -21,6 +21,7 @@ _DIRECTORIES = {_PE32: 96, _PE32_PLUS: 112}  # where they begin in the optional 
 _CERTIFICATES = 4  # the row of the directories
 _SECTION = 40
 _MOST_SECTIONS = 96  # what the loader of Windows takes
+_SIGNATURE_HEAD = 8
 _PKCS7 = 0x0002  # WIN_CERT_TYPE_PKCS_SIGNED_DATA
 
 #: The architecture families by the machine field of a PE file.
@@ -102,17 +103,24 @@ def certificate_table(head: bytes) -> tuple[int, int] | None:
 
 
 def signers(table: bytes) -> tuple[str, ...] | None:
-    """The names in the first signature of a certificate table; None if there is no signature."""
-    signature = _signature(table)
-    return _names(signature) if signature else None
+    """The names in all signatures of a certificate table; None if there is no signature."""
+    names: dict[str, None] = {}
+    signatures, at = 0, 0
+    while signature := _signature(table[at:]):
+        signatures += 1
+        names.update(dict.fromkeys(_names(signature)))
+        at += -(-(len(signature) + _SIGNATURE_HEAD) // 8) * 8  # each begins at a multiple of eight
+    return tuple(names) if signatures else None
 
 
 def _signature(table: bytes) -> bytes:
+    """The first one, empty for none."""
     try:
         length, _, kind = struct.unpack_from("<IHH", table)
     except struct.error:
         return b""
-    return table[8:length] if kind == _PKCS7 and length <= len(table) else b""
+    good = kind == _PKCS7 and _SIGNATURE_HEAD < length <= len(table)
+    return table[_SIGNATURE_HEAD:length] if good else b""
 
 
 @dataclass(frozen=True, slots=True)
