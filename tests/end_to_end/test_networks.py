@@ -63,7 +63,7 @@ def assert_shared(site: Site, packets: Packets, owner: str) -> None:
 
 def assert_plain_client_leased(node: Node) -> None:
     """udhcpc in the guest is no netboot client: its address is the DHCP server's affair alone."""
-    assert node.wait_for(rf"{guest.ADDRESS} (\S+)", LINUX_S)[1].startswith("192.0.2.")
+    assert node.wait_for(rf"{guest.ADDRESS} (\S+)\s", LINUX_S)[1].startswith("192.0.2.")
 
 
 @pytest.mark.ci
