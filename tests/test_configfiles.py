@@ -92,7 +92,7 @@ def test_a_real_pxelinux_asks_in_the_order_that_is_told():
     asked = [
         one["fields"][0]
         for one in json.loads(captured.read_text())
-        if one["op"] == "RRQ" and one["flow"] == "pxelinux-uuid"
+        if one["op"] == "RRQ" and one["loader"] == "pxelinux-uuid"
     ]
     files = [file for path in asked if (file := parse(path))]
     assert [file.reader for file in files] == [Reader.PXELINUX] * 11

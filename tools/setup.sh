@@ -17,7 +17,7 @@ packages=(ca-certificates ipxe syslinux-common)
 compgen -G '/usr/lib/*/libarchive.so.13' >/dev/null || packages+=(libarchive13)
 # netbase: /etc/services, which atftp looks into.  procps: /bin/kill, which the unit names.
 # xorriso: installation media made up for tests of the import.
-quick=(atftp cpio curl dnsmasq-base ethtool iproute2 libjson-xs-perl netbase nftables procps
+quick=(atftp cpio curl dnsmasq-base ethtool grub-common iproute2 libjson-xs-perl netbase nftables procps
     shellcheck systemd tcpdump tftp-hpa wget xorriso zstd)
 # Installing one of busybox and busybox-static removes the other: whichever is there will do.
 command -v busybox >/dev/null || quick+=(busybox)
