@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from netbootd import answers
+from netbootd import answers, secureboot
 from netbootd.boot.script import first_script
 from netbootd.errors import ConfigErrors, Finding, Level, Place, RenderError
 from netbootd.printable import counted
@@ -57,7 +57,7 @@ def check(file: Path, *, network: bool = False) -> Report:
         return Report(_in_order(problem.findings), f"cannot be used; {_count(problem.findings)}")
     asked = probe(registry) if network else []
     found = (*_of_all(registry), *_render_all(registry), *_no_programs(registry, file.parent))
-    findings = _in_order((*found, *asked))
+    findings = _in_order((*found, *secureboot.remarks(registry), *asked))
     machines, targets = registry.listed, len(registry.targets)
     content = f"{counted(machines, 'machine')}, {counted(targets, 'target')}"
     return Report(findings, f"{content}; {_count(findings)}")
@@ -112,11 +112,15 @@ def _first(registry: Registry) -> Iterator[Finding]:
 
 
 def rehearse(registry: Registry) -> tuple[Finding, ...]:
-    """What keeps boot scripts from being made, tried with one machine of each kind."""
+    """
+    What keeps boot scripts from being made, tried with one machine of each kind; and what may keep
+    machines with Secure Boot from booting.
+    """
     found = list(_first(registry))
     for machine in scripts.one_of_each_kind(registry):
         found += _render(machine, registry)
-    return tuple(one for one in found if one.level is Level.RELOAD)
+    broken = (one for one in found if one.level is Level.RELOAD)
+    return *broken, *secureboot.remarks(registry)
 
 
 def _render(machine: Machine, registry: Registry) -> list[Finding]:

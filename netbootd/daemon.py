@@ -263,6 +263,7 @@ class Daemon:
         if any(finding.level is Level.RELOAD for finding in findings):
             raise ConfigErrors(findings, registry.watched)
         self._take_token(registry.config)
+        registry = replace(registry, findings=findings)
         return registry, changes(self._live.snapshot, registry)
 
     def _loaded(self, loaded: tuple[Registry, Changes]) -> None:

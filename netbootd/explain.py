@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
-from netbootd import arch, loaders
+from netbootd import arch, loaders, secureboot
 from netbootd.boot.client import Client, Stage
 from netbootd.boot.decision import Decision, Script, identify, looks, next_step, refusal, subnet_of
 from netbootd.printable import printable
@@ -196,6 +196,17 @@ def _loader(case: Case, machine: Machine | None) -> Lines:
         yield "loader", f"{name}: {program.path if program else 'not found'}"
     step = next_step(case.client, machine, case.registry)
     yield "first", step.because[-1] if step.because else "nothing"
+    if machine is not None and case.client.arch is not None:
+        yield from _secure(case.client.arch, machine, case.registry)
+
+
+def _secure(firmware: arch.Arch, machine: Machine, registry: Registry) -> Lines:
+    """What comes behind a shim, where the machine loads one."""
+    if shim := secureboot.shim_of(firmware, machine, registry):
+        for _, told in secureboot.of_grub(firmware, shim, registry):
+            yield "secure", told
+        if machine.mac is not None and (kernel := secureboot.kernel_of(machine, registry)):
+            yield "secure", secureboot.told_of_kernel(kernel)
 
 
 def _outcome(decision: Decision) -> Lines:
