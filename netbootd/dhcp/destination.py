@@ -49,14 +49,18 @@ def local_address(
     addresses: Sequence[IPv4Interface],
     request: Message,
     source: str,
+    preferred: IPv4Address | None = None,
 ) -> IPv4Address | None:
     """
     The address of ours to answer from; None where the interface has none.
 
-    *addressed* is the one the client wrote to, None for a broadcast: a client compares.  Else the
-    one in the network of the relay or the client, where one of them has an address, else the
-    interface's first.
+    *preferred* is the boot server of the client's subnet: behind a relay it counts if it is one of
+    *addresses*.  Else *addressed*, the one the client wrote to, None for a broadcast: a client
+    compares.  Else the one in the network of the relay or the client, where one of them has an
+    address, else the interface's first.
     """
+    if int(request.giaddr) and preferred in [ours.ip for ours in addresses]:
+        return preferred
     if addressed is not None:
         return addressed
     if len(addresses) == 1:

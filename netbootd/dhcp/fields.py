@@ -22,24 +22,33 @@ class Fields:
 
 
 def fields(
-    request: Message, style: Style, server: IPv4Address, file: str, vendor_options: bytes
+    request: Message,
+    style: Style,
+    server: IPv4Address,
+    file: str,
+    vendor_options: bytes,
+    next_server: IPv4Address | None = None,
 ) -> Fields:
-    """Tell the sender of *request* to load *file*, a path or URL, from *server*."""
+    """
+    Tell the sender of *request* to load *file*, a path or URL, from *next_server*; without that
+    from *server*, which answers.
+    """
+    next_server = next_server or server
     in_header, in_option = _boot_file(file.encode(), style)
     options: dict[int, bytes] = {
         Option.SERVER_ID: server.packed,
         Option.VENDOR_CLASS: style.vendor_class,
         Option.UUID: _uuid_echo(request),
         Option.VENDOR_OPTIONS: vendor_options,
-        Option.TFTP_SERVER_NAME: str(server).encode() if style.server_option else b"",
+        Option.TFTP_SERVER_NAME: str(next_server).encode() if style.server_option else b"",
         Option.BOOT_FILE: in_option,
         Option.IPXE: style.ipxe_options,
         Option.CLIENT_ID: request.options.get(Option.CLIENT_ID, b""),  # RFC 6842
         Option.RELAY_AGENT: request.options.get(Option.RELAY_AGENT, b""),  # RFC 3046: the last
     }
     return Fields(
-        siaddr=server,
-        sname=str(server).encode() if style.named_server else b"",
+        siaddr=next_server,
+        sname=str(next_server).encode() if style.named_server else b"",
         file=in_header,
         # An empty option 43 would make EDK2 drop the whole packet; no other is of use either.
         options={code: value for code, value in options.items() if value},

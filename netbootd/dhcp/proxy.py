@@ -134,7 +134,8 @@ def _answer(
     kind = styles.kind_of(request, client)
     past = recall(client.mac, kind)
     choice = styles.pick(request, client, settings, decision.machine, subnet, past)
-    reply = _reply(request, reply_type, arrival, choice.style, path)
+    files_at = subnet.boot_address
+    reply = _reply(request, reply_type, arrival, choice.style, path, files_at)
     if reply_type is not MessageType.OFFER:
         return Answer(reply, client, decision, name, boot_server=True)
     offer = None
@@ -231,13 +232,19 @@ def _of_pi(client: Client, machine: Machine | None, registry: Registry) -> Decis
 
 
 def _reply(
-    request: Message, reply_type: MessageType, arrival: Arrival, style: styles.Style, file: str
+    request: Message,
+    reply_type: MessageType,
+    arrival: Arrival,
+    style: styles.Style,
+    file: str,
+    files_at: IPv4Address | None,
 ) -> Message:
+    """*files_at* is where the file is, None for where the reply comes from."""
     offering = reply_type is MessageType.OFFER
     item = pxe.boot_item(request)
     offered = style.vendor_options(arrival.address)
     vendor_options = offered if offering else item.option if item else b""
-    boot = fields(request, style, arrival.address, file, vendor_options)
+    boot = fields(request, style, arrival.address, file, vendor_options, files_at)
     return Message(
         op=Op.REPLY,
         htype=request.htype,
@@ -266,8 +273,14 @@ def _flags(request: Message, offering: bool) -> int:
 def _file(
     client: Client, decision: Decision, arrival: Arrival, registry: Registry
 ) -> tuple[str, str]:
-    """The boot file as people know it, and as the client is told: a path for TFTP or a URL."""
+    """
+    The boot file as people know it, and as the client is told: a path for TFTP or a URL.
+
+    A boot server that is a name is nothing for firmware: a proxy cannot tell it a name server.
+    """
+    subnet = subnet_of(client, registry)
     base = urls.base_url(str(arrival.address), registry.config.http_port[0])
+    base = subnet.boot_server if subnet.boot_address else base
     mac = client.mac or (decision.machine.mac if decision.machine else None)
     match decision.step:
         case Loader(name) if client.stage is Stage.HTTP_BOOT:

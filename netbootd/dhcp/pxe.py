@@ -13,7 +13,7 @@ from ipaddress import IPv4Address
 
 from netbootd.arch import BIOS, TABLE, Arch
 from netbootd.boot.client import Client, Stage
-from netbootd.dhcp.message import HardwareType, Message, MessageType, Option, sub_options
+from netbootd.dhcp.message import HardwareType, Message, MessageType, Op, Option, sub_options
 from netbootd.mac import MAC
 from netbootd.registry.marks import Marks
 
@@ -54,9 +54,24 @@ def client_of(message: Message, ours: IPv4Address | None = None) -> Client | Non
         address=str(message.ciaddr) if int(message.ciaddr) else "",
         uuid=message.uuid,
         client_id=identifier(message),
-        network=_network(message, ours),
+        network=network_of(message, ours),
         features=features(message),
     )
+
+
+def as_said_by(client: Client) -> Message:
+    """The least that a request of *client* would say: undo ``client_of``, for a look at one."""
+    number = client.arch.number if client.arch else 0
+    kind = _HTTP if client.stage is Stage.HTTP_BOOT else _PXE
+    options = {
+        int(Option.MESSAGE_TYPE): bytes((MessageType.DISCOVER,)),
+        int(Option.VENDOR_CLASS): f"{kind}:Arch:{number:05}".encode(),
+        int(Option.ARCH): number.to_bytes(2, "big"),
+    }
+    if client.stage is Stage.IPXE:
+        options[int(Option.USER_CLASS)] = b"iPXE"
+    chaddr = (client.mac or b"").ljust(16, b"\0")
+    return Message(op=Op.REQUEST, chaddr=chaddr, options=options)
 
 
 def marks_of(message: Message) -> Marks:
@@ -89,7 +104,7 @@ def _arch_of(message: Message) -> Arch | None:
     return arch
 
 
-def _network(message: Message, ours: IPv4Address | None) -> str:
+def network_of(message: Message, ours: IPv4Address | None = None) -> str:
     """The address that tells where the sender is: what its relay says, else its own, else ours."""
     selected = dict(sub_options(message.options.get(Option.RELAY_AGENT, b""))).get(
         _LINK_SELECTION, b""

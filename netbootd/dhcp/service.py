@@ -206,7 +206,11 @@ class _Edge:
         registry = self.live.snapshot
         request = wire.decode(heard.payload)
         source = heard.source
-        ours = local_address(heard.addressed, to.interface.addresses, request, source[0])
+        subnet = registry.subnets.of(pxe.network_of(request))
+        addresses = to.interface.addresses
+        ours = local_address(
+            heard.addressed, addresses, request, source[0], preferred=subnet.boot_address
+        )
         if ours is None:
             self.drop(f"{to.interface.name} has no IPv4 address to answer from", source)
             return

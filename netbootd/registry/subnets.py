@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from ipaddress import IPv4Address, IPv4Network
 from typing import Any
+from urllib.parse import urlsplit
 
 from netbootd.dropins import SUBNETS, Layers
 from netbootd.dropins import Entry as Written
@@ -52,6 +53,14 @@ class Subnet:
     mtu: int = 0
     default: Machine | None = None
     variables: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def boot_address(self) -> IPv4Address | None:
+        """The host of *boot_server*, where that is written in numbers."""
+        try:
+            return IPv4Address(urlsplit(self.boot_server).hostname or "")
+        except ValueError:
+            return None
 
     @property
     def first(self) -> str:

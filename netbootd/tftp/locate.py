@@ -23,11 +23,12 @@ from netbootd.boot.client import Client, Stage
 from netbootd.boot.configs import Wanted, pi_of, script_of
 from netbootd.boot.decision import identify, refusal, subnet_of
 from netbootd.boot.history import is_it, note, past, provided
-from netbootd.boot.script import boot_script, first_script
+from netbootd.boot.script import BootScript, boot_script, first_script
+from netbootd.configfiles import Reader
 from netbootd.content import Content
 from netbootd.dialects.dialect import TFTP, Way
 from netbootd.errors import Forbidden, NotFound, RenderError
-from netbootd.events.event import Event, Transferred
+from netbootd.events.event import Event, Held, Scripted, Transferred
 from netbootd.mac import MAC
 from netbootd.registry import overlays
 from netbootd.registry.live import LiveRegistry
@@ -42,11 +43,17 @@ _IPXE_OPTIONS = ["blksize", "tsize"]
 
 
 class Locator:
-    """*now* gives seconds of a steady clock."""
+    """*now* gives seconds of a steady clock; *publish* is told of each script."""
 
-    def __init__(self, live: LiveRegistry, now: Callable[[], float]) -> None:
+    def __init__(
+        self,
+        live: LiveRegistry,
+        now: Callable[[], float],
+        publish: Callable[[Event], None] = lambda _: None,
+    ) -> None:
         self._live = live
         self._now = now
+        self._publish = publish
         self._loaded: OrderedDict[str, float] = OrderedDict()
 
     def locate(self, request: ReadRequest, peer: str, local: str) -> Located:
@@ -94,9 +101,10 @@ class Locator:
             script = script_of(wanted, registry, live.record, live.sightings)
             text = Content(path, held=script.text.encode())
             machine = script.machine
-            return Located(
-                text, machine.mac if machine else owner, machine.title if machine else ""
-            )
+            known = machine.mac if machine else owner
+            if machine is not None and (script.boots or file.reader is not Reader.PI):
+                self._tell(script, known, peer)
+            return Located(text, known, machine.title if machine else "")
         serial, name = configfiles.pi_folder(path)
         owner = pi_of(serial, registry, live.sightings) if serial else owner
         if owner is None or (not serial and not configfiles.starts_pi(name)):
@@ -157,7 +165,15 @@ class Locator:
         client = self._client(Stage.IPXE, mac, peer)
         script = boot_script(client, registry, base, past(client, registry, self._live.record))
         note(client, script, registry, self._live.record, surely=True)
+        self._tell(script, mac, peer)
         return script.text
+
+    def _tell(self, script: BootScript, mac: MAC | None, peer: str) -> None:
+        """Publish that *script* goes out."""
+        kind = Held if script.holds else Scripted
+        title = script.machine.title if script.machine else ""
+        says = script.holds or script.logged
+        self._publish(kind(mac=mac, target=title, peer=peer, says=says))
 
     def _is_ipxe_again(
         self,

@@ -137,7 +137,7 @@ def test_biosupdate_guards_against_uefi_and_uses_the_default_server(jr0):
 
 def test_only_jr0_follows_the_default_boot_server(edited):
     moved = edited(('"default" : "192.168.1.250:3000"', '"default" : "10.1.1.1"'))
-    facts = Facts(mac=NODE, base=OWN, retry="")
+    facts = Facts(mac=NODE, base=moved.boot_server, retry="")
     loaded = {
         title: [
             line[3]

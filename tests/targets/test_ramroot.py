@@ -72,7 +72,7 @@ def test_live_boot_cannot_look_up_a_name(site):
         BASE | {"initramfs": "live-boot"},
         boot_servers={"default": "boot.example.org:3000"},
     )
-    assert site.codes() == {"ramroot-name"}
+    assert site.codes() == {"target-remark"}
     site.one("ramroot/a", BASE | {"initramfs": "dracut", "boot_server": "boot.example.org"})
     assert site.codes() == set()
 
