@@ -49,6 +49,7 @@ from netbootd.hooks import Hooks
 from netbootd.http.service import HttpService
 from netbootd.interfaces import Interface
 from netbootd.keeper import Keeper
+from netbootd.learning import Learner
 from netbootd.printable import counted
 from netbootd.registry.live import LiveRegistry
 from netbootd.registry.load import load
@@ -72,6 +73,7 @@ _LEVELS = {
 }
 _LOGGED_FINDINGS = 50  # of one load; the rest is counted, and "netbootd check" shows all
 _HOOK_OUTPUT = 4096  # characters of a node's last words that a hook is told
+_LISTED_CARDS = 50  # of the status page
 _RETRY_S = 5.0  # a port that was taken is tried again this often
 
 
@@ -115,7 +117,7 @@ class Daemon:
         self._file = file
         self._only_interfaces = only_interfaces
         self._keeper = Keeper(reactor, registry.config.state, time.time)
-        self._live = LiveRegistry(registry, self._keeper.record)
+        self._live = LiveRegistry(registry, self._keeper.record, self._keeper.styles)
         self._notifier = notifier
         self._troubles: list[str] = []
         self._last_reload = "none yet"
@@ -138,11 +140,12 @@ class Daemon:
             self._counts,
             self._look_for_loops,
             self._keeper,
+            Learner(self._keeper.styles, self._events.publish),
             self._tell_hooks,
         ):
             self._events.subscribe(listener)
         self._hooks = Hooks(self._reactor, lambda: self._live.snapshot.config.hooks)
-        locator = Locator(self._live, self._reactor.seconds)
+        locator = Locator(self._live, self._reactor.seconds, self._events.publish)
         self._events.subscribe(locator.notice)
         config = registry.config
         self._dhcp = DhcpService(self._reactor, self._live, self._events)
@@ -452,7 +455,15 @@ class Daemon:
             ],
             "failed": [key for key, one in standings.items() if one.state == "failed"],
             "overdue": [key for key, one in standings.items() if one.state == "overdue"],
+            "restyled": self._restyled(),
         }
+
+    def _restyled(self) -> list[str]:
+        """The cards that are not told of their boot file as is usual for their firmware."""
+        cards = self._live.styles.elsewhere()
+        lines = [f"{mac}: {one.style}, not {one.first}" for mac, one in cards.items()]
+        more = len(lines) - _LISTED_CARDS
+        return lines if more <= 0 else [*lines[-_LISTED_CARDS:], f"and {more} more"]
 
     def _tell_hooks(self, event: Event) -> None:
         """A node that is up, or has failed, once for each of its reports."""

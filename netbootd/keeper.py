@@ -16,10 +16,12 @@ from netbootd import loaders, urls
 from netbootd.boot import history
 from netbootd.events.event import Event, Held, Reported, Scripted, Served, Transferred
 from netbootd.mac import MAC
+from netbootd.printable import counted
 from netbootd.record.guard import LoaderGuard
 from netbootd.record.record import Record
 from netbootd.record.standing import Attempt, Outcome, arms, holds, released, reports
 from netbootd.record.store import FILE, Loaded, NoRecord, Order, Store
+from netbootd.record.styles import StyleMemory
 from netbootd.registry.live import LiveRegistry
 from netbootd.registry.machine import Machine
 from netbootd.registry.snapshot import Registry
@@ -43,6 +45,8 @@ class Keeper:
         self._live: LiveRegistry | None = None
         self._publish: Callable[[Event], None] = lambda _: None
         self.trouble = ""
+        #: Which reply styles firmware follows.
+        self.styles = StyleMemory(reactor.seconds, now, self._store.keep_style)
         try:
             loaded = self._store.load()
         except NoRecord as problem:
@@ -51,6 +55,7 @@ class Keeper:
             self.trouble = _told(str(problem))
         else:
             self.record = Record(now, loaded.standings, loaded.secret, self._store.keep)
+            self.styles.fill(loaded.styles)
         self.record.settle = self._store.settle
 
     def start(self, live: LiveRegistry, publish: Callable[[Event], None]) -> None:
@@ -95,7 +100,7 @@ class Keeper:
             if loader in loaders.SCRIPTED:
                 self._count(event, loader, self._live.snapshot)
             else:
-                path = event.path
+                path = urls.split_mac(event.path)[1]
                 history.fetched(path, event.peer, self._live.snapshot, self.record)
 
     def _count(self, event: Event, loader: str, registry: Registry) -> None:
@@ -176,6 +181,10 @@ class Keeper:
                 return self._release([order.key])
             case "release-all":
                 return self._release(self._held())
+            case "forget-style":
+                return _forgotten(self.styles.forget(order.key))
+            case "forget-styles":
+                return _forgotten(self.styles.forget())
         return f"an order that netbootd does not know: {order.verb!r:.40}"
 
     def _release(self, keys: list[str]) -> str:
@@ -218,7 +227,10 @@ class Keeper:
     def _fill(self, loaded: Loaded | None) -> None:
         if loaded is not None:
             self.record.fill(loaded.standings, loaded.secret)
+            self.styles.fill(loaded.styles)
         else:
+            for kind, worked in self.styles.kinds.items():
+                self._store.keep_style(kind, worked)
             for key, standing in self.record.items().items():
                 self._store.keep(key, standing)
 
@@ -228,6 +240,10 @@ class Keeper:
             log.warn("{text}", text=self.trouble)
         else:
             log.info("the state folder {folder} is well again", folder=str(self._folder))
+
+
+def _forgotten(count: int) -> str:
+    return f"reply styles of {counted(count, 'kind')} of firmware forgotten, an operator's order"
 
 
 def _told(problem: str) -> str:

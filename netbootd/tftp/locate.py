@@ -17,6 +17,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Callable
+from dataclasses import replace
 
 from netbootd import configfiles, urls
 from netbootd.boot.client import Client, Stage
@@ -63,6 +64,11 @@ class Locator:
         Raises NotFound, or Forbidden where the path is hostile or DHCP would have refused as well.
         """
         registry = self._live.snapshot
+        located = self._locate(request, peer, local, registry)
+        mtu = registry.subnets.of(peer).mtu
+        return replace(located, mtu=mtu) if mtu else located
+
+    def _locate(self, request: ReadRequest, peer: str, local: str, registry: Registry) -> Located:
         mac, path = urls.split_mac(request.path)
         scripted = urls.scripted_mac(path)
         mac = scripted or mac
