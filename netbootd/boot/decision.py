@@ -13,13 +13,17 @@ A machine the file does not name gets the default of its subnet, else ``machines
 a default it gets nothing, and so it does where the file says ``known_only``.  In a subnet that is
 not ``enabled`` nobody gets anything.  A machine whose entry is switched off is known: it
 boots its own disk and never the default.
+
+An iPXE that lists what it can do (option 175), and cannot do what its target needs, is replaced by
+ours: once, or it would be fed its own loader for ever.
 """
 
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
+from netbootd import features, loaders
 from netbootd.boot import loader
 from netbootd.boot.client import Client, Stage
 from netbootd.record.standing import FRESH, Standing
@@ -51,9 +55,10 @@ class Hold:
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
-    """Nothing; *reason* is for the operator."""
+    """Nothing; *reason* is for the operator.  *missing*: for want of a file on this server."""
 
     reason: str
+    missing: bool = False
 
 
 Step = Loader | Script | Hold | Refusal
@@ -64,13 +69,15 @@ class Decision:
     """
     What *machine*, with the target that counts now, gets next, and *because* of which rules.
 
-    *armed*: what it boots is the boot that was armed for it.
+    *armed*: what it boots is the boot that was armed for it.  *warning* is what will probably go
+    wrong all the same, empty for nothing.
     """
 
     step: Step
     machine: Machine | None
     because: tuple[str, ...] = ()
     armed: bool = False
+    warning: str = ""
 
 
 def identify(client: Client, registry: Registry) -> Machine | None:
@@ -141,15 +148,23 @@ def next_step(
     registry: Registry,
     standing: Standing = FRESH,
     now: float = 0.0,
+    *,
+    replaced: bool = False,
 ) -> Decision:
-    """What *client* gets next, at *now* (Unix seconds); see the module's text for the rules."""
+    """
+    What *client* gets next, at *now* (Unix seconds); see the module's text for the rules.
+
+    *replaced*: its iPXE is ours, or it was given ours a moment ago.
+    """
     reason = refusal(client, machine, registry)
     if machine is None or reason is not None:
         return _refuse(machine, reason or "")
     because = (_why_this_machine(machine),)
     if client.stage is not Stage.IPXE:  # a held machine too: only iPXE can show why it is held
-        return _loader(client, machine, registry, because)
-    return _script(machine, registry, standing, now, because)
+        target = boots_now(machine, registry, standing, now)[0]
+        return _loader(client, machine.booting(target), registry, because)
+    decision = _script(machine, registry, standing, now, because)
+    return _able(client, decision, registry, replaced=replaced)
 
 
 def _script(
@@ -166,6 +181,24 @@ def _script(
         return Decision(Hold(reason), machine.booting(target), (*because, reason))
     asked = "iPXE asks, so it gets the script"
     return Decision(Script(), machine.booting(target), (*because, asked), armed)
+
+
+def _able(client: Client, decision: Decision, registry: Registry, *, replaced: bool) -> Decision:
+    """The *decision*, but ours first where the client's own iPXE lacks what its target needs."""
+    machine = decision.machine
+    if machine is None or not isinstance(decision.step, Script) or client.features is None:
+        return decision
+    needed = machine.target.features(client.arch.platform if client.arch else "")
+    if not (lacking := needed - client.features):
+        return decision
+    lacks = f"its iPXE has no {features.told(lacking)}, which {machine.title} needs"
+    if replaced:
+        return replace(decision, warning=f"{lacks}, and it is ours, or was replaced already")
+    found = loader.find(client.arch, machine, registry, subnet_of(client, registry))
+    if found.name.rpartition("/")[2] not in loaders.SCRIPTED:
+        return replace(decision, warning=f"{lacks}, and there is no iPXE to replace it")
+    because = (*decision.because, f"{lacks}: it gets ours first", found.why)
+    return Decision(Loader(found.name), machine, because)
 
 
 def boots_now(
@@ -211,7 +244,8 @@ def _loader(
 ) -> Decision:
     found = loader.find(client.arch, machine, registry, subnet_of(client, registry))
     if not found.name:
-        return _refuse(machine, found.why, because)
+        refused = Refusal(found.why, missing=found.missing)
+        return Decision(refused, machine, (*because, found.why))
     return Decision(Loader(found.name), machine, (*because, found.why))
 
 

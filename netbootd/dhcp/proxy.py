@@ -15,7 +15,7 @@ address.  A machine that gets no loader gets no reply either: it would wait minu
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from ipaddress import IPv4Address
 
 from netbootd import urls
@@ -45,6 +45,7 @@ from netbootd.dhcp.message import (
 )
 from netbootd.events.event import Restyled
 from netbootd.mac import MAC
+from netbootd.record.standing import FRESH, Standing
 from netbootd.record.styles import NO_PAST, Kind, Offer, Past
 from netbootd.registry.machine import Machine
 from netbootd.registry.marks import UNMARKED, Marks
@@ -57,6 +58,21 @@ Recall = Callable[[MAC | None, Kind | None], Past]
 def nothing(_mac: MAC | None, _kind: Kind | None) -> Past:
     """Nothing was learned yet."""
     return NO_PAST
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """
+    What is remembered at *now* (Unix seconds): *standing* of a machine by its key, and whether the
+    sender's own iPXE was *replaced* by ours a moment ago.
+    """
+
+    standing: Callable[[str], Standing] = field(default=lambda _key: FRESH)
+    replaced: bool = False
+    now: float = 0.0
+
+
+NOTHING_KNOWN = Known()
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,10 +114,11 @@ def answer(
     registry: Registry,
     marks: Marks = UNMARKED,
     recall: Recall = nothing,
+    known: Known = NOTHING_KNOWN,
 ) -> Answer | Ignored:
     """
     What a proxy says to *request*, of whose sender *marks* are known; *recall* tells in which
-    styles a machine of its kind was told before.
+    styles a machine of its kind was told before, *known* is what else is remembered.
     """
     if request.op != Op.REQUEST:
         return Ignored("a reply of another server")
@@ -114,7 +131,7 @@ def answer(
         return reply_type
     if reason := pxe.unsupported(request):
         return Ignored(reason, unserved=True)
-    decision = _decide(request, client, registry)
+    decision = _decide(request, client, registry, known)
     if isinstance(decision.step, Refusal):
         return Ignored(decision.step.reason, unserved=True, decision=decision)
     return _answer(request, reply_type, arrival, client, decision, registry, recall)
@@ -139,7 +156,8 @@ def _answer(
     if reply_type is not MessageType.OFFER:
         return Answer(reply, client, decision, name, boot_server=True)
     offer = None
-    if kind and choice.chosen and client.mac:
+    seen = files_at in (None, arrival.address)  # else what follows goes past us
+    if kind and choice.chosen and client.mac and seen:
         names = pxe.pi_serials(request)
         offer = Offer(client.mac, kind, choice.first, choice.chosen, names)
     because = (*decision.because, f"told in style {choice.style.name}: {choice.why}")
@@ -202,15 +220,17 @@ def _is_for_boot_server(request: Message, arrival: Arrival, item: pxe.BootItem |
     return kind == MessageType.REQUEST and item is not None and not to_another
 
 
-def _decide(request: Message, client: Client, registry: Registry) -> Decision:
+def _decide(request: Message, client: Client, registry: Registry, known: Known) -> Decision:
     machine = identify(client, registry)
     if pxe.is_raspberry_pi(request):
         return _of_pi(client, machine, registry)
-    decision = next_step(client, machine, registry)
+    standing = known.standing(machine.key) if machine else FRESH
+    replaced = known.replaced or pxe.is_ours(request)
+    decision = next_step(client, machine, registry, standing, known.now, replaced=replaced)
     if isinstance(decision.step, Refusal) and _has_no_card(request):
         told = f"{decision.step.reason}; it is {pxe.addressed(request)}"
         return replace(decision, step=Refusal(told))
-    if not (pxe.is_ipxe(request) and isinstance(decision.step, Loader)):
+    if not (pxe.lacks_http(request) and isinstance(decision.step, Loader)):
         return decision
     remark = "its own iPXE has no HTTP, so it gets ours first"
     return replace(decision, because=(*decision.because, remark))

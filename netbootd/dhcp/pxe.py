@@ -21,7 +21,9 @@ from netbootd.registry.marks import Marks
 
 _PXE, _HTTP = "PXEClient", "HTTPClient"  # PXE 2.1, section 2.2.1; UEFI 2.10, section 24.7
 #: ``netbootd`` is what our own build says (firmware/README).
-_IPXE_USER_CLASSES = frozenset({"iPXE", "gPXE", "netbootd"})
+#: What firmware/build-ipxe has its iPXE say.
+OUR_USER_CLASS = "netbootd"
+_IPXE_USER_CLASSES = frozenset({"iPXE", "gPXE", OUR_USER_CLASS})
 _IPXE_VENDOR_CLASSES = ("iPXE", "gPXE")
 #: Before gPXE: it knows neither HTTP nor scripts, and takes an iPXE for its boot file.
 _ETHERBOOT = "Etherboot"
@@ -123,6 +125,11 @@ def is_ipxe(message: Message) -> bool:
     if any(name in _IPXE_USER_CLASSES for name in message.user_classes):
         return True
     return message.vendor_class.startswith(_IPXE_VENDOR_CLASSES)
+
+
+def is_ours(message: Message) -> bool:
+    """An iPXE that was built for us: by the user class that its own script takes."""
+    return OUR_USER_CLASS in message.user_classes
 
 
 def features(message: Message) -> frozenset[int] | None:

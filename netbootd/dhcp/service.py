@@ -24,16 +24,17 @@ from typing import Any
 from twisted.application.service import Service
 from twisted.logger import Logger
 
+from netbootd.boot.decision import Loader, Refusal
 from netbootd.config import Mode
 from netbootd.dhcp import proxy, pxe, wire
 from netbootd.dhcp.destination import Arrival, Endpoint, Port, destination, local_address
 from netbootd.dhcp.listeners import Listener, Snooper
 from netbootd.dhcp.message import Message
-from netbootd.dhcp.proxy import Answer, Ignored
+from netbootd.dhcp.proxy import Answer, Ignored, Known
 from netbootd.dhcp.snoop import Heard, Raw, open_snoop
 from netbootd.dhcp.sockets import enlarge_buffer, open_socket
 from netbootd.errors import WireError
-from netbootd.events.event import Dropped, Event, Offered, Passed, Unserved
+from netbootd.events.event import Dropped, Event, Loaderless, Offered, Passed, Unserved
 from netbootd.events.stream import Stream
 from netbootd.interfaces import Interface
 from netbootd.registry.live import LiveRegistry
@@ -216,7 +217,8 @@ class _Edge:
             return
         arrival = Arrival(to.interface.name, ours, to.port, source)
         marks = self.live.sightings.note(pxe.mac_of(request), pxe.marks_of(request))
-        answer = proxy.answer(request, arrival, registry, marks, self.live.styles.past)
+        known = self._known(request)
+        answer = proxy.answer(request, arrival, registry, marks, self.live.styles.past, known)
         if isinstance(answer, Answer):
             reply = wire.encode(answer.reply, request.limit)
             way = destination(
@@ -227,11 +229,20 @@ class _Edge:
                 unicast_offers=registry.config.proxydhcp.unicast,
             )
             to.send(reply, ours, way)
-            self._remember(answer, ours)
+            self._remember(request, answer, ours)
         self.events.publish(_event(request, arrival, answer))
 
-    def _remember(self, answer: Answer, ours: IPv4Address) -> None:
-        """In which style an offer was told, for the next one."""
+    def _known(self, request: Message) -> Known:
+        """What is remembered of whoever sent *request*."""
+        record, now = self.live.record, self.live.record.now()
+        replaced = self.live.replacements.done(pxe.mac_of(request), request.xid, now)
+        return Known(standing=record.of, replaced=replaced, now=now)
+
+    def _remember(self, request: Message, answer: Answer, ours: IPv4Address) -> None:
+        """In which style an offer was told, and that an iPXE is being replaced."""
+        mac = answer.client.mac
+        if mac and pxe.is_ipxe(request) and isinstance(answer.decision.step, Loader):
+            self.live.replacements.note(mac, request.xid, self.live.record.now())
         if answer.offer is None:
             return
         if event := proxy.restyled(answer, ours):
@@ -250,6 +261,8 @@ def _event(request: Message, arrival: Arrival, answer: Answer | Ignored) -> Even
     peer = _peer(arrival.source)
     if isinstance(answer, Ignored):
         kind = Unserved if answer.unserved else Passed
+        if decision and isinstance(decision.step, Refusal) and decision.step.missing:
+            kind = Loaderless
         return kind(
             mac=pxe.mac_of(request),
             target=target,
@@ -268,6 +281,7 @@ def _event(request: Message, arrival: Arrival, answer: Answer | Ignored) -> Even
         message=answer.verb,
         because="; ".join(answer.decision.because),
         style=answer.style,
+        warning=answer.decision.warning,
     )
 
 

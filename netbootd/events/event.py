@@ -84,10 +84,17 @@ class Unserved(Passed):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Loaderless(Unserved):
+    """A netboot client that got no answer because a file is missing here."""
+
+    level: ClassVar[str] = "error"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Offered(Event):
     """
     A boot file or script was named to a client; *message* is ``offered`` or ``acknowledged``,
-    *style* the reply style of an offer.
+    *style* the reply style of an offer.  *warning* is what may go wrong all the same.
     """
 
     arch: str
@@ -97,12 +104,19 @@ class Offered(Event):
     message: str = "offered"
     because: str = ""
     style: str = ""
+    warning: str = ""
+
+    @property
+    def level(self) -> str:  # type: ignore[override]
+        """By whether it will do."""
+        return "warn" if self.warning else "info"
 
     @property
     def what(self) -> str:
+        but = f", but {printable(self.warning)}" if self.warning else ""
         return (
             f"{self.arch} {self.message} {printable(self.file)} "
-            f"from {self.server} on {self.interface}"
+            f"from {self.server} on {self.interface}{but}"
         )
 
 
@@ -141,6 +155,11 @@ class StyleFound(Event):
     style: str
     like: str
     first: str = ""
+
+    @property
+    def level(self) -> str:  # type: ignore[override]
+        """The usual style is no news for a quiet day's log."""
+        return "debug" if self.style == self.first else "info"
 
     @property
     def what(self) -> str:

@@ -6,6 +6,7 @@ from dataclasses import replace
 
 from netbootd.record.record import Record
 from netbootd.record.styles import StyleMemory
+from netbootd.registry.replacements import Replacements
 from netbootd.registry.sightings import Sightings
 from netbootd.registry.snapshot import Registry
 
@@ -16,7 +17,8 @@ class LiveRegistry:
 
     *record* is by its side because whoever decides needs both; without one nothing is remembered
     longer than this object lives, and its time stands still; so it is with *styles*, what firmware
-    follows.  *sightings* are what clients have said of themselves.
+    follows.  *sightings* are what clients have said of themselves, *replacements*
+    whose iPXE was replaced by ours.
     """
 
     def __init__(
@@ -29,6 +31,7 @@ class LiveRegistry:
         self.record = Record(lambda: 0.0) if record is None else record
         self.styles = StyleMemory() if styles is None else styles
         self.sightings = Sightings()
+        self.replacements = Replacements()
 
     def swap(self, new: Registry) -> None:
         """Put *new* in place as the next generation."""

@@ -13,8 +13,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
-from netbootd import urls
+from netbootd import features, urls
 from netbootd.errors import RenderError
+from netbootd.features import Feature
 from netbootd.loaders import NO_CHOICE, Choice
 from netbootd.mac import MAC
 from netbootd.targets import ipxe, placeholders
@@ -171,6 +172,15 @@ class Target(ABC):
         if ipxe.end_word(full.split()):
             raise RenderError(f"iPXE would end the line at a word of what {text} becomes")
         return full
+
+    @property
+    def fetched(self) -> tuple[str, ...]:
+        """What its script fetches or attaches, each as in ``Facts.url``, as far as it is known."""
+        return ()
+
+    def features(self, platform: str) -> frozenset[Feature]:
+        """What an iPXE on *platform* (``pcbios``, ``efi``, empty if unknown) needs to boot it."""
+        return features.of_urls(self.fetched)
 
     @property
     def last_file(self) -> str:

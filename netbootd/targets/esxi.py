@@ -47,6 +47,10 @@ class Esxi(Target):
         boot_cfg = settings.own_file("boot_cfg") or settings.own_path("tree", f"{tree}/{_BOOT_CFG}")
         return cls(settings.title, template, mboot or "", boot_cfg or "")
 
+    @property
+    def fetched(self) -> tuple[str, ...]:
+        return (self.mboot,)
+
     def values(self, facts: Facts) -> dict[str, Any]:
         return {
             "kernel": {"url": facts.url(self.mboot)},

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar, Self
 
 from netbootd.errors import RenderError
+from netbootd.features import Feature
 from netbootd.scripts import modules
 from netbootd.targets import ipxe
 from netbootd.targets.base import Facts, Target
@@ -112,6 +113,14 @@ class Linux(Target):
     @property
     def overlay_size(self) -> str:
         return self.layer_size
+
+    @property
+    def fetched(self) -> tuple[str, ...]:
+        return (self.kernel, *self.initrds)
+
+    def features(self, platform: str) -> frozenset[Feature]:
+        by_platform = {"pcbios": {Feature.BZIMAGE}, "efi": {Feature.EFI}}
+        return Target.features(self, platform) | by_platform.get(platform, set())
 
     @property
     def last_file(self) -> str:

@@ -19,6 +19,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar, NamedTuple, Self
 
+from netbootd.features import Feature
 from netbootd.nearest import did_you_mean
 from netbootd.targets.base import Facts, Target
 from netbootd.targets.ipxe import ScriptTemplate
@@ -84,6 +85,9 @@ class Menu(Target):
     def offers(self, title: str) -> bool:
         """Whether one of its choices is the target *title*."""
         return any(choice.target == title for choice in self.choices)
+
+    def features(self, platform: str) -> frozenset[Feature]:
+        return Target.features(self, platform) | {Feature.MENU}
 
     def values(self, facts: Facts) -> dict[str, Any]:
         return {

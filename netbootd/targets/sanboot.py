@@ -74,6 +74,10 @@ class SanBoot(Target):
         keep, filename = iscsi.get("keep") == "true", iscsi.get("filename", "")
         return cls(settings.title, template, uris, secrets, keep, filename)
 
+    @property
+    def fetched(self) -> tuple[str, ...]:
+        return self.uris
+
     def values(self, facts: Facts) -> dict[str, Any]:
         return {
             **_disk(self, facts, self.uris, self.secrets),
@@ -97,6 +101,10 @@ class SanLinux(Linux):
     def extras(cls, settings: Settings) -> dict[str, Any]:
         iscsi = _iscsi(settings)
         return {"uris": _uris(settings, iscsi), "secrets": _secrets(iscsi)}
+
+    @property
+    def fetched(self) -> tuple[str, ...]:
+        return (*self.uris, self.kernel, *self.initrds)
 
     def plan(self, facts: Facts) -> Plan:
         return self.only_ipxe(self.needs_ipxe)

@@ -26,6 +26,7 @@ from dataclasses import dataclass, field
 from typing import Any, ClassVar, NamedTuple, Self
 
 from netbootd.errors import RenderError
+from netbootd.features import Feature
 from netbootd.mac import MAC
 from netbootd.targets import ipxe
 from netbootd.targets.base import Facts, Target
@@ -92,6 +93,13 @@ class SmartOS(Target):
         kernel = settings.located("platform", f"{base}/{UNIX}") if stamp else ""
         modules = _archive(settings, base, params) if stamp else ()
         return cls(settings.title, template, kernel or "", modules + _own(settings), flags, params)
+
+    @property
+    def fetched(self) -> tuple[str, ...]:
+        return (self.kernel, *(module.location for module in self.modules))
+
+    def features(self, platform: str) -> frozenset[Feature]:
+        return Target.features(self, platform) | {Feature.MULTIBOOT}
 
     def properties(self, facts: Facts) -> dict[str, str]:
         """The list behind ``-B``; raises RenderError for a value that it cannot hold."""

@@ -61,6 +61,10 @@ class WimBoot(Linux):
         if not self.initrds and not self.files:
             settings.fault("target-empty", 'nothing to boot: "tree" or "files" is missing')
 
+    @property
+    def fetched(self) -> tuple[str, ...]:
+        return (self.kernel, *self.initrds, *(file.location for file in self.files))
+
     def initrd_names(self) -> tuple[str, ...]:
         return tuple(url.rpartition("/")[2] for url in self.initrds)
 

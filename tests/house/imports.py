@@ -18,6 +18,7 @@ FLOORS: tuple[frozenset[str], ...] = (
             "arch",
             "loaders",
             "loaderfile",
+            "features",
             "replies",
             "urls",
             "configfiles",
@@ -67,6 +68,7 @@ FLOORS: tuple[frozenset[str], ...] = (
             "learning",
             "status",
             "simulate",
+            "doctor",
             "hooks",
             "daemon",
         }
