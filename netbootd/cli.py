@@ -17,6 +17,7 @@ from netbootd import __version__
 from netbootd.commands import (
     check,
     diff,
+    doctor,
     explain,
     firmware,
     importing,
@@ -27,6 +28,7 @@ from netbootd.commands import (
     show,
     simulate,
     status,
+    styles,
     vms,
 )
 from netbootd.commands.words import VARIABLE, complain, print_findings
@@ -49,7 +51,9 @@ One network boot daemon: ProxyDHCP, TFTP, HTTP and boot scripts from one JSON fi
   netbootd import MEDIUM      a new system from an ISO, a tar or a folder
   netbootd vms list           VM descriptions: list, check, show
   netbootd firmware           boot programs: which are there, and which are not?
+  netbootd styles             how is firmware told of its boot file?
   netbootd status             how is the running daemon?
+  netbootd doctor INTERFACE   what would a booting machine meet in this network?
 """
 
 
@@ -107,11 +111,13 @@ def _parser() -> argparse.ArgumentParser:
         overlay,
         explain,
         diff,
+        doctor,
         simulate,
         order,
         importing,
         vms,
         firmware,
+        styles,
         status,
     ):
         module.add(commands)

@@ -39,6 +39,8 @@ _VLAN_ID = 0x0FFF
 #: struct tpacket_auxdata: status, len, snaplen, mac, net, vlan_tci, vlan_tpid
 _AUXDATA = struct.Struct("=IIIHHHH")
 
+AUXDATA_SPACE = socket.CMSG_SPACE(_AUXDATA.size)
+
 _LARGEST_PACKET = 2048
 _EVERY_CARD = b"\xff" * 6
 
@@ -66,10 +68,9 @@ def open_snoop(interface: str, port: int) -> socket.socket:
 
     Only Ethernet and what looks like it (bridges, bonds, VLANs).
     """
-    opened = _packet_socket()
+    opened = packet_socket()
     try:
-        opened.setsockopt(_SOL_PACKET, _PACKET_AUXDATA, 1)
-        _attach_filter(opened, port)
+        attach_filter(opened, port)
         # Bound last: until then the socket hears nothing.
         opened.bind((interface, _ETH_P_IP))
         if (kind := opened.getsockname()[3]) != _ARPHRD_ETHER:
@@ -80,12 +81,14 @@ def open_snoop(interface: str, port: int) -> socket.socket:
     return opened
 
 
-def _packet_socket() -> socket.socket:
+def packet_socket() -> socket.socket:
+    """One that hears nothing before it is bound."""
     return socket.socket(socket.AF_PACKET, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK, 0)
 
 
-def _attach_filter(opened: socket.socket, port: int) -> None:
-    """Whole UDP datagrams to *port*."""
+def attach_filter(opened: socket.socket, port: int) -> None:
+    """Whole UDP datagrams to *port*, and with each what ``auxdata`` reads."""
+    opened.setsockopt(_SOL_PACKET, _PACKET_AUXDATA, 1)
     program = b"".join(
         _INSTRUCTION.pack(*instruction)
         for instruction in (
@@ -113,13 +116,12 @@ def hear(opened: socket.socket, addresses: Sequence[IPv4Interface]) -> Heard | N
 
     Raises OSError where there is none, and WireError for a broken one.
     """
-    packet, ancillary, _, link = opened.recvmsg(_LARGEST_PACKET, socket.CMSG_SPACE(_AUXDATA.size))
-    status, tag = _auxdata(ancillary)
+    packet, ancillary, _, link = opened.recvmsg(_LARGEST_PACKET, AUXDATA_SPACE)
+    checked, tagged = auxdata(ancillary)
     # "For somebody else" is what a card brings in while a capture runs, and what carries the tag
     # of a VLAN that has no interface here.
-    if link[2] not in _FOR_US or (status & _VLAN_VALID and tag & _VLAN_ID):
+    if link[2] not in _FOR_US or tagged:
         return None
-    checked = bool(status & (_CHECKSUM_NOT_READY | _CHECKSUM_VALID))
     datagram = frame.parse(packet, checked=checked)
     to = IPv4Address(datagram.to[0])
     if any(to == ours.ip for ours in addresses):
@@ -129,13 +131,17 @@ def hear(opened: socket.socket, addresses: Sequence[IPv4Interface]) -> Heard | N
     return None  # passing through: this host is a router
 
 
-def _auxdata(ancillary: list[tuple[int, int, bytes]]) -> tuple[int, int]:
-    """Status bits and VLAN tag; none if the kernel says nothing."""
+def auxdata(ancillary: list[tuple[int, int, bytes]]) -> tuple[bool, bool]:
+    """
+    What the kernel says of a packet: whether its checksums need no look, and whether it carries a
+    VLAN's tag.
+    """
     for level, kind, data in ancillary:
         if (level, kind) == (_SOL_PACKET, _PACKET_AUXDATA) and len(data) >= _AUXDATA.size:
             status, _, _, _, _, tag, _ = _AUXDATA.unpack_from(data)
-            return status, tag
-    return 0, 0
+            checked = bool(status & (_CHECKSUM_NOT_READY | _CHECKSUM_VALID))
+            return checked, bool(status & _VLAN_VALID and tag & _VLAN_ID)
+    return False, False
 
 
 class Raw:
@@ -147,7 +153,7 @@ class Raw:
 
     def __init__(self, interface: Interface) -> None:
         self._name = interface.name
-        self._frames = _packet_socket()
+        self._frames = packet_socket()
         try:
             # Protocol 0: it hears nothing.
             self._frames.bind((interface.name, 0))

@@ -1,0 +1,99 @@
+"""
+``netbootd doctor``: what a machine that boots from this network would meet.
+
+Asks as PXE firmware does, listens, looks at this host, and says what it makes of it.  No address is
+taken: nothing follows the answers.  Works without a running daemon as well as beside one.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+from netbootd import config as configuration
+from netbootd import dropins
+from netbootd import interfaces as networks
+from netbootd.config import Config
+from netbootd.doctor import host
+from netbootd.doctor.ask import Questions
+from netbootd.doctor.verdict import Facts, Remark, is_wrong, judge
+from netbootd.errors import NetbootdError
+from netbootd.interfaces import Interface
+
+
+class NoInterface(NetbootdError):
+    """There is nothing to ask through."""
+
+
+def examine(name: str | None, file: Path) -> list[tuple[Facts, list[Remark]]]:
+    """
+    Facts and remarks for the interface *name*, or for each that the daemon would serve.
+
+    *file* is the configuration, which may be missing or broken.  Takes five seconds for each.
+    Raises NoInterface, and OSError where packet sockets are not ours to open.
+    """
+    config = _config(file)
+    facts = [_facts(interface, config) for interface in _interfaces(name, config)]
+    return [(one, judge(one)) for one in facts]
+
+
+def text(results: Sequence[tuple[Facts, list[Remark]]]) -> str:
+    """For a person."""
+    return "\n".join(
+        line
+        for facts, remarks in results
+        for line in (facts.headline, *(f"  {remark.mark:<5} {remark.text}" for remark in remarks))
+    )
+
+
+def as_json(results: Sequence[tuple[Facts, list[Remark]]]) -> str:
+    """For a program."""
+    return json.dumps(
+        [
+            {
+                **facts.as_dict(),
+                "wrong": any(map(is_wrong, remarks)),
+                "remarks": [remark.as_dict() for remark in remarks],
+            }
+            for facts, remarks in results
+        ],
+        indent=2,
+    )
+
+
+def _config(file: Path) -> Config:
+    """As far as it can be read: a broken one is when people ask."""
+    return configuration.parse(dropins.survey(file).merged("netbootd"), file.parent, [])
+
+
+def _interfaces(name: str | None, config: Config) -> tuple[Interface, ...]:
+    network = networks.read_network()
+    wanted = (name,) if name else config.interfaces
+    served, unserved = networks.served(network.interfaces, wanted, (), network.default_route)
+    if not served:
+        reasons = "; ".join(f"{which}: {why}" for which, why in unserved)
+        raise NoInterface(f"no interface to ask through ({reasons}); name one")
+    return served
+
+
+def _facts(interface: Interface, config: Config) -> Facts:
+    port = config.http_port[0]
+    before = host.status(port)
+    answers = Questions(interface).ask()
+    knocked = {
+        server: host.answers_on_4011(server) for server in host.to_knock_on(answers, interface)
+    }
+    time.sleep(0.1)  # the daemon counts after it has answered
+    return Facts(
+        interface=interface,
+        carrier=host.carrier(interface.name),
+        bridge=host.bridge(interface.name),
+        holders=host.holders(),
+        answers=tuple(answers),
+        knocked=knocked,
+        before=before,
+        after=host.status(port),
+        tftp_port=config.tftp.port,
+    )
