@@ -78,6 +78,14 @@ def test_a_machine_that_dhcp_would_refuse_is_refused_here_too(locator, arguments
         read(locator(**arguments), "52:54:00:00:00:01/undionly.kpxe")
 
 
+def test_the_subnet_of_the_client_says_how_large_a_packet_may_be(locator):
+    subnets = '}, "subnets" : { "192.0.2.0/24" : { "mtu" : 1400 }'
+    narrow = locator(settings=subnets)
+    assert read(narrow, "undionly.kpxe")[1].mtu == 1400
+    assert read(narrow, "autoexec.ipxe")[1].mtu == 1400
+    assert read(narrow, "undionly.kpxe", peer="198.51.100.7")[1].mtu == 0
+
+
 def test_what_is_missing_or_hostile_is_told_apart(locator):
     with pytest.raises(NotFound):
         read(locator(), "pxelinux.cfg/default")

@@ -6,6 +6,7 @@ import contextlib
 import errno
 import json
 import socket
+from dataclasses import replace
 from ipaddress import IPv4Address
 from pathlib import Path
 
@@ -101,6 +102,20 @@ def test_blocks_fit_the_interface(house, guest):
     house.serve(HOME, mtu=1400)
     [oack] = guest.ask(ReadRequest("loader", "octet", {"blksize": "65464"}))
     assert oack.options == {"blksize": "1368"}
+
+
+@pytest.mark.parametrize(
+    ("setting", "subnet", "granted"),
+    [(65464, 0, "1468"), (1024, 0, "1024"), (65464, 1280, "1248"), (1024, 1280, "1024")],
+)
+def test_blocks_fit_the_setting_and_the_subnet(house, guest, monkeypatch, setting, subnet, granted):
+    house.service.limits = Limits(blksize=setting)
+    locate = house.service._admission._locate
+    monkeypatch.setattr(
+        house.service._admission, "_locate", lambda *asked: replace(locate(*asked), mtu=subnet)
+    )
+    [oack] = guest.ask(ReadRequest("loader", "octet", {"blksize": "65464"}))
+    assert oack.options == {"blksize": granted}
 
 
 def test_netascii_is_translated(house, guest):
@@ -215,15 +230,64 @@ def test_no_bytes_stop_the_service(house, guest, first, second):
     other.socket.close()
 
 
+@pytest.mark.parametrize("single_port", [False, True], ids=["own port", "single port"])
 @pytest.mark.parametrize(
     "capture", [each for each in CAPTURES if each["op"] == "RRQ"], ids=lambda each: each["loader"]
 )
-def test_real_firmware_is_answered(house, guest, capture):
-    path = capture["fields"][0]
-    house.library.files[path] = synthetic(0, 3000)
+def test_real_firmware_is_answered(house, guest, capture, single_port):
+    house.service.limits = Limits(single_port=single_port)
+    path, _, *asked = capture["fields"]
+    house.library.files[path] = content = synthetic(0, 30_000)
     [oack] = guest.ask(bytes.fromhex(capture["hex"]))
-    assert isinstance(oack, OptionAck)
-    assert guest.say(Ack(0))[0].block == 1
+    options = dict(zip(asked[::2], asked[1::2], strict=True))
+    expected = {name: value for name, value in options.items() if name != "tsize"}
+    if "tsize" in options:
+        expected["tsize"] = "30000"
+    assert list(oack.options.items()) == [(name, expected[name]) for name in options]
+    blksize, window = int(options.get("blksize", 512)), int(options.get("windowsize", 1))
+    packets, got = guest.say(Ack(0)), b""
+    assert [packet.block for packet in packets] == list(range(1, window + 1))
+    while packets:
+        assert all(len(packet.data) == blksize for packet in packets[:-1])
+        got += b"".join(packet.data for packet in packets)
+        packets = guest.say(Ack(packets[-1].block))
+    assert got == content
+    assert (guest.server == house.port()) is single_port
+
+
+#: What firmware was seen to ask, and the answer to the byte; the file has 74,213.
+ASKED = {
+    "a BIOS ROM's probe": (b"tsize\x000\0", b"tsize\x0074213\0"),
+    "a BIOS ROM": (b"blksize\x001456\0", b"blksize\x001456\0"),
+    "EDK2's probe": (
+        b"tsize\x000\0blksize\x001468\0windowsize\x004\0",
+        b"tsize\x0074213\0blksize\x001468\0windowsize\x004\0",
+    ),
+    "EDK2": (b"blksize\x001468\0windowsize\x004\0", b"blksize\x001468\0windowsize\x004\0"),
+    "iPXE": (b"blksize\x001432\0tsize\x000\0", b"blksize\x001432\0tsize\x0074213\0"),
+    "PXELINUX": (b"tsize\x000\0blksize\x001408\0", b"tsize\x0074213\0blksize\x001408\0"),
+    "GRUB": (b"blksize\x001024\0tsize\x000\0", b"blksize\x001024\0tsize\x0074213\0"),
+    "U-Boot": (b"timeout\x005\0blksize\x001468\0", b"timeout\x005\0blksize\x001468\0"),
+    "SLOF": (b"blksize\x001428\0", b"blksize\x001428\0"),
+    "shim": (b"blksize\x00512\0windowsize\x004\0", b"blksize\x00512\0windowsize\x004\0"),
+    "capitals": (b"BLKSIZE\x001468\0TSize\x000\0", b"blksize\x001468\0tsize\x0074213\0"),
+}
+
+
+@pytest.mark.parametrize("who", ASKED)
+def test_the_answer_to_firmware_is_known_to_the_byte(house, guest, who):
+    asked, answer = ASKED[who]
+    guest.socket.sendto(b"\0\1loader\0octet\0" + asked, house.port())
+    house.turn()
+    assert guest.socket.recv(2000) == b"\0\6" + answer
+
+
+@pytest.mark.parametrize("options", [b"", b"multicast\0\0", b"rollover\x000\0", b"\0\0\0"])
+def test_who_asks_for_nothing_we_know_gets_plain_data(house, guest, options):
+    """As the ROM of a Raspberry Pi 3: 512 bytes, and no empty OACK."""
+    guest.socket.sendto(b"\0\1loader\0octet\0" + options, house.port())
+    house.turn()
+    assert guest.socket.recv(2000) == b"\0\3\0\1" + house.library.files["loader"][:512]
 
 
 def test_the_size_probe_of_firmware_ends_quietly(house, guest):
