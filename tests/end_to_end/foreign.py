@@ -4,12 +4,13 @@ What machines boot that are no 64-bit PCs: a Linux for each processor, and iPXE 
 
 from __future__ import annotations
 
+import inspect
 import shutil
 import tempfile
 from pathlib import Path
 
 from tests.end_to_end import debian, guest
-from tests.end_to_end.cache import Part
+from tests.end_to_end.cache import CACHE, Part
 
 
 def _ipxe(folder: Path) -> None:
@@ -23,6 +24,30 @@ def _ipxe(folder: Path) -> None:
             tree = trixie.unpack(Path(scratch), "ipxe")
         for name in ("ipxe-arm64.efi", "ipxe-riscv64.efi"):
             shutil.copy(tree / "usr" / "lib" / "ipxe" / name, folder / name)
+
+
+def _grub(folder: Path) -> None:
+    """
+    Debian 13's GRUB for the network: the first that learns of its server behind ProxyDHCP.
+
+    That of 32-bit PCs comes unsigned in the 64-bit PC's release.
+    """
+    with tempfile.TemporaryDirectory(dir=folder.parent) as scratch:
+        tree = Path(scratch)
+        with debian.packages("trixie", "amd64") as trixie:
+            trixie.unpack(tree, "grub-efi-ia32-unsigned")
+        (image,) = tree.rglob("grubnetia32.efi")
+        shutil.copy(image, folder / "grubia32.efi")
+
+
+def _u_boot(folder: Path) -> None:
+    """Debian 13's U-Boot, with "standard boot"; that of Debian 12 is installed."""
+    with tempfile.TemporaryDirectory(dir=folder.parent) as scratch:
+        with debian.packages("trixie", "amd64") as trixie:
+            tree = trixie.unpack(Path(scratch), "u-boot-qemu")
+        for board, name in (("qemu_arm64", "u-boot.bin"), ("qemu-x86_64", "u-boot.rom")):
+            (folder / board).mkdir()
+            shutil.copy(tree / "usr" / "lib" / "u-boot" / board / name, folder / board)
 
 
 def _arm64(folder: Path) -> None:
@@ -48,11 +73,16 @@ def _linux(folder: Path, suite: str, arch: str, metapackage: str) -> None:
     guest.write_initrd(folder)
 
 
-INITRD = (guest.INIT, guest.LEASE)
+INITRD = (inspect.getsource(_linux), guest.INIT, guest.LEASE)
 
 IPXE = Part("ipxe-foreign", _ipxe)
+U_BOOT = Part("u-boot-13", _u_boot)
+GRUB = Part("grub-foreign", _grub)
 ARM64 = Part("linux-arm64", _arm64, INITRD)
 I386 = Part("linux-i386", _i386, INITRD)
 RISCV64 = Part("linux-riscv64", _riscv64, INITRD)
 
-PARTS = {part.name: part for part in (IPXE, ARM64, I386)}
+#: Where a build of iPXE of one's own may be put.
+BUILT = CACHE / "ipxe-built"
+
+PARTS = {part.name: part for part in (IPXE, GRUB, U_BOOT, ARM64, I386)}

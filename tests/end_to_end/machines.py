@@ -34,6 +34,10 @@ class Machine:
         """The same with more *options*."""
         return replace(self, options=(*self.options, *options))
 
+    def with_bios(self, image: Path) -> Machine:
+        """The same with another build of its firmware."""
+        return self.but("-bios", str(image))
+
     def with_variables(self, store: Path | None) -> Machine:
         """The same with the variable store *store*."""
         return replace(self, variables=store)
