@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator
-from contextlib import suppress
+from contextlib import closing, suppress
 from dataclasses import dataclass, field
 
 from netbootd import arch, loaderfile, urls
@@ -42,6 +42,7 @@ _GOOD = (2, 12)
 _NEWER = "take both shimx64.efi and grubx64.efi of Debian 13 (GRUB 2.12)"
 _HEAD = 4096  # bytes: the headers of any kernel
 _LARGEST_TABLE = 1 << 18
+_LARGEST_PROGRAM = 16 << 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,24 +107,33 @@ def of_grub(firmware: Arch, shim: str, registry: Registry) -> Iterator[tuple[str
     if not name.startswith("shim"):
         return  # made to load something else
     grub = folder + slash + name.replace("shim", "grub", 1)
-    program = registry.library.program(grub)
-    if program is None:
+    where, data = _loaded_next(grub, registry)
+    if not data:
         yield GRUB_MISSING, f"{shim} will ask for {grub}, which is nowhere to be found"
         return
-    version = loaderfile.inspect(program.data).version
-    if _numbers(version) >= _GOOD:
+    seen = loaderfile.inspect(data)
+    if seen.product != "GRUB" or _numbers(seen.version) >= _GOOD:
         return
-    which = f"GRUB {version}" if version else "a GRUB that does not tell its version"
+    which = f"GRUB {seen.version}" if seen.version else "a GRUB that does not tell its version"
     if firmware.http:
-        told = f"{program.path} is {which}, which cannot go on after UEFI HTTP boot: {_NEWER}"
+        told = f"{where} is {which}, which cannot go on after UEFI HTTP boot: {_NEWER}"
         yield GRUB_HTTP, told
     elif registry.config.proxydhcp.enabled:
         yield (
             GRUB_PROXY,
-            f"{program.path} is {which}, which looks for its files on the host that the site's "
+            f"{where} is {which}, which looks for its files on the host that the site's "
             f"DHCP server names, not on a ProxyDHCP: {_NEWER}, or let the DHCP server name this "
             "host as next-server (siaddr)",
         )
+
+
+def _loaded_next(name: str, registry: Registry) -> tuple[str, bytes]:
+    """Where the file is that a shim asks for, and what is in it; empty where there is none."""
+    if program := registry.library.program(name):
+        return str(program.path), program.data
+    with suppress(NotFound, Forbidden, OSError), closing(registry.library.lookup(name)) as content:
+        return str(registry.library.where(name)), content.read(0, _LARGEST_PROGRAM)
+    return "", b""
 
 
 def kernel_of(machine: Machine, registry: Registry) -> Kept | None:
@@ -160,16 +170,9 @@ def _kernel_path(machine: Machine, registry: Registry) -> str:
 
 def _look(path: str, registry: Registry) -> Kept | None:
     """The file *path* below the root; None where there is none, which is said elsewhere."""
-    try:
-        content = registry.library.lookup(path)
-    except (NotFound, Forbidden, OSError):
-        return None
-    try:
+    with suppress(NotFound, Forbidden, OSError), closing(registry.library.lookup(path)) as content:
         return _read(path, content.read)
-    except OSError:
-        return None
-    finally:
-        content.close()
+    return None
 
 
 def _read(path: str, read: Callable[[int, int], bytes]) -> Kept:

@@ -86,7 +86,20 @@ def test_without_a_proxy_an_old_grub_is_told_of_http_alone(site):
 
 
 def test_a_grub_without_a_version_is_no_good_one(site):
-    assert "grub-proxydhcp" in dict(told(site(grub=SIGNED)))
+    nameless = binaries.pe(inside=b"\0GNU GRUB  version %s\0")
+    assert "grub-proxydhcp" in dict(told(site(grub=nameless)))
+
+
+def test_nothing_is_said_of_another_program_in_the_place_of_grub(site):
+    assert told(site(grub=binaries.ipxe())) == []
+
+
+def test_a_shim_of_ones_own_may_load_what_lies_beside_it_in_the_file_root(site, tmp_path):
+    file = site(loader="own/shimx64.efi", grub=None)
+    (tmp_path / "files" / "own").mkdir()
+    (tmp_path / "files" / "own" / "shimx64.efi").write_bytes(SHIM)
+    (tmp_path / "files" / "own" / "grubx64.efi").write_bytes(binaries.ipxe())
+    assert told(file) == []
 
 
 def test_a_shim_without_its_grub_is_told(site):
