@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from netbootd import answers, secureboot
+from netbootd import answers, otherloaders, secureboot
 from netbootd.boot.script import first_script
 from netbootd.errors import ConfigErrors, Finding, Level, Place, RenderError
 from netbootd.printable import counted
@@ -141,10 +141,11 @@ def _render(machine: Machine, registry: Registry) -> list[Finding]:
     if problem is not None:
         told = f"{target.title}: {problem}"
         return [Finding(Level.RELOAD, "template-error", told, place, path)]
-    return [
+    told_by_target = [
         Finding(Level.WARNING, "target-remark", f"{target.title}: {remark}", place, path)
         for remark in target.remarks(facts)
     ]
+    return [*told_by_target, *otherloaders.remarks(machine, registry, facts)]
 
 
 def _addresses(machine: Machine, registry: Registry) -> Iterator[str]:

@@ -62,6 +62,7 @@ class RaspberryPi(Dialect):
             return []
         listed = written if isinstance(written, (list, tuple)) else [written]
         try:
-            return lines([part for one in listed for part in str(one).splitlines()])
+            told = [one.splitlines() if isinstance(one, str) else [one] for one in listed]
+            return lines([line for some in told for line in some])
         except ValueError as problem:
             raise RenderError(f"config_txt: {problem}") from None

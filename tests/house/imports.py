@@ -54,6 +54,7 @@ FLOORS: tuple[frozenset[str], ...] = (
         {
             "banner",
             "probe",
+            "otherloaders",
             "secureboot",
             "check",
             "descriptions",
