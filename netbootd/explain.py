@@ -7,21 +7,23 @@ It asks what the daemon asks (``looks``, ``next_step``), so it cannot tell anoth
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from netbootd import arch, loaders, secureboot
 from netbootd.boot.client import Client, Stage
 from netbootd.boot.decision import Decision, Script, identify, looks, next_step, refusal, subnet_of
+from netbootd.dhcp import pxe, styles
 from netbootd.printable import printable
 from netbootd.record.standing import FRESH, Standing
+from netbootd.record.styles import Past, Worked
 from netbootd.registry import marks
 from netbootd.registry.facts import own_address
 from netbootd.registry.machine import Machine
 from netbootd.registry.origins import Origin, Origins
 from netbootd.registry.snapshot import Registry
-from netbootd.show import past_of
+from netbootd.show import past_of, styles_of
 from netbootd.targets.notice import Notice
 
 #: What ``--firmware`` may be: how far the client has come, and what it is.
@@ -44,13 +46,17 @@ class Explained:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Case:
-    """One client, and all that decides about it at *now* (Unix seconds)."""
+    """
+    One client, and all that decides about it at *now* (Unix seconds); *learned* are reply styles by
+    kind of firmware.
+    """
 
     client: Client
     registry: Registry
     origins: Origins
     standing: Standing = FRESH
     now: float = 0.0
+    learned: Mapping[str, Worked] = field(default_factory=dict)
 
     @property
     def decision(self) -> Decision:
@@ -69,7 +75,12 @@ def remembered(client: Client, registry: Registry, origins: Origins) -> Case:
         client = replace(client, address=own_address(machine))
     past = past_of(client, registry)
     return Case(
-        client=client, registry=registry, origins=origins, standing=past.standing, now=past.now
+        client=client,
+        registry=registry,
+        origins=origins,
+        standing=past.standing,
+        now=past.now,
+        learned=styles_of(client, registry),
     )
 
 
@@ -86,7 +97,7 @@ def explain(case: Case) -> Explained:
     if machine is not None:
         sections += [_groups(machine), _state(case, machine), _values(case, machine)]
     if case.client.stage is not Stage.IPXE:
-        sections.append(_loader(case, machine))
+        sections += [_loader(case, machine), _style(case, machine)]
     sections.append(_outcome(decision))
     lines = [
         f"{word:<10} {printable(told, _LONGEST_LINE)}"
@@ -207,6 +218,24 @@ def _secure(firmware: arch.Arch, machine: Machine, registry: Registry) -> Lines:
             yield "secure", told
         if machine.mac is not None and (kernel := secureboot.kernel_of(machine, registry)):
             yield "secure", secureboot.told_of_kernel(kernel)
+
+
+def _style(case: Case, machine: Machine | None) -> Lines:
+    """How its firmware is told of its boot file by a proxy, and what its like have followed."""
+    settings = case.registry.config.proxydhcp
+    if not settings.enabled or case.client.mac is None:
+        return
+    message, subnet = pxe.as_said_by(case.client), subnet_of(case.client, case.registry)
+    latest = max(case.learned.values(), key=lambda worked: worked.when, default=None)
+    past = Past(worked=latest)
+    choice = styles.pick(message, case.client, settings, machine, subnet, past)
+    others = styles.row_of(message, case.client).order
+    rest = ", ".join(name for name in others if name != choice.style.name)
+    then = f"; then {rest}, if nothing follows" if choice.chosen and rest else ""
+    yield "style", f"{choice.style.name}: {choice.why}{then}"
+    for key, worked in case.learned.items():
+        if choice.chosen:
+            yield "learned", f"{worked.style}, by {worked.mac}, where firmware is {key}"
 
 
 def _outcome(decision: Decision) -> Lines:

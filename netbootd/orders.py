@@ -1,5 +1,6 @@
 """
-``netbootd next`` and ``netbootd release``: orders for the daemon, left in its state folder.
+``netbootd next``, ``release`` and ``styles --forget``: orders for the daemon, left in its state
+folder.
 
 They are checked against the configuration before, so that what is refused is refused here, with
 what would be right.
@@ -19,8 +20,10 @@ from netbootd.boot.decision import identify
 from netbootd.errors import ConfigErrors, NetbootdError
 from netbootd.mac import MAC
 from netbootd.nearest import did_you_mean, nearest
+from netbootd.printable import counted
 from netbootd.record import store
 from netbootd.record.standing import FRESH, Armed
+from netbootd.record.styles import Worked
 from netbootd.registry.load import load
 from netbootd.registry.snapshot import Registry
 from netbootd.targets.notice import Notice
@@ -93,6 +96,30 @@ def release(config: Path, who: MAC | str | None) -> str:
     if key not in held:
         return f"{who} is not held"
     return _give(folder, "release", key, f"{who} may boot again")
+
+
+def learned_styles(config: Path) -> dict[str, Worked]:
+    """What the daemon has learned of reply styles, by kind of firmware."""
+    return store.read_styles(_state(config)[1])
+
+
+def forget_styles(config: Path, which: str) -> str:
+    """
+    Have the daemon begin anew with the kinds whose key begins with *which*, or with ``all``.
+
+    Raises BadOrder where nothing is remembered by that name.
+    """
+    folder = _state(config)[1]
+    learned = store.read_styles(folder)
+    if which == "all":
+        return _give(folder, "forget-styles", "", f"forgotten: {counted(len(learned), 'kind')}")
+    plain = which.strip()
+    keys = sorted(key for key in learned if plain and key.startswith(plain))
+    if not keys:
+        raise BadOrder(f"nothing is remembered of {plain!r}: 'netbootd styles' lists what is")
+    numbers = [store.give(folder, "forget-style", key) for key in keys]
+    told = f"forgotten: {', '.join(keys)}"
+    return told if _is_taken(folder, numbers[-1]) else told + _LATER
 
 
 def _state(config: Path) -> tuple[Registry | None, Path]:

@@ -20,6 +20,7 @@ from netbootd.errors import Finding, Level, NotFound
 from netbootd.mac import MAC
 from netbootd.record import store
 from netbootd.record.standing import FRESH, Standing
+from netbootd.record.styles import Kind, Worked
 from netbootd.registry import scripts
 from netbootd.registry.facts import facts_of, own_address, server_of
 from netbootd.registry.machine import Machine
@@ -103,6 +104,17 @@ def past_of(client: Client, registry: Registry) -> Past:
         standings = store.read(registry.config.state)
     standing = standings.get(machine.key, FRESH) if machine else FRESH
     return Past(standing=standing, now=time.time())
+
+
+def styles_of(client: Client, registry: Registry) -> dict[str, Worked]:
+    """What was learned of reply styles for the maker of its card and its architecture."""
+    learned: Mapping[str, Worked] = {}
+    with suppress(store.NoRecord, OSError):
+        learned = store.read_styles(registry.config.state)
+    if client.mac is None:
+        return {}
+    like = Kind.of(client.mac, client.arch.number if client.arch else None, "").key
+    return {key: worked for key, worked in learned.items() if key.startswith(like)}
 
 
 def node_script(registry: Registry, mac: MAC) -> str:

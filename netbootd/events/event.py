@@ -124,13 +124,15 @@ class Offered(Event):
 class Restyled(Event):
     """
     An offer in style *before* was not followed: neither a file nor port 4011 was asked for after
-    it.  *style* is the next; *again*: all of them were tried, and *server* tells who would help.
+    it.  *style* is the next; *again*: all of them were tried, and only the DHCP server can help, by
+    naming *server* and *file*.
     """
 
     before: str
     style: str
     again: bool = False
     server: str = ""
+    file: str = ""
 
     @property
     def level(self) -> str:  # type: ignore[override]
@@ -143,8 +145,8 @@ class Restyled(Event):
         if not self.again:
             return told
         return (
-            f"{told} again, since none was followed: if there is a DHCP server that gives it an "
-            f"address, have that name the boot file (next-server {self.server})"
+            f"{told} again: none was followed so far, so let the DHCP server that gives it its "
+            f"address name the boot file (next-server {self.server}, file {printable(self.file)})"
         )
 
 

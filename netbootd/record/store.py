@@ -21,17 +21,21 @@ import queue
 import secrets
 import sqlite3
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from netbootd.errors import NetbootdError
-from netbootd.record.standing import Armed, Attempt, Outcome, Standing
+from netbootd.record.coding import decode, decode_style, encode, encode_style, known, members
+from netbootd.record.standing import Armed, Standing
+from netbootd.record.styles import Worked
 
 FILE = "record.sqlite"
-_VERSION = 1  # PRAGMA user_version of the tables below
+_VERSION = 2  # PRAGMA user_version of the tables below; 1 had no styles
+_STANDING, _STYLE = "standing", "style"
 _TABLES = """
 CREATE TABLE IF NOT EXISTS standing (key TEXT PRIMARY KEY, value TEXT NOT NULL);
+CREATE TABLE IF NOT EXISTS style (key TEXT PRIMARY KEY, value TEXT NOT NULL);
 CREATE TABLE IF NOT EXISTS orders (id INTEGER PRIMARY KEY AUTOINCREMENT, value TEXT NOT NULL);
 CREATE TABLE IF NOT EXISTS secret (value BLOB NOT NULL);
 """
@@ -48,7 +52,7 @@ class NoRecord(NetbootdError):
 class Order(NamedTuple):
     """
     What a command asks of the daemon: *verb* ``next``, ``cancel`` or ``release`` for *key*, or
-    ``release-all``.
+    ``release-all``; ``forget-style`` for the kind of firmware *key*, or ``forget-styles``.
     """
 
     number: int
@@ -62,41 +66,7 @@ class Loaded(NamedTuple):
 
     standings: dict[str, Standing]
     secret: bytes
-
-
-def encode(standing: Standing) -> str:
-    """A Standing as JSON."""
-    value = {
-        **_members(standing),
-        "attempts": [_members(attempt) for attempt in standing.attempts],
-        "armed": _members(standing.armed) if standing.armed else None,
-    }
-    return json.dumps(value, separators=(",", ":"))
-
-
-def decode(text: str) -> Standing:
-    """Undo ``encode``; keys of a later version are left out.  Raises ValueError, TypeError."""
-    value = json.loads(text)
-    armed = value.get("armed")
-    return Standing(
-        attempts=tuple(
-            Attempt(**{**_known(Attempt, one), "outcome": Outcome(one.get("outcome", ""))})
-            for one in value.get("attempts", ())
-        ),
-        armed=Armed(**_known(Armed, armed)) if armed else None,
-        completed=tuple(value.get("completed", ())),
-        held=value.get("held", ""),
-        output=value.get("output", ""),
-    )
-
-
-def _members(value: Any) -> dict[str, Any]:
-    """As dataclasses.asdict, which copies deeply and takes three times as long."""
-    return {name: getattr(value, name) for name in value.__dataclass_fields__}
-
-
-def _known(kind: Any, value: Mapping[str, Any]) -> dict[str, Any]:
-    return {name: value[name] for name in kind.__dataclass_fields__ if name in value}
+    styles: dict[str, Worked]
 
 
 # -- the file --------------------------------------------------------------------------------------
@@ -148,14 +118,22 @@ def _load(connection: sqlite3.Connection) -> Loaded:
         secret = found[0] if found else secrets.token_bytes(32)
         if not found:
             connection.execute("INSERT INTO secret VALUES (?)", (secret,))
-        return Loaded(_standings(connection), secret)
+        return Loaded(_standings(connection), secret, _styles(connection))
 
 
 def _standings(connection: sqlite3.Connection) -> dict[str, Standing]:
+    return _rows(connection.execute("SELECT key, value FROM standing"), decode)
+
+
+def _styles(connection: sqlite3.Connection) -> dict[str, Worked]:
+    return _rows(connection.execute("SELECT key, value FROM style"), decode_style)
+
+
+def _rows(rows: Iterable[tuple[str, str]], decode_one: Callable[[str], Any]) -> dict[str, Any]:
     found = {}
-    for key, value in connection.execute("SELECT key, value FROM standing"):
+    for key, value in rows:
         with contextlib.suppress(ValueError, TypeError, AttributeError):  # one that is garbled
-            found[key] = decode(value)
+            found[key] = decode_one(value)
     return found
 
 
@@ -170,11 +148,19 @@ def read(folder: Path) -> dict[str, Standing]:
         return _standings(connection)
 
 
+def read_styles(folder: Path) -> dict[str, Worked]:
+    """What was learned of reply styles, by kind; nothing where there is no record yet."""
+    if not (folder / FILE).exists():
+        return {}
+    with _acting_as_owner(folder), _open(folder) as connection:
+        return _styles(connection)
+
+
 def give(folder: Path, verb: str, key: str, armed: Armed | None = None) -> int:
     """Leave an order for the daemon; its number.  Raises NoRecord."""
     if not folder.is_dir():
         raise NoRecord(f"{folder}: there is no such folder; has netbootd run with this file yet?")
-    value = json.dumps({"verb": verb, "key": key, "armed": _members(armed) if armed else None})
+    value = json.dumps({"verb": verb, "key": key, "armed": members(armed) if armed else None})
     with _acting_as_owner(folder), _open(folder) as connection:
         with _transaction(connection):
             made = connection.execute("INSERT INTO orders (value) VALUES (?)", (value,))
@@ -216,8 +202,9 @@ def _acting_as_owner(folder: Path) -> Iterator[None]:
 
 
 class _Kept(NamedTuple):
+    table: str
     key: str
-    standing: Standing | None
+    value: Standing | Worked | None
 
 
 class _Taken(NamedTuple):
@@ -226,7 +213,7 @@ class _Taken(NamedTuple):
 
 class Store(threading.Thread):
     """
-    Keeps standings on disk and looks for orders.
+    Keeps standings and learned reply styles on disk, and looks for orders.
 
     All three are called in this thread: *ordered* with the orders that are new, *troubled* with
     what is wrong with the disk (empty once it is well again), *found* with what is there when it
@@ -251,7 +238,7 @@ class Store(threading.Thread):
         self._work: queue.SimpleQueue[_Kept | _Taken | threading.Event | None]
         self._work = queue.SimpleQueue()
         self._waiting: list[threading.Event] = []
-        self._unsaved: dict[str, Standing | None] = {}
+        self._unsaved: dict[tuple[str, str], Standing | Worked | None] = {}
         self._done: set[int] = set()
         self._seen = 0  # the last order that was handed over
         self._trouble = ""
@@ -270,7 +257,11 @@ class Store(threading.Thread):
 
     def keep(self, key: str, standing: Standing | None) -> None:
         """Write it soon; None: forget it."""
-        self._work.put(_Kept(key, standing))
+        self._work.put(_Kept(_STANDING, key, standing))
+
+    def keep_style(self, key: str, worked: Worked | None) -> None:
+        """Likewise, what a kind of firmware follows."""
+        self._work.put(_Kept(_STYLE, key, worked))
 
     def taken(self, order: Order) -> None:
         """The order is carried out; what was kept before this call is written with it."""
@@ -333,7 +324,7 @@ class Store(threading.Thread):
             if piece is None:
                 return False
             if isinstance(piece, _Kept):
-                self._unsaved[piece.key] = piece.standing
+                self._unsaved[piece.table, piece.key] = piece.value
             elif isinstance(piece, threading.Event):
                 self._waiting.append(piece)
             else:
@@ -348,14 +339,16 @@ class Store(threading.Thread):
 
     def _write(self, connection: sqlite3.Connection) -> None:
         with _transaction(connection):
-            connection.executemany(
-                "INSERT OR REPLACE INTO standing VALUES (?, ?)",
-                ((key, encode(one)) for key, one in self._unsaved.items() if one is not None),
-            )
-            connection.executemany(
-                "DELETE FROM standing WHERE key = ?",
-                ((key,) for key, one in self._unsaved.items() if one is None),
-            )
+            for table in (_STANDING, _STYLE):
+                mine = [(key, one) for (of, key), one in self._unsaved.items() if of == table]
+                connection.executemany(
+                    f"INSERT OR REPLACE INTO {table} VALUES (?, ?)",  # noqa: S608  our own words
+                    ((key, _encoded(one)) for key, one in mine if one is not None),
+                )
+                connection.executemany(
+                    f"DELETE FROM {table} WHERE key = ?",  # noqa: S608
+                    ((key,) for key, one in mine if one is None),
+                )
             connection.executemany(
                 "DELETE FROM orders WHERE id = ?", ((number,) for number in self._done)
             )
@@ -378,6 +371,10 @@ class Store(threading.Thread):
             self._troubled(trouble)
 
 
+def _encoded(value: Standing | Worked) -> str:
+    return encode(value) if isinstance(value, Standing) else encode_style(value)
+
+
 def _identity(folder: Path) -> tuple[int, int] | None:
     try:
         status = (folder / FILE).stat()
@@ -394,7 +391,7 @@ def _order(number: int, value: str) -> Order:
             number,
             str(given["verb"]),
             str(given["key"]),
-            Armed(**{**_known(Armed, armed), "order": number}) if armed else None,
+            Armed(**{**known(Armed, armed), "order": number}) if armed else None,
         )
     except (ValueError, KeyError, TypeError, AttributeError):
         return Order(number, "garbled", "")

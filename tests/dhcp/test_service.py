@@ -1,9 +1,10 @@
 """The edge without a network: what comes in is answered or dropped, and never more than that."""
 
 import errno
+import json
 import socket
 import struct
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from ipaddress import IPv4Address, IPv4Interface
 
 import pytest
@@ -16,10 +17,12 @@ from netbootd.dhcp import service, sockets, wire
 from netbootd.dhcp.destination import Port
 from netbootd.dhcp.listeners import Listener
 from netbootd.dhcp.snoop import Heard
-from netbootd.events.event import Dropped, Offered, Passed, Unserved
+from netbootd.events.event import Dropped, Loaderless, Offered, Passed, Unserved
 from netbootd.events.stream import Stream
 from netbootd.interfaces import Interface
+from netbootd.loaders import Choice
 from netbootd.registry.live import LiveRegistry
+from netbootd.registry.load import load
 
 from . import captures
 from .registries import TITLE, registry
@@ -179,6 +182,97 @@ def test_silence_is_debug_except_for_netboot_clients(name, known, kind):
 def test_a_refused_machine_is_named_with_its_target():
     edge = Edge(registry("52:54:00:aa:00:02", loaders=())).receive(discover())
     assert str(edge.events[0]).startswith(f"52:54:00:aa:00:02 ({TITLE}) DHCP request not answered")
+
+
+# -- an iPXE that lacks something, and a loader that is not there --------------------------------
+
+
+def smartos(tmp_path, **settings):
+    """A registry in which everybody boots SmartOS, which takes multiboot."""
+    (tmp_path / "firmware").mkdir()
+    for name in ("undionly.kpxe", "snponly.efi"):
+        (tmp_path / "firmware" / name).write_bytes(b"loader")
+    config = {
+        "targets": {"smartos": {"a": {"platform": "20260101T000000Z"}}},
+        "machines": {"default": {"type": "smartos", "name": "a"}},
+        "netbootd": {"files": "files", "firmware": "firmware", **settings},
+    }
+    (tmp_path / "c.json").write_text(json.dumps(config))
+    return load(tmp_path / "c.json")
+
+
+def with_xid(name, xid, **changes):
+    """A captured packet in another conversation; *changes* are bytes of it that are replaced."""
+    payload = captures.capture(name).payload
+    for old, new in changes.values():
+        assert old in payload
+        payload = payload.replace(old, new)
+    return payload[:4] + xid.to_bytes(4, "big") + payload[8:], TO_ALL, NOBODY
+
+
+def files(edge):
+    return [wire.decode(datagram).file for datagram, _, _ in edge.peer.sent]
+
+
+def test_an_ipxe_of_a_card_that_can_do_what_is_needed_gets_its_script(tmp_path):
+    edge = Edge(smartos(tmp_path)).receive(discover("qemu-ipxe-bios-discover"))
+    assert files(edge) == [b"http://192.168.77.2:3000/boot/52:54:00:aa:00:01"]
+    assert edge.events[0].level == "info"
+
+
+def test_one_that_cannot_is_replaced_once_and_the_next_gets_its_script_with_a_warning(tmp_path):
+    edge = Edge(smartos(tmp_path))
+    without = {"no_multiboot": (b"\x19\x01\x01", b"\x1a\x01\x01")}
+    asked = [with_xid("qemu-ipxe-bios-discover", xid, **without) for xid in (1, 1, 2, 2)]
+    edge.receive(*asked)
+    loader = b"52:54:00:aa:00:01/undionly.kpxe"
+    script = b"http://192.168.77.2:3000/boot/52:54:00:aa:00:01"
+    assert files(edge) == [loader, loader, script, script]
+    assert [event.level for event in edge.events] == ["info", "info", "warn", "warn"]
+    assert "MBOOT" in str(edge.events[2])
+    assert "MBOOT" in edge.events[0].because
+
+
+def test_an_ipxe_of_ours_is_never_replaced(tmp_path):
+    changes = {
+        "no_multiboot": (b"\x19\x01\x01", b"\x1a\x01\x01"),
+        "ours": (b"\x4d\x04iPXE", b"\x4d\x08netbootd"),
+    }
+    edge = Edge(smartos(tmp_path)).receive(with_xid("qemu-ipxe-bios-discover", 1, **changes))
+    assert files(edge) == [b"http://192.168.77.2:3000/boot/52:54:00:aa:00:01"]
+    assert edge.events[0].level == "warn"
+
+
+@pytest.mark.parametrize("loader", ["ipxe", "shim-grub"])
+def test_a_loader_that_is_not_there_is_an_error_that_names_file_and_package(tmp_path, loader):
+    known = smartos(tmp_path, loader=loader)
+    name = "qemu-aavmf-pxe-discover" if loader == "ipxe" else "qemu-ovmf-x64-pxe-discover"
+    edge = Edge(known).receive(discover(name))
+    [event] = edge.events
+    assert isinstance(event, Loaderless)
+    assert event.level == "error"
+    words = {
+        "ipxe": ("ipxe-arm64.efi", "fetch-trixie"),
+        "shim-grub": ("shimx64.efi", "shim-signed"),
+    }
+    assert all(word in str(event) for word in words[loader])
+
+
+def test_an_architecture_nobody_knows_is_an_error_with_the_line_that_helps(tmp_path):
+    arch = {"arch": (b"\x5d\x02\x00\x07", b"\x5d\x02\x12\x67")}
+    request = with_xid("qemu-ovmf-x64-pxe-discover", 1, **arch)
+    edge = Edge(smartos(tmp_path)).receive(request)
+    line = '"loader" : { "4711" : "FILE.efi" }'
+    assert edge.events[0].level == "error"
+    assert line in str(edge.events[0])
+    edge.live.swap(
+        replace(
+            edge.live.snapshot,
+            config=replace(edge.live.snapshot.config, loader=Choice.parse({"4711": "snponly.efi"})),
+        )
+    )
+    edge.receive(request)
+    assert files(edge) == [b"52:54:00:aa:00:02/snponly.efi"]
 
 
 # -- trouble -----------------------------------------------------------------------------------

@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from netbootd.record import store
 from netbootd.record.standing import Armed, Attempt, Outcome, Standing
 from netbootd.record.store import NoRecord, Order, Store
+from netbootd.record.styles import Worked
 
 KEY = "00:25:90:27:db:b4"
 SOME = Standing(
@@ -252,3 +253,48 @@ def test_root_leaves_files_that_the_owner_of_the_folder_can_use(tmp_path):
     store.give(folder, "release", KEY)
     assert {path.stat().st_uid for path in folder.iterdir()} == {65534}
     assert os.geteuid() == 0
+
+
+# -- reply styles ------------------------------------------------------------------------------
+
+KIND = "00:25:90 7 PXEClient:Arch:00007:UNDI:003016"
+LEARNED = Worked(style="direct", first="boot-server", times=3, mac=KEY, when=1.5)
+
+
+def test_what_was_learned_of_styles_is_there_after_a_restart(tmp_path, running):
+    first = running()
+    first.store.keep_style(KIND, LEARNED)
+    first.store.keep_style("other", LEARNED)
+    first.store.keep_style("other", None)
+    first.store.keep(KIND, SOME)  # a machine may have the same name
+    assert first.store.settle()
+    assert store.read_styles(tmp_path / "state") == {KIND: LEARNED}
+    first.store.close()
+    again = running()
+    assert again.loaded.styles == {KIND: LEARNED}
+    assert again.loaded.standings == {KIND: SOME}
+
+
+def test_a_file_from_before_styles_gets_their_table(tmp_path):
+    with closing(sqlite3.connect(tmp_path / store.FILE)) as db:
+        db.executescript(
+            "CREATE TABLE standing (key TEXT PRIMARY KEY, value TEXT NOT NULL);"
+            "CREATE TABLE orders (id INTEGER PRIMARY KEY AUTOINCREMENT, value TEXT NOT NULL);"
+            "CREATE TABLE secret (value BLOB NOT NULL);"
+            "PRAGMA user_version = 1;"
+        )
+        db.execute("INSERT INTO standing VALUES (?, ?)", (KEY, store.encode(SOME)))
+        db.commit()
+    assert store.read_styles(tmp_path) == {}
+    assert store.read(tmp_path) == {KEY: SOME}
+
+
+@pytest.mark.parametrize("value", ["", "[]", "7", '{"when": "soon"}', "null"])
+def test_a_garbled_style_is_passed_over(tmp_path, running, value):
+    rig = running()
+    rig.store.keep_style(KIND, LEARNED)
+    assert rig.store.settle()
+    with closing(sqlite3.connect(tmp_path / "state" / store.FILE, timeout=5)) as db:
+        db.execute("INSERT OR REPLACE INTO style VALUES ('bad', ?)", (value,))
+        db.commit()
+    assert store.read_styles(tmp_path / "state") == {KIND: LEARNED}
