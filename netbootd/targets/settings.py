@@ -33,7 +33,8 @@ KNOWN_KEYS = TARGET_KEYS | {"inherit", "boot_protocol", "os", "scripts", "overla
 VARIABLES = frozenset(
     {
         *("hostname", "hosts", "domain", "interfaces", "network", "dns", "ntp", "timezone"),
-        *("modules", "ssh_keys", "syslog", "mounts"),
+        *("modules", "ssh_keys", "syslog", "mounts", "vlan"),
+        *("fdt", "fdtdir", "config_txt"),  # for loaders that are not iPXE
     }
 )
 

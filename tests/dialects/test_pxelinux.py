@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from netbootd.configfiles import Reader
@@ -102,7 +102,7 @@ def test_a_held_machine_is_told_and_goes_on(site):
     assert "KERNEL" not in answer.text
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=60)
+@settings(max_examples=60, deadline=None)
 @given(value=st.text(min_size=1, max_size=40))
 def test_no_value_of_the_configuration_starts_a_line_of_its_own(tmp_path_factory, value):
     from .conftest import Site
