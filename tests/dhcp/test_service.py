@@ -246,7 +246,7 @@ def test_an_ipxe_of_ours_is_never_replaced(tmp_path):
 @pytest.mark.parametrize("loader", ["ipxe", "shim-grub"])
 def test_a_loader_that_is_not_there_is_an_error_that_names_file_and_package(tmp_path, loader):
     known = smartos(tmp_path, loader=loader)
-    name = "qemu-aavmf-pxe-discover" if loader == "ipxe" else "qemu-ovmf-x64-pxe-discover"
+    name = "qemu-aavmf-arm64-pxe-discover" if loader == "ipxe" else "qemu-ovmf-x64-pxe-discover"
     edge = Edge(known).receive(discover(name))
     [event] = edge.events
     assert isinstance(event, Loaderless)
