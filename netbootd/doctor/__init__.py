@@ -27,15 +27,22 @@ class NoInterface(NetbootdError):
     """There is nothing to ask through."""
 
 
+class NotAllowed(NetbootdError):
+    """Packet sockets are not ours to open."""
+
+
 def examine(name: str | None, file: Path) -> list[tuple[Facts, list[Remark]]]:
     """
     Facts and remarks for the interface *name*, or for each that the daemon would serve.
 
     *file* is the configuration, which may be missing or broken.  Takes five seconds for each.
-    Raises NoInterface, and OSError where packet sockets are not ours to open.
+    Raises NoInterface and NotAllowed.
     """
     config = _config(file)
-    facts = [_facts(interface, config) for interface in _interfaces(name, config)]
+    try:
+        facts = [_facts(interface, config) for interface in _interfaces(name, config)]
+    except PermissionError as problem:
+        raise NotAllowed(f"{problem.strerror}: run as root, or with CAP_NET_RAW") from None
     return [(one, judge(one)) for one in facts]
 
 

@@ -153,7 +153,14 @@ def _may_be_ours(holder: str, facts: Facts) -> bool:
 
 def _dhcp_servers(facts: Facts) -> Iterator[Remark]:
     leases = _by_server(heard for heard in facts.answers if int(heard.message.yiaddr))
-    if not leases:
+    here = facts.holders.get(_DHCP, "")
+    if not leases and here and not _is_ours(here):
+        told = (
+            f"nobody offered an address; but {here} is on this host, and a server need not hear "
+            "its own host (packet sockets, a firewall): ask from another one"
+        )
+        yield Remark("note", "dhcp-here", told)
+    elif not leases:
         told = (
             f"no DHCP server offered an address on {facts.interface.name}: none is there, a "
             "firewall drops UDP 67 or 68, a switch with DHCP snooping distrusts the server's port, "

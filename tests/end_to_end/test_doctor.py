@@ -1,0 +1,157 @@
+"""``netbootd doctor`` in networks that are well, and in some that are not."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+
+import pytest
+
+from tests.end_to_end import neighbours
+from tests.end_to_end.lab import BOOT_SERVER, LAN_SERVER, NETBOOTD, Lab
+
+pytestmark = pytest.mark.wire
+
+
+@pytest.fixture
+def lab(tmp_path):
+    if os.geteuid() != 0:
+        pytest.skip("network namespaces need root")
+    with Lab(tmp_path) as network:
+        yield network
+
+
+@pytest.fixture
+def config(tmp_path):
+    (tmp_path / "srv").mkdir()
+    return {
+        "boot_servers": {"default": f"{BOOT_SERVER}:3000"},
+        "targets": {"localboot": {"disk": {}}},
+        "machines": {"default": {"type": "localboot", "name": "disk"}},
+        "netbootd": {
+            "interfaces": ["eth0"],
+            "files": str(tmp_path / "srv"),
+            "state": str(tmp_path / "state"),
+        },
+    }
+
+
+def doctor(lab: Lab, *words: str, place="boot") -> tuple[int, dict[str, str], list]:
+    """Exit status, code → level of the remarks, and the answers it heard."""
+    # "ip netns exec" mounts a /sys of the namespace; "nsenter" leaves that of the host.
+    inside = ("ip", "netns", "exec", f"{lab.prefix}{place}")
+    argv = [*inside, str(NETBOOTD), "doctor", "--json", *words, "eth0"]
+    done = subprocess.run(argv, capture_output=True, text=True, timeout=60)
+    [said] = json.loads(done.stdout)
+    remarks = {remark["code"]: remark["level"] for remark in said["remarks"]}
+    return done.returncode, remarks, said["answers"]
+
+
+def test_an_empty_network_has_no_dhcp_server(lab):
+    assert doctor(lab)[:2] == (1, {"no-dhcp": "wrong", "no-daemon": "note"})
+
+
+def test_all_is_well_and_no_address_is_taken(lab, config):
+    dhcp = lab.dhcp()
+    daemon = lab.netbootd(config)
+    status, remarks, answers = doctor(lab)
+    assert (status, remarks) == (0, {"dhcp": "ok", "netbootd": "ok"})
+    assert {answer["server"] for answer in answers} == {LAN_SERVER, BOOT_SERVER}
+    assert {answer["firmware"] for answer in answers} == {"BIOS PXE", "UEFI PXE"}
+    assert "DHCPOFFER" in dhcp.text
+    assert "DHCPREQUEST" not in dhcp.text
+    assert "offered undionly.kpxe" in daemon.text
+
+
+def test_another_host_sees_the_boot_server_too(lab, config):
+    lab.dhcp()
+    lab.netbootd(config)
+    status, remarks, _ = doctor(lab, place="lan")
+    assert status == 0
+    assert remarks["proxy"] == "note"
+    assert remarks["port-shared"] == "note"
+
+
+def test_a_router_that_says_pxeclient_and_names_a_file(lab, config):
+    lab.dhcp(f"--dhcp-boot=pxelinux.0,boot,{LAN_SERVER}", "--dhcp-option-force=60,PXEClient")
+    lab.netbootd(config)
+    status, remarks, _ = doctor(lab)
+    assert status == 1
+    assert remarks["vendor-class"] == "wrong"
+    assert remarks["boot-file-twice"] == "note"
+
+
+def test_a_stranger_with_another_router_is_found(lab, config):
+    lab.dhcp()
+    lab.plug("rogue", "192.0.2.66")
+    stranger = lab.spawn(
+        *("rogue", "dnsmasq", "--no-daemon", "--conf-file=/dev/null", "--port=0", "--user=root"),
+        *("--interface=eth0", "--bind-interfaces", "--no-ping", "--dhcp-authoritative"),
+        *("--dhcp-range=192.0.2.210,192.0.2.220,1h", "--dhcp-option=3,192.0.2.66"),
+        *("--log-dhcp", f"--dhcp-leasefile={lab.folder}/strange"),
+    )
+    stranger.wait_for("DHCP, IP range", 10)
+    status, remarks, _ = doctor(lab)
+    assert status == 1
+    assert remarks["rogue-dhcp"] == "wrong"
+
+
+def test_a_second_boot_server_is_found(lab, config):
+    lab.dhcp()
+    lab.netbootd(config)
+    lab.plug("second", "192.0.2.77")
+    other = lab.spawn(
+        *("second", "dnsmasq", "--no-daemon", "--conf-file=/dev/null", "--port=0", "--user=root"),
+        *("--interface=eth0", "--bind-interfaces", "--dhcp-range=192.0.2.0,proxy"),
+        *("--pxe-service=x86PC,other,pxelinux", "--pxe-service=7,other,other.efi"),
+    )
+    other.wait_for("DHCP, proxy", 10)
+    status, remarks, _ = doctor(lab)
+    assert status == 1
+    assert remarks["second-proxy"] == "wrong"
+
+
+@pytest.mark.parametrize("server", ["dnsmasq", "kea-dhcp4"])
+def test_beside_a_dhcp_server_here_it_says_who_has_the_port(lab, config, server):
+    if server == "dnsmasq":
+        lab.dhcp(place="boot")
+    elif neighbours.NEIGHBOURS.ready:
+        neighbours.kea(lab, "boot")
+    else:
+        pytest.skip("no Kea; run tools/setup.sh test")
+    lab.netbootd(config)
+    status, remarks, answers = doctor(lab)
+    assert remarks["port-shared"] == remarks["snooping"] == "note"
+    assert (status, remarks["dhcp"]) == (0, "ok")
+    assert {answer["server"] for answer in answers} == {BOOT_SERVER}
+
+
+def test_a_firewall_is_suspected(lab, config):
+    lab.dhcp()
+    lab.netbootd(config)
+    lab.run("boot", "nft", "add table ip t")
+    lab.run("boot", "nft", "add chain ip t i { type filter hook input priority 0 ; }")
+    lab.run("boot", "nft", "add rule ip t i udp dport 67 drop")
+    status, remarks, _ = doctor(lab)
+    assert (status, remarks["daemon-silent"]) == (1, "wrong")
+
+
+def test_a_bridge_with_spanning_tree_is_told(lab):
+    lab.dhcp()
+    lab.ip("boot", "link add br0 type bridge stp_state 1 forward_delay 1500")
+    lab.ip("boot", "link set br0 up")
+    lab.ip("boot", "link set eth0 master br0")
+    _, remarks, _ = doctor(lab)
+    assert remarks["bridge-port"] == remarks["port-waiting"] == "wrong"
+    assert remarks["spanning-tree"] == "note"
+
+
+def test_without_the_right_it_says_so(lab):
+    argv = lab.inside(
+        "boot", "setpriv", "--bounding-set=-all", "--", str(NETBOOTD), "doctor", "eth0"
+    )
+    done = subprocess.run(argv, capture_output=True, text=True, timeout=60)
+    assert done.returncode == 1
+    assert "Operation not permitted" in done.stderr
+    assert "CAP_NET_RAW" in done.stderr
