@@ -44,6 +44,7 @@ from netbootd.events.addresses import AddressBook
 from netbootd.events.counts import Counts
 from netbootd.events.event import Event, Reported
 from netbootd.events.loops import LoopDetector
+from netbootd.events.silence import SilenceDetector
 from netbootd.events.stream import Stream
 from netbootd.hooks import Hooks
 from netbootd.http.service import HttpService
@@ -133,12 +134,13 @@ class Daemon:
     def _build(self, registry: Registry) -> None:
         self._counts = Counts()
         self._loops = LoopDetector()
+        self._silences = SilenceDetector()
         self._events = Stream(_report)
         self._book = AddressBook()
         for listener in (
             self._log_event,
             self._counts,
-            self._look_for_loops,
+            self._detect,
             self._keeper,
             Learner(self._keeper.styles, self._events.publish),
             self._tell_hooks,
@@ -480,9 +482,10 @@ class Daemon:
             }
             self._hooks.run("up" if event.outcome == "done" else "failed", data)
 
-    def _look_for_loops(self, event: Event) -> None:
-        if loop := self._loops.notice(event, self._reactor.seconds()):
-            self._events.publish(loop)
+    def _detect(self, event: Event) -> None:
+        for detector in (self._loops, self._silences):
+            if found := detector.notice(event, self._reactor.seconds()):
+                self._events.publish(found)
 
     def _log_event(self, event: Event) -> None:
         completed = self._book.completed(event)

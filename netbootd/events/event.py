@@ -85,9 +85,13 @@ class Unserved(Passed):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Loaderless(Unserved):
-    """A netboot client that got no answer because a file is missing here."""
+    """A netboot client that got no answer because a file is missing here: the reason is long."""
 
     level: ClassVar[str] = "error"
+
+    @property
+    def what(self) -> str:
+        return f"{self.protocol} request not answered: {printable(self.reason, 800)}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -353,4 +357,19 @@ class Looped(Event):
             f"fetched {printable(self.file)} {self.times} times without asking for its script: "
             "another DHCP server names the loader to iPXE as well; see 'The loader loads itself' "
             "in the README"
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Silent(Event):
+    """Nothing came of a machine for *seconds* after it had its loader: a port that blocks."""
+
+    level: ClassVar[str] = "warn"
+    seconds: float
+
+    @property
+    def what(self) -> str:
+        return (
+            f"{self.seconds:.0f} s between its loader and iPXE's first packet: "
+            "spanning tree without portfast on its port? LACP?"
         )
