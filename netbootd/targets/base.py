@@ -18,7 +18,7 @@ from netbootd.errors import RenderError
 from netbootd.features import Feature
 from netbootd.loaders import NO_CHOICE, Choice
 from netbootd.mac import MAC
-from netbootd.targets import ipxe, placeholders
+from netbootd.targets import ipxe, placeholders, vlan
 from netbootd.targets.ipxe import ScriptTemplate
 from netbootd.targets.plan import OnlyIpxe, Plan
 
@@ -202,4 +202,6 @@ class Target(ABC):
     def script(self, facts: Facts) -> str:
         """The boot script for one machine; starts with ``#!ipxe``."""
         own = {"target": self.title, **self.own_names(facts), **self.values(facts)}
+        if vlan.TEMPLATE in self.template.source:  # a notice tells of a vlan that is none
+            own["vlan"] = vlan.tag(facts.variables)
         return self.template.render(**{**facts.names(), **own})

@@ -59,6 +59,8 @@ _SAME = {
     **dict.fromkeys(("centos", "rocky", "almalinux", "alma", "fedora", "oracle", "redhat"), "rhel"),
     **dict.fromkeys(("opensuse", "sles"), "suse"),
 }
+#: What reads the arguments of an installer first.
+_READERS = {"rhel": "dracut", "suse": "linuxrc"}
 #: The file that must be in the folder which ``answer`` names.
 _IN_FOLDER = {"ubuntu": "user-data", "cloud-init": "user-data"}
 
@@ -100,6 +102,10 @@ class Install(Linux):
         answer = settings.own_file("answer", needs=_IN_FOLDER.get(system, "")) or ""
         tree = settings.location("tree", file=system == "ubuntu") or ""
         return {"answer": answer, "tree": tree, "system": system}
+
+    @property
+    def reader(self) -> str:
+        return _READERS.get(self.system, self.initramfs)
 
     def own_names(self, facts: Facts) -> dict[str, Any]:
         names = {"answer_url": facts.file_url(self.answer)} if self.answer else {}

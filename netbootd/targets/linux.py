@@ -17,7 +17,7 @@ from typing import Any, ClassVar, Self
 from netbootd.errors import RenderError
 from netbootd.features import Feature
 from netbootd.scripts import modules
-from netbootd.targets import ipxe
+from netbootd.targets import ipxe, vlan
 from netbootd.targets.base import Facts, Target
 from netbootd.targets.ipxe import ScriptTemplate
 from netbootd.targets.plan import Kernel, Plan, without_settings
@@ -37,7 +37,8 @@ class Linux(Target):
     *kernel* and *initrds* are URLs, or paths on our own server; *args* the kernel's words.
 
     *overlay*: its machines get an extra initrd, in which the layer in memory over the root may grow
-    to *layer_size*.
+    to *layer_size*.  *initramfs* is what reads the arguments, in lower case, empty where nobody
+    says.
 
     Every initrd gets a name, and the kernel an ``initrd=`` for each: iPXE builds of 2019 pass none
     under UEFI without it (iPXE's ``--name``, and the kernel's own EFI loader).  An author who wrote
@@ -49,8 +50,9 @@ class Linux(Target):
     args: tuple[str, ...] = ()
     overlay: bool = False
     layer_size: str = ""
+    initramfs: str = ""
 
-    keys: ClassVar[frozenset[str]] = frozenset({"overlay"})
+    keys: ClassVar[frozenset[str]] = frozenset({"overlay", "initramfs"})
     template_name: ClassVar[str] = "linux"
     kernel_name: ClassVar[str] = "kernel"
     initrd_name: ClassVar[str] = "initrd"
@@ -75,6 +77,7 @@ class Linux(Target):
             cls.completed(settings, args),
             overlay,
             size,
+            _initramfs(settings),
             **cls.extras(settings),
         )
         if settings.broken is None:
@@ -154,7 +157,24 @@ class Linux(Target):
         """
         words = tuple(self.filled(word, facts) for word in self.args)
         end = next((at for at, word in enumerate(words) if word in _NOT_KERNELS), len(words))
-        return (*words[:end], *absent(words, self._module_options(facts)), *words[end:])
+        words = (*words[:end], *absent(words, self._module_options(facts)), *words[end:])
+        return vlan.tagged(words, self.reader, vlan.tag(facts.variables), facts.mac)
+
+    @property
+    def reader(self) -> str:
+        """What reads the arguments first, as far as anybody said: ``dracut``, ``linuxrc`` …"""
+        return self.initramfs
+
+    def remarks(self, facts: Facts) -> tuple[str, ...]:
+        told = Target.remarks(self, facts)
+        number = vlan.tag(facts.variables)
+        if number is None or any("__vlan__" in word for word in self.args):
+            return told
+        if vlan.says(self.words(facts)):
+            return told
+        what = self.reader or "an initramfs that is not named"
+        hint = '"initramfs" may be dracut, or boot_args may say it with __vlan__'
+        return (*told, f"it is in VLAN {number}, and nothing tells that to {what}: {hint}")
 
     def _module_options(self, facts: Facts) -> tuple[str, ...]:
         """``kvm_intel.nested=0``, for those that the kernel has built in or loads by itself."""
@@ -194,6 +214,12 @@ def absent(args: Iterable[str], words: Iterable[str]) -> tuple[str, ...]:
     """Those of *words* of whose name (what stands before the ``=``) none is in *args*."""
     names = {word.partition("=")[0] for word in args}
     return tuple(word for word in words if word.partition("=")[0] not in names)
+
+
+def _initramfs(settings: Settings) -> str:
+    """``initramfs``, any word; types that know more of it say what is wrong."""
+    value = settings.values["initramfs"].value if "initramfs" in settings else ""
+    return value.strip().lower() if isinstance(value, str) else ""
 
 
 def _overlay(settings: Settings) -> tuple[bool, str]:
