@@ -72,6 +72,7 @@ def test_the_rules_below_the_winner_are_told_as_losers(told):
     assert rules(lines) == [
         'found by mac: /c.json:15:6: "00:25:90:27:db:b4"',
         "after it uuid: nothing",
+        "after it client_id: nothing",
         "after it serial: nothing",
         "after it asset: nothing",
         "after it wildcard: /c.json:13:6 would be next, loses",
@@ -81,9 +82,10 @@ def test_the_rules_below_the_winner_are_told_as_losers(told):
 
 def test_the_rules_above_the_winner_say_why_they_did_not_find(told):
     lines, _ = told(MAC.parse("00:25:90:00:00:01"), serial="S1")
-    assert rules(lines)[:5] == [
+    assert rules(lines)[:6] == [
         "not by mac: no entry has 00:25:90:00:00:01",
         "not by uuid: the client does not say it",
+        "not by client_id: the client does not say it",
         "not by serial: no entry has S1",
         "not by asset: the client does not say it",
         'found by wildcard: /c.json:13:6: "00:25:90:*"',

@@ -40,6 +40,7 @@ def add(commands: Commands) -> None:
         ("uuid", "its SMBIOS UUID, in either byte order"),
         ("serial", "its serial number"),
         ("asset", "its asset tag"),
+        ("client-id", "its DHCP client identifier in hex, such as InfiniBand cards have"),
     ):
         parser.add_argument(f"--{mark}", default="", help=told)
     with_address(parser)
@@ -65,6 +66,7 @@ def _explain(arguments: argparse.Namespace) -> int:
         uuid=arguments.uuid,
         serial=arguments.serial,
         asset=arguments.asset,
+        client_id=arguments.client_id,
         address=arguments.address,
     )
     explained = explain(remembered(client, *load_with_origins(arguments.config)))

@@ -185,6 +185,7 @@ def restyled(answer: Answer, server: IPv4Address) -> Restyled | None:
         style=chosen.style,
         again=chosen.round > 1,
         server=str(server),
+        file=answer.file,
     )
 
 

@@ -3,7 +3,7 @@ Section ``machines`` as written: what each key means, and which of several entri
 
 A key is ``default``, a MAC in any spelling, the beginning of one with a star (``00:25:90:*``), or
 any name, if its entry holds something to know the machine by: ``mac``, ``macs``, ``uuid``,
-``serial`` or ``asset``.  A MAC plus one character is how admins of this format switch an entry off:
+``client_id``, ``serial`` or ``asset``.  A MAC plus one character is how admins of this format switch an entry off:
 it does not count, and its machine boots its own disk.
 """
 
@@ -105,7 +105,7 @@ def _nobody(key: str, mac: MAC | None) -> str:
         return f'"{key}" is a MAC plus one character: the entry is switched off'
     return (
         f'"{key}" is neither "default" nor a MAC such as 00:25:90:27:db:b4, and its entry holds no '
-        f"mac, uuid, serial or asset; never matches"
+        f"mac, uuid, client_id, serial or asset; never matches"
     )
 
 
@@ -135,7 +135,7 @@ def _written_cards(entry: Entry, report: Report) -> Iterator[MAC]:
 
 
 def mark(entry: Entry, word: str, report: Report) -> str:
-    """The ``uuid``, ``serial`` or ``asset`` of an entry as it is compared; empty if it is none."""
+    """One of ``marks.MARKS`` of an entry as it is compared; empty if it is none."""
     text = entry.value[word]
     try:
         if not isinstance(text, str):

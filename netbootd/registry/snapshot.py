@@ -106,7 +106,7 @@ class Registry:
         return found.for_card(mac) if found else self.machine(mac, address)
 
     def by_mark(self, mark: str, text: str) -> Machine | None:
-        """The machine whose *mark* (``uuid``, ``serial``, ``asset``) is *text*, in any spelling."""
+        """The machine whose *mark*, one of ``marks.MARKS``, is *text* in any spelling."""
         known = self.marked.get(mark)
         return known.get(marks.normal(mark, text)) if known and text else None
 

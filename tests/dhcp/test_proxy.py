@@ -7,6 +7,7 @@ import pytest
 from netbootd.dhcp import proxy, wire
 from netbootd.dhcp.destination import Arrival, Port
 from netbootd.dhcp.message import Message, MessageType, Op, Option
+from netbootd.record.styles import Kind, Past, Tried, Worked
 
 from . import captures
 from .registries import TITLE, registry
@@ -291,3 +292,71 @@ def test_bytes_for_a_bios():
         "2b0a 060108 0a0400505845 ff"  # take this file; a prompt of no seconds
         "ff",
     )
+
+
+# -- who boots from the network, and not from a proxy ------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("options", "kind", "told"),
+    [
+        (
+            {Option.VENDOR_CLASS: b"U-Boot.armv8", Option.ARCH: b"\0\x16"},
+            1,
+            "next-server 192.0.2.1",
+        ),
+        ({Option.ARCH: b"\0\x0e"}, 1, "option 210 (path prefix) tftp://192.0.2.1/"),
+        ({Option.ARCH: b"\0\x0c"}, 3, "next-server 192.0.2.1 (siaddr)"),
+    ],
+)
+def test_a_listed_machine_whose_firmware_takes_nothing_from_a_proxy_is_told(options, kind, told):
+    got = ask(request(options, MessageType(kind)))
+    assert isinstance(got, proxy.Ignored)
+    assert got.unserved
+    assert told in got.reason
+    assert got.decision.machine.title == TITLE
+    # Of a machine that nobody listed, nobody will ask.
+    stranger = ask(request(options, MessageType(kind)), registry(default=True))
+    assert not stranger.unserved
+
+
+# -- styles, as they were learned --------------------------------------------------------------
+
+
+def test_the_style_comes_from_memory_and_is_to_be_remembered():
+    asked = []
+
+    def recall(mac, kind):
+        asked.append((str(mac), kind.key))
+        return Past(worked=Worked(style="menu", first="boot-server", mac="the other"), now=1.0)
+
+    arrival = Arrival("eth1", SERVER, Port.DHCP, ("0.0.0.0", 68))
+    got = proxy.answer(request(UEFI), arrival, registry(MAC), recall=recall)
+    assert asked == [(MAC, "52:54:00 7 PXEClient:Arch:00007:UNDI:003000")]
+    assert (got.style, got.offer.chosen.style, got.offer.first) == ("menu", "menu", "boot-server")
+    assert got.decision.because[-1] == (
+        "told in style menu: it worked for the other of the same kind"
+    )
+    assert proxy.restyled(got, SERVER) is None
+
+
+def test_a_switch_is_an_event_that_says_why():
+    tried = Tried(style="boot-server", since=0.0, kind=Kind("", "", ""), first="boot-server")
+    arrival = Arrival("eth1", SERVER, Port.DHCP, ("0.0.0.0", 68))
+    got = proxy.answer(
+        request(UEFI), arrival, registry(MAC), recall=lambda *_: Past(tried, None, 4.0)
+    )
+    event = proxy.restyled(got, SERVER)
+    assert str(event) == (
+        f"{MAC} ({TITLE}) got an offer in style boot-server, and nothing followed; trying direct"
+    )
+    assert event.level == "warn"
+
+
+@pytest.mark.parametrize(
+    ("kind", "port"), [(MessageType.REQUEST, 4011), (MessageType.INFORM, 4011)]
+)
+def test_a_boot_server_s_answer_is_no_offer(kind, port):
+    got = ask(request(UEFI, kind), port=Port(port))
+    assert (got.offer, got.style) == (None, "")
+    assert proxy.restyled(got, SERVER) is None
