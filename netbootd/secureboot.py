@@ -39,7 +39,7 @@ UNSIGNED = "kernel-unsigned"
 
 #: The first GRUB that a proxy's answer and the firmware's HTTP are enough for.
 _GOOD = (2, 12)
-_NEWER = "take both shimx64.efi and grubx64.efi of Debian 13 (GRUB 2.12)"
+_NEWER = "take shim and GRUB 2.12 of Debian 13 ('firmware/fetch-trixie --secure-boot')"
 _HEAD = 4096  # bytes: the headers of any kernel
 _LARGEST_TABLE = 1 << 18
 _LARGEST_PROGRAM = 16 << 20
