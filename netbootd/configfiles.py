@@ -71,6 +71,8 @@ PI_FILES = frozenset({"config.txt", "cmdline.txt"})
 PI_BOOT = ConfigFile(reader=Reader.PI, name="config.txt")
 #: What GRUB puts its MAC behind.
 GRUB_BY_MAC = "/grub.cfg-01-"
+#: What the ROM of a Raspberry Pi 3 asks for, before it says who it is.
+PI_ROM_ASKS = "bootcode.bin"
 _PI_STARTS = re.compile(r"start[a-z0-9_]*\.elf|bootcode\.bin")
 _GRUB = "grub.cfg"
 _PXELINUX_FOLDER = "pxelinux.cfg"

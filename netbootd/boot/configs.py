@@ -91,9 +91,9 @@ def whose(wanted: Wanted, registry: Registry, record: Record, sightings: Sightin
     elif file.serial:
         found = iter((pi_of(file.serial, registry, sightings),))
     elif file.address:
-        found = iter((_at(file.address, registry, record),))
+        found = iter((at_address(file.address, registry, record),))
     else:
-        found = iter((wanted.owner or _at(wanted.peer, registry, record),))
+        found = iter((wanted.owner or at_address(wanted.peer, registry, record),))
     return next((mac for mac in found if mac is not None), None)
 
 
@@ -111,7 +111,7 @@ def _by_uuid(
     machine = registry.by_mark("uuid", uuid)
     yield _card(machine)
     if machine is not None:
-        yield wanted.owner or _at(wanted.peer, registry, record)
+        yield wanted.owner or at_address(wanted.peer, registry, record)
 
 
 def _card(machine: Machine | None) -> MAC | None:
@@ -120,6 +120,6 @@ def _card(machine: Machine | None) -> MAC | None:
     return machine.mac or (machine.macs[0] if machine.macs else None)
 
 
-def _at(address: str, registry: Registry, record: Record) -> MAC | None:
+def at_address(address: str, registry: Registry, record: Record) -> MAC | None:
     """Whose address *address* is, by the configuration or by where it last booted from."""
     return _card(registry.by_address(address)) or record.at(address)[1]

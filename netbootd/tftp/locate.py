@@ -19,23 +19,20 @@ from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import replace
 
-from netbootd import configfiles, urls
+from netbootd import urls
 from netbootd.boot.client import Client, Stage
-from netbootd.boot.configs import Wanted, pi_of, script_of
 from netbootd.boot.decision import identify, refusal, subnet_of
-from netbootd.boot.history import is_it, note, past, provided
+from netbootd.boot.history import note, past
 from netbootd.boot.script import BootScript, boot_script, first_script
-from netbootd.configfiles import Reader
 from netbootd.content import Content
-from netbootd.dialects.dialect import TFTP, Way
-from netbootd.errors import Forbidden, NotFound, RenderError
+from netbootd.errors import Forbidden, NotFound
 from netbootd.events.event import Event, Held, Scripted, Transferred
 from netbootd.mac import MAC
-from netbootd.registry import overlays
 from netbootd.registry.live import LiveRegistry
 from netbootd.registry.machine import Machine
 from netbootd.registry.snapshot import Registry
 from netbootd.tftp.files import Located
+from netbootd.tftp.made import Maker
 from netbootd.tftp.wire import ReadRequest
 
 _LOADED_WITHIN_S = 300.0
@@ -85,73 +82,16 @@ class Locator:
         elif scripted or self._is_ipxe_again(request, path, peer, machine, registry):
             text = self._script(known, peer, registry, _base(registry, local))
         else:
+            maker = Maker(self._live, registry, peer, _base(registry, local))
+            maker.check_start(path, mac)
             try:
                 return Located(registry.library.lookup(path), known, target)
             except NotFound:
-                return self._made(path, mac, peer, registry, _base(registry, local))
+                located = maker.made(path, mac)
+            if maker.script is not None:
+                self._tell(maker.script, located.mac, peer)
+            return located
         return Located(Content(path, held=text.encode()), known, target)
-
-    def _made(
-        self, path: str, owner: MAC | None, peer: str, registry: Registry, base: str
-    ) -> Located:
-        """
-        What is no file, for *owner* or whoever *path* names: an extra initrd, the configuration of
-        another loader, a file of a Raspberry Pi.  Raises NotFound where it is none of these.
-        """
-        live = self._live
-        if asked := urls.overlay_of(path):
-            return self._overlay(*asked, peer, registry, base)
-        way = Way(TFTP, base.partition("://")[2])
-        if file := configfiles.parse(path):
-            wanted = Wanted(file=file, way=way, peer=peer, base=base, owner=owner)
-            script = script_of(wanted, registry, live.record, live.sightings)
-            text = Content(path, held=script.text.encode())
-            machine = script.machine
-            known = machine.mac if machine else owner
-            if machine is not None and (script.boots or file.reader is not Reader.PI):
-                self._tell(script, known, peer)
-            return Located(text, known, machine.title if machine else "")
-        serial, name = configfiles.pi_folder(path)
-        owner = pi_of(serial, registry, live.sightings) if serial else owner
-        if owner is None or (not serial and not configfiles.starts_pi(name)):
-            raise NotFound(path)
-        return self._of_pi(
-            name,
-            owner,
-            Wanted(file=configfiles.PI_BOOT, way=way, peer=peer, base=base, owner=owner),
-            registry,
-        )
-
-    def _of_pi(self, name: str, mac: MAC, boot: Wanted, registry: Registry) -> Located:
-        """
-        File *name* of the Raspberry Pi *mac*, which may stand beside those of all.
-
-        It finds no firmware where it is to boot its disk: with that it would not look any further.
-        """
-        client = self._client(Stage.FIRMWARE, mac, boot.peer)
-        machine = identify(client, registry)
-        if reason := refusal(client, machine, registry):
-            raise Forbidden(f"{mac} is {reason}")
-        if configfiles.starts_pi(name):
-            script_of(boot, registry, self._live.record, self._live.sightings, look=True)
-        if asked := urls.overlay_of(name):
-            return self._overlay(*asked, boot.peer, registry, boot.base)
-        return Located(registry.library.lookup(name), mac, machine.title if machine else "")
-
-    def _overlay(self, mac: MAC, token: str, peer: str, registry: Registry, base: str) -> Located:
-        """The extra initrd of *mac*."""
-        record = self._live.record
-        found = provided(self._client(Stage.HTTP_BOOT, mac, peer), registry, record, base)
-        if found is None:
-            raise NotFound(f"{mac} is not served")
-        machine, facts = found
-        if registry.config.private and not is_it(machine, peer, token, record):
-            raise Forbidden(f"this is for {mac} alone, and {peer} is not known for it")
-        try:
-            body = overlays.build(machine, facts, registry)
-        except RenderError as problem:
-            raise NotFound(f"the overlay of {mac} has an error: {problem}") from None
-        return Located(Content(f"overlay of {mac}", held=body), mac, machine.title)
 
     def _client(self, stage: Stage, mac: MAC | None, peer: str) -> Client:
         client = Client(stage=stage, mac=mac, address=peer)

@@ -299,6 +299,22 @@ def test_a_pi_that_boots_its_disk_finds_nothing(pi):
     pi.missing("0000aaaa/bootcode.bin", "0000aaaa/start.elf")
 
 
+def test_firmware_of_all_is_not_found_by_a_pi_that_boots_its_disk(tmp_path):
+    rig = Rig(tmp_path)
+    for name in ("start4.elf", "bootcode.bin"):
+        (tmp_path / "fw" / name).write_text("of Debian")
+    rig.live.swap(load(tmp_path / "c.json"))
+    rig.missing(f"{DISK.dashed}/start4.elf", "0000aaaa/start4.elf", "start4.elf")
+    assert rig.get("bootcode.bin") == "of Debian", "the ROM of a Pi 3 says nothing of itself"
+    assert rig.get(f"{PI4.dashed}/start4.elf") == "of Debian"
+    rig.get(f"{PI4.dashed}/cmdline.txt", peer="192.168.77.60")
+    assert rig.get("start4.elf", peer="192.168.77.60") == "of Debian"
+    rig.missing("start4.elf", peer="192.168.77.61")
+    rig.put("start4.elf", "for all")
+    rig.live.swap(load(tmp_path / "c.json"))
+    assert rig.get("start4.elf", peer="192.168.77.61") == "for all"
+
+
 def test_an_admins_own_file_below_the_serial_number_wins(pi):
     pi.put(f"{SERIAL3}/config.txt", "own")
     assert pi.get(f"{SERIAL3}/config.txt") == "own"
