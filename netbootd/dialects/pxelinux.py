@@ -4,7 +4,8 @@ PXELINUX's language, which syslinux.efi, U-Boot (``pxe boot``) and petitboot spe
 Sources: https://wiki.syslinux.org/wiki/index.php?title=Config, U-Boot's doc/README.pxe, petitboot's
 discover/pxe-parser.c.  All four know KERNEL, INITRD and APPEND; words that one does not know it
 passes over.  Only PXELINUX and syslinux.efi know CONFIG, by which a menu asks for what was chosen,
-and several initrds behind one INITRD.
+and several initrds behind one INITRD: the others ask for the whole list as for one file, and get
+all of them so by TFTP.
 
 Files are named by a path that begins with a slash.  PXELINUX and U-Boot put the folder of their own
 boot file before it all the same (``52-54-00-12-34-56//52-54-00-12-34-56/images/k``), petitboot does

@@ -11,6 +11,8 @@ number, it asks for it without.
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from netbootd import configfiles, urls
 from netbootd.boot.client import Client, Stage
 from netbootd.boot.configs import Wanted, at_address, pi_of, script_of
@@ -26,6 +28,7 @@ from netbootd.registry import overlays
 from netbootd.registry.live import LiveRegistry
 from netbootd.registry.snapshot import Registry
 from netbootd.tftp.files import Located
+from netbootd.tftp.joined import MOST, SEPARATOR, Joined
 
 
 class Maker:
@@ -45,10 +48,12 @@ class Maker:
 
         Raises NotFound where it is none of these, and Forbidden.
         """
-        if asked := urls.overlay_of(path):
+        if SEPARATOR not in path and (asked := urls.overlay_of(path)):
             return self._overlay(*asked)
         if file := configfiles.parse(path):
             return self._configuration(path, file, owner)
+        if SEPARATOR in path:
+            return self._joined(path, owner)
         serial, name = configfiles.pi_folder(path)
         mac = pi_of(serial, self._registry, self._live.sightings) if serial else None
         if mac is None:
@@ -84,6 +89,26 @@ class Maker:
             self.script = script
         text = Content(path, held=script.text.encode())
         return Located(text, machine.mac if machine else owner, machine.title if machine else "")
+
+    def _joined(self, path: str, owner: MAC | None) -> Located:
+        """Several initrds, their paths with commas between them, as one."""
+        paths = path.split(SEPARATOR)
+        if len(paths) > MOST:
+            raise NotFound(f"{len(paths)} files in one")
+        parts: list[Located] = []
+        try:
+            parts += (self._part(one, owner) for one in paths)
+        except BaseException:
+            for part in parts:
+                part.content.close()
+            raise
+        return replace(parts[0], content=Joined(path, [part.content for part in parts]))
+
+    def _part(self, path: str, owner: MAC | None) -> Located:
+        mac, path = urls.split_mac(path)
+        if asked := urls.overlay_of(path):
+            return self._overlay(*asked)
+        return Located(self._registry.library.lookup(path), mac or owner)
 
     def _of_pi(self, name: str, mac: MAC) -> Located:
         """File *name* of the Raspberry Pi *mac*, which may stand beside those of all."""

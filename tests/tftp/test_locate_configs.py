@@ -324,3 +324,29 @@ def test_a_folder_of_eight_digits_is_no_pi_where_it_has_files(rig):
     rig.put("20240101/vmlinuz", "k")
     assert rig.get("20240101/vmlinuz") == "k"
     rig.missing("20240102/vmlinuz")
+
+
+# -- U-Boot ----------------------------------------------------------------------------------------
+
+
+def test_u_boot_and_petitboot_get_several_initrds_as_one(tmp_path):
+    """They ask for what stands behind INITRD as for one file."""
+    (tmp_path / "overlays" / "o").mkdir(parents=True)
+    machines = {
+        str(STRANGER): {"type": "nfs", "name": "a", "overlays": "o", "initrd": ["i", "images/j"]}
+    }
+    rig = Rig(tmp_path, **machines)
+    rig.put("i", "first")
+    rig.put("images/j", "second")
+    text = rig.get("pxelinux.cfg/01-52-54-00-aa-00-ff")
+    listed = text.partition("INITRD ")[2].split()[0]
+    assert listed.count(",") == 2
+    for asked in (listed, f"{STRANGER}/{listed}", f"pxe/{listed}"):
+        located = rig.locate(asked)
+        data = located.content.read(0, located.content.size)
+        located.content.close()
+        assert data.startswith(b"070701"), asked
+        assert data.endswith(b"first\0\0\0second\0\0"), asked
+    rig.missing(f"{listed},/nothing", f"{listed},../../c.json", ",", "a,b", "," * 20)
+    rig.put("a,b", "a real name")
+    assert rig.get("a,b") == "a real name"
