@@ -116,6 +116,26 @@ def test_block_numbers_go_from_65535_to_0(blocks, windowsize):
     assert made.outcome.end is End.COMPLETE
 
 
+@pytest.mark.parametrize("blocks", [65_534, 65_535, 65_536])
+@pytest.mark.parametrize(("windowsize", "more"), [(1, 0), (16, 0), (64, 7)])
+def test_a_file_may_end_at_the_roll_over(blocks, windowsize, more):
+    """An exact multiple of the block size has one more block, which is empty, whatever its number."""
+    made, out = begun(8 * blocks + more, grant(8, windowsize))
+    while made.outcome is None:
+        *_, last = datagrams(out)
+        out = made.acknowledge(int.from_bytes(last[2:4], "big"), 0.01)
+    assert last[2:] == ((blocks + 1) & 0xFFFF).to_bytes(2, "big") + synthetic(8 * blocks, more)
+    assert made.outcome.end is End.COMPLETE
+    assert made.resent == 0
+
+
+def test_the_roll_over_on_a_bad_wire():
+    granted, size = grant(8, 16), 8 * 66_000
+    client, served = Client(granted), transfer(size, granted)
+    Wire(seed=1, loss=0.0005, doubling=0.01, disorder=0.0005).carry(served, client)
+    assert client.received == synthetic(0, size)
+
+
 def test_a_duplicate_ack_at_the_roll_over_is_old():
     made, out = begun(8 * 70_000, grant(8, 1))
     for block in range(1, 65_536):

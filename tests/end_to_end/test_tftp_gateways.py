@@ -1,0 +1,287 @@
+"""
+TFTP through routers that translate addresses, that are narrower than expected, or that bring
+packets twice and in another order.
+
+::
+
+    server 192.0.2.1 ---- 192.0.2.254 router 198.51.100.254 ---- 198.51.100.2 client
+
+What makes a transfer fail behind a translation is its second port: the router knows of a flow to
+port 69 and of no other, so a reply from elsewhere is nobody's.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import subprocess
+import sys
+import time
+
+import pytest
+
+from tests.end_to_end.tftp_network import (
+    FAR,
+    MISSING,
+    NEAR,
+    SERVER,
+    Network,
+    atftp,
+    busybox,
+    check,
+    curl,
+    fill,
+    hpa,
+    run,
+    sha256,
+)
+
+pytestmark = [
+    pytest.mark.wire,
+    pytest.mark.skipif(os.geteuid() != 0, reason="network namespaces need root"),
+    pytest.mark.skipif(bool(MISSING), reason=f"not installed: {', '.join(MISSING)}"),
+]
+
+#: A container whose port 69 is published: outside it is the router's, and nothing else leads in
+#: or, of its own accord, out.
+PUBLISHED = """
+table ip gateway {
+  chain arriving {
+    type nat hook prerouting priority dstnat;
+    iifname "far" udp dport 69 dnat to 192.0.2.1
+  }
+  chain passing {
+    type filter hook forward priority 0; policy drop;
+    ct state established,related accept
+    ct status dnat accept
+  }
+}
+"""
+#: Clients behind a router that gives them its own address.
+HIDDEN = """
+table ip gateway {
+  chain leaving {
+    type nat hook postrouting priority srcnat;
+    oifname "near" masquerade
+  }
+}
+"""
+GATEWAYS = {"a published port": (PUBLISHED, FAR), "hidden clients": (HIDDEN, SERVER)}
+CLIENTS = {
+    "atftp": lambda path, into, server: atftp(path, into, server=server),
+    "atftp, window 16": lambda path, into, server: atftp(
+        path, into, "windowsize 16", "blksize 1428", server=server
+    ),
+    "tftp-hpa": hpa,
+    "curl": lambda path, into, server: curl(path, into, server=server),
+    "busybox": busybox,
+}
+LOSS = """
+table ip loss {
+  chain arriving {
+    type filter hook input priority 0; policy accept;
+    %s
+  }
+}
+"""
+FRAGMENTS = """
+table ip count {
+  counter fragments { }
+  chain early {
+    type filter hook prerouting priority -450; policy accept;
+    ip frag-off & 0x3fff != 0 counter name fragments
+  }
+}
+"""
+#: A wire that brings every tenth datagram twice, and every tenth late: a TFTP relay of its own,
+#: since a namespace's kernel may have no netem.  Requests and OACKs pass untouched: at a second
+#: OACK curl goes back to block 0, and atftp and tftpy give up.  Arguments: server, seed.
+BAD_WIRE = """
+import heapq, itertools, random, select, socket, sys, time
+
+server, chance = sys.argv[1], random.Random(int(sys.argv[2]))
+DISORDER, DOUBLING, LATE_S = 0.1, 0.1, 0.004
+waiting, order = [], itertools.count()
+
+def bound():
+    made = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    made.bind(("", 0))
+    return made
+
+def carry(out, datagram, to):
+    touched = datagram[1] not in (1, 6)
+    for _ in range(2 if touched and chance.random() < DOUBLING else 1):
+        late = LATE_S if touched and chance.random() < DISORDER else 0.0
+        heapq.heappush(waiting, (time.monotonic() + late, next(order), out, datagram, to))
+
+front = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+front.bind(("127.0.0.1", 69))
+print("ready", flush=True)
+near, far, peers, servers, partner = {}, {}, {}, {}, {}
+sockets = [front]
+while True:
+    while waiting and waiting[0][0] <= time.monotonic():
+        _, _, out, datagram, to = heapq.heappop(waiting)
+        out.sendto(datagram, to)
+    left = max(0.0, waiting[0][0] - time.monotonic()) if waiting else None
+    for each in select.select(sockets, [], [], left)[0]:
+        datagram, peer = each.recvfrom(65535)
+        if each is front:
+            if peer not in near:
+                ours, theirs = bound(), bound()
+                near[peer], partner[ours], partner[theirs] = theirs, theirs, ours
+                peers[ours], servers[theirs] = peer, None
+                sockets += [ours, theirs]
+            carry(near[peer], datagram, (server, 69))
+        elif each in servers:  # from the server, whose port is known by its first reply
+            servers[each] = peer
+            carry(partner[each], datagram, peers[partner[each]])
+        elif servers[partner[each]]:
+            carry(partner[each], datagram, servers[partner[each]])
+"""
+
+
+@pytest.fixture(scope="module")
+def files(tmp_path_factory):
+    return fill(tmp_path_factory.mktemp("files"), "loader", "two")
+
+
+@pytest.fixture
+def log(tmp_path):
+    return tmp_path / "log"
+
+
+def router(network):
+    return f"{network.server}r"
+
+
+def translate(network, rules):
+    run("ip", "netns", "exec", router(network), "nft", "-f", "-", input=rules)
+
+
+@pytest.mark.parametrize("gateway", GATEWAYS)
+@pytest.mark.parametrize("client", CLIENTS)
+def test_a_single_port_passes_a_translation(files, log, tmp_path, gateway, client):
+    rules, address = GATEWAYS[gateway]
+    with Network.routed(files, log, 1500) as network, network.served(single_port=True):
+        translate(network, rules)
+        into = tmp_path / "got"
+        check(network, lambda path, into: CLIENTS[client](path, into, address), "loader", into, 20)
+
+
+@pytest.mark.parametrize("gateway", GATEWAYS)
+@pytest.mark.parametrize("client", CLIENTS)
+def test_a_port_for_each_transfer_does_not(files, log, tmp_path, gateway, client):
+    rules, address = GATEWAYS[gateway]
+    with Network.routed(files, log, 1500) as network, network.served():
+        translate(network, rules)
+        into = tmp_path / "got"
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            done = network.fetch(
+                ["timeout", "3", *CLIENTS[client]("loader", into, address)], into, 9
+            )
+            assert done.returncode != 0
+        assert not into.exists() or sha256(into) != sha256(files / "loader")
+        assert "Transferred" not in log.read_text()
+
+
+def test_refusals_pass_a_translation_as_well(files, log, tmp_path):
+    with Network.routed(files, log, 1500) as network, network.served(single_port=True):
+        translate(network, PUBLISHED)
+        into = tmp_path / "got"
+        began = time.monotonic()
+        done = network.fetch(curl("nothing", into, server=FAR), into, 20)
+        assert done.returncode == 68  # CURLE_TFTP_NOTFOUND
+        assert time.monotonic() - began < 2
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("client", ["atftp, window 16", "curl"])
+def test_a_single_port_stands_loss(files, log, tmp_path, client):
+    with Network.plugged(files, log) as network, network.served(single_port=True):
+        rules = "udp sport 69 udp dport > 1023 numgen random mod 100 < 3 drop"
+        back = "udp dport 69 udp length < 13 numgen random mod 100 < 3 drop"  # not the request
+        for namespace, rule in ((network.client, rules), (network.server, back)):
+            run("ip", "netns", "exec", namespace, "ethtool", "-K", "lan", "tx", "off")
+            off = ("-K", "lan", "tx-udp-segmentation", "off")
+            run("ip", "netns", "exec", namespace, "ethtool", *off)
+            run("ip", "netns", "exec", namespace, "nft", "-f", "-", input=LOSS % rule)
+        into = tmp_path / "got"
+        check(network, lambda *of: CLIENTS[client](*of, SERVER), "two", into, 60, tries=5)
+
+
+def asked(network, options):
+    """The OACK (or whatever comes first) to a request for the loader, as seen by the client."""
+    script = (
+        "import socket, sys\n"
+        "udp = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)\n"
+        "udp.settimeout(5)\n"
+        "udp.sendto(bytes.fromhex(sys.argv[1]), (sys.argv[2], 69))\n"
+        "print(udp.recv(2000).hex())\n"
+    )
+    request = (b"\0\1loader\0octet\0" + options).hex()
+    within = ["ip", "netns", "exec", network.client, sys.executable, "-c", script]
+    return bytes.fromhex(run(*within, request, SERVER).stdout)
+
+
+def fragments(network):
+    """How many fragments the client was sent."""
+    listed = run("ip", "netns", "exec", network.client, "nft", "-j", "list", "counters").stdout
+    [counter] = [each["counter"] for each in json.loads(listed)["nftables"] if "counter" in each]
+    return counter["packets"]
+
+
+@pytest.mark.parametrize("single_port", [False, True], ids=["own port", "single port"])
+def test_blocks_fit_the_path_once_it_has_told_its_mtu(files, log, tmp_path, single_port):
+    """
+    The first transfer cannot know: what it sends again after the router's ICMP leaves in
+    fragments, which this client puts together.  The next one is given blocks that fit.
+    """
+    options = ("blksize 1468", "windowsize 4")
+    with Network.routed(files, log, 1280) as network, network.served(single_port=single_port):
+        run("ip", "netns", "exec", network.client, "nft", "-f", "-", input=FRAGMENTS)
+        assert asked(network, b"blksize\x001468\0") == b"\0\6blksize\x001468\0"
+        argv = atftp("loader", tmp_path / "got", "blksize 1468")
+        check(network, lambda *_: argv, "loader", tmp_path / "got", 20)
+        before = fragments(network)
+        assert before > 0
+        assert asked(network, b"blksize\x001468\0") == b"\0\6blksize\x001248\0"
+        argv = atftp("loader", tmp_path / "got", *options)
+        check(network, lambda *_: argv, "loader", tmp_path / "got", 20)
+        assert fragments(network) == before
+
+
+def test_blocks_fit_a_route_that_says_its_mtu(files, log):
+    with Network.routed(files, log, 1280) as network, network.served():
+        run("ip", "-n", network.server, "route", "replace", "default", "via", NEAR, "mtu", "1300")
+        assert asked(network, b"blksize\x001468\0") == b"\0\6blksize\x001268\0"
+
+
+@pytest.mark.parametrize("seed", [1, 2])
+@pytest.mark.parametrize(
+    "client",
+    {
+        "atftp": lambda path, into: atftp(path, into, server="127.0.0.1"),
+        "atftp, window 16": lambda path, into: atftp(
+            path, into, "windowsize 16", "blksize 1428", server="127.0.0.1"
+        ),
+        "tftp-hpa": lambda path, into: hpa(path, into, "127.0.0.1"),
+        "curl": lambda path, into: curl(path, into, server="127.0.0.1"),
+        "busybox": lambda path, into: busybox(path, into, "127.0.0.1"),
+    }.items(),
+    ids=lambda item: item[0],
+)
+@pytest.mark.parametrize("single_port", [False, True], ids=["own port", "single port"])
+def test_packets_that_come_twice_or_late_do_no_harm(
+    files, log, tmp_path, seed, client, single_port
+):
+    with Network.plugged(files, log) as network, network.served(single_port=single_port):
+        argv = ["ip", "netns", "exec", network.client, sys.executable, "-c", BAD_WIRE]
+        wire = subprocess.Popen([*argv, SERVER, str(seed)], stdout=subprocess.PIPE, text=True)
+        try:
+            assert wire.stdout.readline() == "ready\n"
+            check(network, client[1], "loader", tmp_path / "got", 60, tries=5)
+        finally:
+            wire.terminate()
+            wire.wait(10)
