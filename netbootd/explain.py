@@ -212,12 +212,13 @@ def _loader(case: Case, machine: Machine | None) -> Lines:
 
 
 def _secure(firmware: arch.Arch, machine: Machine, registry: Registry) -> Lines:
-    """What comes behind a shim, where the machine loads one."""
-    if shim := secureboot.shim_of(firmware, machine, registry):
-        for _, told in secureboot.of_grub(firmware, shim, registry):
-            yield "secure", told
-        if machine.mac is not None and (kernel := secureboot.kernel_of(machine, registry)):
-            yield "secure", secureboot.told_of_kernel(kernel)
+    """What comes behind a shim or GRUB, where the machine loads one."""
+    name = secureboot.loader_of(firmware, machine, registry)
+    for _, told in secureboot.of_grub(firmware, name, registry):
+        yield "grub", told
+    known = secureboot.is_shim(name) and machine.mac is not None
+    if known and (kernel := secureboot.kernel_of(machine, registry)):
+        yield "secure", secureboot.told_of_kernel(kernel)
 
 
 def _style(case: Case, machine: Machine | None) -> Lines:

@@ -91,6 +91,7 @@ SETS: Mapping[str, Mapping[str, tuple[str, ...]]] = {
 
 _DEBIAN_12 = "Debian's package {}"
 _TRIXIE = "'firmware/fetch-trixie' takes it from Debian 13's package ipxe"
+_SIGNED = "'firmware/fetch-trixie --secure-boot' takes it from Debian 13's package {}"
 _BUILD = "'firmware/build-ipxe' makes it"
 _RELEASE = "unpack the ipxeboot.tar.gz of an iPXE release beside it"
 #: Where a file is to be had, for whoever misses it; firmware/README.rst tells the whole story.
@@ -102,9 +103,9 @@ SOURCES: Mapping[str, str] = {
     **dict.fromkeys(
         ("snponly-i386.efi", "ipxe-i386.efi", "snponly-arm64.efi", "snponly-arm32.efi"), _BUILD
     ),
-    "shimx64.efi": _DEBIAN_12.format("shim-signed"),
+    "shimx64.efi": _SIGNED.format("shim-signed"),
     "shimaa64.efi": "Debian's package shim-signed for arm64",
-    "grubx64.efi": _DEBIAN_12.format("grub-efi-amd64-signed"),
+    "grubx64.efi": _SIGNED.format("grub-efi-amd64-signed"),
     "grubaa64.efi": "Debian's package grub-efi-arm64-signed for arm64",
     "grubia32.efi": "grub-mkimage of Debian's package grub-efi-ia32-bin makes it",
     "core.elf": "grub-mknetdir of Debian's package grub-ieee1275-bin makes it",

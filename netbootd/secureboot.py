@@ -1,6 +1,7 @@
 """
 What an admin should know of machines that are given a shim, the loader for Secure Boot: whether
-GRUB will find its way in this network, and whether the kernel bears a signature.
+GRUB will find its way in this network, and whether the kernel bears a signature.  The former is
+told of a GRUB without a shim as well.
 
 A signature alone proves no trust: what a machine accepts stands in its own firmware, which nobody
 asks over the network.  So what is missing is a warning, and what is there is only told.
@@ -74,18 +75,19 @@ class Warnings:
 
 
 def remarks(registry: Registry) -> tuple[Finding, ...]:
-    """What may keep machines with a shim from booting.  Reads the head of each of their kernels."""
+    """What may keep machines with shim or GRUB from booting.  Reads the heads of their kernels."""
     warnings = Warnings()
     kernels: dict[str, Kept | None] = {}
     grubs: dict[tuple[bool, str], list[tuple[str, str]]] = {}
     for machine in everybody(registry):
-        shims = [(one, shim) for one in FIRMWARE if (shim := shim_of(one, machine, registry))]
-        for firmware, shim in shims:
-            which = firmware.http, shim
+        ours = [(one, name) for one in FIRMWARE if (name := loader_of(one, machine, registry))]
+        for firmware, name in ours:
+            which = firmware.http, name
             if which not in grubs:
-                grubs[which] = list(of_grub(firmware, shim, registry))
+                grubs[which] = list(of_grub(firmware, name, registry))
             for code, told in grubs[which]:
                 warnings.add(code, told, machine)
+        shims = [name for _, name in ours if is_shim(name)]
         if shims and (path := _kernel_path(machine, registry)):
             if path not in kernels:
                 kernels[path] = _look(path, registry)
@@ -94,22 +96,34 @@ def remarks(registry: Registry) -> tuple[Finding, ...]:
     return tuple(warnings.findings())
 
 
-def shim_of(firmware: Arch, machine: Machine, registry: Registry) -> str:
-    """The shim that *machine* loads if it is of that *firmware*; empty for any other loader."""
+def loader_of(firmware: Arch, machine: Machine, registry: Registry) -> str:
+    """The shim or GRUB that *machine* loads if it is of that *firmware*; empty for any other."""
     subnet = registry.subnets.of(its_address(machine, registry))
     name = loader.find(firmware, machine, registry, subnet).name
-    return name if "shim" in name.rpartition("/")[2] else ""
+    return name if is_shim(name) or _grub_of(name) else ""
 
 
-def of_grub(firmware: Arch, shim: str, registry: Registry) -> Iterator[tuple[str, str]]:
-    """What is to be said of the GRUB that *shim* loads, each with its code."""
-    folder, slash, name = shim.rpartition("/")
-    if not name.startswith("shim"):
-        return  # made to load something else
-    grub = folder + slash + name.replace("shim", "grub", 1)
+def is_shim(name: str) -> bool:
+    """Whether a loader of that *name* is made for Secure Boot."""
+    return "shim" in name.rpartition("/")[2]
+
+
+def _grub_of(name: str) -> str:
+    """The GRUB that a loader of that *name* loads, or is; empty where it is for something else."""
+    folder, slash, file = name.rpartition("/")
+    if file.startswith("shim"):
+        return folder + slash + file.replace("shim", "grub", 1)
+    return name if file.startswith("grub") else ""
+
+
+def of_grub(firmware: Arch, name: str, registry: Registry) -> Iterator[tuple[str, str]]:
+    """What is to be said of the GRUB behind the loader *name*, each with its code."""
+    grub = _grub_of(name)
+    if not grub:
+        return
     where, data = _loaded_next(grub, registry)
     if not data:
-        yield GRUB_MISSING, f"{shim} will ask for {grub}, which is nowhere to be found"
+        yield GRUB_MISSING, f"{name} will ask for {grub}, which is nowhere to be found"
         return
     seen = loaderfile.inspect(data)
     if seen.product != "GRUB" or _numbers(seen.version) >= _GOOD:

@@ -80,6 +80,11 @@ def test_an_old_grub_is_told_with_every_way_out(site):
     assert http[0] == "grub-http"
 
 
+def test_an_old_grub_without_a_shim_is_told_as_well_but_no_kernel(site):
+    file = site(loader="grub", grub=grub("2.06-13"), kernel=UNSIGNED)
+    assert set(dict(told(file))) == {"grub-proxydhcp", "grub-http"}
+
+
 def test_without_a_proxy_an_old_grub_is_told_of_http_alone(site):
     codes = [code for code, _ in told(site(grub=grub("2.06-13"), proxydhcp="false"))]
     assert codes == ["grub-http"]
