@@ -203,3 +203,26 @@ def test_u_boot_with_standard_boot_boots_by_its_pxe_method(site: Site) -> None:
         packets = finish(node)
 
     assert_linux_by_pxelinux_cfg(packets, NODE)
+
+
+def test_u_boot_starts_ipxe_as_a_program_of_efi(site: Site) -> None:
+    """
+    What it does when nobody is at its console, and how far that leads.
+
+    iPXE halts the processor until the next interrupt while it waits, and U-Boot has no interrupts:
+    it stays at its first pause (https://github.com/ipxe/ipxe/issues/1510).
+    """
+    mac = "52:52:52:52:52:52"
+    site.lab.dhcp(f"--dhcp-boot=ipxe-arm64.efi,boot,{BOOT_SERVER}")
+    boots(site, foreign.ARM64, "ttyAMA0", mac)
+    site.serve()
+
+    with site.lab.power_on(machines.U_BOOT_ARM64, mac) as node:
+        node.wait_for("iPXE initialising devices", BOOT_S)
+        packets = node.packets()
+
+    assert [move.error for move in packets.tftp if move.file == "boot.scr.uimg"] == [
+        "file not found"
+    ]
+    assert packets.loaded("ipxe-arm64.efi")
+    assert not packets.asked_4011(), "it says PXEClient, and asks no boot server"
