@@ -167,15 +167,12 @@ def _missing(registry: Registry, chosen: Iterable[Chosen]) -> Iterator[Missing]:
                 continue
             if names or (needed and one.arch):
                 told.add((arch.family, one.word))
-                sources = {
-                    where: name for name in names[::-1] if (where := loaders.where_from(name))
-                }
                 yield Missing(
                     family=arch.family,
                     arch=arch.name,
                     set=one.word if one.word in loaders.SETS else "",
                     files=names,
-                    sources=tuple(f"{name}: {where}" for where, name in sources.items()),
+                    sources=loaders.origins(names),
                     needed=needed,
                     by=one.by,
                 )

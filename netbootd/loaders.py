@@ -10,7 +10,7 @@ could boot from works with it.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any
@@ -100,9 +100,7 @@ SOURCES: Mapping[str, str] = {
         ("undionly.kpxe", "ipxe.pxe", "snponly.efi", "ipxe.efi"), _DEBIAN_12.format("ipxe")
     ),
     **dict.fromkeys(("ipxe-arm64.efi", "ipxe-riscv64.efi", "ipxe-loong64.efi"), _TRIXIE),
-    **dict.fromkeys(
-        ("snponly-i386.efi", "ipxe-i386.efi", "snponly-arm64.efi", "snponly-arm32.efi"), _BUILD
-    ),
+    **dict.fromkeys(("snponly-i386.efi", "ipxe-i386.efi", "snponly-arm64.efi"), _BUILD),
     "shimx64.efi": _SIGNED.format("shim-signed"),
     "shimaa64.efi": "Debian's package shim-signed for arm64",
     "grubx64.efi": _SIGNED.format("grub-efi-amd64-signed"),
@@ -194,6 +192,15 @@ def names(word: str, arch: Arch) -> tuple[str, ...]:
 def where_from(name: str) -> str:
     """Where the file *name* is to be had, in a few words; empty where nobody knows."""
     return SOURCES.get(name, "")
+
+
+def origins(names: Iterable[str]) -> tuple[str, ...]:
+    """``file: where it is to be had`` for *names*, each place once."""
+    first: dict[str, str] = {}
+    for name in names:
+        if where := where_from(name):
+            first.setdefault(where, name)
+    return tuple(f"{name}: {where}" for where, name in first.items())
 
 
 def _family(key: str) -> str:

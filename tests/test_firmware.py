@@ -1,14 +1,20 @@
 """``netbootd firmware``: which boot programs are there, of whom, and what is missing."""
 
 import json
+import shutil
+import subprocess
+from pathlib import Path
 
 import pytest
 
-from netbootd import firmware
+from netbootd import firmware, loaders
 from netbootd.cli import main
+from netbootd.dhcp.pxe import OUR_USER_CLASS
 from netbootd.registry.load import load
 
 from . import binaries
+
+FIRMWARE = Path(__file__).parents[1] / "firmware"
 
 
 @pytest.fixture
@@ -92,10 +98,35 @@ def test_as_json_it_is_for_programs(site, capsys):
 
 
 def test_the_package_of_a_file_is_told_with_its_version(tmp_path):
-    here = next(
-        p for p in (tmp_path.__class__("/bin/sh"), tmp_path.__class__("/bin/ls")) if p.exists()
-    )
+    here = next(p for p in (Path("/bin/sh"), Path("/bin/ls")) if p.exists())
     owned = firmware.owners([here, tmp_path / "nobodys"])
     if owned:  # there is a dpkg
         assert list(owned) == [here]
         assert owned[here].split(" ")[1][0].isdigit()
+
+
+# -- what makes or fetches them ----------------------------------------------------------------
+
+
+SCRIPTS = ("build-ipxe", "fetch-trixie")
+
+
+@pytest.mark.parametrize("script", SCRIPTS)
+@pytest.mark.skipif(shutil.which("shellcheck") is None, reason="shellcheck is not here")
+def test_the_scripts_that_get_boot_programs_are_sound(script):
+    subprocess.run(["shellcheck", str(FIRMWARE / script)], check=True)
+
+
+def test_what_no_package_has_is_made_by_a_script():
+    text = (FIRMWARE / "build-ipxe").read_text()
+    made = {name for name, where in loaders.SOURCES.items() if "build-ipxe" in where}
+    assert all(f"[{name}]=" in text for name in made)
+
+
+def test_the_readme_has_the_sources_of_all_sets():
+    text = (FIRMWARE / "README.rst").read_text()
+    assert all(f"``{word}``" in text for word in loaders.SETS)
+
+
+def test_an_ipxe_of_ours_takes_the_user_class_that_dhcp_knows():
+    assert f"set user-class {OUR_USER_CLASS}\n" in (FIRMWARE / "embedded.ipxe").read_text()

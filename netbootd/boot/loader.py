@@ -38,16 +38,20 @@ def find(arch: Arch | None, machine: Machine, registry: Registry, subnet: Subnet
     if arch is None:
         return Found("", "the firmware does not say what it is (no option 93)")
     word, whose = _word(arch, machine, registry, subnet)
-    wanted = loaders.names(word, arch)
-    if not wanted:
+    names = loaders.names(word, arch)
+    if not names:
         return _nothing_for(arch, word, whose)
-    for name in wanted:
+    for name in names:
         if registry.library.program(name):
             return Found(name, f"{name} is the first loader found for {arch}{whose}")
-    files = " or ".join(wanted)
+    files = " or ".join(names)
     told = f"no loader for {arch}: put {files} into a folder that 'firmware' names{whose}"
-    origins = [f"{name}: {where}" for name in wanted if (where := loaders.where_from(name))]
-    return Found("", "; ".join((told, *origins)), missing=True)
+    return Found("", "; ".join((told, *loaders.origins(names))), missing=True)
+
+
+def wanted(arch: Arch, machine: Machine, registry: Registry, subnet: Subnet) -> tuple[str, ...]:
+    """The names of the programs that would do, the best first; they need not be there."""
+    return loaders.names(_word(arch, machine, registry, subnet)[0], arch)
 
 
 def _nothing_for(arch: Arch, word: str, whose: str) -> Found:
