@@ -21,6 +21,7 @@ import time
 
 import pytest
 
+from tests.end_to_end.lab import BOOT_SERVER, Lab, write_config
 from tests.end_to_end.tftp_network import (
     FAR,
     MISSING,
@@ -194,6 +195,61 @@ def test_refusals_pass_a_translation_as_well(files, log, tmp_path):
         done = network.fetch(curl("nothing", into, server=FAR), into, 20)
         assert done.returncode == 68  # CURLE_TFTP_NOTFOUND
         assert time.monotonic() - began < 2
+
+
+#: Two clients that do as they are told, a line each, and say what they hear and from which port.
+PUPPETS = """
+import socket, sys
+clients = {}
+for line in sys.stdin:
+    name, datagram = line.split()
+    if name not in clients:
+        clients[name] = [socket.socket(socket.AF_INET, socket.SOCK_DGRAM), (sys.argv[1], 69)]
+        clients[name][0].settimeout(5)
+    udp, server = clients[name]
+    sent = bytes.fromhex(datagram)
+    udp.sendto(sent, server)
+    wanted = sent[3] + 1 if sent[1] == 4 else 1
+    heard = bytes(4)
+    while heard[3] != wanted:  # what came before may have been sent again by the timer
+        heard, clients[name][1] = udp.recvfrom(2000)
+    print(clients[name][1][1], heard[:4].hex(), flush=True)
+"""
+
+
+def test_a_reload_changes_new_transfers_and_no_running_one(tmp_path):
+    (tmp_path / "files").mkdir()
+    (tmp_path / "files" / "kernel").write_bytes(bytes(100_000))
+    settings = {"files": str(tmp_path / "files"), "interfaces": ["eth0"], "proxydhcp": False}
+    ask = (b"\0\1kernel\0octet\0").hex()
+    with Lab(tmp_path) as lab:
+        config = tmp_path / "netbootd.json"
+        daemon = lab.netbootd({"netbootd": settings})
+        argv = lab.inside("lan", sys.executable, "-u", "-c", PUPPETS, BOOT_SERVER)
+        pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
+        with subprocess.Popen(argv, **pipes) as puppets:
+
+            def tell(name, datagram):
+                puppets.stdin.write(f"{name} {datagram}\n")
+                puppets.stdin.flush()
+                port, heard = puppets.stdout.readline().split()
+                return int(port), heard
+
+            first, heard = tell("one", ask)
+            assert (first != 69, heard) == (True, "00030001")
+            assert tell("one", "00040001") == (first, "00030002")
+            write_config(config, {"netbootd": {**settings, "tftp": {"single_port": True}}})
+            daemon.reload(60)
+            assert tell("one", "00040002") == (first, "00030003")
+            assert tell("two", ask) == (69, "00030001")
+            assert tell("two", "00040001") == (69, "00030002")
+            write_config(config, {"netbootd": settings})
+            daemon.reload(60)
+            assert tell("two", "00040002") == (69, "00030003")
+            assert tell("one", "00040003") == (first, "00030004")
+            third, heard = tell("three", ask)
+            assert (third != 69, heard) == (True, "00030001")
+            puppets.stdin.close()
 
 
 @pytest.mark.slow
