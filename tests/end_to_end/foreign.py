@@ -26,6 +26,14 @@ def _ipxe(folder: Path) -> None:
             shutil.copy(tree / "usr" / "lib" / "ipxe" / name, folder / name)
 
 
+def _ipxe_x64(folder: Path) -> None:
+    """Debian 13's iPXE for 64-bit PCs: the first that Debian builds with VLANs."""
+    with tempfile.TemporaryDirectory(dir=folder.parent) as scratch:
+        with debian.packages("trixie", "amd64") as trixie:
+            tree = trixie.unpack(Path(scratch), "ipxe")
+        shutil.copy(tree / "usr" / "lib" / "ipxe" / "snponly.efi", folder)
+
+
 def _grub(folder: Path) -> None:
     """
     Debian 13's GRUB for the network: the first that learns of its server behind ProxyDHCP.
@@ -76,6 +84,7 @@ def _linux(folder: Path, suite: str, arch: str, metapackage: str) -> None:
 INITRD = (inspect.getsource(_linux), guest.INIT, guest.LEASE)
 
 IPXE = Part("ipxe-foreign", _ipxe)
+IPXE_X64 = Part("ipxe-13", _ipxe_x64)
 U_BOOT = Part("u-boot-13", _u_boot)
 GRUB = Part("grub-foreign", _grub)
 ARM64 = Part("linux-arm64", _arm64, INITRD)
@@ -85,4 +94,4 @@ RISCV64 = Part("linux-riscv64", _riscv64, INITRD)
 #: Where a build of iPXE of one's own may be put.
 BUILT = CACHE / "ipxe-built"
 
-PARTS = {part.name: part for part in (IPXE, GRUB, U_BOOT, ARM64, I386)}
+PARTS = {part.name: part for part in (IPXE, IPXE_X64, GRUB, U_BOOT, ARM64, I386)}
