@@ -17,6 +17,7 @@ from ipaddress import IPv4Address, IPv4Network
 from typing import Any
 from urllib.parse import urlsplit
 
+from netbootd import replies
 from netbootd.dropins import SUBNETS, Layers
 from netbootd.dropins import Entry as Written
 from netbootd.errors import Finding, Level
@@ -209,6 +210,12 @@ class _Reading:
     def loader(self, value: Any) -> Choice:
         return Choice.parse(value)
 
+    def reply_style(self, value: Any) -> str:
+        try:
+            return replies.parse(value)
+        except ValueError as problem:
+            raise ValueError(f"must be {problem}") from None
+
     def variables(self, value: Any) -> Mapping[str, Any]:
         if not isinstance(value, Object):
             raise ValueError(f"must be an object, not {kind(value)}")
@@ -227,7 +234,7 @@ class _Reading:
 _KEYS: Mapping[str, tuple[str, Callable[[_Reading, Any], Any], Level]] = {
     "boot_server": ("boot_server", _Reading.boot_server, Level.TARGET),
     "loader": ("loader", _Reading.loader, Level.TARGET),
-    "reply_style": ("reply_style", _Reading.word, Level.WARNING),
+    "reply_style": ("reply_style", _Reading.reply_style, Level.WARNING),
     "known_only": ("known_only", _Reading.flag, Level.ERROR),
     "enabled": ("served", _Reading.flag, Level.ERROR),
     "mtu": ("mtu", _Reading.mtu, Level.WARNING),
