@@ -10,13 +10,16 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from tests.end_to_end.cache import Part, unpack, with_libraries
+import pytest
+
+from tests.end_to_end.cache import Part, newest, unpack, with_libraries
 from tests.end_to_end.lab import Lab
 from tests.end_to_end.process import Process
 
 
 def _unpack(folder: Path) -> None:
-    packages = {*with_libraries("kea-dhcp4-server"), *with_libraries("isc-dhcp-relay")}
+    wanted = map(newest, ("kea-dhcp4-server", "isc-dhcp-relay"))
+    packages = {package for name in wanted for package in with_libraries(name)}
     unpack(folder / "tree", *sorted(packages))
 
 
@@ -51,7 +54,8 @@ def kea(lab: Lab, place: str, *subnets: dict[str, object]) -> Process:
             }
         )
     )
-    server = lab.spawn(place, *_with_libraries(lab), _program("kea-dhcp4"), "-c", str(config))
+    program = _program("kea-dhcp4")
+    server = lab.spawn(place, *_with_libraries(lab), program, "-c", str(config))
     server.wait_for("DHCP4_STARTED", 20)
     return server
 
@@ -67,6 +71,9 @@ def relay(lab: Lab, place: str, inside: str, outside: str, *servers: str) -> Pro
 
 
 def _program(name: str) -> str:
+    if NEIGHBOURS.unavailable or not NEIGHBOURS.ready:
+        why = f"{name} is not in .cache: run tools/setup.sh test"
+        pytest.skip(NEIGHBOURS.unavailable or why)
     return str(NEIGHBOURS.folder / "tree" / "usr" / "sbin" / name)
 
 

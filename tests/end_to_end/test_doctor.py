@@ -116,10 +116,8 @@ def test_a_second_boot_server_is_found(lab, config):
 def test_beside_a_dhcp_server_here_it_says_who_has_the_port(lab, config, server):
     if server == "dnsmasq":
         lab.dhcp(place="boot")
-    elif neighbours.NEIGHBOURS.ready:
-        neighbours.kea(lab, "boot")
     else:
-        pytest.skip("no Kea; run tools/setup.sh test")
+        neighbours.kea(lab, "boot")
     lab.netbootd(config)
     status, remarks, answers = doctor(lab)
     assert remarks["port-shared"] == remarks["snooping"] == "note"
