@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 from typing import TYPE_CHECKING
 
+from netbootd import replies
 from netbootd.commands.words import (
     Commands,
     a_mac,
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 _SIMULATE_MORE = """\
 examples:
   netbootd simulate 00:25:90:27:db:b4
+  netbootd simulate --style menu 00:25:90:27:db:b4
   netbootd simulate --firmware bios --interface eth1 00:25:90:27:db:b4
 
 With --interface the running daemon is asked, to which it is a boot of that machine like any other:
@@ -44,7 +46,13 @@ def add(commands: Commands) -> None:
     parser.add_argument(
         "--arch", type=an_arch, metavar="N", help="option 93, instead of the firmware's own"
     )
-    parser.add_argument(
+    whom = parser.add_mutually_exclusive_group()
+    whom.add_argument(
+        "--style",
+        choices=tuple(replies.CHOOSABLE),
+        help="how it is told of its boot file, where its entry does not say (proxydhcp.style)",
+    )
+    whom.add_argument(
         "--interface",
         metavar="NAME",
         help="ask a running daemon through this interface (as root), not the configuration",
@@ -55,6 +63,11 @@ def _simulate(arguments: argparse.Namespace) -> int:
     from netbootd.simulate import simulate  # noqa: PLC0415  scapy
 
     boots = simulate(
-        arguments.config, arguments.mac, arguments.firmware, arguments.arch, arguments.interface
+        arguments.config,
+        arguments.mac,
+        arguments.firmware,
+        arguments.arch,
+        arguments.interface,
+        arguments.style,
     )
     return 0 if boots else 1

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 from netbootd.mac import MAC
@@ -13,16 +14,30 @@ from netbootd.simulate.walk import Walk
 from netbootd.simulate.wire import Wire
 
 
-def simulate(config: Path, mac: MAC, kind: str, arch: int | None, interface: str | None) -> bool:
+def simulate(
+    config: Path,
+    mac: MAC,
+    kind: str,
+    arch: int | None,
+    interface: str | None,
+    style: str | None = None,
+) -> bool:
     """
     Walk through a boot and print it; False where the machine would not boot.
+
+    *style* is a reply style to try instead of what ``proxydhcp.style`` says, for the configuration
+    alone.
 
     *kind* is a key of ``firmware.KINDS``, *arch* option 93 where it is not that firmware's own,
     *interface* the way to a running daemon, None to ask the configuration alone.
     """
     client = firmware(kind, arch)
     if interface is None:
-        memory = Memory(load(config), str(config))
+        registry = load(config)
+        if style is not None:
+            settings = replace(registry.config.proxydhcp, style=style)
+            registry = replace(registry, config=replace(registry.config, proxydhcp=settings))
+        memory = Memory(registry, str(config))
         return Walk(memory, client, mac, CLIENT_ADDRESS, print).run()
     wire = _wire(interface)
     return Walk(wire, client, mac, wire.address, print).run()

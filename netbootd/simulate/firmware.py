@@ -16,6 +16,7 @@ XID = 0x6E657462  # "netb": a simulated client needs no chance in it
 _USER_CLASS = b"iPXE"
 # Version 1.21.1, and the features PXE extensions, HTTP, DNS, TFTP, bzImage, ELF, menu (option 175).
 _IPXE_OPTIONS = bytes.fromhex("eb03011501100102130101110101150101180101220101270101")
+_IPXE_EFI = bytes.fromhex("240101")  # that it runs EFI programs
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,7 +48,8 @@ class Firmware:
         }
         if self.stage is Stage.IPXE:
             options[int(Option.USER_CLASS)] = _USER_CLASS
-            options[int(Option.IPXE)] = _IPXE_OPTIONS
+            efi = _IPXE_EFI if self.arch.efi else b""
+            options[int(Option.IPXE)] = _IPXE_OPTIONS + efi
         return Message(
             op=Op.REQUEST,
             xid=XID,

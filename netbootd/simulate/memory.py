@@ -16,7 +16,7 @@ from netbootd.content import Content
 from netbootd.dhcp import proxy, wire
 from netbootd.dhcp.destination import Arrival, Port
 from netbootd.dhcp.message import Message
-from netbootd.dhcp.proxy import Ignored
+from netbootd.dhcp.proxy import Ignored, Known
 from netbootd.errors import NetbootdError
 from netbootd.http import files
 from netbootd.http.resource import Asked, Part
@@ -49,6 +49,7 @@ class Memory:
         self._locator = Locator(self._live, time.monotonic)
         self._address = IPv4Address(_own_address(registry) or _SERVER_ADDRESS)
         self._because: tuple[str, ...] = ()
+        self._has_loaded = False  # our loader: the iPXE that asks from then on is ours
 
     def dhcp(self, request: bytes, port: Port, server: str) -> Message:
         if not self._registry.config.proxydhcp.enabled:
@@ -59,7 +60,8 @@ class Memory:
         source = (CLIENT_ADDRESS if server else "0.0.0.0", 68)
         arrival = Arrival("(memory)", self._address, port, source)
         asked = wire.decode(request)
-        answer = proxy.answer(asked, arrival, self._registry)
+        known = Known(replaced=self._has_loaded)
+        answer = proxy.answer(asked, arrival, self._registry, known=known)
         self._because = answer.decision.because if answer.decision else ()
         if isinstance(answer, Ignored):
             raise Unreachable(f"no answer: {answer.reason}")
@@ -70,6 +72,7 @@ class Memory:
 
     def tftp(self, server: str, path: str, options: Mapping[str, str]) -> File:
         self._check_tftp(server, path)
+        self._has_loaded = True
         request = ReadRequest(path, "octet", dict(options))
         try:
             content = self._locator.locate(request, CLIENT_ADDRESS, server).content
@@ -116,6 +119,7 @@ class Memory:
             raise Unchecked(f"{url}: this is not this server; {_ELSEWHERE}")
         route = urls.route([part for part in unquote(parts.path).split("/") if part])
         choice = dict(parse_qsl(parts.query)).get(urls.CHOICE, "")
+        self._has_loaded |= route.path.rpartition("/")[2] in urls.PROGRAMS
         began = time.monotonic()
         content = self._content(route, base, user_agent, choice)
         try:

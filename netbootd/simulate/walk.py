@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 from netbootd.boot.client import Stage
 from netbootd.dhcp import wire
 from netbootd.dhcp.destination import Port
-from netbootd.dhcp.message import Message
+from netbootd.dhcp.message import Message, Option
 from netbootd.errors import NetbootdError
 from netbootd.mac import MAC
 from netbootd.simulate import formats
@@ -28,6 +28,8 @@ from netbootd.simulate.telling import Failed, Telling
 _FIRMWARE_AGENT = "UefiHttpBoot/1.0"
 _DISCOVERY_CONTROL = 6  # sub-option of 43 (PXE 2.1, section 2.2.3)
 _TAKE_THIS_FILE = 8
+_MENU, _ITEM = 9, 71
+_URL = ("http://", "https://")
 
 
 class Walk:
@@ -70,7 +72,7 @@ class Walk:
 
     def _to_script_url(self) -> str:
         answer = self._discover(self._firmware)
-        if self._firmware.stage is Stage.IPXE:
+        if self._firmware.stage is Stage.IPXE and _boot_file(answer).startswith(_URL):
             return _boot_file(answer)
         if self._firmware.stage is Stage.HTTP_BOOT:
             self._load_by_http(_boot_file(answer))
@@ -118,17 +120,37 @@ class Walk:
                 "Option 43 has discovery control 8: the file of this offer may be taken as it is.",
             )
             return offer
+        request = self._firmware.boot_server_request(self._mac, self._address)
+        item = self._from_menu(offer)
+        if item:
+            chosen = bytes((_ITEM, len(item))) + item + b"\xff"
+            options = {**request.options, int(Option.VENDOR_OPTIONS): chosen}
+            request = request._replace(options=options)
+        why = "The first line was taken" if item else "The offer has no option 43"
         self._tell.step(
             f"DHCPREQUEST to {offer.server_id}, UDP port 4011",
-            "The offer has no option 43, so the firmware asks the boot server itself, once it has",
+            f"{why}, so the firmware asks the boot server itself, once it has",
             "an address.  A firewall that drops this port ends the boot here.",
         )
-        request = self._firmware.boot_server_request(self._mac, self._address)
         answer = self._network.dhcp(wire.encode(request), Port.BOOT_SERVER, str(offer.server_id))
         self._tell.step("DHCPACK from port 4011")
         self._tell_boot_file(answer)
         _check_boot_file(answer)
+        if item and answer.vendor_options.get(_ITEM) != item:
+            raise Failed("the boot server does not repeat the boot item: iPXE drops such an answer")
         return answer
+
+    def _from_menu(self, offer: Message) -> bytes:
+        """The item of the menu's first line; empty without a menu."""
+        menu = offer.vendor_options.get(_MENU, b"")
+        if len(menu) < 3:
+            return b""
+        text = menu[3 : 3 + menu[2]].decode("latin-1")
+        self._tell.step("A boot menu", "Option 43 has one, whose first line is taken by itself.")
+        self._tell.detail("first line", f"{text} (type {menu[:2].hex()})")
+        if not any(menu[:2]):
+            raise Failed("type 0 is the local disk: the firmware ends PXE there")
+        return menu[:2] + bytes(2)
 
     def _load_by_tftp(self, answer: Message) -> None:
         path, server = _boot_file(answer), str(answer.siaddr)

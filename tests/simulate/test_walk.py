@@ -67,6 +67,23 @@ def test_only_uefi_asks_port_4011(simulate):
     assert "DHCPREQUEST" not in simulate("--firmware", "ipxe")[1]
 
 
+@pytest.mark.parametrize("kind", ["bios", "efi"])
+@pytest.mark.parametrize(
+    ("style", "signs"),
+    [
+        ("direct", ["No second question"]),
+        ("boot-server", ["The offer has no option 43", "DHCPACK from port 4011"]),
+        ("menu", ["first line Network boot (type 8000)", "DHCPACK from port 4011"]),
+    ],
+)
+def test_every_style_leads_to_the_kernel(simulate, kind, style, signs):
+    status, told = simulate("--firmware", kind, "--style", style)
+    assert status == 0
+    plain = " ".join(told.split())
+    assert [sign for sign in signs if sign not in plain] == []
+    assert "The kernel starts." in told
+
+
 def test_a_stranger_follows_the_default_to_its_disk(simulate):
     status, told = simulate("--firmware", "bios", mac="52:54:00:00:00:01")
     assert status == 0
