@@ -100,8 +100,9 @@ def _loaders(registry: Registry) -> list[str]:
     lines, missing = [], []
     for number in _SHOWN_ARCHES:
         row = arch.TABLE[number]
-        usual = loaders.names(loaders.USUAL, row)
-        found = next((p for name in usual if (p := registry.library.program(name))), None)
+        word = registry.config.loader.of(row) or loaders.USUAL
+        names = loaders.names(word, row)
+        found = next((p for name in names if (p := registry.library.program(name))), None)
         if found:
             lines.append(f"loader         {row.name:<14} {found.path}  sha256 {found.sha256}")
         else:

@@ -18,6 +18,7 @@ from itertools import count
 from pathlib import Path
 
 from netbootd import answers
+from netbootd.boot import loader
 from netbootd.boot.client import Client, Stage
 from netbootd.boot.decision import identify, refusal
 from netbootd.boot.script import Past, boot_script
@@ -29,6 +30,7 @@ from netbootd.registry import overlays, scripts
 from netbootd.registry.facts import facts_of, own_address
 from netbootd.registry.machine import Machine
 from netbootd.registry.marks import MARKS, Marks
+from netbootd.registry.programs import FIRSTS
 from netbootd.registry.snapshot import Comparison, Registry
 from netbootd.registry.subnets import Subnet
 from netbootd.rendering import BrokenText, TextTemplate
@@ -141,6 +143,8 @@ def _around(registry: Registry) -> tuple[object, ...]:
     """All that goes into what a machine is given, beside its entry and its target."""
     return (
         registry.config.known_only,
+        registry.config.loader,
+        frozenset(registry.library.programs),
         registry.boot_server,
         registry.subnets,
         registry.variables,
@@ -204,6 +208,7 @@ def _given(client: Client, machine: Machine | None, registry: Registry) -> dict[
     if machine is None or refusal(client, machine, registry) or client.mac is None:
         return given
     facts = facts_of(client.mac, machine, registry, base, client.address, _TOKEN)
+    given["loaders"] = _loaders(machine, registry, subnet)
     given["node script"] = _made(lambda: scripts.build(machine, facts, registry))
     given |= _overlaid(machine, facts, registry)
     for path in answers.named_by(machine.target, script, registry.answers):
@@ -211,10 +216,16 @@ def _given(client: Client, machine: Machine | None, registry: Registry) -> dict[
     return given
 
 
+def _loaders(machine: Machine, registry: Registry, subnet: Subnet) -> str:
+    """What its firmware would load, of whatever architecture it is."""
+    found = {str(row): loader.find(row, machine, registry, subnet).name for row in FIRSTS}
+    return "".join(f"{row}: {name}\n" for row, name in found.items() if name)
+
+
 def _described(subnet: Subnet) -> str:
     """What a subnet says that its machines' firmware is given, and no script shows."""
-    loader = {"": subnet.loader.usual, **subnet.loader.by_family}
-    told = [f"loader {family} {word}" for family, word in loader.items() if word]
+    choice = {"": subnet.loader.usual, **subnet.loader.by_family}
+    told = [f"loader {family} {word}" for family, word in choice.items() if word]
     told += [f"reply_style {subnet.reply_style}"] if subnet.reply_style else []
     told += [f"mtu {subnet.mtu}"] if subnet.mtu else []
     return "".join(f"{line}\n" for line in told)

@@ -11,7 +11,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from netbootd import arch, loaders, secureboot
+from netbootd import arch, secureboot
+from netbootd.boot import loader
 from netbootd.boot.client import Client, Stage
 from netbootd.boot.decision import Decision, Script, identify, looks, next_step, refusal, subnet_of
 from netbootd.dhcp import pxe, styles
@@ -202,7 +203,11 @@ def _as_text(value: Any) -> str:
 
 def _loader(case: Case, machine: Machine | None) -> Lines:
     """Each boot program that would do for the firmware, and whether it is there."""
-    for name in loaders.names(loaders.USUAL, case.client.arch) if case.client.arch else ():
+    subnet = subnet_of(case.client, case.registry)
+    firmware = case.client.arch
+    for name in (
+        loader.wanted(firmware, machine, case.registry, subnet) if firmware and machine else ()
+    ):
         program = case.registry.library.program(name)
         yield "loader", f"{name}: {program.path if program else 'not found'}"
     step = next_step(case.client, machine, case.registry)

@@ -170,9 +170,11 @@ def _loaders(registry: Registry, asking: Client) -> list[str]:
     lines = []
     for row in _FIRMWARE:
         client = replace(asking, stage=Stage.FIRMWARE, arch=row)
-        step = next_step(client, identify(client, registry), registry).step
+        decision = next_step(client, identify(client, registry), registry)
+        step = decision.step
         if isinstance(step, Loader):
-            lines.append(f"loader    {row}: {step.name}")
+            whose = decision.because[-1].partition(str(row))[2]
+            lines.append(f"loader    {row}: {step.name}{whose}")
         elif isinstance(step, Refusal):
             lines.append(f"loader    {row}: nothing; {step.reason}")
     return lines
