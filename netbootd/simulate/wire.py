@@ -62,7 +62,7 @@ class Wire:
         raise Unreachable(
             f"no netboot answer within {_OFFERS_S:.0f} s: is the daemon running and serving this "
             "network, does a firewall drop UDP 67 or 4011, and is the machine one it boots? "
-            "(netbootd show tells)"
+            "(netbootd show tells; a daemon that snoops on UDP 67 does not hear its own host)"
         )
 
     def _send(self, client: socket.socket, request: bytes, target: tuple[str, int]) -> None:

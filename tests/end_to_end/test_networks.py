@@ -5,6 +5,7 @@ Networks as sites have them: a DHCP server on netbootd's own host, a relay betwe
 from __future__ import annotations
 
 import signal
+from ipaddress import IPv4Address
 
 import pytest
 
@@ -12,7 +13,7 @@ from tests.end_to_end import guest, neighbours
 from tests.end_to_end.conftest import Site
 from tests.end_to_end.lab import BOOT_SERVER, LAN_SERVER
 from tests.end_to_end.node import Node
-from tests.end_to_end.packets import Packets
+from tests.end_to_end.packets import Packets, _frames
 from tests.end_to_end.process import Process
 from tests.end_to_end.test_firmware import (
     IPXE_ROM_S,
@@ -121,6 +122,33 @@ def test_a_dhcp_server_on_the_same_host_keeps_its_clients(site: Site, server) ->
 
     assert owner.returncode is None
     assert "offered" not in daemon.text
+
+
+def test_ipxe_takes_an_offer_to_its_own_card(site: Site) -> None:
+    """For networks that hold broadcasts back; iPXE does not ask for them."""
+    site.lab.dhcp()
+    site.config["netbootd"]["proxydhcp"] = {"unicast": True}
+    site.machine(NODE, "linux", "one")
+    site.serve()
+
+    with site.lab.bios(NODE) as node:
+        assert "netbootd.word=one" in arguments(node, IPXE_ROM_S)
+        packets = finish(node)
+        cards = {frame[:6].hex(":") for frame in frames(node) if comes_from(frame, BOOT_SERVER)}
+
+    assert cards == {NODE}
+    assert packets.offers(BOOT_SERVER)
+    assert_linux_by_http(packets)
+
+
+def frames(node: Node) -> list[bytes]:
+    """Every frame on its cable, as it was."""
+    return [frame for _, frame in _frames((node.lab.folder / f"{node.tap}.pcap").read_bytes())]
+
+
+def comes_from(frame: bytes, server: str) -> bool:
+    """Whether it is a DHCP server's packet to a client, by UDP from port 67."""
+    return frame[23] == 17 and frame[26:30] == IPv4Address(server).packed and frame[34:36] == b"\0C"
 
 
 # --- a relay -------------------------------------------------------------------------------------
