@@ -119,6 +119,7 @@ EXPECTED: dict[str, Silence | Reply] = {
         to=("192.168.77.50", 68),
     ),
     "qemu-undionly-discover": script(LAB + "01", "BIOS x86"),
+    "qemu-ipxe-arm64-discover": script("52:54:00:12:34:56", "UEFI ARM64"),
     "qemu-ipxe-snponly-x64-discover": script(LAB + "02", "UEFI x64"),
     # U-Boot's EFI pass says PXEClient; it takes nothing from a proxy, and our offer does no harm.
     "qemu-uboot-arm32-efi-discover": loader(BOARD, "UEFI ARM32", "snponly-arm32.efi"),
