@@ -26,7 +26,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from netbootd.targets.base import Facts
-from netbootd.targets.linux import Linux, absent
+from netbootd.targets.linux import Linux, absent, by_card
 from netbootd.targets.settings import Settings
 
 #: Anaconda's and dracut's old spellings, and today's.  Anaconda dropped the bare ones with
@@ -59,6 +59,8 @@ _SAME = {
     **dict.fromkeys(("centos", "rocky", "almalinux", "alma", "fedora", "oracle", "redhat"), "rhel"),
     **dict.fromkeys(("opensuse", "sles"), "suse"),
 }
+#: Those that take the card from ``BOOTIF``.
+_BY_CARD = frozenset({"debian", "ubuntu", "rhel"})
 #: What reads the arguments of an installer first.
 _READERS = {"rhel": "dracut", "suse": "linuxrc"}
 #: The file that must be in the folder which ``answer`` names.
@@ -91,6 +93,7 @@ class Install(Linux):
             return args
         tree = "tree" in settings
         words = _ARGUMENTS[system].split()
+        words += by_card(args) if system in _BY_CARD else ()
         added = absent(args, (word for word in words if tree or "__tree__" not in word))
         if system == "ubuntu" and not tree and not any(word.startswith("url=") for word in args):
             settings.warn("install-no-tree", 'no "tree": the installer wants its ISO', "answer")

@@ -216,6 +216,16 @@ def absent(args: Iterable[str], words: Iterable[str]) -> tuple[str, ...]:
     return tuple(word for word in words if word.partition("=")[0] not in names)
 
 
+def by_card(args: Iterable[str]) -> tuple[str, ...]:
+    """
+    Which card the machine boots from, for types that make its network words themselves: the first
+    one may be another (dracut.cmdline(7), initramfs-tools(7), Debian's installer, anaconda).
+
+    An author who wrote an ``ip=`` into *args* may mean another card, and has decided.
+    """
+    return () if any(word.startswith("ip=") for word in args) else ("BOOTIF=__bootif__",)
+
+
 def _initramfs(settings: Settings) -> str:
     """``initramfs``, any word; types that know more of it say what is wrong."""
     value = settings.values["initramfs"].value if "initramfs" in settings else ""

@@ -22,7 +22,7 @@ import re
 from dataclasses import dataclass
 from typing import ClassVar
 
-from netbootd.targets.linux import Linux, absent
+from netbootd.targets.linux import Linux, absent, by_card
 from netbootd.targets.settings import Settings
 
 _ROOT = re.compile(r"(?P<server>\[[^\]]+\]|[^:/,\s]+):(?P<path>/[^:,\s]*)(?:[,:](?P<options>\S+))?")
@@ -55,7 +55,8 @@ class Nfs(Linux):
             told = "only dracut mounts a root over IPv6"
             settings.warn("nfs-root-ipv6", told, "root")
         mode = () if "rw" in args else ("ro",)
-        wanted = (*root_words(initramfs or "initramfs-tools", **match.groupdict("")), *mode)
+        found = root_words(initramfs or "initramfs-tools", **match.groupdict(""))
+        wanted = (*found, *by_card(args), *mode)
         return (*absent(args, wanted), *args)
 
     def check(self, settings: Settings) -> None:

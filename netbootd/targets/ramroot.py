@@ -23,7 +23,7 @@ from typing import Any, ClassVar
 from urllib.parse import urlsplit
 
 from netbootd.targets.base import Facts
-from netbootd.targets.linux import Linux, absent
+from netbootd.targets.linux import Linux, absent, by_card
 from netbootd.targets.settings import Settings
 
 _ARGUMENTS = {
@@ -64,7 +64,8 @@ class RamRoot(Linux):
         if initramfs == "alpine" and absent(args, ("alpine_repo",)):
             told = 'no alpine_repo= in "boot_args": Alpine will find no packages'
             settings.warn("ramroot-repo", told, "boot_args")
-        return (*absent(args, _ARGUMENTS[initramfs].split()), *args)
+        card = () if initramfs == "alpine" else by_card(args)
+        return (*absent(args, (*_ARGUMENTS[initramfs].split(), *card)), *args)
 
     @classmethod
     def extras(cls, settings: Settings) -> dict[str, Any]:

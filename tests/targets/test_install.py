@@ -10,6 +10,7 @@ from .conftest import NODE, OWN
 
 BASE = {"kernel": "k", "initrd": "i"}
 ANSWER = f"{OWN}/install/{NODE.dashed}/a.cfg"
+BOOTIF = "BOOTIF=01-52-54-00-12-34-56"
 SEED = f"ds=nocloud-net;s={OWN}/install/{NODE.dashed}/seed/"
 
 
@@ -22,12 +23,12 @@ def args(site, keys, machine=None):
 @pytest.mark.parametrize(
     ("system", "wanted"),
     [
-        ("debian", f"auto=true priority=critical interface=auto url={ANSWER}"),
-        ("Debian 12", f"auto=true priority=critical interface=auto url={ANSWER}"),
-        ("rhel", f"inst.ks={ANSWER} inst.ks.sendmac ip=dhcp"),
-        ("Rocky 9", f"inst.ks={ANSWER} inst.ks.sendmac ip=dhcp"),
-        ("almalinux", f"inst.ks={ANSWER} inst.ks.sendmac ip=dhcp"),
-        ("fedora", f"inst.ks={ANSWER} inst.ks.sendmac ip=dhcp"),
+        ("debian", f"auto=true priority=critical interface=auto url={ANSWER} {BOOTIF}"),
+        ("Debian 12", f"auto=true priority=critical interface=auto url={ANSWER} {BOOTIF}"),
+        ("rhel", f"inst.ks={ANSWER} inst.ks.sendmac ip=dhcp {BOOTIF}"),
+        ("Rocky 9", f"inst.ks={ANSWER} inst.ks.sendmac ip=dhcp {BOOTIF}"),
+        ("almalinux", f"inst.ks={ANSWER} inst.ks.sendmac ip=dhcp {BOOTIF}"),
+        ("fedora", f"inst.ks={ANSWER} inst.ks.sendmac ip=dhcp {BOOTIF}"),
         ("centos6", f"ks={ANSWER} kssendmac ksdevice={NODE}"),
         ("CentOS 6.2", f"ks={ANSWER} kssendmac ksdevice={NODE}"),
         ("suse", f"autoyast={ANSWER}"),
@@ -53,7 +54,7 @@ def test_ubuntu_gets_its_iso_and_confirms_by_itself(site):
     keys = {"os": "ubuntu", "answer": "install/seed/", "tree": "u.iso"}
     assert args(site, keys) == [
         *["ip=dhcp", "root=/dev/ram0", "ramdisk_size=1500000", "autoinstall"],
-        *[SEED, "cloud-config-url=/dev/null", f"url={OWN}/u.iso"],
+        *[SEED, "cloud-config-url=/dev/null", f"url={OWN}/u.iso", BOOTIF],
     ]
     assert site.codes() == set()
     args(site, {"os": "ubuntu", "answer": "install/seed"})
@@ -66,15 +67,23 @@ def test_ubuntu_gets_its_iso_and_confirms_by_itself(site):
 def test_the_tree_is_where_packages_come_from_and_may_be_a_folder(site, system, word):
     site.put("install/a.cfg", "tree/.treeinfo")
     keys = {"os": system, "answer": "install/a.cfg", "tree": "tree"}
-    assert args(site, keys)[-1] == f"{word}={OWN}/tree"
+    words = [one for one in args(site, keys) if one != BOOTIF]
+    assert words[-1] == f"{word}={OWN}/tree"
     assert site.codes() == set()
+
+
+def test_an_author_who_wrote_of_addresses_has_chosen_the_card(site):
+    site.put("install/a.cfg")
+    keys = {"os": "rhel", "answer": "install/a.cfg", "boot_args": "ip=eth1:dhcp"}
+    assert BOOTIF not in args(site, keys)
 
 
 def test_a_word_of_the_author_is_left_alone_and_stands_behind_ours(site):
     site.put("install/a.cfg")
     keys = {"os": "debian", "answer": "install/a.cfg", "boot_args": "url=http://x/y --- quiet"}
     assert args(site, keys) == [
-        *["auto=true", "priority=critical", "interface=auto", "url=http://x/y", "---", "quiet"]
+        *["auto=true", "priority=critical", "interface=auto", BOOTIF],
+        *["url=http://x/y", "---", "quiet"],
     ]
 
 

@@ -18,18 +18,42 @@ def args(lines):
 @pytest.mark.parametrize(
     ("initramfs", "root", "wanted"),
     [
-        ("dracut", "192.0.2.9:/d/a", "root=nfs:192.0.2.9:/d/a ip=dhcp ro"),
-        ("dracut", "[2001:db8::9]:/d", "root=nfs:[2001:db8::9]:/d ip=dhcp6 ro"),
-        ("dracut", "nas:/d/a,vers=3", "root=nfs:nas:/d/a:vers=3 ip=dhcp ro"),
-        ("initramfs-tools", "nas:/d/a", "root=/dev/nfs nfsroot=nas:/d/a ip=dhcp ro"),
+        (
+            "dracut",
+            "192.0.2.9:/d/a",
+            "root=nfs:192.0.2.9:/d/a ip=dhcp BOOTIF=01-52-54-00-12-34-56 ro",
+        ),
+        (
+            "dracut",
+            "[2001:db8::9]:/d",
+            "root=nfs:[2001:db8::9]:/d ip=dhcp6 BOOTIF=01-52-54-00-12-34-56 ro",
+        ),
+        (
+            "dracut",
+            "nas:/d/a,vers=3",
+            "root=nfs:nas:/d/a:vers=3 ip=dhcp BOOTIF=01-52-54-00-12-34-56 ro",
+        ),
+        (
+            "initramfs-tools",
+            "nas:/d/a",
+            "root=/dev/nfs nfsroot=nas:/d/a ip=dhcp BOOTIF=01-52-54-00-12-34-56 ro",
+        ),
         (
             "initramfs-tools",
             "nas:/d,vers=3,tcp",
-            "root=/dev/nfs nfsroot=nas:/d,vers=3,tcp ip=dhcp ro",
+            "root=/dev/nfs nfsroot=nas:/d,vers=3,tcp ip=dhcp BOOTIF=01-52-54-00-12-34-56 ro",
         ),
-        (None, "nas:/d/a", "root=/dev/nfs nfsroot=nas:/d/a ip=dhcp ro"),
-        ("live-boot", "nas:/d", "boot=live netboot=nfs nfsroot=nas:/d ip=dhcp ro"),
-        ("casper", "nas:/d", "boot=casper netboot=nfs nfsroot=nas:/d ip=dhcp ro"),
+        (None, "nas:/d/a", "root=/dev/nfs nfsroot=nas:/d/a ip=dhcp BOOTIF=01-52-54-00-12-34-56 ro"),
+        (
+            "live-boot",
+            "nas:/d",
+            "boot=live netboot=nfs nfsroot=nas:/d ip=dhcp BOOTIF=01-52-54-00-12-34-56 ro",
+        ),
+        (
+            "casper",
+            "nas:/d",
+            "boot=casper netboot=nfs nfsroot=nas:/d ip=dhcp BOOTIF=01-52-54-00-12-34-56 ro",
+        ),
     ],
 )
 def test_the_root_is_written_as_the_initramfs_wants_it(site, initramfs, root, wanted):
@@ -74,7 +98,7 @@ def test_a_root_may_be_each_machines_own(site):
 def test_the_overlay_comes_first_with_a_name_of_its_own(site, overlay):
     keys = BASE | {"root": "nas:/d", "initramfs": "dracut", "overlay": overlay}
     assert site.one("nfs/a", keys) == [
-        f"kernel --name kernel {OWN}/k initrd=overlay.cpio initrd=initrd root=nfs:nas:/d ip=dhcp ro",
+        f"kernel --name kernel {OWN}/k initrd=overlay.cpio initrd=initrd root=nfs:nas:/d ip=dhcp BOOTIF=01-52-54-00-12-34-56 ro",
         f"initrd --name overlay.cpio {OWN}/overlay/{NODE.dashed}.cpio",
         f"initrd --name initrd {OWN}/i",
         "boot",

@@ -8,6 +8,7 @@ from .conftest import END, OWN
 
 BASE = {"kernel": "k", "initrd": "i", "image": "r.squashfs"}
 IMAGE = f"{OWN}/r.squashfs"
+BOOTIF = "BOOTIF=01-52-54-00-12-34-56"
 
 
 @pytest.mark.parametrize("type_", ["ramroot", "http"])
@@ -24,7 +25,7 @@ IMAGE = f"{OWN}/r.squashfs"
 )
 def test_the_image_is_fetched_as_the_initramfs_does(site, type_, initramfs, words):
     assert site.one(f"{type_}/a", BASE | {"initramfs": initramfs, "boot_args": "quiet"}) == [
-        f"kernel --name kernel {OWN}/k initrd=initrd {words} quiet",
+        f"kernel --name kernel {OWN}/k initrd=initrd {words} {BOOTIF} quiet",
         f"initrd --name initrd {OWN}/i",
         "boot",
         *END,
