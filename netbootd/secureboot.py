@@ -59,16 +59,14 @@ class Kept:
 class Warnings:
     """Each said once, of the first *machine* that it is true of, with the number of the others."""
 
-    machines: dict[tuple[str, str], list[Machine]] = field(default_factory=dict)
+    machines: dict[tuple[str, str], dict[str, Machine]] = field(default_factory=dict)
 
     def add(self, code: str, told: str, machine: Machine) -> None:
-        held = self.machines.setdefault((code, told), [])
-        if machine not in held:
-            held.append(machine)
+        self.machines.setdefault((code, told), {}).setdefault(machine.written, machine)
 
     def findings(self) -> Iterator[Finding]:
         for (code, told), held in self.machines.items():
-            first, others = held[0], len(held) - 1
+            first, others = next(iter(held.values())), len(held) - 1
             more = f" (and {counted(others, 'other machine')})" if others else ""
             path = path_of("machines", first.written)
             yield Finding(Level.WARNING, code, f"{first.title}: {told}{more}", first.place, path)
@@ -79,8 +77,15 @@ def remarks(registry: Registry) -> tuple[Finding, ...]:
     warnings = Warnings()
     kernels: dict[str, Kept | None] = {}
     grubs: dict[tuple[bool, str], list[tuple[str, str]]] = {}
+    chosen: dict[tuple[int, int, str], list[tuple[Arch, str]]] = {}
     for machine in everybody(registry):
-        ours = [(one, name) for one in FIRMWARE if (name := loader_of(one, machine, registry))]
+        # Thousands say the same: what they load is looked up once.
+        subnet = registry.subnets.of(its_address(machine, registry))
+        word = id(machine.loader), id(machine.target.common.loader), subnet.name
+        if word not in chosen:
+            found = ((one, loader_of(one, machine, registry)) for one in FIRMWARE)
+            chosen[word] = [(one, name) for one, name in found if name]
+        ours = chosen[word]
         for firmware, name in ours:
             which = firmware.http, name
             if which not in grubs:

@@ -3,8 +3,8 @@ Section ``machines`` as written: what each key means, and which of several entri
 
 A key is ``default``, a MAC in any spelling, the beginning of one with a star (``00:25:90:*``), or
 any name, if its entry holds something to know the machine by: ``mac``, ``macs``, ``uuid``,
-``client_id``, ``serial`` or ``asset``.  A MAC plus one character is how admins of this format switch an entry off:
-it does not count, and its machine boots its own disk.
+``client_id``, ``serial`` or ``asset``.  A MAC plus one character is how admins of this format
+switch an entry off: it does not count, and its machine boots its own disk.
 """
 
 from __future__ import annotations

@@ -22,8 +22,9 @@ from tests.end_to_end.lab import BOOT_SERVER, HTTP
 from tests.end_to_end.node import Node
 from tests.end_to_end.packets import Packets
 from tests.end_to_end.test_firmware import (
+    INITRD,
     KERNEL,
-    assert_linux_by_http,
+    SCRIPT,
     assert_proxied,
     finish,
     first_discover,
@@ -79,6 +80,14 @@ def assert_by_shim_and_grub_over_tftp(packets: Packets) -> None:
     assert packets.loaded("vmlinuz")
     assert packets.loaded("initrd.gz")
     assert not packets.paths("GET")
+
+
+def assert_by_ipxe(packets: Packets) -> None:
+    """Script, kernel and initrd came by HTTP; a newer iPXE tells more of itself in the query."""
+    wanted = [SCRIPT, KERNEL, INITRD]
+    paths = [path.partition("?")[0] for path in packets.paths()]
+    assert [path for path in paths if path in wanted] == wanted
+    assert not packets.loaded("grub.cfg")
 
 
 @pytest.mark.ci
@@ -196,7 +205,47 @@ def test_an_ipxe_and_a_kernel_signed_with_ones_own_key_boot(site: Site) -> None:
 
     assert_proxied(packets)
     assert packets.loaded("snponly.efi")
-    assert_linux_by_http(packets)
+    assert_by_ipxe(packets)
+
+
+def test_a_shim_made_for_ipxe_boots_it(site: Site) -> None:
+    """In the folders of iPXE's releases, but with a key of our own."""
+    own = made(secureboot.OWN_KEYS)
+    for name in ("snponly-shim.efi", "snponly.efi"):
+        site.put(f"ipxeboot/x86_64-sb/{name}", own / name)
+    site.put("images/vmlinuz", own / "vmlinuz")
+    site.lab.dhcp()
+    linux(site, KERNEL)
+    site.machine(NODE, "linux", "signed", loader="shim-ipxe")
+    site.serve()
+
+    with site.lab.uefi(NODE, secure=True, keys=own / "vars.fd") as node:
+        packets = boots_securely(node)
+
+    assert_proxied(packets)
+    assert packets.loaded("snponly-shim.efi")
+    assert packets.loaded("snponly.efi")
+    assert_by_ipxe(packets)
+
+
+def test_debians_shim_boots_an_ipxe_whose_key_the_owner_has_enrolled(site: Site) -> None:
+    """With Microsoft's keys in the firmware; the kernel is Debian's, as Debian signed it."""
+    own = made(secureboot.OWN_KEYS)
+    site.put("own/shimx64.efi", made(secureboot.SIGNED) / "trixie" / "shimx64.efi.signed")
+    site.put("own/grubx64.efi", own / "snponly.efi")
+    site.lab.dhcp()
+    linux(site, KERNEL)
+    site.machine(NODE, "linux", "signed", loader="own/shimx64.efi")
+    daemon = site.serve()
+    assert "grub" not in daemon.text
+
+    with site.lab.uefi(NODE, secure=True, keys=own / "mok.fd") as node:
+        packets = boots_securely(node)
+
+    assert_proxied(packets)
+    assert packets.loaded("shimx64.efi")
+    assert packets.loaded("grubx64.efi")
+    assert_by_ipxe(packets)
 
 
 def test_a_firmware_with_ones_own_key_refuses_what_microsoft_signed(site: Site) -> None:
