@@ -5,7 +5,8 @@ IFACE ?=
 # More for pytest, such as ARGS='-k uefi -x'.
 ARGS ?=
 
-PYTEST = .venv/bin/python -m pytest
+# A process for each core; one that has nothing left takes half of another's tests.
+PYTEST = .venv/bin/python -m pytest --numprocesses auto --dist worksteal
 
 .DEFAULT_GOAL := help
 .PHONY: help run install test test-quick lint e2e demo fresh clean
