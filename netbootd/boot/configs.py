@@ -24,6 +24,7 @@ from netbootd.errors import Forbidden, NotFound
 from netbootd.mac import MAC
 from netbootd.record.record import Record
 from netbootd.registry.machine import Machine
+from netbootd.registry.marks import Marks
 from netbootd.registry.sightings import Sightings
 from netbootd.registry.snapshot import Registry
 
@@ -64,7 +65,8 @@ def script_of(
             text = first_contact(registry.dialects[GRUB_FIRST], wanted.way)
             return BootScript(text, "first contact")
         raise NotFound(file.name)
-    client = Client(stage=Stage.IPXE, mac=mac, address=wanted.peer).marked(sightings.of(mac))
+    said = sightings.of(mac).over(Marks(uuid=file.uuid))
+    client = Client(stage=Stage.IPXE, mac=mac, address=wanted.peer).marked(said)
     if reason := refusal(client, identify(client, registry), registry):
         raise Forbidden(f"{mac} is {reason}")
     dialect = dialect_of(file.reader, file.name, wanted.way, registry.dialects)
@@ -79,7 +81,12 @@ def script_of(
 
 
 def whose(wanted: Wanted, registry: Registry, record: Record, sightings: Sightings) -> MAC | None:
-    """The card of the machine whose file it is, None where nobody is known."""
+    """
+    The card of the machine whose file it is, None where nobody is known.
+
+    That somebody once booted from an address is no proof: it may be another's by now, and what is
+    decided here may install a machine.  So an address counts only where the configuration has it.
+    """
     file = wanted.file
     if file.nobodys:
         return None
@@ -91,9 +98,9 @@ def whose(wanted: Wanted, registry: Registry, record: Record, sightings: Sightin
     elif file.serial:
         found = iter((pi_of(file.serial, registry, sightings),))
     elif file.address:
-        found = iter((at_address(file.address, registry, record),))
+        found = iter((_card(registry.by_address(file.address)),))
     else:
-        found = iter((wanted.owner or at_address(wanted.peer, registry, record),))
+        found = iter((wanted.owner, _card(registry.by_address(wanted.peer))))
     return next((mac for mac in found if mac is not None), None)
 
 
@@ -106,12 +113,16 @@ def pi_of(serial: str, registry: Registry, sightings: Sightings) -> MAC | None:
 def _by_uuid(
     uuid: str, wanted: Wanted, registry: Registry, record: Record, sightings: Sightings
 ) -> Iterator[MAC | None]:
-    """By what DHCP heard; a machine that is listed by it, whose card may have to be guessed."""
+    """
+    By what DHCP heard; a machine that is listed by it, whose card is what it says itself, or what
+    it booted from last.
+    """
     yield sightings.by_uuid(uuid)
     machine = registry.by_mark("uuid", uuid)
     yield _card(machine)
     if machine is not None:
-        yield wanted.owner or at_address(wanted.peer, registry, record)
+        latest = record.of(machine.key).latest
+        yield wanted.owner or (MAC.maybe(latest.mac) if latest else None)
 
 
 def _card(machine: Machine | None) -> MAC | None:
@@ -121,5 +132,9 @@ def _card(machine: Machine | None) -> MAC | None:
 
 
 def at_address(address: str, registry: Registry, record: Record) -> MAC | None:
-    """Whose address *address* is, by the configuration or by where it last booted from."""
+    """
+    Whose address *address* seems to be, by the configuration or by where a machine last booted.
+
+    That does not say what it boots: see ``whose``.
+    """
     return _card(registry.by_address(address)) or record.at(address)[1]

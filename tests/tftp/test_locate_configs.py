@@ -18,7 +18,7 @@ from netbootd.registry.marks import Marks
 from netbootd.tftp.locate import Locator
 from netbootd.tftp.wire import ReadRequest
 
-NODE, MARKED, DISK, STRANGER, PI3, PI4 = (
+NODE, MARKED, DISK, STRANGER, PI3, PI4, PI5 = (
     MAC.parse(text)
     for text in (
         "52:54:00:aa:00:0c",
@@ -27,6 +27,7 @@ NODE, MARKED, DISK, STRANGER, PI3, PI4 = (
         "52:54:00:aa:00:ff",
         "b8:27:eb:9b:65:d4",
         "dc:a6:32:ec:fc:3c",
+        "2c:cf:67:00:00:05",
     )
 )
 UUID = "00112233-4455-6677-8899-aabbccddeeff"
@@ -41,6 +42,7 @@ CONFIG = {
             "a": {"kernel": "images/k", "boot_args": "token=__token__"},
             "pi": {"kernel": "pi/k", "boot_args": "p=1", "config_txt": "enable_uart=1"},
         },
+        "linux": {"l": {"kernel": "images/k"}},
         "install": {"i": {"kernel": "images/k", "boot_args": "x"}},
         "menu": {"m": {"choices": ["install/i", "localboot"]}},
         "localboot": {"disk": {}},
@@ -51,6 +53,7 @@ CONFIG = {
         str(MARKED): {"type": "nfs", "name": "a", "uuid": UUID},
         str(DISK): {"type": "localboot", "name": "disk", "serial": "100000000000aaaa"},
         str(PI4): {"type": "nfs", "name": "pi"},
+        str(PI5): {"type": "nfs", "name": "pi", "ip": "192.168.77.51"},
         "pi-three": {"type": "nfs", "name": "pi", "serial": f"00000000{SERIAL3}", "macs": str(PI3)},
     },
     "netbootd": {"files": "files", "firmware": "fw"},
@@ -129,11 +132,34 @@ def test_a_uuid_that_dhcp_heard_names_the_card_that_said_it(rig):
     assert f"mac={NODE}" in rig.get(f"pxelinux.cfg/{other}")
 
 
-def test_an_address_is_that_of_the_configuration_or_of_the_last_boot(tmp_path):
-    rig = Rig(tmp_path, default={"type": "nfs", "name": "a"})
+def test_an_address_counts_where_the_configuration_has_it(rig):
     rig.missing("pxelinux.cfg/C0A84D63")
-    rig.get("grub.cfg-01-52-54-00-aa-00-ff", peer="192.168.77.99")
-    assert f"mac={STRANGER}" in rig.get("pxelinux.cfg/C0A84D63", peer="192.0.2.200")
+    assert f"mac={NODE}" in rig.get("pxelinux.cfg/C0A84D32", peer="192.0.2.200")
+    assert f"mac={NODE}" in rig.get("pxelinux.cfg/default", peer="192.168.77.50")
+
+
+def test_an_address_from_which_another_machine_booted_is_not_that_machine(tmp_path):
+    """The site's DHCP server gives it to the next: who comes then must not be installed for that."""
+    rig = Rig(tmp_path, **{str(STRANGER): {"type": "install", "name": "i"}})
+    assert "x" in rig.get(f"grub.cfg-01-{STRANGER.dashed}", peer="192.168.77.99")
+    contact = rig.get("/grub/grub.cfg", peer="192.168.77.99")
+    assert "first contact" in contact
+    assert str(STRANGER) not in contact
+    rig.missing("pxelinux.cfg/default", "pxelinux.cfg/C0A84D63", "grub.cfg-C0A84D63")
+    rig.missing("config.txt", "rack/cmdline.txt")
+    assert rig.attempts(STRANGER) == 1
+
+
+def test_a_machine_that_is_listed_by_its_uuid_alone_is_told_by_that(tmp_path):
+    """Its card is what its loader's path says, or what it booted from; never a neighbour's."""
+    other = "aabbccdd-0011-2233-4455-66778899aabb"
+    machines = {"rack4": {"type": "linux", "name": "l", "uuid": other}}
+    rig = Rig(tmp_path, default={"type": "nfs", "name": "a"}, **machines)
+    rig.get(f"grub.cfg-01-{MARKED.dashed}", peer="192.168.77.99")
+    rig.missing(f"pxelinux.cfg/{other}")
+    assert "target=linux/l" in rig.get(f"{STRANGER}/pxelinux.cfg/{other}")
+    text = rig.get(f"pxelinux.cfg/{other}", peer="192.168.77.98")
+    assert f"mac={STRANGER} target=linux/l" in text
 
 
 @pytest.mark.parametrize(
@@ -287,10 +313,11 @@ def test_a_pi_3_is_known_by_what_dhcp_heard(tmp_path):
     assert f"mac={STRANGER}" in rig.get("be9b65d4/config.txt")
 
 
-def test_a_pi_is_known_by_its_mac_and_where_it_boots_from(pi):
+def test_a_pi_is_known_by_its_mac_or_its_own_address(pi):
     assert "kernel=pi/k" in pi.get(f"{PI4.dashed}/config.txt")
     assert pi.get(f"{PI4.dashed}/cmdline.txt") == "p=1\n"
-    assert pi.get("rack/config.txt").startswith(f"# netbootd mac={PI4}")
+    rack = pi.get("rack/config.txt", peer="192.168.77.51")
+    assert rack.startswith(f"# netbootd mac={PI5}")
     assert pi.get(f"{PI4.dashed}/start4.elf") == "of all"
 
 
