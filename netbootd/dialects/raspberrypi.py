@@ -5,6 +5,9 @@ A Pi has no way to say anything, nor to be told that it shall boot its own disk:
 boot it must not find, so that it goes on in its boot order.  File names are relative to the folder
 in which it looks for ``config.txt``.
 
+Of a line of ``config.txt`` it reads 98 characters.  So the extra initrd is named without the token
+of the boot: where the configuration is ``private``, a Pi is known by its address.
+
 Source: https://www.raspberrypi.com/documentation/computers/config_txt.html
 """
 
@@ -13,6 +16,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
+from netbootd.configfiles import PI_BOOT
 from netbootd.dialects.dialect import Dialect, Said, Unfit, own_path, tftp_path
 from netbootd.dialects.quoting import one_line, one_word
 from netbootd.errors import RenderError
@@ -20,6 +24,9 @@ from netbootd.forms import lines
 from netbootd.targets.base import Facts, Target
 from netbootd.targets.ipxe import ScriptTemplate
 from netbootd.targets.plan import Kernel, OnlyIpxe
+
+#: Characters of a line that count.
+_LONGEST_LINE = 98
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +50,10 @@ class RaspberryPi(Dialect):
             "args": one_line(" ".join(plan.args)),
             "lines": self._lines(facts.variables.get("config_txt")),
         }
-        return Said(self.template.render(**{**facts.names(), **values}), plan.says)
+        text = self.template.render(**{**facts.names(), **values})
+        if self.template.name == PI_BOOT.name:
+            _check_lengths(text)
+        return Said(text, plan.says)
 
     def notice(self, reason: str, advice: str, facts: Facts) -> str:
         return ""
@@ -53,7 +63,8 @@ class RaspberryPi(Dialect):
         path = own_path(url, facts)
         if path is None:
             raise RenderError(f"a Raspberry Pi fetches all from one server, not {url:.80}")
-        return one_word(tftp_path(path).removeprefix(f"/{facts.mac.dashed}").lstrip("/"))
+        path = path.partition("?")[0].removeprefix(f"/{facts.mac.dashed}")
+        return one_word(tftp_path(path).lstrip("/"))
 
     @staticmethod
     def _lines(written: Any) -> list[str]:
@@ -66,3 +77,11 @@ class RaspberryPi(Dialect):
             return lines([line for some in told for line in some])
         except ValueError as problem:
             raise RenderError(f"config_txt: {problem}") from None
+
+
+def _check_lengths(text: str) -> None:
+    """Raises RenderError where *text* has a line of which the end would not be read."""
+    for line in text.splitlines():
+        if len(line) > _LONGEST_LINE and not line.startswith("#"):
+            told = f"a Raspberry Pi reads {_LONGEST_LINE} characters of a line, and not the end of"
+            raise RenderError(f"{told} {line!r}")

@@ -29,12 +29,21 @@ def test_lines_of_its_own_come_last_and_so_win(site, lines):
     assert site.lines(Reader.PI)[-1] == "arm_64bit=0"
 
 
-def test_the_extra_initrd_comes_first(site):
+def test_the_extra_initrd_comes_first_and_takes_little_of_the_line(site):
     (site.folder / "overlays" / "o").mkdir(parents=True)
-    site.boots("nfs/pi", {"kernel": "k", "initrd": "i"}, {"overlays": "o"})
-    assert "initramfs overlay/52-54-00-12-34-56.cpio?token=tok,i followkernel" in site.lines(
-        Reader.PI
-    )
+    site.boots("nfs/pi", {"kernel": "k", "initrd": "images/pi/initrd.img"}, {"overlays": "o"})
+    overlay = "overlay/52-54-00-12-34-56.cpio"
+    assert f"initramfs {overlay},images/pi/initrd.img followkernel" in site.lines(Reader.PI)
+
+
+def test_a_line_of_which_the_end_would_not_be_read_is_not_written(site):
+    name = "i" * (98 - len("initramfs  followkernel"))
+    site.boots("nfs/a", {"kernel": "k", "initrd": name})
+    assert f"initramfs {name} followkernel" in site.lines(Reader.PI)
+    site.boots("nfs/b", {"kernel": "k", "initrd": name + "i"})
+    answer = site.answer(Reader.PI)
+    assert answer.text == ""
+    assert "98 characters" in answer.says
 
 
 @pytest.mark.parametrize(
