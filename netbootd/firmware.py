@@ -210,6 +210,7 @@ def _dpkg(*arguments: str) -> list[str]:
             ["/usr/bin/dpkg-query", *arguments],
             capture_output=True,
             text=True,
+            errors="surrogateescape",  # names of files are bytes
             check=False,
             env={**os.environ, "LC_ALL": "C"},
         )

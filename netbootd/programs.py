@@ -26,7 +26,8 @@ from pathlib import Path
 
 from netbootd import loaders
 
-_LARGEST = 16 << 20
+#: Bytes of the largest program that is held.
+LARGEST = 16 << 20
 _SUFFIXES = (
     *(".efi", ".efi.signed", ".kpxe", ".kkpxe", ".pxe", ".lkrn", ".0"),
     *(".c32", ".e32", ".e64", ".elf", ".bin", ".dat", ".dtb"),
@@ -69,17 +70,17 @@ def find_programs(
 
     What cannot be read is as good as absent; the banner and ``netbootd firmware`` list the rest.
     """
-    paths: dict[str, Path] = {}
+    places: dict[str, list[Path]] = {}
     for folder in folders:
         for name, path in _of_folder(folder):
-            paths.setdefault(name, path)
+            places.setdefault(name, []).append(path)
     real_root = os.path.realpath(root)
-    for name in {*paths, *loaders.NAMES, loaders.MEMDISK, *wanted}:
+    for name in {*places, *loaders.NAMES, loaders.MEMDISK, *wanted}:
         real = os.path.realpath(os.path.join(real_root, name))
         if real.startswith(real_root.rstrip("/") + "/") and os.path.isfile(real):
-            paths[name] = root / name
-    found = ((name, _read(name, path)) for name, path in sorted(paths.items()))
-    return {name: program for name, program in found if program}
+            places.setdefault(name, []).insert(0, root / name)
+    found = (_first(name, paths) for name, paths in sorted(places.items()))
+    return {program.name: program for program in found if program}
 
 
 def name_of(file: str) -> str:
@@ -105,9 +106,14 @@ def _of_folder(folder: Path) -> Iterator[tuple[str, Path]]:
                 yield prefix + name, folder / inside / file
 
 
+def _first(name: str, paths: Iterable[Path]) -> Program | None:
+    """What stands at the first of *paths* that can be read."""
+    return next(filter(None, (_read(name, path) for path in paths)), None)
+
+
 def _read(name: str, path: Path) -> Program | None:
     try:
-        if not path.is_file() or path.stat().st_size > _LARGEST:
+        if not path.is_file() or path.stat().st_size > LARGEST:
             return None
         data = path.read_bytes()
     except OSError:

@@ -3,6 +3,7 @@
 import json
 import shutil
 import subprocess
+from os import fsdecode
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,7 @@ import pytest
 from netbootd import firmware, loaders
 from netbootd.cli import main
 from netbootd.dhcp.pxe import OUR_USER_CLASS
+from netbootd.programs import LARGEST
 from netbootd.registry.load import load
 
 from . import binaries
@@ -84,6 +86,15 @@ def test_a_choice_without_its_file_is_found_by_firmware_and_by_check(
     assert "loader-missing" in capsys.readouterr().out
 
 
+def test_a_choice_that_is_too_large_is_not_said_to_be_absent(site, tmp_path, capsys):
+    (tmp_path / "files").mkdir()
+    with (tmp_path / "files" / "own.efi").open("wb") as huge:
+        huge.truncate(LARGEST + 1)
+    main(["check", str(site(', "loader" : { "efi-x64" : "own.efi" }'))])
+    told = capsys.readouterr().out
+    assert "own.efi cannot be read, or is larger than 16 MiB" in told
+
+
 def test_a_chosen_file_is_listed_and_starred(site, capsys):
     file = site(', "loader" : { "efi-x64" : "own.efi" }', own__efi=binaries.pe(signer="Own CA"))
     main(["firmware", "--config", str(file)])
@@ -103,6 +114,14 @@ def test_the_package_of_a_file_is_told_with_its_version(tmp_path):
     if owned:  # there is a dpkg
         assert list(owned) == [here]
         assert owned[here].split(" ")[1][0].isdigit()
+
+
+def test_a_name_that_is_no_text_and_one_that_holds_a_pattern_harm_nothing(site, tmp_path, capsys):
+    file = site(snponly__efi=binaries.ipxe())
+    for name in (b"\xff.efi", b"[a]*?.efi", b"-x.efi"):
+        (tmp_path / "firmware" / fsdecode(name)).write_bytes(b"MZ")
+    assert main(["firmware", "--config", str(file)]) == 0
+    assert "* snponly.efi" in capsys.readouterr().out
 
 
 # -- what makes or fetches them ----------------------------------------------------------------

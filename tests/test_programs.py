@@ -1,5 +1,7 @@
 """Boot programs as Debian lays them out, and as an admin may put them beside each other."""
 
+import os
+
 import pytest
 
 from netbootd import programs
@@ -99,8 +101,19 @@ def test_what_is_chosen_is_found_below_the_file_root_and_nowhere_else(tmp_path):
 
 def test_a_file_too_large_to_hold_is_no_program(tmp_path, monkeypatch):
     put(tmp_path / "fw", "a.efi")
-    monkeypatch.setattr(programs, "_LARGEST", 4)
+    monkeypatch.setattr(programs, "LARGEST", 4)
     assert find_programs(tmp_path / "root", [tmp_path / "fw"]) == {}
+
+
+def test_what_cannot_be_read_hides_nothing_of_a_later_folder(tmp_path):
+    put(tmp_path, "good/a.efi", "good/b.efi", "good/c.efi", "fw/x")
+    (tmp_path / "root").mkdir()
+    (tmp_path / "fw" / "a.efi").symlink_to("nowhere")
+    os.mkfifo(tmp_path / "fw" / "b.efi")
+    with (tmp_path / "root" / "c.efi").open("wb") as huge:
+        huge.truncate(programs.LARGEST + 1)
+    found = find_programs(tmp_path / "root", [tmp_path / "fw", tmp_path / "good"])
+    assert held(found) == {name: f"good/{name}" for name in ("a.efi", "b.efi", "c.efi")}
 
 
 @pytest.mark.parametrize(

@@ -7,6 +7,7 @@ once, so that nobody has to look at the disk for one later.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -17,7 +18,8 @@ from netbootd.content import Library
 from netbootd.dropins import GROUPS, MACHINES, SUBNETS, Layers
 from netbootd.errors import Finding, Level, Place
 from netbootd.loaders import NO_CHOICE, Choice
-from netbootd.programs import Program, find_programs
+from netbootd.programs import LARGEST, Program, find_programs
+from netbootd.registry.entries import DEFAULT
 from netbootd.registry.machine import Machine
 from netbootd.registry.snapshot import Registry
 from netbootd.relaxedjson import Object, path_of
@@ -35,6 +37,7 @@ def _choices(layers: Layers, config: Config) -> Iterator[Choice]:
     yield config.loader
     entries = [layers.entries(section) for section in (MACHINES, GROUPS, SUBNETS)]
     values = [entry.value for section in entries for entry in section]
+    values += [one[DEFAULT] for one in values if isinstance(one, Object) and DEFAULT in one]
     for value in (*values, *(entry.value for entry in layers.target_entries())):
         if isinstance(value, Object) and LOADER in value:
             try:
@@ -107,14 +110,16 @@ def remarks(registry: Registry) -> Iterator[Finding]:
     """Choices whose file is not there, whatever asks."""
     for one in chosen(registry):
         if one.word != loaders.USUAL and not one.there(registry.library):
-            told = f'{one.by} chooses "{one.word}", {_absent(one)}'
+            told = f'{one.by} chooses "{one.word}", {_absent(one, registry.library)}'
             yield Finding(Level.WARNING, "loader-missing", told, one.place, one.path)
 
 
-def _absent(one: Chosen) -> str:
+def _absent(one: Chosen, library: Library) -> str:
     names = [name for arch in one.arches() for name in loaders.names(one.word, arch)]
     if not names:
         return f"which has nothing for {one.arch}"
+    if there := next((name for name in names if os.path.isfile(library.root / name)), ""):
+        return f"and {there} cannot be read, or is larger than {LARGEST >> 20} MiB"
     source = next((f" ({where})" for name in names if (where := loaders.where_from(name))), "")
     return f"and there is no {' or '.join(dict.fromkeys(names))}{source}"
 
@@ -141,3 +146,4 @@ def _machines(registry: Registry) -> Iterator[Machine]:
     yield from registry.wildcards.values()
     if registry.default is not None:
         yield registry.default
+    yield from (subnet.default for subnet in registry.subnets if subnet.default)

@@ -71,6 +71,20 @@ def test_the_nearest_word_counts(registry, said, number, name):
     assert found(registry(**said), number).name == name
 
 
+def test_the_file_that_a_subnets_default_chooses_is_held_too(registry, tmp_path):
+    registry()
+    boots = '"type" : "nfs", "name" : "a", "loader" : "deep/x.efi"'
+    subnets = '"subnets" : { "192.0.2.0/24" : { "default" : { %s } } }, "netbootd"' % boots
+    nothing = {"target": "", "group": "", "machine": "", "setting": ""}
+    (tmp_path / "c.json").write_text((CONFIG % nothing).replace('"netbootd"', subnets))
+    known = load(tmp_path / "c.json")
+    subnet = known.subnets.of("192.0.2.7")
+    stranger = known.stranger(MAC.parse("00:25:90:27:db:ff"), subnet)
+    assert loader.find(arch_of(7), stranger, known, subnet).name == "deep/x.efi"
+    (tmp_path / "files" / "deep" / "x.efi").unlink()
+    assert "loader-missing" in {finding.code for finding in load(tmp_path / "c.json").findings}
+
+
 def test_nothing_else_is_given_for_what_was_chosen_and_is_missing(registry):
     answer = found(registry(files=("snponly.efi",), machine=', "loader" : "shim-grub"'), 7)
     assert answer.name == ""
