@@ -122,10 +122,12 @@ NAMES: frozenset[str] = frozenset(
     name for of in SETS.values() for names in of.values() for name in names
 )
 _IPXE_SETS = ("ipxe", "ipxe-drivers", "shim-ipxe")
-#: Those of an iPXE as they end a path: what comes next of one is that it asks for its script.
-SCRIPTED: frozenset[str] = frozenset(
-    name.rpartition("/")[2] for word in _IPXE_SETS for of in SETS[word].values() for name in of
+#: Those of an iPXE.
+IPXE: frozenset[str] = frozenset(
+    name for word in _IPXE_SETS for of in SETS[word].values() for name in of
 )
+#: The same as they end a path: what comes next of one is that it asks for its script.
+SCRIPTED: frozenset[str] = frozenset(name.rpartition("/")[2] for name in IPXE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -209,8 +211,10 @@ def _family(key: str) -> str:
 
 def _covering(key: str) -> frozenset[str]:
     """The keys that speak of all that *key* speaks of."""
-    by_number = {arch_of(int(key)).family} if key.isdecimal() else set()
-    return frozenset({key, _family(key), *by_number})
+    if not key.isdecimal():
+        return frozenset({key, _family(key)})
+    arch = arch_of(int(key))
+    return frozenset({key, arch.family, f"{arch.family}-http" if arch.http else key})
 
 
 def _word(value: Any) -> str:

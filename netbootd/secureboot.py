@@ -19,7 +19,7 @@ from collections.abc import Callable, Iterator
 from contextlib import closing, suppress
 from dataclasses import dataclass, field
 
-from netbootd import arch, loaderfile, urls
+from netbootd import arch, loaderfile, loaders, urls
 from netbootd.arch import Arch
 from netbootd.boot import loader
 from netbootd.dialects.dialect import own_path
@@ -38,6 +38,10 @@ FIRMWARE = tuple(arch.TABLE[number] for number in (7, 16, 6, 15, 11, 19))
 GRUB_MISSING, GRUB_PROXY, GRUB_HTTP = "grub-missing", "grub-proxydhcp", "grub-http"
 UNSIGNED = "kernel-unsigned"
 
+#: Folders whose shim loads an iPXE.
+_OF_IPXE = frozenset(
+    name.rpartition("/")[0] for names in loaders.SETS["shim-ipxe"].values() for name in names
+) - {""}
 #: The first GRUB that a proxy's answer and the firmware's HTTP are enough for.
 _GOOD = (2, 12)
 _NEWER = "take shim and GRUB 2.12 of Debian 13 ('firmware/fetch-trixie --secure-boot')"
@@ -116,7 +120,7 @@ def is_shim(name: str) -> bool:
 def _grub_of(name: str) -> str:
     """The GRUB that a loader of that *name* loads, or is; empty where it is for something else."""
     folder, slash, file = name.rpartition("/")
-    if file.startswith("shim"):
+    if file.startswith("shim") and folder not in _OF_IPXE:
         return folder + slash + file.replace("shim", "grub", 1)
     return name if file.startswith("grub") else ""
 

@@ -51,6 +51,8 @@ def test_what_is_no_choice_is_refused_with_what_would_be_right(written):
         ({"efi-x64": "grub"}, {"efi-x64-http": "my.efi"}, X64_HTTP, "grub"),
         ({"efi-x64": "grub"}, {"7": "my.efi"}, X64, "grub"),
         ({"efi-x64-http": "grub"}, {"efi-x64": "my.efi"}, X64, "my.efi"),
+        ({"efi-x64-http": "grub"}, {"16": "my.efi"}, X64_HTTP, "grub"),
+        ({"efi-x64-http": "grub"}, {"7": "my.efi"}, X64, "my.efi"),
         ({"efi-x64": "grub"}, {"efi-arm64": "my.efi"}, ARM64, "my.efi"),
     ],
 )

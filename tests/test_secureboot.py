@@ -107,6 +107,13 @@ def test_a_shim_of_ones_own_may_load_what_lies_beside_it_in_the_file_root(site, 
     assert told(file) == []
 
 
+def test_the_shim_of_an_ipxe_release_asks_for_no_grub(site, tmp_path):
+    file = site(loader="shim-ipxe", grub=None)
+    (tmp_path / "firmware" / "ipxeboot" / "x86_64-sb").mkdir(parents=True)
+    (tmp_path / "firmware" / "ipxeboot" / "x86_64-sb" / "shimx64.efi").write_bytes(SHIM)
+    assert told(file) == []
+
+
 def test_a_shim_without_its_grub_is_told(site):
     found = dict(told(site(grub=None)))
     assert "grubx64.efi" in found["grub-missing"]

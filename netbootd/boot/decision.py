@@ -195,7 +195,7 @@ def _able(client: Client, decision: Decision, registry: Registry, *, replaced: b
     if replaced:
         return replace(decision, warning=f"{lacks}, and it is ours, or was replaced already")
     found = loader.find(client.arch, machine, registry, subnet_of(client, registry))
-    if found.name.rpartition("/")[2] not in loaders.SCRIPTED:
+    if not {found.name, found.name.rpartition("/")[2]} & loaders.IPXE:  # a shim may be of GRUB
         return replace(decision, warning=f"{lacks}, and there is no iPXE to replace it")
     because = (*decision.because, f"{lacks}: it gets ours first", found.why)
     return Decision(Loader(found.name), machine, because)

@@ -91,11 +91,19 @@ def test_one_that_says_nothing_of_itself_may_be_able_to_do_anything(registry):
     assert decision.warning == ""
 
 
-@pytest.mark.parametrize("more", [{"loaders": ()}, {"loader": "pxelinux"}])
+@pytest.mark.parametrize(
+    "more",
+    [
+        {"loaders": ()},
+        {"loader": "pxelinux"},
+        {"loader": "shim-grub", "loaders": ("shimx64.efi", "grubx64.efi"), "number": 7},
+    ],
+)
 def test_without_an_ipxe_of_ours_it_gets_its_script_with_a_warning(registry, more):
-    decision = decide(registry(**more), ALL - {Feature.BZIMAGE})
+    number = more.pop("number", 0)
+    decision = decide(registry(**more), ALL - {Feature.BZIMAGE, Feature.EFI}, number)
     assert isinstance(decision.step, Script)
-    assert "bzImage" in decision.warning
+    assert "there is no iPXE to replace it" in decision.warning
 
 
 def test_what_is_armed_decides_what_is_needed(registry):
