@@ -82,7 +82,6 @@ _BY_MAC = re.compile(r"[0-9A-Fa-f]{2}-([0-9A-Fa-f]{2}([:-][0-9A-Fa-f]{2}){5})")
 _MAC = re.compile(r"[0-9A-Fa-f]{2}([:-][0-9A-Fa-f]{2}){5}")
 _UUID = re.compile(r"[0-9A-Fa-f]{8}(-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}")
 _ADDRESS = re.compile(r"[0-9A-Fa-f]{8}")
-_NETWORK = re.compile(r"[0-9A-Fa-f]{1,7}")
 
 
 def parse(path: str) -> ConfigFile | None:

@@ -226,8 +226,8 @@ def route(segments: Sequence[str]) -> Route:
             return Route(Kind.FIRST)
         case [name] if name == STATUS:
             return Route(Kind.STATUS)
-        case ["boot", name]:
-            return _script(name) or Route(Kind.NOTHING)
+        case ["boot", name] if script := _script(name):
+            return script
         case ["boot", *inside]:
             configuration = configfiles.parse("/".join(inside)) is not None
             path = "/".join(segments)
@@ -249,9 +249,11 @@ def route(segments: Sequence[str]) -> Route:
 
 
 def _below(folder: str, inside: Sequence[str]) -> Route:
-    """What there is below *folder*, which may be a machine's."""
+    """What there is below *folder*, which may be a machine's; pasted before another, see above."""
     rest = "/".join(inside)
     mac = _owner(folder, rest)
+    if mac and _folder_of(rest) is not None:
+        return _below(inside[0], inside[1:])
     if mac and len(inside) == 2 and f"/{inside[0]}/" == OVERLAYS:
         return _of_machine(Kind.OVERLAY, inside[1])
     if inside[-1] == AUTOEXEC:

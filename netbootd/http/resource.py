@@ -32,8 +32,9 @@ NO_STORE = {"Cache-Control": "no-store"}
 LATER = {"Retry-After": "5"}
 
 _IPXE = "iPXE/"
-#: GRUB (grub-core/net/http.c), PXELINUX (core/fs/pxe/http.c), U-Boot's wget.
-_LOADERS = ("GRUB", "Syslinux", "U-Boot")
+#: GRUB (grub-core/net/http.c, and as firmware where it uses that: net/efi/http.c in Debian 13),
+#: PXELINUX (core/fs/pxe/http.c), U-Boot's wget.
+_LOADERS = ("GRUB", "UefiHttpBoot", "Syslinux", "U-Boot")
 _WHOLE_URL = re.compile(rb"https?://([^/?#]*)(.*)", re.IGNORECASE | re.DOTALL)
 
 
