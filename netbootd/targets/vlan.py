@@ -15,6 +15,7 @@ Debian's initramfs-tools, live-boot and installer have none, and the kernel's ow
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -36,8 +37,8 @@ def tag(variables: Mapping[str, Any]) -> int | None:
     value = variables.get(VARIABLE)
     if value is None or value is False:
         return None
-    if isinstance(value, str) and value.isascii() and value.isdecimal():
-        value = int(value[:5])
+    if isinstance(value, str) and re.fullmatch("[0-9]{1,4}", value):
+        value = int(value)
     if isinstance(value, bool) or not isinstance(value, int) or not _LEAST <= value <= _MOST:
         raise RenderError(f"vlan: must be a number from {_LEAST} to {_MOST}, not {value!r:.40}")
     return value

@@ -60,7 +60,7 @@ def test_it_may_stand_wherever_variables_stand(site, where):
     assert "vcreate --tag 20 " in site.text()
 
 
-@pytest.mark.parametrize("wrong", [0, 4095, -1, True, 20.5, "x", "20\nshell", "９", [20]])
+@pytest.mark.parametrize("wrong", [0, 4095, -1, True, 20.5, "x", "000200", "20\nshell", "９", [20]])
 def test_what_is_no_number_of_a_vlan_is_told_and_not_written(site, wrong):
     site.load({"linux/a": KERNEL}, {"vlan": wrong})
     answer = site.answer()
