@@ -44,16 +44,19 @@ class Sightings:
 
     def note(self, mac: MAC | None, said: Marks) -> Marks:
         """Remember what *mac* has *said* now, and return it with what it has said before."""
-        known = said.over(self.of(mac))
+        before = self.of(mac)
+        known = said.over(before)
         if mac is not None and said != UNMARKED:
+            if known != before:
+                self._unname(mac, before)
             self._marks[mac] = known
             self._marks.move_to_end(mac)
             self._by_name |= dict.fromkeys(_names(known), mac)
             if len(self._marks) > self._most:
-                self._forget(*self._marks.popitem(last=False))
+                self._unname(*self._marks.popitem(last=False))
         return known
 
-    def _forget(self, mac: MAC, known: Marks) -> None:
+    def _unname(self, mac: MAC, known: Marks) -> None:
         for name in _names(known):
             if self._by_name.get(name) == mac:
                 del self._by_name[name]

@@ -45,6 +45,27 @@ def test_no_other_uuid_is_taken_for_a_raspberry_pis():
     assert seen.by_pi_serial("ffeeddcc") is None
 
 
+def test_what_a_mac_does_not_say_any_more_is_forgotten():
+    """Or one client that says something new in each packet would fill the memory."""
+    seen = Sightings()
+    for number in range(1, 50):
+        seen.note(ONE, Marks(uuid=f"00112233-4455-6677-8899-{number:012}"))
+    assert len(seen._by_name) == 1
+    seen.note(ONE, Marks(serial="x1"))
+    assert seen.by_uuid("00112233-4455-6677-8899-000000000049") == ONE, "it is said already"
+    seen.note(ONE, Marks(uuid="d4659bbd" * 4))
+    assert seen.by_uuid("00112233-4455-6677-8899-000000000049") is None
+    assert seen.by_pi_serial("bd9b65d4") == ONE
+
+
+def test_a_name_that_somebody_else_has_taken_stays_his():
+    seen = Sightings()
+    seen.note(ONE, Marks(uuid=UUID))
+    seen.note(OTHER, Marks(uuid=UUID))
+    seen.note(ONE, Marks(uuid="d4659bbd" * 4))
+    assert seen.by_uuid(UUID) == OTHER
+
+
 def test_who_is_forgotten_is_not_found_by_name_any_more():
     seen = Sightings(most=2)
     seen.note(ONE, Marks(uuid=UUID))
