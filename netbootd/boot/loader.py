@@ -57,12 +57,12 @@ def wanted(arch: Arch, machine: Machine, registry: Registry, subnet: Subnet) -> 
 def _nothing_for(arch: Arch, word: str, whose: str) -> Found:
     """There is no such program, as far as we know; the admin may know one."""
     if arch.family == str(arch.number):
-        line = f'"loader" : {{ "{arch.number}" : "FILE.efi" }}'
-        told = f"{arch} (option 93 says {arch.number}) has no loader here: add {line}"
-        return Found("", f"{told}, with the file that it can load", missing=True)
-    line = f'"loader" : {{ "{arch.family}" : "FILE" }}'
-    told = f"{arch} ({arch.number}) has no {_title(word)} loader{whose}"
-    return Found("", f"{told}; {line} gives it another", missing=True)
+        told = f"{arch} (option 93 says {arch.number}) has no loader here{whose}"
+    else:
+        told = f"{arch} ({arch.number}) has no {_title(word)} loader{whose}"
+    line = f'"loader" : {{ "{arch.family}" : "FILE.efi" }}'
+    add = f"let that say {line}" if whose else f'add {line} to the section "netbootd"'
+    return Found("", f"{told}: {add}, with the file that it can load", missing=True)
 
 
 def _title(word: str) -> str:

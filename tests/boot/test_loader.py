@@ -101,12 +101,20 @@ def test_a_number_that_nobody_knows_is_told_with_the_line_that_helps(registry, t
     answer = found(registry(), 4711)
     assert answer.missing
     line = '"loader" : { "4711" : "FILE.efi" }'
-    assert line in answer.why
+    assert f'add {line} to the section "netbootd"' in answer.why
     said = line.replace("FILE.efi", "own.efi")
     (tmp_path / "c.json").write_text(
         CONFIG % {"target": "", "group": "", "machine": "", "setting": f", {said}"}
     )
     assert found(load(tmp_path / "c.json"), 4711).name == "own.efi"
+
+
+def test_whose_word_is_in_the_way_of_that_line_is_told(registry):
+    """The line in "netbootd" would change nothing here."""
+    answer = found(registry(machine=', "loader" : "shim-grub"'), 4711)
+    told = '(the machine says \'shim-grub\'): let that say "loader" : { "4711" : "FILE.efi" }'
+    assert told in answer.why
+    assert '"netbootd"' not in answer.why
 
 
 def test_no_disk_is_looked_at_when_a_loader_is_chosen(registry, monkeypatch):
