@@ -80,10 +80,10 @@ class Option(IntEnum):
 
 def sub_options(data: bytes) -> Iterator[tuple[int, bytes]]:
     """
-    The code-length-value triples inside options 43 and 175.
+    The code-length-value triples inside options 43, 82 and 175.
 
-    PAD and END have their meaning there too (RFC 2132, section 8.4); a length that runs past the
-    end stops the walk.
+    PAD and END have their meaning there too (RFC 2132, section 8.4), and are no codes of 82
+    (RFC 3046, section 2.0); a length that runs past the end stops the walk.
     """
     at = 0
     while at < len(data) and data[at] != Option.END:

@@ -107,14 +107,16 @@ def _arch_of(message: Message) -> Arch | None:
 
 
 def network_of(message: Message, ours: IPv4Address | None = None) -> str:
-    """The address that tells where the sender is: what its relay says, else its own, else ours."""
-    selected = dict(sub_options(message.options.get(Option.RELAY_AGENT, b""))).get(
-        _LINK_SELECTION, b""
-    )
-    if len(selected) == 4:
-        return str(IPv4Address(selected))
+    """
+    The address that tells where the sender is: what its relay says, else its own, else ours.
+
+    Without a giaddr no relay that selects links has seen the packet, and the sender made option 82
+    itself (RFC 3046, section 2.1).
+    """
     if int(message.giaddr):
-        return str(message.giaddr)
+        said = dict(sub_options(message.options.get(Option.RELAY_AGENT, b"")))
+        selected = said.get(_LINK_SELECTION, b"")
+        return str(IPv4Address(selected)) if len(selected) == 4 else str(message.giaddr)
     return "" if int(message.ciaddr) or ours is None else str(ours)
 
 
@@ -153,13 +155,11 @@ def rom_of(message: Message) -> str:
 
 def is_raspberry_pi(message: Message) -> bool:
     """The Pi's own boot ROM; a Pi with UEFI firmware or iPXE says so and is like any other."""
-    if is_ipxe(message) or not message.vendor_class.startswith(_PXE):
+    uuid = message.options.get(Option.UUID, b"")
+    from_its_maker = message.chaddr.startswith(_PI_PREFIXES) or uuid.startswith(_PI_UUID)
+    if message.arch is not RPIBOOT and not (from_its_maker and message.arch in (None, BIOS)):
         return False
-    arch = message.arch or BIOS
-    if arch is not BIOS:
-        return arch is RPIBOOT
-    from_its_maker = message.chaddr.startswith(_PI_PREFIXES)
-    return from_its_maker or message.options.get(Option.UUID, b"").startswith(_PI_UUID)
+    return message.vendor_class.startswith(_PXE) and not is_ipxe(message)
 
 
 def pi_serials(message: Message) -> frozenset[str]:

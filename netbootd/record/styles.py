@@ -51,8 +51,9 @@ class Kind(NamedTuple):
     @classmethod
     def of(cls, mac: MAC, arch: int | None, rom: str) -> Self:
         """*rom* comes from the wire: what does not print is left out."""
-        plain = "".join(letter for letter in rom if letter.isprintable())[:_LONGEST_ROM]
-        return cls(mac[:3].hex(":"), "" if arch is None else str(arch), plain)
+        if not rom.isprintable():
+            rom = "".join(letter for letter in rom if letter.isprintable())
+        return cls(mac[:3].hex(":"), "" if arch is None else str(arch), rom[:_LONGEST_ROM])
 
     @classmethod
     def parse(cls, key: str) -> Self:

@@ -58,6 +58,8 @@ class Subnet:
     @property
     def boot_address(self) -> IPv4Address | None:
         """The host of *boot_server*, where that is written in numbers."""
+        if not self.boot_server:
+            return None
         try:
             return IPv4Address(urlsplit(self.boot_server).hostname or "")
         except ValueError:

@@ -161,6 +161,8 @@ def test_features_are_what_ipxe_lists(options, features):
         ({"giaddr": "198.51.100.9"}, b"", "198.51.100.9"),
         ({"giaddr": "198.51.100.9"}, b"\1\2ab\5\4\xcb\0\x71\0", "203.0.113.0"),
         ({"giaddr": "198.51.100.9"}, b"\5\3abc", "198.51.100.9"),
+        ({}, b"\5\4\xcb\0\x71\0", "192.0.2.1"),  # no relay: the client chose its subnet itself
+        ({"ciaddr": "198.51.100.7"}, b"\5\4\xcb\0\x71\0", ""),
         ({"ciaddr": "198.51.100.7"}, b"", ""),  # its own address tells
     ],
 )
