@@ -42,6 +42,7 @@ from netbootd.registry.live import LiveRegistry
 log = Logger(namespace="netbootd.dhcp")
 
 _Name = tuple[str, int]  # of a device, and its index
+_FORBIDDEN = (errno.EPERM, errno.EACCES, errno.EAFNOSUPPORT)
 
 
 class DhcpService(Service):
@@ -145,7 +146,7 @@ class DhcpService(Service):
         number = self._ports[Port.DHCP]
         try:
             if raw is None:
-                raise PermissionError(errno.EPERM, "snooping needs CAP_NET_RAW")
+                raise PermissionError(errno.EPERM, "snooping needs CAP_NET_RAW and AF_PACKET")
             opened = open_snoop(interface.name, number)
         except OSError as problem:
             raise PortError(number, interface.name, problem) from problem
@@ -160,18 +161,23 @@ class DhcpService(Service):
 
 
 def _open_raw(interface: Interface) -> Raw | None:
-    """None without CAP_NET_RAW, with which we are more exact but without which we can live."""
+    """
+    None without CAP_NET_RAW, with which we are more exact but without which we can live; and where
+    packet sockets are kept from us (RestrictAddressFamilies= in systemd.exec(5)).
+    """
     try:
         return Raw(interface)
-    except PermissionError:
+    except OSError as problem:
+        if problem.errno not in _FORBIDDEN:
+            raise PortError(Port.DHCP, interface.name, problem) from problem
         log.warn(
-            "{name}: no CAP_NET_RAW, so replies to relays leave by the interface of the request, "
-            "and clients without an address get broadcasts only",
+            "{name}: no packet sockets ({why}; they need CAP_NET_RAW and AF_PACKET), so replies to "
+            "relays leave by the interface of the request, and clients without an address get "
+            "broadcasts only",
             name=interface.name,
+            why=problem.strerror,
         )
         return None
-    except OSError as problem:
-        raise PortError(Port.DHCP, interface.name, problem) from problem
 
 
 class PortError(OSError):
@@ -197,8 +203,6 @@ class _Edge:
             self._receive(heard, to)
         except WireError as problem:
             self.drop(str(problem), source)
-        except OSError as problem:
-            self.drop(f"cannot send the reply: {problem}", source)
         except Exception:
             log.failure("a DHCP packet from {peer} met a fault of ours", peer=source[0])
             self.drop("a fault of ours, see above", source)
@@ -220,7 +224,6 @@ class _Edge:
         known = self._known(request)
         answer = proxy.answer(request, arrival, registry, marks, self.live.styles.past, known)
         if isinstance(answer, Answer):
-            reply = wire.encode(answer.reply, request.limit)
             way = destination(
                 request,
                 answer.reply,
@@ -228,8 +231,13 @@ class _Edge:
                 boot_server=answer.boot_server,
                 unicast_offers=registry.config.proxydhcp.unicast,
             )
-            to.send(reply, ours, way)
-            self._remember(request, answer, ours)
+            try:
+                to.send(wire.encode(answer.reply, request.limit), ours, way)
+            except (OSError, WireError) as problem:
+                told = f"cannot send the reply to {way.address}: {problem}"
+                answer = Ignored(told, unserved=True, decision=answer.decision)
+            else:
+                self._remember(request, answer, ours)
         self.events.publish(_event(request, arrival, answer))
 
     def _known(self, request: Message) -> Known:

@@ -293,14 +293,30 @@ def test_nonsense_is_dropped_and_the_next_packet_answered(datagram):
         PermissionError(errno.EPERM, "Operation not permitted"),
     ],
 )
-def test_a_reply_that_cannot_be_sent_is_dropped(problem, faults):
+def test_a_reply_that_cannot_be_sent_is_told_with_its_machine(problem, faults):
     edge = Edge()
     edge.peer.problem = problem
     edge.receive(discover())
     [event] = edge.events
-    assert isinstance(event, Dropped)
+    assert isinstance(event, Unserved)
+    assert event.level == "info"
+    assert str(event.mac) == "52:54:00:aa:00:02"
     assert problem.strerror in event.reason
+    assert edge.live.styles.tried(event.mac) is None, "it was not offered anything"
     assert faults == []
+
+
+def test_a_reply_too_long_for_its_client_is_told_with_its_machine():
+    long = replace(registry(default=True), boot_server=None)
+    name = "x" * 250 + ".efi"
+    program = long.library.program("snponly.efi")
+    library = replace(long.library, programs={name: program})
+    config = replace(long.config, loader=Choice(name))
+    edge = Edge(replace(long, library=library, config=config)).receive(discover())
+    [event] = edge.events
+    assert isinstance(event, Unserved)
+    assert "option 67" in event.reason
+    assert str(event.mac) == "52:54:00:aa:00:02"
 
 
 def test_a_fault_of_ours_is_logged_with_its_traceback_and_costs_one_packet(faults, monkeypatch):
@@ -529,6 +545,18 @@ def test_a_port_that_was_taken_is_never_taken_back(network):
     dhcp.serve([interface(index=8)])
     assert network.open == {("eth1", 4011)}
     assert network.snooped == {"eth1"}
+
+
+@pytest.mark.parametrize("why", [errno.EPERM, errno.EACCES, errno.EAFNOSUPPORT])
+def test_without_packet_sockets_a_free_port_is_served_all_the_same(network, monkeypatch, why):
+    """RestrictAddressFamilies= of a unit file from before they were used: EAFNOSUPPORT."""
+
+    def forbidden(_interface):
+        raise OSError(why, "no")
+
+    monkeypatch.setattr(service, "Raw", forbidden)
+    assert network.service().serve([interface()]) == []
+    assert network.open == both("eth1")
 
 
 @pytest.mark.parametrize("mode", [Mode.AUTO, Mode.SOCKET])
