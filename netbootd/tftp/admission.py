@@ -18,6 +18,7 @@ setting can change while some are under way.
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Callable
 from dataclasses import replace
 
@@ -41,6 +42,7 @@ from netbootd.tftp.transfer import Transfer
 _EFFORT_A_TURN = 1024  # before others have theirs; an ACK is 1
 _EFFORT_OF_REQUEST = 16  # a file is looked for and opened
 _REQUESTS = {wire.Opcode.RRQ, wire.Opcode.WRQ}
+_NO_DESCRIPTOR = {errno.EMFILE, errno.ENFILE}
 _NO_NAME = "(empty name)"
 _MADE_ROOM = "the client never answered, and another one wanted its place"
 _RESTART_S = 1.0  # a request repeated this long after the last sign of life is a new one
@@ -167,7 +169,7 @@ class Admission:
         if request.mode not in ("octet", "netascii"):
             reason = f"mode {request.mode!r} is not served"
             raise RefusedError(wire.ErrorCode.ILLEGAL_OPERATION, reason, "unknown mode")
-        located = self._locate(request, peer[0], port.local)
+        located = self._located(port, request, peer[0])
         try:
             transfer = self._transfer(port, request, located, peer[0])
             line = self._line(port, peer)
@@ -176,11 +178,25 @@ class Admission:
             raise
         return Running((peer, port.local), request, located, transfer, line, self._crowd.now())
 
+    def _located(self, port: Port, request: wire.ReadRequest, client: str) -> Located:
+        try:
+            return self._locate(request, client, port.local)
+        except OSError as problem:
+            if problem.errno not in _NO_DESCRIPTOR:
+                raise
+            raise self._spent(problem) from None
+
     def _line(self, port: Port, peer: Peer) -> Line:
         try:
             return port.line(peer, self._segments, self.limits.single_port)
         except OSError as problem:
-            raise NoRoomError(f"no socket: {problem}") from None
+            raise self._spent(problem) from None
+
+    def _spent(self, problem: OSError) -> NoRoomError:
+        """One that was never heard gives up its descriptors: the client will ask again."""
+        if old := self._crowd.unheard():
+            self._crowd.dismiss(old, _MADE_ROOM)
+        return NoRoomError(str(problem.strerror))
 
     # How many.
 
@@ -234,13 +250,20 @@ class Admission:
         """
         if not request.options:
             return SOUND
-        before = [each for each in self._crowd.of_client(client) if each.request == request]
-        for each in before:
-            self._learn(each, asked_again=True)
+        before = self._before(request, client)
+        if before:
+            self._learn(before, asked_again=True)
         habit = self._habits.of(client)
-        if before and before[-1].transfer.options_ignored:
+        if before and before.transfer.options_ignored:
             return replace(habit, options=False)
-        return habit
+        return replace(habit, options=True) if "tsize" in request.options else habit
+
+    def _before(self, request: wire.ReadRequest, client: str) -> Running | None:
+        """The last transfer of the same to *client*, unless its address may stand for many."""
+        if self.limits.single_port:
+            return None
+        same = [each for each in self._crowd.of_client(client) if each.request == request]
+        return same[-1] if same else None
 
     def _learn(self, running: Running, asked_again: bool = False) -> None:
         """A transfer has ended, or its file is asked for again."""

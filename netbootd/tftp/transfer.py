@@ -43,8 +43,10 @@ _FAREWELL_S = 10.0  # for the last ACK, which some ROMs never send
 _TORN_IN_A_ROW = 4  # of 1, 2, 4, 8 the best with windows of 64 at 3 % loss and at 1 % disorder
 _PACKETS_UNHEARD = 5
 _OACKS_UNHEARD = 4
-_OACKS_HOPED = 3  # 0.75 s; whoever asks again from another port then has perhaps not understood
-_READ_AHEAD = 16_384  # bytes read at once in lock step: one system call for eleven blocks
+_OACKS_HOPED = 3  # 1.5 s; whoever asks again from another port then has perhaps not understood
+#: Bytes read at once in lock step: one system call for eleven blocks.  More than that is not kept,
+#: nor anything for who was never heard: it would be kept for ten thousand transfers.
+_READ_AHEAD = 16_384
 
 _NEVER = 1 << 62  # a block number that no file reaches
 _MASK = 0xFFFF
@@ -332,14 +334,16 @@ class Transfer:
         stretch = count
         if self._size is not None:
             count = min(count, self._size - offset)
-            stretch = min(max(count, _READ_AHEAD), self._size - offset)
-        start = offset - self._ahead_at
-        if start < 0 or start + count > len(self._ahead):
-            self._ahead, self._ahead_at = memoryview(self._read(offset, stretch)), offset
-            start = 0
-        if self._size is not None and start + count > len(self._ahead):
+            ahead = _READ_AHEAD if self.heard_at is not None else 0
+            stretch = min(max(count, ahead), self._size - offset)
+        found, start = self._ahead, offset - self._ahead_at
+        if start < 0 or start + count > len(found):
+            found, start = memoryview(self._read(offset, stretch)), 0
+            if stretch > count:
+                self._ahead, self._ahead_at = found, offset
+        if self._size is not None and start + count > len(found):
             raise EOFError(f"file shrank below its {self._size} bytes while it was sent")
-        return self._ahead[start : start + count]
+        return found[start : start + count]
 
     def _break(self, problem: OSError | EOFError) -> Train:
         self.outcome = Outcome(End.BROKEN, str(problem))

@@ -113,7 +113,7 @@ def test_who_asks_again_from_another_port_without_having_heard_our_oack_gets_pla
 ):
     request = ReadRequest("loader", "octet", LOCK_STEP)
     assert oack(guest.ask(request))
-    pass_time(house, 1.0)
+    pass_time(house, 1.6)
     assert again.ask(request) == [Data(1, synthetic(0, 512))]
     third = Guest(house)
     assert oack(third.ask(request)), "plain DATA was not understood either"
@@ -130,7 +130,7 @@ def test_who_took_plain_data_is_not_offered_options_again(house, guest, again):
     house.library.files["loader"] = synthetic(0, 600)
     request = ReadRequest("loader", "octet", {"blksize": "1468"})
     guest.ask(request)
-    pass_time(house, 4.0)
+    pass_time(house, 7.6)
     assert isinstance(guest.hear()[-1], Data)
     guest.say(Ack(1))
     guest.say(Ack(2))
@@ -142,6 +142,20 @@ def test_who_took_plain_data_is_not_offered_options_again(house, guest, again):
     third = Guest(house)
     assert oack(third.ask(request)) == {"blksize": "1468"}
     third.socket.close()
+
+
+def test_who_took_plain_data_still_gets_an_option_that_it_may_need(house, guest, again):
+    """First its card's ROM, and then EDK2."""
+    house.library.files["loader"] = synthetic(0, 600)
+    guest.ask(ReadRequest("loader", "octet", {"blksize": "1468"}))
+    pass_time(house, 7.6)
+    guest.hear()
+    guest.say(Ack(1))
+    guest.say(Ack(2))
+    assert oack(again.ask(ReadRequest("loader", "octet", LOCK_STEP))) == {
+        "blksize": "1468",
+        "tsize": "600",
+    }
 
 
 def test_the_size_probe_of_firmware_teaches_nothing(house, guest, again):

@@ -11,8 +11,8 @@ def waits(pace, count=9):
     return [round(pace.back_off(), 3) for _ in range(count)]
 
 
-def test_the_first_wait_is_a_quarter_of_a_second():
-    assert Pace(None).wait_s == 0.25
+def test_the_first_wait_is_half_a_second():
+    assert Pace(None).wait_s == 0.5
 
 
 @pytest.mark.parametrize(
@@ -54,7 +54,7 @@ def test_a_wait_that_has_grown_stays_until_a_sample_comes():
 def test_settling_without_a_sample_changes_nothing():
     pace = Pace(None)
     pace.settle()
-    assert pace.wait_s == 0.25
+    assert pace.wait_s == 0.5
 
 
 @pytest.mark.parametrize(

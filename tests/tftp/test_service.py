@@ -387,10 +387,10 @@ def test_a_port_that_cannot_be_had_is_reported_and_the_others_open(house):
 
 def test_the_timer_resends(house, guest):
     [data] = guest.ask(ReadRequest("loader"))
-    pass_time(house, 0.3)
+    pass_time(house, 0.55)
     assert guest.hear() == [data]
     assert [packet.block for packet in guest.say(Ack(1))] == [2]
-    pass_time(house, 0.6)
+    pass_time(house, 1.1)
     assert [packet.block for packet in guest.hear()] == [2]
     assert house.seen(TransferEnded) == []
 
@@ -526,6 +526,29 @@ def test_no_descriptor_left_is_silence(house, guest, monkeypatch):
         assert guest.ask(ReadRequest("loader")) == []
     assert "Too many open files" in house.seen(Unserved)[0].reason
     assert guest.fetch("small") == b"hello"
+
+
+def test_files_that_nobody_answered_for_are_closed_where_descriptors_are_wanting(
+    house, guest, monkeypatch
+):
+    """Requests with forged addresses may use them up; the client that asks again finds one."""
+    real = house.library.locate
+
+    def scarce(*asked):
+        if house.service.transfers >= 2:
+            raise OSError(errno.EMFILE, "Too many open files")
+        return real(*asked)
+
+    monkeypatch.setattr(house.service._admission, "_locate", scarce)
+    forged = [Guest(house, f"127.0.2.{n}") for n in (1, 2)]
+    forged[0].ask(ReadRequest("loader"))
+    forged[0].say(Ack(1))
+    forged[1].ask(ReadRequest("loader"))
+    assert guest.ask(ReadRequest("small")) == []
+    assert str(house.seen(Unserved)[0]).endswith("not answered: Too many open files: small")
+    assert house.seen(Refused) == []
+    assert guest.ask(ReadRequest("small")) == [Data(1, b"hello")]
+    assert [packet.block for packet in forged[0].say(Ack(2))] == [3]
 
 
 @pytest.mark.parametrize("number", [errno.EAGAIN, errno.ENOBUFS, errno.ECONNREFUSED, errno.EPERM])

@@ -142,7 +142,7 @@ def test_nonsense_from_the_client_does_not_disturb(house, guest):
 
 def test_what_is_lost_is_sent_again(house, guest):
     [data] = guest.ask(ReadRequest("loader"))
-    pass_time(house, 0.3)
+    pass_time(house, 0.55)
     assert guest.hear() == [data]
 
 
@@ -225,6 +225,16 @@ def test_stopping_ends_after_the_grace(house, guest):
     pass_time(house, 5.1)
     assert stopped
     assert house.seen(TransferFailed)[0].reason == "the server was stopped"
+
+
+def test_one_that_does_not_answer_costs_no_other_at_its_address_the_options(house, guest):
+    """Without tsize EDK2 does not boot."""
+    request = ReadRequest("loader", "octet", {"tsize": "0", "blksize": "1468"})
+    silent = Guest(house)
+    assert isinstance(silent.ask(request)[0], OptionAck)
+    pass_time(house, 2.0)
+    assert isinstance(guest.ask(request)[0], OptionAck)
+    silent.socket.close()
 
 
 def test_an_address_may_stand_for_many_clients():

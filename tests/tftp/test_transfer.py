@@ -180,30 +180,30 @@ def test_an_oack_that_is_never_answered_falls_back_to_plain_data():
     made = transfer(5000, grant(1468, 16))
     oack = datagrams(made.start(0.0))
     plain = [b"\0\3\0\1" + synthetic(0, 512)]
-    assert ticks(made, 60.0) == [(0.25, oack), (0.75, oack), (1.75, oack), (3.75, plain)]
+    assert ticks(made, 60.0) == [(0.5, oack), (1.5, oack), (3.5, oack), (7.5, plain)]
     assert made.outcome.end is End.UNHEARD
 
 
 def test_a_client_that_understands_only_plain_data_gets_the_file():
     made = transfer(600, grant(1468, 16))
     made.start(0.0)
-    ticks(made, 4.0)
-    assert datagrams(made.acknowledge(1, 4.1)) == [b"\0\3\0\2" + synthetic(512, 88)]
-    made.acknowledge(2, 4.2)
+    ticks(made, 8.0)
+    assert datagrams(made.acknowledge(1, 8.1)) == [b"\0\3\0\2" + synthetic(512, 88)]
+    made.acknowledge(2, 8.2)
     assert made.outcome.end is End.COMPLETE
 
 
 def test_a_client_that_takes_the_options_late_keeps_them():
     made = transfer(5000, grant(1000, 2))
     made.start(0.0)
-    ticks(made, 4.0)
-    assert [len(each) for each in datagrams(made.acknowledge(0, 4.1))] == [1004, 1004]
+    ticks(made, 8.0)
+    assert [len(each) for each in datagrams(made.acknowledge(0, 8.1))] == [1004, 1004]
 
 
 def test_plain_data_that_is_never_answered_is_sent_five_times():
     made = transfer(5000)
     made.start(0.0)
-    assert [at for at, _ in ticks(made, 60.0)] == [0.25, 0.75, 1.75, 3.75]
+    assert [at for at, _ in ticks(made, 60.0)] == [0.5, 1.5, 3.5, 7.5]
     assert made.outcome.end is End.UNHEARD
 
 
@@ -219,9 +219,9 @@ def test_the_same_request_again_brings_the_first_reply_again():
 def test_the_same_request_after_the_fall_back_is_offered_its_options_again():
     made = transfer(5000, grant(1000))
     oack = datagrams(made.start(0.0))
-    ticks(made, 4.0)
-    assert datagrams(made.again(5.0)) == oack
-    assert [len(each) for each in datagrams(made.acknowledge(0, 5.1))] == [1004]
+    ticks(made, 8.0)
+    assert datagrams(made.again(9.0)) == oack
+    assert [len(each) for each in datagrams(made.acknowledge(0, 9.1))] == [1004]
 
 
 def test_the_timer_follows_the_round_trip():
@@ -334,6 +334,22 @@ def test_a_disk_that_fails_is_an_error_packet():
     made = Transfer(broken_disk, 5000, PLAIN)
     assert wire.decode(datagrams(made.start(0.0))[0]).code == 0
     assert made.outcome.end is End.BROKEN
+
+
+def test_little_is_kept_of_a_file_between_packets():
+    """There may be ten thousand transfers, and nobody knows who asks in another's name."""
+    counts, file = [], File(1_000_000)
+
+    def read(offset, count):
+        counts.append(count)
+        return file.read(offset, count)
+
+    unheard, windowed = Transfer(read, file.size), Transfer(read, file.size, grant(1428, 64))
+    unheard.start(0.0)
+    windowed.start(0.0)
+    windowed.acknowledge(0, 0.1)
+    assert counts == [512, 64 * 1428]
+    assert len(unheard._ahead) == len(windowed._ahead) == 0
 
 
 def test_lock_step_reads_ahead():
