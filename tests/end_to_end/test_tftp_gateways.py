@@ -97,12 +97,13 @@ table ip count {
 """
 #: A wire that brings every tenth datagram twice, and every tenth late: a TFTP relay of its own,
 #: since a namespace's kernel may have no netem.  Requests and OACKs pass untouched: at a second
-#: OACK curl goes back to block 0, and atftp and tftpy give up.  Arguments: server, seed.
+#: OACK curl goes back to block 0, and atftp and tftpy give up.  Arguments: server, seed, and how
+#: long each datagram is on its way.
 BAD_WIRE = """
 import heapq, itertools, random, select, socket, sys, time
 
 server, chance = sys.argv[1], random.Random(int(sys.argv[2]))
-DISORDER, DOUBLING, LATE_S = 0.1, 0.1, 0.004
+DISORDER, DOUBLING, LATE_S, WAY_S = 0.1, 0.1, 0.004, float(sys.argv[3])
 waiting, order = [], itertools.count()
 
 def bound():
@@ -114,7 +115,7 @@ def carry(out, datagram, to):
     touched = datagram[1] not in (1, 6)
     for _ in range(2 if touched and chance.random() < DOUBLING else 1):
         late = LATE_S if touched and chance.random() < DISORDER else 0.0
-        heapq.heappush(waiting, (time.monotonic() + late, next(order), out, datagram, to))
+        heapq.heappush(waiting, (time.monotonic() + late + WAY_S, next(order), out, datagram, to))
 
 front = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
 front.bind(("127.0.0.1", 69))
@@ -153,48 +154,77 @@ def log(tmp_path):
     return tmp_path / "log"
 
 
-def router(network):
-    return f"{network.server}r"
+PORTS = [pytest.param(False, id="own port"), pytest.param(True, id="single port")]
+
+
+@pytest.fixture(scope="module")
+def log_of_module(tmp_path_factory):
+    return tmp_path_factory.mktemp("log")
+
+
+@pytest.fixture(scope="module")
+def routed_single(files, log_of_module):
+    """Behind a router, everything from port 69."""
+    log = log_of_module / "single"
+    with Network.routed(files, log, 1500) as network, network.served(single_port=True):
+        yield network
+
+
+@pytest.fixture(scope="module")
+def routed_own(files, log_of_module):
+    """Behind a router, a port for each transfer."""
+    log = log_of_module / "own"
+    with Network.routed(files, log, 1500) as network, network.served():
+        yield network
+
+
+@pytest.fixture(scope="module", params=PORTS)
+def plugged(request, files, log_of_module):
+    """A cable, and either way of serving."""
+    log = log_of_module / f"plugged {request.param}"
+    with Network.plugged(files, log) as network, network.served(single_port=request.param):
+        yield network
 
 
 def translate(network, rules):
-    run("ip", "netns", "exec", router(network), "nft", "-f", "-", input=rules)
+    """As *rules* say, and no others."""
+    argv = ("ip", "netns", "exec", f"{network.server}r", "nft", "-f", "-")
+    run(*argv, input=f"flush ruleset\n{rules}")
 
 
 @pytest.mark.parametrize("gateway", GATEWAYS)
 @pytest.mark.parametrize("client", CLIENTS)
-def test_a_single_port_passes_a_translation(files, log, tmp_path, gateway, client):
+def test_a_single_port_passes_a_translation(routed_single, tmp_path, gateway, client):
     rules, address = GATEWAYS[gateway]
-    with Network.routed(files, log, 1500) as network, network.served(single_port=True):
-        translate(network, rules)
-        into = tmp_path / "got"
-        check(network, lambda path, into: CLIENTS[client](path, into, address), "loader", into, 20)
+    translate(routed_single, rules)
+    into = tmp_path / "got"
+    check(routed_single, lambda *what: CLIENTS[client](*what, address), "loader", into, 20)
 
 
 @pytest.mark.parametrize("gateway", GATEWAYS)
-@pytest.mark.parametrize("client", CLIENTS)
-def test_a_port_for_each_transfer_does_not(files, log, tmp_path, gateway, client):
+def test_a_port_for_each_transfer_does_not(routed_own, files, tmp_path, gateway):
+    """All clients at once, each for two seconds."""
     rules, address = GATEWAYS[gateway]
-    with Network.routed(files, log, 1500) as network, network.served():
-        translate(network, rules)
-        into = tmp_path / "got"
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            done = network.fetch(
-                ["timeout", "3", *CLIENTS[client]("loader", into, address)], into, 9
-            )
-            assert done.returncode != 0
-        assert not into.exists() or sha256(into) != sha256(files / "loader")
-        assert "Transferred" not in log.read_text()
+    translate(routed_own, rules)
+    into = {tmp_path / client: fetch for client, fetch in CLIENTS.items()}
+    within = ["ip", "netns", "exec", routed_own.client, "timeout", "-k", "1", "2"]
+    begun = [
+        subprocess.Popen([*within, *fetch("loader", got, address)], stderr=subprocess.DEVNULL)
+        for got, fetch in into.items()
+    ]
+    ends = [each.wait(20) for each in begun]
+    assert all(ends), "one of them came to a good end"
+    assert all(not got.exists() or sha256(got) != sha256(files / "loader") for got in into)
+    assert "Transferred" not in routed_own.log.read_text()
 
 
-def test_refusals_pass_a_translation_as_well(files, log, tmp_path):
-    with Network.routed(files, log, 1500) as network, network.served(single_port=True):
-        translate(network, PUBLISHED)
-        into = tmp_path / "got"
-        began = time.monotonic()
-        done = network.fetch(curl("nothing", into, server=FAR), into, 20)
-        assert done.returncode == 68  # CURLE_TFTP_NOTFOUND
-        assert time.monotonic() - began < 2
+def test_refusals_pass_a_translation_as_well(routed_single, tmp_path):
+    translate(routed_single, PUBLISHED)
+    into = tmp_path / "got"
+    began = time.monotonic()
+    done = routed_single.fetch(curl("nothing", into, server=FAR), into, 20)
+    assert done.returncode == 68  # CURLE_TFTP_NOTFOUND
+    assert time.monotonic() - began < 2
 
 
 #: Two clients that do as they are told, a line each, and say what they hear and from which port.
@@ -288,7 +318,7 @@ def fragments(network):
     return counter["packets"]
 
 
-@pytest.mark.parametrize("single_port", [False, True], ids=["own port", "single port"])
+@pytest.mark.parametrize("single_port", PORTS)
 def test_blocks_fit_the_path_once_it_has_told_its_mtu(files, log, tmp_path, single_port):
     """
     The first transfer cannot know: what it sends again after the router's ICMP leaves in
@@ -314,6 +344,19 @@ def test_blocks_fit_a_route_that_says_its_mtu(files, log):
         assert asked(network, b"blksize\x001468\0") == b"\0\6blksize\x001268\0"
 
 
+@contextlib.contextmanager
+def bad_wire(network, seed, way_s=0.0):
+    """A relay at 127.0.0.1 of the client's namespace."""
+    argv = ["ip", "netns", "exec", network.client, sys.executable, "-c", BAD_WIRE]
+    argv += [SERVER, str(seed), str(way_s)]
+    with subprocess.Popen(argv, stdout=subprocess.PIPE, text=True) as wire:
+        try:
+            assert wire.stdout.readline() == "ready\n"
+            yield
+        finally:
+            wire.terminate()
+
+
 @pytest.mark.parametrize("seed", [1, 2])
 @pytest.mark.parametrize(
     "client",
@@ -328,16 +371,19 @@ def test_blocks_fit_a_route_that_says_its_mtu(files, log):
     }.items(),
     ids=lambda item: item[0],
 )
-@pytest.mark.parametrize("single_port", [False, True], ids=["own port", "single port"])
-def test_packets_that_come_twice_or_late_do_no_harm(
-    files, log, tmp_path, seed, client, single_port
-):
-    with Network.plugged(files, log) as network, network.served(single_port=single_port):
-        argv = ["ip", "netns", "exec", network.client, sys.executable, "-c", BAD_WIRE]
-        wire = subprocess.Popen([*argv, SERVER, str(seed)], stdout=subprocess.PIPE, text=True)
-        try:
-            assert wire.stdout.readline() == "ready\n"
-            check(network, client[1], "loader", tmp_path / "got", 60, tries=5)
-        finally:
-            wire.terminate()
-            wire.wait(10)
+def test_packets_that_come_twice_or_late_do_no_harm(plugged, tmp_path, seed, client):
+    with bad_wire(plugged, seed):
+        check(plugged, client[1], "loader", tmp_path / "got", 60, tries=5)
+
+
+def test_a_client_far_away_gets_one_option_ack(plugged, tmp_path):
+    """At a second one atftp gives up."""
+    with bad_wire(plugged, seed=1, way_s=0.2):
+        options = ("windowsize 64", "blksize 1428")
+        check(
+            plugged,
+            lambda *what: atftp(*what, *options, server="127.0.0.1"),
+            "loader",
+            tmp_path / "got",
+            60,
+        )
