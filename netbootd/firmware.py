@@ -145,7 +145,7 @@ def _row(
             and (one.arch is None or one.arch.family == arch.family)
             for one in chosen
         ),
-        wrong=_wrong(arch, seen) if word else "",
+        wrong="its end is missing" if seen.cut else _wrong(arch, seen) if word else "",
     )
 
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import re
 import struct
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from enum import Enum
 
@@ -54,7 +54,7 @@ class Format(Enum):
 class LoaderFile:
     """
     *family* is an architecture family, empty where the file does not say it.  *product* and
-    *version* are empty where unknown.  *signed*: it bears a signature, good or not, and *signers*
+    *version* are empty where unknown.  *cut*: its end is missing.  *signed*: it bears a signature, good or not, and *signers*
     are the names in its certificates, the issuers' among them.  *brand* is the user class that an
     iPXE takes by its own script.  *sbat* are the lines by which a shim can revoke it.
     """
@@ -63,6 +63,7 @@ class LoaderFile:
     family: str = ""
     product: str = ""
     version: str = ""
+    cut: bool = False
     signed: bool = False
     signers: tuple[str, ...] = ()
     brand: str = ""
@@ -85,6 +86,7 @@ def inspect(data: bytes) -> LoaderFile:
         family=MACHINES.get(image.machine, "") if image else "bios",
         product=product,
         version=version,
+        cut=image is not None and image.end() > len(data),
         signed=bool(certificates),
         signers=_names(certificates),
         brand=_brand(data),
@@ -160,15 +162,24 @@ class _Image:
         offset, size = self.table()
         return _signature(self.data[offset : offset + size])
 
-    def sbat(self) -> tuple[str, ...]:
+    def parts(self) -> Iterator[tuple[bytes, int, int, int]]:
+        """Of each section its name, and its size in memory, its size and its offset in the file."""
         for number in range(self.count):
             try:
                 name, size, _, raw, start = struct.unpack_from(
                     "<8sIIII", self.data, self.sections + _SECTION * number
                 )
             except struct.error:
-                break
-            if name.rstrip(b"\0") == b".sbat":
+                return
+            yield name.rstrip(b"\0"), size, raw, start
+
+    def end(self) -> int:
+        """How long the file must be to hold all that it says it has."""
+        return max(sum(self.table()), *(raw + start for _, _, raw, start in self.parts()), 0)
+
+    def sbat(self) -> tuple[str, ...]:
+        for name, size, raw, start in self.parts():
+            if name == b".sbat":
                 text = self.data[start : start + min(size, raw)].rstrip(b"\0")
                 return tuple(text.decode("utf-8", "replace").splitlines()[:20])
         return ()

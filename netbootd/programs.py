@@ -68,7 +68,7 @@ def find_programs(
     The programs in the firmware *folders*, and those of *root* that take their place, that every
     set knows, or that are *wanted*: names or paths below it.
 
-    What cannot be read is as good as absent; the banner and ``netbootd firmware`` list the rest.
+    What is empty or cannot be read is as good as absent; the banner and ``netbootd firmware`` list the rest.
     """
     places: dict[str, list[Path]] = {}
     for folder in folders:
@@ -118,4 +118,4 @@ def _read(name: str, path: Path) -> Program | None:
         data = path.read_bytes()
     except OSError:
         return None
-    return Program(name, path, data, hashlib.sha256(data).hexdigest())
+    return Program(name, path, data, hashlib.sha256(data).hexdigest()) if data else None

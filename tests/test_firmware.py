@@ -62,6 +62,11 @@ def test_a_file_for_another_machine_is_wrong(site, capsys):
     assert "WRONG: it is for efi-arm64" in capsys.readouterr().out
 
 
+def test_a_file_that_was_not_copied_whole_is_wrong(site, capsys):
+    assert main(["firmware", "--config", str(site(snponly__efi=binaries.ipxe()[:-5]))]) == 1
+    assert "WRONG: its end is missing" in capsys.readouterr().out
+
+
 def test_a_uefi_program_cannot_be_a_bios_loader(site):
     inventory = firmware.take(load(site(undionly__kpxe=binaries.ipxe())))
     assert [row.wrong for row in inventory.rows] == ["it is for efi-x64"]

@@ -38,6 +38,14 @@ def test_a_signature_and_its_names_are_seen():
     assert seen.signers == ("Example CA",)
 
 
+@pytest.mark.parametrize("signer", ["", "Example CA"])
+def test_a_file_whose_end_is_missing_is_told(signer):
+    whole = binaries.pe(inside=b"x" * 100, signer=signer)
+    assert not inspect(whole).cut
+    assert not inspect(whole + b"more").cut
+    assert all(inspect(whole[:size]).cut for size in (len(whole) - 1, len(whole) - 60))
+
+
 def test_the_version_is_that_of_who_built_it():
     seen = inspect(binaries.pe(inside=b"\0GNU GRUB  version %s\0", sbat=SBAT))
     assert (seen.product, seen.version) == ("GRUB", "2.06-13+deb12u2")

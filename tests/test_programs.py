@@ -105,15 +105,16 @@ def test_a_file_too_large_to_hold_is_no_program(tmp_path, monkeypatch):
     assert find_programs(tmp_path / "root", [tmp_path / "fw"]) == {}
 
 
-def test_what_cannot_be_read_hides_nothing_of_a_later_folder(tmp_path):
-    put(tmp_path, "good/a.efi", "good/b.efi", "good/c.efi", "fw/x")
+def test_what_is_empty_or_cannot_be_read_hides_nothing_of_a_later_folder(tmp_path):
+    put(tmp_path, *(f"good/{name}.efi" for name in "abcd"), "fw/x")
     (tmp_path / "root").mkdir()
     (tmp_path / "fw" / "a.efi").symlink_to("nowhere")
     os.mkfifo(tmp_path / "fw" / "b.efi")
+    (tmp_path / "fw" / "d.efi").touch()
     with (tmp_path / "root" / "c.efi").open("wb") as huge:
         huge.truncate(programs.LARGEST + 1)
     found = find_programs(tmp_path / "root", [tmp_path / "fw", tmp_path / "good"])
-    assert held(found) == {name: f"good/{name}" for name in ("a.efi", "b.efi", "c.efi")}
+    assert held(found) == {f"{name}.efi": f"good/{name}.efi" for name in "abcd"}
 
 
 @pytest.mark.parametrize(
