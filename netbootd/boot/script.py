@@ -137,7 +137,7 @@ def _of(
     except Exception as problem:  # a template is the operator's text and may do anything
         empty = isinstance(problem, RenderError)  # of a placeholder; jinja2 has errors of its own
         what = "an argument cannot be made" if empty else "its template has an error"
-        detail = told_of(machine.target.template.name, problem)
+        detail = str(problem) if empty else told_of(machine.target.template.name, problem)
         cause = re.sub(r"^\S*/", "", detail)  # the folder is nobody's business but the log's
         reason = f"{machine.title} cannot boot: {what}: {cause}"
         return BootScript(_notice(dialect, facts, reason, _MEND), reason, 500, machine, detail)

@@ -83,7 +83,7 @@ def type_of(name: str, settings: Settings) -> TargetType:
         return SanLinux
     if "kernel" not in settings or kind in _LINUX:
         return kind
-    for key in sorted(kind.keys & settings.values.keys()):
+    for key in sorted((kind.keys - Linux.keys) & settings.values.keys()):
         settings.warn("target-unused-key", f'"kernel" counts, "{key}" is not used', key)
     return Linux
 

@@ -44,6 +44,7 @@ def test_a_line_of_which_the_end_would_not_be_read_is_not_written(site):
     answer = site.answer(Reader.PI)
     assert answer.text == ""
     assert "98 characters" in answer.says
+    assert "ipxe" not in answer.says
 
 
 @pytest.mark.parametrize(

@@ -104,6 +104,13 @@ def test_installers_that_know_of_vlans(site, system, own):
     assert own in words(site.text())
 
 
+def test_a_type_of_ones_own_may_name_its_initramfs(site):
+    site.load({"linux/a": {**KERNEL, "initramfs": "dracut", "overlay": True}}, IN_20)
+    assert "vlan=netboot.20:netboot" in words(site.text())
+    codes = {finding.code for finding in check(site.file).findings}
+    assert not codes & {"target-unused-key", "target-remark"}
+
+
 @pytest.mark.parametrize("initramfs", ["initramfs-tools", "live-boot", "casper"])
 def test_check_says_where_nobody_tells_the_initramfs(site, initramfs):
     site.load({"nfs/a": {**ROOT, "initramfs": initramfs}}, IN_20)
