@@ -54,9 +54,10 @@ class Format(Enum):
 class LoaderFile:
     """
     *family* is an architecture family, empty where the file does not say it.  *product* and
-    *version* are empty where unknown.  *cut*: its end is missing.  *signed*: it bears a signature, good or not, and *signers*
-    are the names in its certificates, the issuers' among them.  *brand* is the user class that an
-    iPXE takes by its own script.  *sbat* are the lines by which a shim can revoke it.
+    *version* are empty where unknown.  *cut*: its end is missing.  *signed*: it bears a signature,
+    good or not, and *signers* are the names in its certificates, the issuers' among them.  *brand*
+    is the user class that an iPXE takes by its own script.  *sbat* are the lines by which a shim
+    can revoke it.
     """
 
     format: Format

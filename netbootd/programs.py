@@ -68,7 +68,8 @@ def find_programs(
     The programs in the firmware *folders*, and those of *root* that take their place, that every
     set knows, or that are *wanted*: names or paths below it.
 
-    What is empty or cannot be read is as good as absent; the banner and ``netbootd firmware`` list the rest.
+    What is empty or cannot be read is as good as absent; the banner and ``netbootd firmware`` list
+    the rest.
     """
     places: dict[str, list[Path]] = {}
     for folder in folders:
