@@ -70,9 +70,14 @@ def _names(known: Marks) -> Iterator[str]:
 
 
 def _pi_serials(uuid: str) -> tuple[str, ...]:
-    """The serial number in a Pi's option 97, in both orders of its bytes; none for another's."""
-    said = UUID(uuid).bytes
-    last = said[12:]
-    if said[:3] == b"RPi" or said == last * 4:
-        return last.hex(), last[::-1].hex()
+    """
+    The serial number in a Pi's option 97, in both orders of its bytes; none for another's.
+
+    DHCP's *uuid* has its first fields turned, as those of every UUID are on the wire.
+    """
+    said = UUID(uuid)
+    last = said.bytes[12:]
+    for option in (said.bytes_le, said.bytes):
+        if option[:3] == b"RPi" or option == last * 4:
+            return last.hex(), last[::-1].hex()
     return ()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from uuid import UUID
+
 import pytest
 
 from netbootd.mac import MAC
@@ -9,17 +11,17 @@ from netbootd.registry.marks import Marks
 from netbootd.registry.sightings import Sightings
 
 ONE, OTHER, THIRD = (MAC.parse(f"52:54:00:00:00:0{number}") for number in (1, 2, 3))
-UUID, SWAPPED = "00112233-4455-6677-8899-aabbccddeeff", "33221100-5544-7766-8899-aabbccddeeff"
+ITS, SWAPPED = "00112233-4455-6677-8899-aabbccddeeff", "33221100-5544-7766-8899-aabbccddeeff"
 
 
 def test_a_uuid_leads_back_to_the_mac_in_either_order():
     seen = Sightings()
-    seen.note(ONE, Marks(uuid=UUID))
-    assert [seen.by_uuid(text) for text in (UUID, SWAPPED, UUID.upper())] == [ONE] * 3
+    seen.note(ONE, Marks(uuid=ITS))
+    assert [seen.by_uuid(text) for text in (ITS, SWAPPED, ITS.upper())] == [ONE] * 3
     assert seen.by_uuid("00112233-4455-6677-8899-aabbccddee00") is None
     assert seen.by_uuid("no uuid") is None
     seen.note(OTHER, Marks(uuid=SWAPPED))
-    assert seen.by_uuid(UUID) == OTHER, "the last who said so"
+    assert seen.by_uuid(ITS) == OTHER, "the last who said so"
 
 
 @pytest.mark.parametrize(
@@ -30,9 +32,10 @@ def test_a_uuid_leads_back_to_the_mac_in_either_order():
         ("52506935113140c032ecfc3cda06ffe0", "da06ffe0"),
     ],
 )
-def test_a_raspberry_pis_option_97_tells_its_serial_number(uuid, serial):
+@pytest.mark.parametrize("turned", [False, True], ids=["as sent", "as DHCP reads it"])
+def test_a_raspberry_pis_option_97_tells_its_serial_number(uuid, serial, turned):
     seen = Sightings()
-    seen.note(ONE, Marks(uuid=uuid))
+    seen.note(ONE, Marks(uuid=str(UUID(bytes_le=bytes.fromhex(uuid))) if turned else uuid))
     assert seen.by_pi_serial(serial) == ONE
     assert seen.by_pi_serial(serial.upper()) == ONE
     assert seen.by_pi_serial("00000000") is None
@@ -40,7 +43,7 @@ def test_a_raspberry_pis_option_97_tells_its_serial_number(uuid, serial):
 
 def test_no_other_uuid_is_taken_for_a_raspberry_pis():
     seen = Sightings()
-    seen.note(ONE, Marks(uuid=UUID))
+    seen.note(ONE, Marks(uuid=ITS))
     assert seen.by_pi_serial("ccddeeff") is None
     assert seen.by_pi_serial("ffeeddcc") is None
 
@@ -60,18 +63,18 @@ def test_what_a_mac_does_not_say_any_more_is_forgotten():
 
 def test_a_name_that_somebody_else_has_taken_stays_his():
     seen = Sightings()
-    seen.note(ONE, Marks(uuid=UUID))
-    seen.note(OTHER, Marks(uuid=UUID))
+    seen.note(ONE, Marks(uuid=ITS))
+    seen.note(OTHER, Marks(uuid=ITS))
     seen.note(ONE, Marks(uuid="d4659bbd" * 4))
-    assert seen.by_uuid(UUID) == OTHER
+    assert seen.by_uuid(ITS) == OTHER
 
 
 def test_who_is_forgotten_is_not_found_by_name_any_more():
     seen = Sightings(most=2)
-    seen.note(ONE, Marks(uuid=UUID))
+    seen.note(ONE, Marks(uuid=ITS))
     seen.note(OTHER, Marks(uuid="d4659bbd" * 4))
     seen.note(THIRD, Marks(serial="x1"))
-    assert seen.by_uuid(UUID) is None
+    assert seen.by_uuid(ITS) is None
     assert seen.by_pi_serial("bd9b65d4") == OTHER
     seen.note(ONE, Marks(uuid="d4659bbd" * 4))
     assert seen.by_pi_serial("bd9b65d4") == ONE, "and not forgotten with the other"

@@ -8,6 +8,8 @@ from pathlib import Path
 import pytest
 
 from netbootd.boot import history
+from netbootd.dhcp import pxe
+from netbootd.dhcp.message import Message, Op, Option
 from netbootd.errors import Forbidden, NotFound
 from netbootd.events.event import Held, Scripted
 from netbootd.mac import MAC
@@ -296,10 +298,15 @@ def test_a_pi_3_boots_by_its_serial_number(pi):
     assert pi.attempts(PI3) == 1, "config.txt is read several times in one boot"
 
 
+def as_dhcp_reads(guid):
+    """What DHCP makes of option 97."""
+    return pxe.marks_of(Message(op=Op.REQUEST, options={Option.UUID: bytes.fromhex(f"00{guid}")}))
+
+
 @pytest.mark.parametrize("guid", [GUID4, "52506934" + "1131c000" + "32ecfc3c" + "e0ff06da"])
 def test_a_pi_4_is_known_by_what_dhcp_heard(pi, guid):
     pi.missing(f"{SERIAL4}/config.txt", f"{SERIAL4}/start4.elf")
-    pi.live.sightings.note(PI4, Marks(uuid=guid))
+    pi.live.sightings.note(PI4, as_dhcp_reads(guid))
     assert pi.get(f"{SERIAL4}/config.txt").startswith(f"# netbootd mac={PI4}")
     assert pi.get(f"{SERIAL4}/start4.elf") == "of all"
     assert pi.get(f"{SERIAL4}/bcm2711-rpi-4-b.dtb") == "bcm2711-rpi-4-b.dtb"
@@ -309,7 +316,7 @@ def test_a_pi_4_is_known_by_what_dhcp_heard(pi, guid):
 
 def test_a_pi_3_is_known_by_what_dhcp_heard(tmp_path):
     rig = Rig(tmp_path, default={"type": "nfs", "name": "pi"})
-    rig.live.sightings.note(STRANGER, Marks(uuid=GUID3.replace("bd", "be")))
+    rig.live.sightings.note(STRANGER, as_dhcp_reads(GUID3.replace("bd", "be")))
     assert f"mac={STRANGER}" in rig.get("be9b65d4/config.txt")
 
 
