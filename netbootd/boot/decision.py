@@ -21,16 +21,20 @@ ours: once, or it would be fed its own loader for ever.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, replace
 
 from netbootd import features, loaders
 from netbootd.boot import loader
 from netbootd.boot.client import Client, Stage
+from netbootd.errors import RenderError
+from netbootd.features import Feature
 from netbootd.record.standing import FRESH, Standing
 from netbootd.registry.machine import Machine
 from netbootd.registry.marks import MARKS
 from netbootd.registry.snapshot import Registry
 from netbootd.registry.subnets import Subnet
+from netbootd.targets import vlan
 from netbootd.targets.base import Target
 
 
@@ -189,6 +193,7 @@ def _able(client: Client, decision: Decision, registry: Registry, *, replaced: b
     if machine is None or not isinstance(decision.step, Script) or client.features is None:
         return decision
     needed = machine.target.features(client.arch.platform if client.arch else "")
+    needed |= _for_its_network(client, machine, registry)
     if not (lacking := needed - client.features):
         return decision
     lacks = f"its iPXE has no {features.told(lacking)}, which {machine.title} needs"
@@ -199,6 +204,15 @@ def _able(client: Client, decision: Decision, registry: Registry, *, replaced: b
         return replace(decision, warning=f"{lacks}, and there is no iPXE to replace it")
     because = (*decision.because, f"{lacks}: it gets ours first", found.why)
     return Decision(Loader(found.name), machine, because)
+
+
+def _for_its_network(client: Client, machine: Machine, registry: Registry) -> frozenset[Feature]:
+    """What an iPXE needs to change over to the VLAN of *machine*, where its script does that."""
+    variables = registry.variables_of(machine, subnet_of(client, registry))
+    with suppress(RenderError):  # which the script tells
+        if vlan.TEMPLATE in machine.target.template.source and vlan.tag(variables) is not None:
+            return frozenset({Feature.VLAN})
+    return frozenset()
 
 
 def boots_now(

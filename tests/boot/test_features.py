@@ -78,6 +78,22 @@ def test_each_target_needs_what_it_takes_and_no_more(registry, title, number, ne
         assert any(feature.word in reason for reason in decision.because)
 
 
+@pytest.mark.parametrize("title", ["linux/a", "iscsi/a", "smartos/a"])
+def test_a_machine_in_a_vlan_needs_an_ipxe_that_knows_of_vlans(registry, title):
+    known = registry(title, vlan=20)
+    assert isinstance(decide(known, ALL).step, Script)
+    decision = decide(known, ALL - {Feature.VLAN})
+    assert isinstance(decision.step, Loader)
+    assert f"its iPXE has no VLAN, which {title} needs: it gets ours first" in decision.because
+
+
+@pytest.mark.parametrize(("title", "tag"), [("localboot/a", 20), ("linux/a", "no number")])
+def test_where_no_script_changes_over_no_ipxe_needs_to_know_of_vlans(registry, title, tag):
+    decision = decide(registry(title, vlan=tag), ALL - {Feature.VLAN})
+    assert isinstance(decision.step, Script)
+    assert decision.warning == ""
+
+
 def test_ours_gets_its_script_in_any_case_with_a_warning(registry):
     decision = decide(registry(), ALL - {Feature.BZIMAGE}, replaced=True)
     assert isinstance(decision.step, Script)
