@@ -131,10 +131,17 @@ class Daemon(Process):
     """``netbootd run``: a process that says when it is ready and when it has reloaded."""
 
     def reload(self, timeout: float = 15) -> str:
-        """SIGHUP; the line that says it took effect."""
-        position = len(self.text)
-        self.send(signal.SIGHUP)
-        return self.wait_for(r"[^\n]*reloaded[^\n]*", timeout, after=position)[0]
+        """
+        SIGHUP; the lines that say it took effect.
+
+        Twice: the first may end a reload that netbootd, which sees each edit, began by itself
+        after an earlier one.
+        """
+        begun = position = len(self.text)
+        for _ in range(2):
+            self.send(signal.SIGHUP)
+            position = self.wait_for("[^\n]*reloaded[^\n]*\n", timeout, after=position).end()
+        return self.text[begun:position]
 
     def lines(self, mac: str) -> list[str]:
         """What it logged about one machine since it was ready."""
