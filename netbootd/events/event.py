@@ -371,5 +371,5 @@ class Silent(Event):
     def what(self) -> str:
         return (
             f"{self.seconds:.0f} s between its loader and iPXE's first packet: "
-            "spanning tree without portfast on its port? LACP?"
+            "its switch port blocked? spanning tree wants portfast there, LACP its fallback"
         )

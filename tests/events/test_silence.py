@@ -35,7 +35,7 @@ def test_a_long_silence_after_the_loader_is_told(first):
     assert silent.level == "warn"
     assert silent.mac == NODE
     assert "31 s between its loader and iPXE's first packet" in str(silent)
-    assert "spanning tree without portfast" in str(silent)
+    assert "spanning tree wants portfast" in str(silent)
 
 
 @pytest.mark.parametrize("seconds", [0.5, 5, 19.9, 151, 5000])
