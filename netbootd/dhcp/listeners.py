@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import logging
 import socket
+from collections.abc import Collection
 from ipaddress import IPv4Address
 from typing import Any, Protocol
 
@@ -40,9 +41,11 @@ class Listener:
     """
     One UDP socket, as the reactor reads it (IReadDescriptor).
 
-    *interface* is replaced when its addresses change; *number* is the port's, *raw* what some
-    replies leave by.
+    *interface* is replaced when its addresses change, and so is *host*, the addresses that are
+    served on all interfaces; *number* is the port's, *raw* what some replies leave by.
     """
+
+    host: Collection[IPv4Address] = ()
 
     def __init__(
         self,
@@ -133,7 +136,7 @@ class Snooper(Listener):
         """As a UDP socket's; packets for others are passed over in silence."""
         for _ in range(_ONE_TURN):
             try:
-                heard = snoop.hear(self._socket, self.interface.addresses)
+                heard = snoop.hear(self._socket, self.interface.addresses, self.host)
             except WireError as problem:
                 self._edge.drop(str(problem), ("0.0.0.0", 0))
                 continue

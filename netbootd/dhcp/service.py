@@ -99,6 +99,10 @@ class DhcpService(Service):
                 self._serve(name, interface, mode)
             except PortError as problem:
                 failed.append((interface, problem))
+        host = frozenset(one.ip for interface in by_device.values() for one in interface.addresses)
+        for device in self._served.values():
+            for listener in device.listeners:
+                listener.host = host
         return failed
 
     def stopService(self) -> None:

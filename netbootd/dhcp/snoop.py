@@ -16,7 +16,7 @@ import errno
 import socket
 import struct
 from array import array
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from ipaddress import IPv4Address, IPv4Interface
 from typing import NamedTuple
 
@@ -110,9 +110,14 @@ def attach_filter(opened: socket.socket, port: int) -> None:
     opened.setsockopt(socket.SOL_SOCKET, _SO_ATTACH_FILTER, fprog)
 
 
-def hear(opened: socket.socket, addresses: Sequence[IPv4Interface]) -> Heard | None:
+def hear(
+    opened: socket.socket,
+    addresses: Sequence[IPv4Interface],
+    host: Collection[IPv4Address] = (),
+) -> Heard | None:
     """
-    The next packet; None where it is for somebody else than our *addresses*.
+    The next packet; None where it is for somebody else than our *addresses* here, or those of all
+    this *host*: a relay may reach one of them by the cable of another.
 
     Raises OSError where there is none, and WireError for a broken one.
     """
@@ -124,7 +129,7 @@ def hear(opened: socket.socket, addresses: Sequence[IPv4Interface]) -> Heard | N
         return None
     datagram = frame.parse(packet, checked=checked)
     to = IPv4Address(datagram.to[0])
-    if any(to == ours.ip for ours in addresses):
+    if to in host or any(to == ours.ip for ours in addresses):
         return Heard(datagram.payload, datagram.source, to)
     if str(to) == EVERYBODY or any(to == ours.network.broadcast_address for ours in addresses):
         return Heard(datagram.payload, datagram.source, None)

@@ -92,6 +92,15 @@ def test_a_relay_gets_the_offer_on_port_67(addressed):
     assert str(reply.siaddr) == SECOND
 
 
+def test_a_relay_may_reach_our_address_of_another_network_by_this_cable(addressed):
+    addressed.run("route", "add", f"{OTHER}/32", "via", FIRST)
+    with udp(addressed, CLIENT, 67) as relay:
+        relay.sendto(payload(giaddr=CLIENT), (OTHER, 67))
+        datagram, source = relay.recvfrom(2048)
+    assert source == (OTHER, 67)
+    assert str(wire.decode(datagram).siaddr) == OTHER
+
+
 @pytest.fixture
 def routed(clients):
     """The clients' namespace as a relay's: on both networks, its nodes on a third behind it."""
