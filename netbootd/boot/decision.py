@@ -135,6 +135,8 @@ def refusal(client: Client, machine: Machine | None, registry: Registry) -> str 
     subnet = subnet_of(client, registry)
     if not subnet.served:
         return f"in subnet {subnet.name}, where nobody is served"
+    if machine is None and (subnet.default or registry.default):
+        return "not in the configuration, and without a MAC it cannot have the default"
     if machine is None:
         return "not in the configuration, and there is no machines.default"
     if machine.known:

@@ -117,6 +117,7 @@ def test_an_unknown_one_gets_the_default(ask):
 def test_without_any_identifier_it_is_told_so(ask):
     _, got = ask(discover(""), default={})
     assert isinstance(got, proxy.Ignored)
+    assert "without a MAC it cannot have the default" in got.reason
     assert "hardware type 32, address none, client identifier none" in got.reason
 
 
