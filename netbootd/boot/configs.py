@@ -9,7 +9,6 @@ search goes on.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 from netbootd.boot.client import Client, Stage
@@ -90,18 +89,14 @@ def whose(wanted: Wanted, registry: Registry, record: Record, sightings: Sightin
     file = wanted.file
     if file.nobodys:
         return None
-    if file.mac is not None:
-        return file.mac
-    found: Iterator[MAC | None]
+    # Boards may share a UUID; a MAC is the loader's own word, or ours when we named the loader.
+    if told := file.mac or wanted.owner:
+        return told
     if file.uuid:
-        found = _by_uuid(file.uuid, wanted, registry, record, sightings)
-    elif file.serial:
-        found = iter((pi_of(file.serial, registry, sightings),))
-    elif file.address:
-        found = iter((_card(registry.by_address(file.address)),))
-    else:
-        found = iter((wanted.owner, _card(registry.by_address(wanted.peer))))
-    return next((mac for mac in found if mac is not None), None)
+        return _by_uuid(file.uuid, registry, record, sightings)
+    if file.serial:
+        return pi_of(file.serial, registry, sightings)
+    return _card(registry.by_address(file.address or wanted.peer))
 
 
 def pi_of(serial: str, registry: Registry, sightings: Sightings) -> MAC | None:
@@ -110,19 +105,13 @@ def pi_of(serial: str, registry: Registry, sightings: Sightings) -> MAC | None:
     return heard or _card(registry.pis.get(serial.lower()))
 
 
-def _by_uuid(
-    uuid: str, wanted: Wanted, registry: Registry, record: Record, sightings: Sightings
-) -> Iterator[MAC | None]:
-    """
-    By what DHCP heard; a machine that is listed by it, whose card is what it says itself, or what
-    it booted from last.
-    """
-    yield sightings.by_uuid(uuid)
+def _by_uuid(uuid: str, registry: Registry, record: Record, sightings: Sightings) -> MAC | None:
+    """By what DHCP heard; else the machine that is listed by it, and the card it last booted by."""
     machine = registry.by_mark("uuid", uuid)
-    yield _card(machine)
-    if machine is not None:
-        latest = record.of(machine.key).latest
-        yield wanted.owner or (MAC.maybe(latest.mac) if latest else None)
+    if (mac := sightings.by_uuid(uuid) or _card(machine)) or machine is None:
+        return mac
+    latest = record.of(machine.key).latest
+    return MAC.maybe(latest.mac) if latest else None
 
 
 def _card(machine: Machine | None) -> MAC | None:

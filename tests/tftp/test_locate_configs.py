@@ -164,6 +164,15 @@ def test_a_machine_that_is_listed_by_its_uuid_alone_is_told_by_that(tmp_path):
     assert f"mac={STRANGER} target=linux/l" in text
 
 
+def test_boards_that_share_a_uuid_are_told_apart_by_the_folder_of_their_loader(rig):
+    for mac in (NODE, PI4):
+        rig.live.sightings.note(mac, Marks(uuid="aabbccdd-0011-2233-4455-66778899aabb"))
+    path = "pxelinux.cfg/aabbccdd-0011-2233-4455-66778899aabb"
+    assert f"mac={NODE}" in rig.get(f"{NODE}/{path}")
+    assert f"mac={PI4}" in rig.get(f"{PI4}/{path}")
+    assert f"mac={PI4}" in rig.get(f"{PI4}/pxelinux.cfg/C0A84D32")
+
+
 @pytest.mark.parametrize(
     "path",
     [
