@@ -18,6 +18,7 @@ import re
 from collections.abc import Callable, Iterator
 from contextlib import closing, suppress
 from dataclasses import dataclass, field
+from urllib.parse import unquote
 
 from netbootd import arch, loaderfile, loaders, urls
 from netbootd.arch import Arch
@@ -187,7 +188,7 @@ def _kernel_path(machine: Machine, registry: Registry) -> str:
     with suppress(RenderError):  # which is said elsewhere
         plan = machine.target.plan(facts)
         if isinstance(plan, Kernel) and (path := own_path(plan.url, facts)):
-            return urls.split_mac(path)[1]
+            return unquote(urls.split_mac(path)[1])
     return ""
 
 

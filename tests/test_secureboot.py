@@ -127,6 +127,13 @@ def test_a_kernel_without_a_signature_is_told_at_its_machine(site):
     assert finding.path.endswith("00:25:90:27:db:b4]") or "db:b4" in finding.path
 
 
+def test_a_kernel_with_a_blank_in_its_name_is_looked_at_too(site, tmp_path):
+    file = site()
+    file.write_text(file.read_text().replace('"kernel" : "kernel"', '"kernel" : "a%20kernel"'))
+    (tmp_path / "files" / "a kernel").write_bytes(UNSIGNED)
+    assert '"a kernel" bears no signature' in dict(told(file))["kernel-unsigned"]
+
+
 def test_a_kernel_that_is_no_uefi_program_is_told(site):
     assert '"kernel" is no UEFI program' in dict(told(site(kernel=b"multiboot")))["kernel-unsigned"]
 
