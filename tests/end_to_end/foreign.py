@@ -27,11 +27,12 @@ def _ipxe(folder: Path) -> None:
 
 
 def _ipxe_x64(folder: Path) -> None:
-    """Debian 13's iPXE for 64-bit PCs: the first that Debian builds with VLANs."""
+    """Debian 13's iPXE for PCs, of BIOS and of 64-bit UEFI: the first of Debian's with VLANs."""
     with tempfile.TemporaryDirectory(dir=folder.parent) as scratch:
         with debian.packages("trixie", "amd64") as trixie:
             tree = trixie.unpack(Path(scratch), "ipxe")
-        shutil.copy(tree / "usr" / "lib" / "ipxe" / "snponly.efi", folder)
+        for name in ("snponly.efi", "undionly.kpxe"):
+            shutil.copy(tree / "usr" / "lib" / "ipxe" / name, folder)
 
 
 def _grub(folder: Path) -> None:

@@ -1,8 +1,9 @@
 """
 Ports that are no plain ones: a machine whose network comes with tags, and one that blocks at first.
 
-Tags are passed on by the bridge as they come, and tagger.py takes them off.  iPXE for UEFI is Debian 13's, whose build knows of
-VLANs; the capture is of untagged packets alone, so what is missing there went the other way.
+Tags are passed on by the bridge as they come, and tagger.py takes them off.  The iPXE that is loaded
+is Debian 13's, whose build knows of VLANs; the capture is of untagged packets alone, so what is
+missing there went the other way.
 """
 
 from __future__ import annotations
@@ -20,10 +21,12 @@ from tests.end_to_end.test_firmware import (
     KERNEL,
     LINUX_S,
     NODE,
+    PLAIN_BIOS_S,
     SCRIPT,
     UEFI_S,
     arguments,
     finish,
+    first_discover,
 )
 
 pytestmark = [pytest.mark.e2e, pytest.mark.slow]
@@ -64,11 +67,31 @@ def in_vlan(site: Site) -> None:
     site.machine(NODE, "linux", "one", vlan=TAG, boot_server="tagged", extra_args="in=__vlan__")
 
 
-def test_uefi_machine_changes_over_to_its_vlan(site: Site) -> None:
+def knows_vlans(site: Site) -> None:
+    """The iPXE that netbootd gives to machines is one with VLANs."""
     if not foreign.IPXE_X64.ready:
         pytest.skip("no iPXE with VLANs in the cache")
-    in_vlan(site)
     site.config["netbootd"]["firmware"].insert(0, str(foreign.IPXE_X64.folder))
+
+
+def test_ipxe_of_a_card_that_knows_no_vlans_is_replaced_once_by_one_that_does(site: Site) -> None:
+    in_vlan(site)
+    knows_vlans(site)
+    daemon = site.serve()
+
+    with site.lab.bios(NODE) as node:
+        assert f"in={TAG}" in arguments(node, PLAIN_BIOS_S)
+        packets = finish(node)
+
+    assert first_discover(packets).user_class == b"iPXE"
+    assert len(packets.loaded("undionly.kpxe")) == 1
+    assert KERNEL not in packets.paths()
+    assert f"fetched {KERNEL} by HTTP" in daemon.text
+
+
+def test_uefi_machine_changes_over_to_its_vlan(site: Site) -> None:
+    in_vlan(site)
+    knows_vlans(site)
     daemon = site.serve()
 
     with site.lab.uefi(NODE) as node:
@@ -82,12 +105,13 @@ def test_uefi_machine_changes_over_to_its_vlan(site: Site) -> None:
 
 
 def test_ipxe_that_knows_no_vlans_says_so_and_goes_on(site: Site) -> None:
+    """That of its card is replaced by Debian 12's, which knows none either."""
     in_vlan(site)
     site.machine(NODE, "linux", "one", vlan=TAG, extra_args="in=__vlan__")
     site.serve()
 
     with site.lab.bios(NODE) as node:
-        node.wait_for(f"netbootd: no VLAN {TAG} on net0", IPXE_ROM_S)
+        node.wait_for(f"netbootd: no VLAN {TAG} on net0", PLAIN_BIOS_S)
         assert f"in={TAG}" in arguments(node, IPXE_ROM_S)
         assert KERNEL in finish(node).paths()
 
