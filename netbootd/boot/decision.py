@@ -30,6 +30,7 @@ from netbootd.boot.client import Client, Stage
 from netbootd.errors import RenderError
 from netbootd.features import Feature
 from netbootd.record.standing import FRESH, Standing
+from netbootd.registry.facts import server_of
 from netbootd.registry.machine import Machine
 from netbootd.registry.marks import MARKS
 from netbootd.registry.snapshot import Registry
@@ -209,12 +210,17 @@ def _able(client: Client, decision: Decision, registry: Registry, *, replaced: b
 
 
 def _for_its_network(client: Client, machine: Machine, registry: Registry) -> frozenset[Feature]:
-    """What an iPXE needs to change over to the VLAN of *machine*, where its script does that."""
+    """
+    What an iPXE needs to fetch the target's files from where our paths lead, and to change over to
+    the VLAN of *machine*, where its script does that.
+    """
     variables = registry.variables_of(machine, subnet_of(client, registry))
+    ours = any(location.startswith("/") for location in machine.target.fetched)
+    needed = features.of_urls((server_of(registry, "", client.link),)) if ours else frozenset()
     with suppress(RenderError):  # which the script tells
         if vlan.TEMPLATE in machine.target.template.source and vlan.tag(variables) is not None:
-            return frozenset({Feature.VLAN})
-    return frozenset()
+            needed |= {Feature.VLAN}
+    return needed
 
 
 def boots_now(

@@ -87,6 +87,16 @@ def test_a_machine_in_a_vlan_needs_an_ipxe_that_knows_of_vlans(registry, title):
     assert f"its iPXE has no VLAN, which {title} needs: it gets ours first" in decision.because
 
 
+def test_a_boot_server_behind_tls_needs_an_ipxe_with_https(registry, tmp_path):
+    registry()
+    whole = json.loads((tmp_path / "c.json").read_text())
+    whole["boot_servers"] = {"default": "https://boot.example.net"}
+    (tmp_path / "c.json").write_text(json.dumps(whole))
+    known = load(tmp_path / "c.json")
+    assert isinstance(decide(known, ALL).step, Script)
+    assert isinstance(decide(known, ALL - {Feature.HTTPS}).step, Loader)
+
+
 @pytest.mark.parametrize(("title", "tag"), [("localboot/a", 20), ("linux/a", "no number")])
 def test_where_no_script_changes_over_no_ipxe_needs_to_know_of_vlans(registry, title, tag):
     decision = decide(registry(title, vlan=tag), ALL - {Feature.VLAN})
