@@ -101,6 +101,14 @@ def test_uefi_machine_boots_linux_beside_a_dhcp_server_on_the_same_host(
     assert_linux_by_http(packets)
 
 
+def renewed_by_unicast(client: Process) -> bool:
+    """Renew the lease of udhcpc; whether it did not have to broadcast for that."""
+    position = len(client.text)
+    client.send(signal.SIGUSR1)
+    client.wait_for(f"lease of 192.0.2.1.. obtained from {BOOT_SERVER}", 20, after=position)
+    return "broadcasting" not in client.text[position:]
+
+
 @pytest.mark.parametrize("server", [kea, dnsmasq])
 def test_a_dhcp_server_on_the_same_host_keeps_its_clients(site: Site, server) -> None:
     """A lease by broadcast, and its renewal by unicast to the address that we share."""
@@ -115,10 +123,8 @@ def test_a_dhcp_server_on_the_same_host_keeps_its_clients(site: Site, server) ->
     udhcpc = ("busybox", "udhcpc", "-f", "-i", "eth0", "-s", str(script))
     client = site.lab.spawn("client", *udhcpc)
     client.wait_for(f"lease of 192.0.2.1.. obtained from {BOOT_SERVER}", 20)
-    position = len(client.text)
-    client.send(signal.SIGUSR1)
-    client.wait_for(f"lease of 192.0.2.1.. obtained from {BOOT_SERVER}", 20, after=position)
-    assert "broadcasting" not in client.text[position:], "the renewal was not answered by unicast"
+    # udhcpc misses an answer that comes before it listens, and broadcasts three seconds later.
+    assert any(renewed_by_unicast(client) for _ in range(5))
 
     assert owner.returncode is None
     assert "offered" not in daemon.text
