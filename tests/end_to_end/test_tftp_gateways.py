@@ -244,6 +244,8 @@ for line in sys.stdin:
     while heard[3] != wanted:  # what came before may have been sent again by the timer
         heard, clients[name][1] = udp.recvfrom(2000)
     print(clients[name][1][1], heard[:4].hex(), flush=True)
+for udp, server in clients.values():  # or netbootd would give them ten seconds to end
+    udp.sendto(b"\\0\\5\\0\\0\\0", server)
 """
 
 
