@@ -18,6 +18,7 @@ from netbootd.tftp import wire
 from netbootd.tftp.options import PLAIN, Grant
 from netbootd.tftp.transfer import Train, Transfer
 
+_TWO_NUMBERS = struct.Struct("!HH")
 OPTIONS = {"blksize": "x"}  # any answer makes the transfer begin with an OACK
 
 
@@ -68,6 +69,10 @@ def numbers(train: Train | None) -> list[int]:
     return [wire.decode(each).block for each in datagrams(train)]
 
 
+def _ack(number: int) -> bytes:
+    return _TWO_NUMBERS.pack(wire.Opcode.ACK, number)
+
+
 @dataclass
 class Client:
     """Collects a file; *waits_s* is its own timer, after which it repeats its last packet."""
@@ -86,23 +91,23 @@ class Client:
     _answered: int = -1  # the last block whose copy was acknowledged
 
     def hear(self, datagram: bytes) -> list[bytes]:
-        packet = wire.decode(datagram)
-        if isinstance(packet, wire.OptionAck):
-            return [wire.encode(wire.Ack(0))]
-        if isinstance(packet, wire.Data):
-            return self._data(packet)
+        opcode, number = _TWO_NUMBERS.unpack_from(datagram)
+        if opcode == wire.Opcode.OACK:
+            return [_ack(0)]
+        if opcode == wire.Opcode.DATA:
+            return self._data(number, datagram[wire.HEADER :])
         return []
 
-    def _data(self, packet: wire.Data) -> list[bytes]:
-        self.plain = self.plain or len(packet.data) > self.granted.blksize
-        if packet.block != (self.block + 1) & 0xFFFF:
-            return self._out_of_order(packet.block)
+    def _data(self, number: int, data: bytes) -> list[bytes]:
+        self.plain = self.plain or len(data) > self.granted.blksize
+        if number != (self.block + 1) & 0xFFFF:
+            return self._out_of_order(number)
         if not self.done:
-            self.received += packet.data
+            self.received += data
         self.warned = False
         self.block += 1
         self.since_ack += 1
-        self.done = self.done or len(packet.data) < self.granted.blksize
+        self.done = self.done or len(data) < self.granted.blksize
         return self._ack() if self.done or self.since_ack == self.granted.windowsize else []
 
     def _out_of_order(self, number: int) -> list[bytes]:
@@ -119,7 +124,7 @@ class Client:
 
     def _ack(self) -> list[bytes]:
         self.since_ack = 0
-        return [wire.encode(wire.Ack(self.block & 0xFFFF))]
+        return [_ack(self.block & 0xFFFF)]
 
 
 @dataclass
@@ -162,7 +167,7 @@ class Wire:
                 self._put("server", client._ack() if client.block else [])
 
     def _serve(self, served: Transfer, datagram: bytes) -> list[bytes]:
-        return datagrams(served.receive(wire.decode(datagram), self.now))
+        return datagrams(served.acknowledge(wire.acknowledged(datagram), self.now))
 
     def _put(self, to: str, sent: list[bytes]) -> None:
         for at, datagram in enumerate(sent):

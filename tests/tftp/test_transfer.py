@@ -99,7 +99,7 @@ def test_an_ack_of_what_was_not_sent_is_ignored():
     assert numbers(made.acknowledge(2, 0.03)) == [3, 4]
 
 
-@pytest.mark.parametrize("blocks", [65_535, 65_536, 65_537, 131_072, 200_000])
+@pytest.mark.parametrize("blocks", [65_535, 65_536, 65_537, 131_073])
 @pytest.mark.parametrize("windowsize", [1, 16])
 def test_block_numbers_go_from_65535_to_0(blocks, windowsize):
     size = 8 * blocks - 3
