@@ -223,8 +223,8 @@ class Crowd:
         else:
             self._advance(running, self._receive, running.transfer, datagram)
 
-    def _receive(self, transfer: Transfer, datagram: bytes) -> Train | None:
-        return transfer.receive(wire.decode(datagram), self.now())
+    def _receive(self, transfer: Transfer, datagram: bytes) -> None:
+        transfer.receive(wire.decode(datagram))
 
     def _tell_stranger(self, running: Running, datagram: bytes, stranger: Peer) -> None:
         """RFC 1350 section 4; an ERROR is never answered, or two servers might never stop."""

@@ -148,14 +148,11 @@ class Transfer:
         self._fresh_from = _NEVER
         return self._first_reply()
 
-    def receive(self, packet: wire.Packet, now: float) -> Train | None:
-        """Any packet of the client; what has no business here is ignored."""
-        if isinstance(packet, wire.Ack):
-            return self.acknowledge(packet.block, now)
+    def receive(self, packet: wire.Packet) -> None:
+        """Anything but an ACK; what has no business here is ignored."""
         if isinstance(packet, wire.Error) and not self.outcome:
             said = f"client sent ERROR {packet.code}: {packet.text}"
             self.outcome = Outcome(End.ABORTED, said)
-        return None
 
     def acknowledge(self, number: int, now: float) -> Train | None:
         """An ACK with the 16-bit block *number*."""
