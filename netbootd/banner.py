@@ -7,7 +7,7 @@ Pure: values in, lines out.  The last line contains ``ready``, which scripts may
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from netbootd import __version__, arch, loaders
 from netbootd.errors import Level
@@ -19,13 +19,14 @@ _SHOWN_ARCHES = (0, 7, 6, 11, 10, 27, 39)
 
 @dataclass(frozen=True, slots=True)
 class Socket:
-    """One thing the daemon listens on: ``proxyDHCP``, ``192.0.2.1:67 on eth1``."""
+    """What the daemon listens on: ``ProxyDHCP``, ``UDP 67 on eth1``; *note* is told with it."""
 
     service: str
     where: str
+    note: str = field(default="", compare=False)
 
     def __str__(self) -> str:
-        return f"{self.service:<10} {self.where}"
+        return f"{self.service:<10} {self.where}{self.note}"
 
 
 def banner(
@@ -52,16 +53,16 @@ def banner(
     ]
 
 
-def proxydhcp(interface: str, holder: str | None) -> str:
+def proxydhcp(interface: str, holder: str | None) -> Socket:
     """
-    Where ProxyDHCP listens on *interface*; *holder* is who has UDP 67 where it is shared.
+    What ProxyDHCP listens on at *interface*; *holder* is who has UDP 67 where it is shared.
 
     None: the port is ours.  Empty: it is shared, but nobody has it now.
     """
     if holder is None:
-        return f"UDP 67 and 4011 on {interface}"
-    other = f", {holder} has the port" if holder else ""
-    return f"UDP 4011 and snooping UDP 67 on {interface}{other}"
+        return Socket("ProxyDHCP", f"UDP 67 and 4011 on {interface}")
+    note = f", {holder} has the port" if holder else ""
+    return Socket("ProxyDHCP", f"UDP 4011 and snooping UDP 67 on {interface}", note)
 
 
 def differences(before: Sequence[Socket], after: Sequence[Socket]) -> list[str]:
@@ -113,8 +114,8 @@ def _loaders(registry: Registry) -> list[str]:
 
 
 def _next_step(registry: Registry, command: str) -> list[str]:
-    if registry.machines:
-        first = next(iter(registry.machines))
+    first = next(iter(registry.machines), "MAC" if registry.listed else None)
+    if first is not None:
         return [
             f"next           {command} {first}",
             "               then set the machine to boot from the network, and power it on",

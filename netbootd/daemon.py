@@ -88,11 +88,17 @@ def main(file: Path, only_interfaces: tuple[str, ...], *, verbose: bool) -> int:
     reactor: Any = global_reactor
     reactor.seconds = time.monotonic
     journal.begin(sys.stderr, os.environ, verbose=verbose)
-    registry = load(file, only_interfaces)
+    registry = _loaded(file, only_interfaces)
     _allow_many_files()
     daemon = Daemon(reactor, file, only_interfaces, registry, Notifier(os.environ))
     daemon.run()
     return daemon.exit_status
+
+
+def _loaded(file: Path, only_interfaces: tuple[str, ...]) -> Registry:
+    """*file*, with what a rehearsal of every machine's boot found as well; raises ConfigErrors."""
+    registry = load(file, only_interfaces)
+    return replace(registry, findings=(*registry.findings, *rehearse(registry)))
 
 
 def _allow_many_files() -> None:
@@ -186,9 +192,9 @@ class Daemon:
             self._retry.clock = self._reactor
             self._retry.start(_RETRY_S, now=False)
             registry = self._live.snapshot
-            self._log_findings((*registry.findings, *rehearse(registry)))
+            self._log_findings(registry.findings)
             self._log_findings(self._http.shelf.store.read())
-            self._take_token(self._live.snapshot.config)
+            self._take_token(registry.config)
             self._reconcile()
             self._settle_memory()
             self._start_watchdog()
@@ -263,12 +269,10 @@ class Daemon:
 
     def _load(self) -> tuple[Registry, Changes]:
         """In a thread of its own: all that takes time."""
-        registry = load(self._file, self._only_interfaces)
-        findings = (*registry.findings, *rehearse(registry))
-        if any(finding.level is Level.RELOAD for finding in findings):
-            raise ConfigErrors(findings, registry.watched)
+        registry = _loaded(self._file, self._only_interfaces)
+        if any(finding.level is Level.RELOAD for finding in registry.findings):
+            raise ConfigErrors(registry.findings, registry.watched)
         self._take_token(registry.config)
-        registry = replace(registry, findings=findings)
         return registry, changes(self._live.snapshot, registry)
 
     def _loaded(self, loaded: tuple[Registry, Changes]) -> None:
@@ -408,7 +412,7 @@ class Daemon:
 
     def _sockets(self) -> list[Socket]:
         sockets = [
-            Socket("ProxyDHCP", banner.proxydhcp(interface.name, self._holders.get(interface.name)))
+            banner.proxydhcp(interface.name, self._holders.get(interface.name))
             for interface in self._dhcp.interfaces
         ]
         sockets += [
@@ -438,7 +442,7 @@ class Daemon:
             "machines": registry.listed,
             "targets": len(registry.targets),
             "last_reload": self._last_reload,
-            "listening": [f"{one.service} {one.where}" for one in self._sockets_told],
+            "listening": [f"{one.service} {one.where}{one.note}" for one in self._sockets_told],
             "findings": sum(finding.level >= Level.WARNING for finding in registry.findings),
             "troubles": list(self._troubles),
             **self._remembered(),

@@ -21,7 +21,7 @@ class LoopDetector:
     """Told of every event; answers with a Looped when one shows."""
 
     def __init__(self) -> None:
-        self._fetched: OrderedDict[str, deque[float]] = OrderedDict()
+        self._fetched: OrderedDict[str, dict[str, deque[float]]] = OrderedDict()
 
     def notice(self, event: Event, now: float) -> Looped | None:
         """The loop that *event* completes, if it does; a script ends the counting of its client."""
@@ -32,7 +32,9 @@ class LoopDetector:
         return None
 
     def _count(self, event: Transferred, now: float) -> Looped | None:
-        times = self._fetched.setdefault(event.peer, deque(maxlen=TIMES))
+        file = _loader(event.path)
+        # Each loader by itself: a shim loads another one, which is no loop yet.
+        times = self._fetched.setdefault(event.peer, {}).setdefault(file, deque(maxlen=TIMES))
         self._fetched.move_to_end(event.peer)
         if len(self._fetched) > _MOST_CLIENTS:
             self._fetched.popitem(last=False)
@@ -40,13 +42,7 @@ class LoopDetector:
         if len(times) < TIMES or now - times[0] > WITHIN_S:
             return None
         times.clear()
-        return Looped(
-            mac=event.mac,
-            target=event.target,
-            peer=event.peer,
-            file=_loader(event.path),
-            times=TIMES,
-        )
+        return Looped(mac=event.mac, target=event.target, peer=event.peer, file=file, times=TIMES)
 
 
 def _loader(path: str) -> str:

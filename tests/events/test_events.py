@@ -74,6 +74,14 @@ def test_a_script_in_between_is_no_loop():
         detector.notice(Scripted(mac=NODE, peer="192.0.2.50", says="nfs/a"), float(now))
 
 
+def test_a_shim_and_what_it_loads_are_two_loaders_which_may_each_be_in_a_loop():
+    detector = LoopDetector()
+    pair = ("ipxeboot/x86_64-sb/snponly-shim.efi", "ipxeboot/x86_64-sb/snponly.efi")
+    rounds = [detector.notice(fetched(path), 1.0) for path in pair * 3]
+    assert rounds[:4] == [None] * 4
+    assert all(rounds[4:])
+
+
 def test_slow_repetition_and_other_files_and_clients_are_no_loop():
     detector = LoopDetector()
     assert not any(detector.notice(fetched(), now * 100.0) for now in range(5))
