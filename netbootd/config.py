@@ -3,7 +3,8 @@ The daemon's own settings: section ``netbootd`` of the configuration, every key 
 
 ``SETTINGS`` is the one table of them: parsing, the warning about an unknown name, the annotated
 manual in ``etc/`` and the README are all checked against it.  A wrong value is an error of the
-file: a boot server that guesses where it should listen helps nobody.
+file: a boot server that guesses where it should listen helps nobody.  So is a misspelt
+``known_only``.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from urllib.parse import urlsplit
 from netbootd import replies
 from netbootd.errors import Finding, Level, Place
 from netbootd.loaders import NO_CHOICE, Choice
-from netbootd.nearest import did_you_mean
+from netbootd.nearest import did_you_mean, probably
 from netbootd.relaxedjson import Object
 
 DEFAULT_FILE = Path("/etc/netbootd/netbootd.json")
@@ -132,6 +133,10 @@ class _Wrong(Exception):
     """A value of the wrong shape; the text says what was wanted."""
 
 
+class _Refused(_Wrong):
+    """Likewise, and the text has the value in it."""
+
+
 @dataclass(frozen=True, slots=True)
 class Setting:
     """One row: *name* as written in the file (dotted inside a group), how to *read* its value."""
@@ -222,14 +227,14 @@ def _loader(value: Any) -> Choice:
     try:
         return Choice.parse(value)
     except ValueError as problem:
-        raise _Wrong(f"a set of loaders or a file: {problem}") from None
+        raise _Refused(f"a set of loaders or a file: {problem}") from None
 
 
 def _style(value: Any) -> str:
     try:
         return replies.parse(value)
     except ValueError as problem:
-        raise _Wrong(str(problem)) from None
+        raise _Refused(str(problem)) from None
 
 
 SETTINGS: Mapping[str, Setting] = {
@@ -266,6 +271,8 @@ SETTINGS: Mapping[str, Setting] = {
         Setting("grace", _seconds),
     )
 }
+#: Without it machines are served who shall not be: to misspell it is no trifle.
+_POLICY = "known_only"
 _GROUPS: Mapping[str, Callable[..., Any]] = {
     "tftp": Tftp,
     "proxydhcp": ProxyDhcp,
@@ -319,17 +326,7 @@ def _read(section: Object, prefix: str, findings: list[Finding]) -> dict[str, An
             wanted = "true, false or an object" if whole else "an object"
             findings.append(_wrong(name, wanted, value, section.place_of(key)))
         else:
-            known = [*SETTINGS, *_GROUPS]
-            hint = did_you_mean(name, known)
-            findings.append(
-                Finding(
-                    Level.WARNING,
-                    "unknown-setting",
-                    f'no setting "{name}"{hint}',
-                    section.place_of(key),
-                    f"netbootd.{name}",
-                )
-            )
+            findings.append(_unknown(name, section.place_of(key)))
     return values
 
 
@@ -338,15 +335,23 @@ def _take(
 ) -> None:
     try:
         values[setting.name] = setting.read(value)
+    except _Refused as told:
+        findings.append(_invalid(setting.name, str(told), place))
     except _Wrong as wanted:
         findings.append(_wrong(setting.name, str(wanted), value, place))
 
 
+def _unknown(name: str, place: Place) -> Finding:
+    known = [*SETTINGS, *_GROUPS]
+    level = Level.ERROR if probably(name, known) == _POLICY else Level.WARNING
+    told = f'no setting "{name}"{did_you_mean(name, known)}'
+    return Finding(level, "unknown-setting", told, place, f"netbootd.{name}")
+
+
 def _wrong(name: str, wanted: str, value: Any, place: Place) -> Finding:
-    return Finding(
-        Level.ERROR,
-        "setting-invalid",
-        f'"{name}" must be {wanted}, not {value!r:.60}',
-        place,
-        f"netbootd.{name}",
-    )
+    return _invalid(name, f"{wanted}, not {value!r:.60}", place)
+
+
+def _invalid(name: str, told: str, place: Place) -> Finding:
+    text, path = f'"{name}" must be {told}', f"netbootd.{name}"
+    return Finding(Level.ERROR, "setting-invalid", text, place, path)

@@ -33,7 +33,7 @@ from typing import NamedTuple
 
 from netbootd.errors import ConfigErrors, Finding, Level, Place
 from netbootd.mac import MAC
-from netbootd.nearest import nearest
+from netbootd.nearest import nearest, probably
 from netbootd.relaxedjson import Array, Object, Value, decode, kind, path_of
 
 FOLDER = "machines.d"
@@ -327,8 +327,13 @@ def _meaning(tops: tuple[Object, ...]) -> Iterator[Finding]:
             elif section == TARGETS:
                 yield from _target_types(value)
     for section, place in unknown.items():
-        text = f'no section "{section}" is known{_nearest_section(section)}'
-        yield Finding(Level.WARNING, "unknown-section", text, place, path_of(section))
+        meant = _nearest_section(section)
+        hint = f'; did you mean "{meant}"?' if meant else ""
+        # Who was to be served nothing there would be served.
+        closing = meant == SUBNETS == probably(section, SECTIONS)
+        level = Level.ERROR if closing else Level.WARNING
+        text = f'no section "{section}" is known{hint}'
+        yield Finding(level, "unknown-section", text, place, path_of(section))
 
 
 def _pattern_types(top: Object) -> Iterator[Finding]:
@@ -358,9 +363,9 @@ def _wrong_type(level: Level, wanted: str, value: Value, place: Place, *path: st
 
 
 def _nearest_section(name: str) -> str:
-    """A known section within two edits of *name* that looks like it, as the end of a sentence."""
+    """A known section within two edits of *name* that looks like it; empty for none."""
     close = (known for known in nearest(name, SECTIONS) if _edits(name.lower(), known) <= 2)
-    return next((f'; did you mean "{known}"?' for known in close), "")
+    return next(close, "")
 
 
 def _edits(one: str, other: str) -> int:

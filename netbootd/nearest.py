@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from functools import lru_cache
 
 _TOO_MANY = 500  # names, beyond which looking through all of them takes longer than it helps
@@ -30,10 +30,19 @@ def misspelt(name: str, known: frozenset[str]) -> str | None:
 
     A known name with an x behind it is how admins of this format switch a key off: no slip.
     """
-    if name in known or (name.endswith("x") and name[:-1] in known):
+    if name in known or _switched_off(name, known):
         return None
     close = difflib.get_close_matches(name.lower(), known, n=1, cutoff=0.8)
     return close[0] if close else None
+
+
+def probably(name: str, known: Collection[str]) -> str:
+    """What did_you_mean asks for; empty for nothing, and for a key that is switched off."""
+    return next(iter(nearest(name, known)), "") if not _switched_off(name, known) else ""
+
+
+def _switched_off(name: str, known: Collection[str]) -> bool:
+    return name.endswith("x") and name[:-1] in known
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:

@@ -445,6 +445,18 @@ def test_an_unknown_section_is_a_warning_with_the_nearest_name(folder, written, 
     assert (finding.place.line, finding.place.column) == (2, 2)
 
 
+@pytest.mark.parametrize("name", ["subnet", "Subnets", "subnest", "sub_nets"])
+def test_misspelt_subnets_refuse_the_file(folder, name):
+    (finding,) = errors(write(folder, {"netbootd.json": {name: {}}}))
+    assert finding.code == "unknown-section"
+    assert finding.text.endswith('did you mean "subnets"?')
+
+
+def test_subnets_that_are_switched_off_are_none(folder):
+    (finding,) = read(write(folder, {"netbootd.json": {"subnetsx": {}}})).findings
+    assert finding.level is Level.WARNING
+
+
 @pytest.mark.parametrize("name", ["site", "dns", "server_name", "x", ""])
 def test_a_name_more_than_two_edits_away_is_not_suggested(folder, name):
     (finding,) = read(write(folder, {"netbootd.json": {name: 1}})).findings

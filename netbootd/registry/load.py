@@ -76,7 +76,8 @@ def _load(file: Path, interfaces: tuple[str, ...]) -> tuple[Registry, Origins]:
 
 def _leaves_a_hole(finding: Finding) -> bool:
     """A file could not be read at all: what the others say without it would only mislead."""
-    return finding.level is Level.ERROR and finding.code != "section-type"
+    of_sections = ("section-type", "unknown-section")
+    return finding.level is Level.ERROR and finding.code not in of_sections
 
 
 def _registry(

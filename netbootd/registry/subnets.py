@@ -5,8 +5,8 @@ A client belongs to the narrowest subnet that holds the address which tells wher
 relay says (link selection, RFC 3527, else giaddr), else its own, else ours on its interface.  What
 a wider one says is not inherited.
 
-A network that is wrong refuses the file, and so does a policy of it that is wrong: the machines
-there might be served who shall not be.  Anything else that is wrong costs that key alone.
+A network that is wrong refuses the file, and so does a policy of it that is wrong or misspelt: the
+machines there might be served who shall not be.  Anything else that is wrong costs that key alone.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from netbootd.dropins import SUBNETS, Layers
 from netbootd.dropins import Entry as Written
 from netbootd.errors import Finding, Level
 from netbootd.loaders import NO_CHOICE, Choice
-from netbootd.nearest import did_you_mean
+from netbootd.nearest import did_you_mean, probably
 from netbootd.registry.entries import DEFAULT, Entry, Kind, Report
 from netbootd.registry.machine import Machine
 from netbootd.relaxedjson import Object, kind, path_of
@@ -173,8 +173,7 @@ class _Reading:
         found: dict[str, Any] = {}
         for key, item in value.items():
             if key not in _KEYS:
-                told = f'"{key}" is no key of a subnet{did_you_mean(key, _KEYS)}; left out'
-                self._say(Level.WARNING, "subnet-key", told, key)
+                self._say_unknown(key)
                 continue
             field_name, read_value, level = _KEYS[key]
             try:
@@ -182,6 +181,14 @@ class _Reading:
             except ValueError as problem:
                 self._say(level, "subnet-value", f'"{key}": {problem}', key)
         return Subnet(name=self.name, network=network, **found)
+
+    def _say_unknown(self, key: str) -> None:
+        told = f'"{key}" is no key of a subnet{did_you_mean(key, _KEYS)}'
+        meant = probably(key, _KEYS)
+        if meant and _KEYS[meant][2] is Level.ERROR:
+            self._say(Level.ERROR, "subnet-key", told, key)
+        else:
+            self._say(Level.WARNING, "subnet-key", f"{told}; left out", key)
 
     def _say(self, level: Level, code: str, text: str, *steps: str) -> None:
         self.report(_about(level, code, f"{self.name}: {text}", self.entry, *steps))

@@ -179,6 +179,12 @@ def test_each_finding(loaded, text, code, level, teaches):
             "setting-invalid",
             "true or false",
         ),
+        (
+            '"netbootd": {"known_onyl": true}, %s' % machines("{}"),
+            "unknown-setting",
+            'did you mean "known_only"?',
+        ),
+        ('"subnet": {"10.1.0.0/24": {}}, %s' % machines("{}"), "unknown-section", "subnets"),
         ('"a" "b"', "json-syntax", "expected"),
     ],
 )
@@ -188,6 +194,33 @@ def test_what_leaves_the_meaning_in_doubt_refuses_the_file(loaded, text, code, t
     [finding, *_] = of(refused.value.findings, code)
     assert finding.level is Level.ERROR
     assert teaches in f"{finding.place} {finding.text}"
+
+
+def test_a_section_that_refuses_the_file_hides_nothing_else(loaded):
+    with pytest.raises(ConfigErrors) as refused:
+        loaded('"subnet": {}, %s' % machines('{"type": "nfs", "name": "zz"}'))
+    assert of(refused.value.findings, "target-unknown")
+
+
+@pytest.mark.parametrize(
+    ("written", "told"),
+    [
+        (
+            '{"proxydhcp": {"style": "raspberry"}}',
+            '"proxydhcp.style" must be one of auto, direct, boot-server, menu, raspberry-pi, '
+            """raspberry-pi-3, not 'raspberry'; did you mean "raspberry-pi"?""",
+        ),
+        (
+            '{"loader": "ipxee"}',
+            '"loader" must be a set of loaders or a file: no set "ipxee"; did you mean "ipxe"?; '
+            "a file has a dot in its name",
+        ),
+    ],
+)
+def test_a_wrong_word_is_told_once(loaded, written, told):
+    with pytest.raises(ConfigErrors) as refused:
+        loaded('"netbootd": %s, %s' % (written, machines("{}")))
+    assert [one.text for one in of(refused.value.findings, "setting-invalid")] == [told]
 
 
 def test_a_broken_machine_hurts_nobody_else(loaded):

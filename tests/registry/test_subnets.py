@@ -206,6 +206,22 @@ def test_another_wrong_key_costs_that_key_alone(loaded, wrong, level, word):
     assert registry.subnets.of(IN_RACK).known_only
 
 
+@pytest.mark.parametrize("key", ["known_onyl", "knownonly", "Known-Only", "enabeld", "disabled"])
+def test_a_misspelt_policy_refuses_the_file(written, key):
+    with pytest.raises(ConfigErrors) as refused:
+        load(written({RACK: {key: True}}))
+    [finding] = [one for one in refused.value.findings if one.level is Level.ERROR]
+    assert (finding.code, finding.path) == ("subnet-key", f'subnets."{RACK}".{key}')
+    assert "did you mean" in finding.text
+
+
+@pytest.mark.parametrize("key", ["known_onlyx", "enabledx", "mtuu", "rack"])
+def test_a_policy_that_is_switched_off_or_another_name_is_left_out(loaded, key):
+    [finding] = of(loaded({RACK: {key: True}}), "subnet-key")
+    assert finding.level is Level.WARNING
+    assert finding.text.endswith("left out")
+
+
 # -- who is served ---------------------------------------------------------------------------------
 
 
