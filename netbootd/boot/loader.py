@@ -56,6 +56,9 @@ def wanted(arch: Arch, machine: Machine, registry: Registry, subnet: Subnet) -> 
 
 def _nothing_for(arch: Arch, word: str, whose: str) -> Found:
     """There is no such program, as far as we know; the admin may know one."""
+    if arch.family in loaders.READS_ITSELF and not whose:
+        reads = loaders.READS_ITSELF[arch.family]
+        return Found("", f"{arch} needs no boot program: it reads {reads}")
     if arch.family == str(arch.number):
         told = f"{arch} (option 93 says {arch.number}) has no loader here{whose}"
     else:

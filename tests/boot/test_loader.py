@@ -140,3 +140,15 @@ def test_a_wrong_word_is_found_with_its_place_and_the_machine_boots_nothing(regi
     assert 'did you mean "grub"' in wrong[0].text
     assert "loader" in wrong[0].path
     assert "loader" in known.machines[NODE].target.reason or where == "target"
+
+
+@pytest.mark.parametrize(("number", "reads"), [(22, "pxelinux.cfg/01-<mac>"), (41, "config.txt")])
+def test_firmware_that_reads_a_configuration_by_itself_wants_no_loader(registry, number, reads):
+    told = found(registry(), number)
+    assert (told.name, told.missing) == ("", False)
+    assert reads in told.why
+
+
+def test_a_loader_that_was_chosen_for_it_all_the_same_is_given(registry):
+    chosen = registry(setting=', "loader" : { "uboot-arm64" : "own.efi" }')
+    assert found(chosen, 22).name == "own.efi"

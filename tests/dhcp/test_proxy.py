@@ -92,7 +92,7 @@ def test_a_reply_of_another_server_is_not_answered():
         (UEFI, registry(), "there is no machines.default", True),
         (UEFI, registry(default=True, known_only=True), "known_only is set", True),
         (UEFI, registry(MAC, loaders=()), "no loader for UEFI x64", True),
-        ({**UEFI, Option.ARCH: b"\0\x0e"}, registry(MAC), "has no iPXE loader", True),
+        ({**UEFI, Option.ARCH: b"\0\x0e"}, registry(MAC), "needs no boot program", True),
         ({**UEFI, Option.ARCH: b"\xfe\xfe"}, registry(MAC), "unknown architecture 65278", True),
         ({Option.VENDOR_CLASS: b"PXEClient"}, registry(MAC), "no option 93", True),
         ({**HTTP, Option.ARCH: b"\0\x14"}, registry(MAC), "has no iPXE loader", True),
