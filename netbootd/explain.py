@@ -11,10 +11,22 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from netbootd import arch, secureboot
+from netbootd import arch, otherloaders, secureboot, subject
 from netbootd.boot import loader
 from netbootd.boot.client import Client, Stage
-from netbootd.boot.decision import Decision, Script, identify, looks, next_step, refusal, subnet_of
+from netbootd.boot.decision import (
+    Decision,
+    Loader,
+    Refusal,
+    Script,
+    identify,
+    looks,
+    next_step,
+    refusal,
+    subnet_of,
+)
+from netbootd.boot.script import Past as Known
+from netbootd.configfiles import Reader
 from netbootd.dhcp import pxe, styles
 from netbootd.printable import printable
 from netbootd.record.standing import FRESH, Standing
@@ -24,7 +36,7 @@ from netbootd.registry.facts import own_address
 from netbootd.registry.machine import Machine
 from netbootd.registry.origins import Origin, Origins
 from netbootd.registry.snapshot import Registry
-from netbootd.show import past_of, styles_of
+from netbootd.show import past_of, scripts_as, styles_of
 from netbootd.targets.notice import Notice
 
 #: What ``--firmware`` may be: how far the client has come, and what it is.
@@ -61,10 +73,34 @@ class Case:
 
     @property
     def decision(self) -> Decision:
-        """What it gets when iPXE asks, which is when its target is chosen."""
+        """What it gets when its loader asks, which is when its target is chosen."""
         asking = replace(self.client, stage=Stage.IPXE)
         machine = identify(asking, self.registry)
         return next_step(asking, machine, self.registry, self.standing, self.now)
+
+    @property
+    def first(self) -> Decision:
+        """What its firmware gets."""
+        machine = identify(self.client, self.registry)
+        return next_step(self.client, machine, self.registry, self.standing, self.now)
+
+    @property
+    def reader(self) -> tuple[Reader, str] | None:
+        """Who reads its configuration, and its name; None for an iPXE, or where it gets nothing."""
+        if self.client.stage is Stage.IPXE:
+            return None
+        if alone := otherloaders.reads_alone(self.client.arch):
+            return alone
+        step = self.first.step
+        found = otherloaders.reads(step.name) if isinstance(step, Loader) else None
+        return (found, otherloaders.NAMES[found]) if found else None
+
+
+def as_firmware(client: Client, registry: Registry, kind: str | None, number: int | None) -> Client:
+    """*client* as a *kind* of FIRMWARE with a *number* of option 93; None stands for the usual."""
+    kind, number = subject.firmware_of(client, registry, kind, number)
+    stage, row = FIRMWARE[kind]
+    return replace(client, stage=stage, arch=row if number is None else arch.arch_of(number))
 
 
 def remembered(client: Client, registry: Registry, origins: Origins) -> Case:
@@ -88,9 +124,8 @@ def remembered(client: Client, registry: Registry, origins: Origins) -> Case:
 def explain(case: Case) -> Explained:
     """The whole story of one client, for a person at a terminal."""
     machine = identify(case.client, case.registry)
-    decision = case.decision
     sections = [
-        _client(case.client),
+        _client(case),
         _looked(case),
         _subnet(case),
         _served(case.client, machine, case.registry),
@@ -99,24 +134,24 @@ def explain(case: Case) -> Explained:
         sections += [_groups(machine), _state(case, machine), _values(case, machine)]
     if case.client.stage is not Stage.IPXE:
         sections += [_loader(case, machine), _style(case, machine)]
-    sections.append(_outcome(decision))
+    because, booted, boots = _outcome(case)
+    sections.append(iter([*(("because", reason) for reason in because), ("boots", booted)]))
     lines = [
         f"{word:<10} {printable(told, _LONGEST_LINE)}"
         for section in sections
         for word, told in section
     ]
-    booting = decision.machine
-    boots = isinstance(decision.step, Script) and booting is not None
-    works = boots and not isinstance(booting.target if booting else None, Notice)
-    return Explained("\n".join(lines) + "\n", works)
+    return Explained("\n".join(lines) + "\n", boots)
 
 
 Lines = Iterator[tuple[str, str]]
 
 
-def _client(client: Client) -> Lines:
+def _client(case: Case) -> Lines:
+    client = case.client
     is_a = f"{client.arch} firmware" if client.arch else client.stage.value
-    yield "client", f"{client.mac}, {is_a}"
+    stands_for = subject.remark(client, case.registry)
+    yield "client", f"{client.mac}{f' ({stands_for})' if stands_for else ''}, {is_a}"
     for mark in marks.MARKS:
         said = getattr(client, mark)
         if said:
@@ -159,8 +194,13 @@ def _subnet(case: Case) -> Lines:
 
 
 def _served(client: Client, machine: Machine | None, registry: Registry) -> Lines:
-    setting = "set" if registry.config.known_only else "not set: machines that are not listed"
-    yield "known", f"known_only is {setting}{'' if registry.config.known_only else ' are served'}"
+    """What counts of ``known_only``: the subnet's word over the setting."""
+    subnet = subnet_of(client, registry)
+    if subnet.served:
+        said = registry.config.known_only if subnet.known_only is None else subnet.known_only
+        whose = "" if subnet.known_only is None else f" for subnet {subnet.name}"
+        strangers = "" if said else ": machines that are not listed are served"
+        yield "known", f"known_only is {'' if said else 'not '}set{whose}{strangers}"
     if reason := refusal(client, machine, registry):
         yield "refused", reason
 
@@ -205,15 +245,17 @@ def _loader(case: Case, machine: Machine | None) -> Lines:
     """Each boot program that would do for the firmware, and whether it is there."""
     subnet = subnet_of(case.client, case.registry)
     firmware = case.client.arch
+    if alone := otherloaders.reads_alone(firmware):
+        yield "loader", f"none is needed: {alone[1]} reads its configuration by itself"
+        return
     for name in (
         loader.wanted(firmware, machine, case.registry, subnet) if firmware and machine else ()
     ):
         program = case.registry.library.program(name)
         yield "loader", f"{name}: {program.path if program else 'not found'}"
-    step = next_step(case.client, machine, case.registry)
-    yield "first", step.because[-1] if step.because else "nothing"
-    if machine is not None and case.client.arch is not None:
-        yield from _secure(case.client.arch, machine, case.registry)
+    yield "first", case.first.because[-1] if case.first.because else "nothing"
+    if machine is not None and firmware is not None:
+        yield from _secure(firmware, machine, case.registry)
 
 
 def _secure(firmware: arch.Arch, machine: Machine, registry: Registry) -> Lines:
@@ -229,8 +271,9 @@ def _secure(firmware: arch.Arch, machine: Machine, registry: Registry) -> Lines:
 def _style(case: Case, machine: Machine | None) -> Lines:
     """How its firmware is told of its boot file by a proxy, and what its like have followed."""
     settings = case.registry.config.proxydhcp
-    if not settings.enabled or case.client.mac is None:
-        return
+    alone = otherloaders.reads_alone(case.client.arch)
+    if not settings.enabled or case.client.mac is None or (alone and alone[0] is not Reader.PI):
+        return  # U-Boot and petitboot listen to no proxy
     message, subnet = pxe.as_said_by(case.client), subnet_of(case.client, case.registry)
     latest = max(case.learned.values(), key=lambda worked: worked.when, default=None)
     past = Past(worked=latest)
@@ -244,12 +287,21 @@ def _style(case: Case, machine: Machine | None) -> Lines:
             yield "learned", f"{worked.style}, by {worked.mac}, where firmware is {key}"
 
 
-def _outcome(decision: Decision) -> Lines:
-    for reason in decision.because:
-        yield "because", reason
+def _outcome(case: Case) -> tuple[tuple[str, ...], str, bool]:
+    """Why it ends so, what is booted, and whether that is what the file says."""
+    decision, reader = case.decision, case.reader
     booting = decision.machine
-    if booting is not None and isinstance(booting.target, Notice):
-        yield "boots", booting.target.reason
-    else:
-        title = booting.title if booting and isinstance(decision.step, Script) else "nothing"
-        yield "boots", title
+    if booting is None or not isinstance(decision.step, Script):
+        return decision.because, "nothing", False
+    if isinstance(case.first.step, Refusal) and reader is None:
+        return case.first.because, "nothing", False
+    if isinstance(booting.target, Notice):
+        return decision.because, booting.target.reason, False
+    if reader is None:
+        return decision.because, booting.title, True
+    # The last reason is that iPXE asks.
+    because = *decision.because[:-1], f"{reader[1]} asks, so it gets its configuration"
+    known = Known(standing=case.standing, now=case.now)
+    scripts = scripts_as(case.registry, reader[0], case.client, known).values()
+    fault = next((script.says for script in scripts if script.status != 200), "")
+    return because, fault or booting.title, not fault

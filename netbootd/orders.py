@@ -14,12 +14,12 @@ from datetime import datetime
 from pathlib import Path
 
 from netbootd import config as configuration
-from netbootd import dropins
+from netbootd import dropins, subject
 from netbootd.boot.client import Client, Stage
 from netbootd.boot.decision import identify
 from netbootd.errors import ConfigErrors, NetbootdError
 from netbootd.mac import MAC
-from netbootd.nearest import did_you_mean, nearest
+from netbootd.nearest import nearest
 from netbootd.printable import counted
 from netbootd.record import store
 from netbootd.record.standing import FRESH, Armed
@@ -56,8 +56,8 @@ def arm(config: Path, who: MAC | str, target: str, times: int, until: float) -> 
     """
     Have *who* boot *target* (``type/name``) next, *times* times.
 
-    *who* is a MAC or the name of an entry.  Returns what to tell the operator; raises BadOrder
-    and store.NoRecord.
+    *who* is a MAC or the name of an entry.  Returns what to tell the operator; raises BadOrder,
+    subject.Nobody and store.NoRecord.
     """
     registry = load(config)
     _must_boot(registry, target, config)
@@ -134,11 +134,8 @@ def _state(config: Path) -> tuple[Registry | None, Path]:
 
 def _key(who: MAC | str, registry: Registry | None, folder: Path) -> str:
     """What the machine is remembered by."""
-    named = registry.named if registry else {}
     if isinstance(who, str):
-        if registry is not None and who not in named:
-            raise BadOrder(f"{who!r} is neither a MAC nor a name{did_you_mean(who, named)}")
-        return named[who].key if who in named else who
+        return subject.named(who, registry).key if registry else who
     machine = identify(Client(stage=Stage.IPXE, mac=who), registry) if registry else None
     if machine is not None and machine.known:
         return machine.key

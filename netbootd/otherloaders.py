@@ -7,9 +7,11 @@ loader to choose: it is known by its serial number, or by lines of its own for `
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from typing import Any
 
 from netbootd import loaders
+from netbootd.arch import Arch
 from netbootd.configfiles import PI_FILES, Reader
 from netbootd.dialects.catalogue import dialect_of
 from netbootd.dialects.dialect import TFTP, Dialect, Unfit, Way
@@ -25,9 +27,16 @@ from netbootd.targets.notice import Notice
 
 #: Whose configuration is read by what the loader sets start.
 READERS = {"grub": Reader.GRUB, "shim-grub": Reader.GRUB, "pxelinux": Reader.PXELINUX}
+#: Whose configuration firmware of these families reads by itself, and what it is called.
+_ALONE = {
+    "uboot-arm32": (Reader.PXELINUX, "U-Boot"),
+    "uboot-arm64": (Reader.PXELINUX, "U-Boot"),
+    "opal": (Reader.PXELINUX, "petitboot"),
+    "rpiboot": (Reader.PI, "a Raspberry Pi"),
+}
 #: Digits of a Pi's serial number as its /proc/cpuinfo has it; eight of them others have as well.
 _LONG_SERIAL = 16
-_NAMES = {Reader.GRUB: "GRUB", Reader.PXELINUX: "PXELINUX", Reader.PI: "a Raspberry Pi"}
+NAMES = {Reader.GRUB: "GRUB", Reader.PXELINUX: "PXELINUX", Reader.PI: "a Raspberry Pi"}
 
 
 def remarks(machine: Machine, registry: Registry, facts: Facts) -> Iterator[Finding]:
@@ -38,7 +47,7 @@ def remarks(machine: Machine, registry: Registry, facts: Facts) -> Iterator[Find
             for dialect in _dialects(reader, registry, facts):
                 level, code, told = _tried(dialect, target, facts)
                 if told:
-                    yield Finding(level, code, f"{_NAMES[reader]}: {told}", machine.place, path)
+                    yield Finding(level, code, f"{NAMES[reader]}: {told}", machine.place, path)
                     break
 
 
@@ -46,17 +55,24 @@ def readers_of(machine: Machine, registry: Registry, facts: Facts) -> tuple[Read
     """Every loader but iPXE that may be what *machine* runs."""
     subnet = registry.subnets.of(facts.peer)
     choices = (machine.loader, machine.target.common.loader, subnet.loader, registry.config.loader)
-    found = dict.fromkeys(reader for word in _words(choices) if (reader := _reader(word)))
-    if "config_txt" in facts.variables or _is_pi(machine, registry):
+    found = dict.fromkeys(reader for word in _words(choices) if (reader := reads(word)))
+    if is_pi(machine, facts.variables, registry):
         found[Reader.PI] = None
     return tuple(found)
 
 
-def _is_pi(machine: Machine, registry: Registry) -> bool:
-    """Whether its serial number is as long as only a Raspberry Pi's."""
+def is_pi(machine: Machine, variables: Mapping[str, Any], registry: Registry) -> bool:
+    """Whether *machine*, with all its *variables*, is written as a Raspberry Pi."""
+    if "config_txt" in variables:
+        return True
     serial = machine.variables.get("serial")
     long = isinstance(serial, str) and len(serial.strip()) == _LONG_SERIAL
     return long and str(serial).strip().lower()[-8:] in registry.pis
+
+
+def reads_alone(firmware: Arch | None) -> tuple[Reader, str] | None:
+    """What *firmware* reads that needs no loader, and its name; None for any other."""
+    return _ALONE.get(firmware.family) if firmware else None
 
 
 def _words(choices: tuple[Choice, ...]) -> Iterator[str]:
@@ -67,13 +83,14 @@ def _words(choices: tuple[Choice, ...]) -> Iterator[str]:
             return
 
 
-def _reader(word: str) -> Reader | None:
-    """Who reads a configuration where *word*, a set or a file, is loaded."""
+def reads(word: str) -> Reader | None:
+    """Who reads a configuration where *word*, a set or a file, is loaded; None for an iPXE."""
     if word in READERS:
         return READERS[word]
-    name = word.rpartition("/")[2]
+    file = word.rpartition("/")[2]
     for of, reader in READERS.items():
-        if any(name in names for names in loaders.SETS[of].values()):
+        names = {name for some in loaders.SETS[of].values() for name in some}
+        if word not in loaders.IPXE and file in {name.rpartition("/")[2] for name in names}:
             return reader
     return None
 

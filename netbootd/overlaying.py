@@ -5,7 +5,7 @@ from __future__ import annotations
 import stat
 
 from netbootd import urls
-from netbootd.boot.client import Client, Stage
+from netbootd.boot.client import Client
 from netbootd.boot.decision import identify
 from netbootd.errors import NotFound
 from netbootd.mac import MAC
@@ -20,17 +20,17 @@ _ITS_ADDRESS = "its-address"  # where the configuration gives none
 _TOKEN = "token-of-this-boot"  # noqa: S105
 
 
-def built(registry: Registry, mac: MAC) -> bytes:
+def built(registry: Registry, client: Client) -> bytes:
     """What ``/overlay/<mac>.cpio`` would answer; raises NotFound, or RenderError with the place."""
-    machine = _machine(registry, mac)
+    machine, mac = _machine(registry, client)
     base = registry.boot_server or urls.base_url(_OUR_ADDRESS, registry.config.http_port[0])
     facts = facts_of(mac, machine, registry, base, _ITS_ADDRESS, _TOKEN)
     return overlays.build(machine, facts, registry)
 
 
-def listing(registry: Registry, mac: MAC) -> str:
+def listing(registry: Registry, client: Client) -> str:
     """The files that overlays lay over the root of a machine, and whose they are; NotFound."""
-    machine = _machine(registry, mac)
+    machine, mac = _machine(registry, client)
     names = overlays.names_of(machine)
     found: dict[str, tuple[Item, str]] = {}
     for name in names:
@@ -49,8 +49,9 @@ def _line(item: Item, name: str) -> str:
     return f"{told}  ({name}{made})"
 
 
-def _machine(registry: Registry, mac: MAC) -> Machine:
-    machine = identify(Client(stage=Stage.HTTP_BOOT, mac=mac), registry)
-    if machine is None:
-        raise NotFound(f"{mac} is not in the configuration")
-    return machine
+def _machine(registry: Registry, client: Client) -> tuple[Machine, MAC]:
+    """The machine, and the MAC that it asks with."""
+    machine = identify(client, registry)
+    if machine is None or client.mac is None:
+        raise NotFound(f"{client.mac} is not in the configuration")
+    return machine, client.mac

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
 
-from netbootd import arch, urls
+from netbootd import arch, subject, urls
 from netbootd.boot.client import Client, Stage
 from netbootd.boot.decision import Loader, Refusal, identify, next_step, subnet_of
 from netbootd.boot.script import NO_PAST, BootScript, Past, boot_script
@@ -17,7 +17,8 @@ from netbootd.dialects.catalogue import dialect_of
 from netbootd.dialects.dialect import TFTP, Way
 from netbootd.dropins import GROUPS, MACHINES, TARGETS
 from netbootd.errors import Finding, Level, NotFound
-from netbootd.mac import MAC
+from netbootd.loaders import NO_CHOICE, Choice
+from netbootd.otherloaders import NAMES, readers_of
 from netbootd.record import store
 from netbootd.record.standing import FRESH, Standing
 from netbootd.record.styles import Kind, Worked
@@ -28,8 +29,6 @@ from netbootd.registry.snapshot import Registry
 from netbootd.relaxedjson import path_of
 
 _FIRMWARE = (arch.BIOS, arch.EFI_X64, arch.TABLE[11], arch.TABLE[6])
-#: Stands for every machine that is not listed; a locally administered MAC, which no card has.
-STRANGER = MAC.parse("02:00:00:00:00:00")
 _OUR_ADDRESS = "boot-server"  # the interface that hears the request decides
 _ITS_ADDRESS = "its-address"  # where the configuration gives none
 #: The same in what may be run: as a line of /etc/hosts it is this host (RFC 1122, section 3.2.1.3).
@@ -45,50 +44,57 @@ class Shown:
     boots: bool
 
 
-def show(registry: Registry, mac: MAC, past: Past = NO_PAST, address: str = "") -> Shown:
+def show(registry: Registry, client: Client, past: Past = NO_PAST) -> Shown:
     """
     Everything about one machine, for a person at a terminal; *past* is what is remembered.
 
-    *address* is where it asks from; without it, what its entry says.
+    *client* asks from its address; without one, from what its entry says.
     """
-    client = _client(registry, mac, address)
+    client = _placed(client, registry)
     base = _base(registry, client.address)
     script = boot_script(client, registry, base, replace(past, token=_TOKEN))
     boots = script.status == 200
-    stands_for = " (any machine that is not listed)" if mac == STRANGER else ""
-    lines = [f"machine   {mac}{stands_for}", *_who(registry, client, past)]
+    stands_for = subject.remark(client, registry)
+    remark = f" ({stands_for})" if stands_for else ""
+    lines = [f"machine   {client.mac}{remark}", *_who(registry, client, past)]
     lines += [] if boots else _reasons(registry, script)
     if base.startswith(f"http://{_OUR_ADDRESS}"):
         lines.append(f"server    {base} stands for this server's own address")
-    lines += [*_loaders(registry, client), ""]
+    lines += [*_loaders(registry, client), *_others(registry, client, base), ""]
     return Shown("\n".join(lines) + "\n" + script.text, boots)
 
 
-def show_as(
-    registry: Registry, reader: Reader, mac: MAC, past: Past = NO_PAST, address: str = ""
-) -> Shown:
+def show_as(registry: Registry, reader: Reader, client: Client, past: Past = NO_PAST) -> Shown:
     """What another loader than iPXE would read, by TFTP; each file under its name if it is two."""
-    client = _client(registry, mac, address)
+    scripts = scripts_as(registry, reader, client, past)
+    parts = []
+    for name, script in scripts.items():
+        title = f"# {name}\n" if len(scripts) > 1 else ""
+        parts.append(title + (script.text or f"netbootd: nothing: {script.says}\n"))
+    return Shown("\n".join(parts), all(script.status == 200 for script in scripts.values()))
+
+
+def scripts_as(
+    registry: Registry, reader: Reader, client: Client, past: Past = NO_PAST
+) -> dict[str, BootScript]:
+    """The files that *reader* reads, by their names."""
+    client = _placed(client, registry)
     base = _base(registry, client.address)
     way = Way(TFTP, base.partition("://")[2])
     known = replace(past, token=_TOKEN)
     names = sorted(PI_FILES, reverse=True) if reader is Reader.PI else [reader.value]
-    parts, boots = [], True
-    for name in names:
-        dialect = dialect_of(reader, name, way, registry.dialects)
-        script = boot_script(client, registry, base, known, dialect=dialect)
-        boots = boots and script.status == 200
-        title = f"# {name}\n" if len(names) > 1 else ""
-        parts.append(title + (script.text or f"netbootd: nothing: {script.says}\n"))
-    return Shown("\n".join(parts), boots)
+    dialects = {name: dialect_of(reader, name, way, registry.dialects) for name in names}
+    return {
+        name: boot_script(client, registry, base, known, dialect=dialect)
+        for name, dialect in dialects.items()
+    }
 
 
-def _client(registry: Registry, mac: MAC, address: str) -> Client:
-    """*mac* as iPXE, from where it would ask."""
-    client = Client(stage=Stage.IPXE, mac=mac, address=address)
+def _placed(client: Client, registry: Registry) -> Client:
+    """*client* as iPXE, from where it would ask."""
     machine = identify(client, registry)
-    known = address or (own_address(machine) if machine else "")
-    return replace(client, address=known or _ITS_ADDRESS)
+    known = client.address or (own_address(machine) if machine else "")
+    return replace(client, stage=Stage.IPXE, address=known or _ITS_ADDRESS)
 
 
 def _base(registry: Registry, address: str) -> str:
@@ -117,13 +123,13 @@ def styles_of(client: Client, registry: Registry) -> dict[str, Worked]:
     return {key: worked for key, worked in learned.items() if key.startswith(like)}
 
 
-def node_script(registry: Registry, mac: MAC) -> str:
+def node_script(registry: Registry, client: Client) -> str:
     """What ``/scripts/<mac>`` would answer; raises NotFound, or RenderError with file and line."""
     base = registry.boot_server or urls.base_url(_OUR_ADDRESS, registry.config.http_port[0])
-    machine = identify(Client(stage=Stage.HTTP_BOOT, mac=mac), registry)
-    if machine is None:
-        raise NotFound(f"{mac} is not in the configuration")
-    facts = facts_of(mac, machine, registry, base, _ANY_ADDRESS, _TOKEN)
+    machine = identify(client, registry)
+    if machine is None or machine.mac is None:
+        raise NotFound(f"{client.mac} is not in the configuration")
+    facts = facts_of(machine.mac, machine, registry, base, _ANY_ADDRESS, _TOKEN)
     return scripts.build(machine, facts, registry)
 
 
@@ -167,14 +173,39 @@ def _is_about(finding: Finding, machine: Machine) -> bool:
 
 
 def _loaders(registry: Registry, asking: Client) -> list[str]:
-    lines = []
+    """
+    What the usual firmware would load.  Why there is nothing is told where somebody chose it for
+    that firmware, or where there is nothing at all; most sites have machines of one kind only.
+    """
+    if subject.is_pi(asking, registry):
+        return ["loader    none: a Raspberry Pi needs none"]
+    found, missing = [], {}
     for row in _FIRMWARE:
         client = replace(asking, stage=Stage.FIRMWARE, arch=row)
         decision = next_step(client, identify(client, registry), registry)
-        step = decision.step
-        if isinstance(step, Loader):
+        if isinstance(decision.step, Loader):
             whose = decision.because[-1].partition(str(row))[2]
-            lines.append(f"loader    {row}: {step.name}{whose}")
-        elif isinstance(step, Refusal):
-            lines.append(f"loader    {row}: nothing; {step.reason}")
-    return lines
+            found.append(f"loader    {row}: {decision.step.name}{whose}")
+        elif isinstance(decision.step, Refusal):
+            if not decision.step.missing:
+                return [f"loader    nothing; {decision.step.reason}"]
+            missing[row] = decision
+    machine = identify(asking, registry)
+    own = Choice(by_family=machine.loader.by_family) if machine else NO_CHOICE
+    told = [row for row in missing if own.of(row)]
+    if not found and not told:
+        told = [arch.EFI_X64]
+    found += [f"loader    {row}: nothing; {missing[row].because[-1]}" for row in told]
+    if rest := [str(row) for row in missing if row not in told]:
+        found.append(f"loader    {', '.join(rest)}: none")
+    return found
+
+
+def _others(registry: Registry, client: Client, base: str) -> Iterator[str]:
+    """Of a machine that may never run iPXE, where to see what it reads."""
+    machine = identify(client, registry)
+    if machine is None or machine.mac is None:
+        return
+    facts = facts_of(machine.mac, machine, registry, base, client.address)
+    for reader in readers_of(machine, registry, facts):
+        yield f"reads     {NAMES[reader]} another script than this, see --as {reader.value}"

@@ -92,6 +92,30 @@ def test_show_of_a_broken_machine_says_what_is_wrong_and_where(config, capsys, m
     assert all(reason in line for reason, line in zip(reasons, told, strict=True))
 
 
+@pytest.mark.parametrize(
+    ("loader", "files", "told"),
+    [
+        ('"ipxe"', ["snponly.efi"], ["UEFI x64: snponly.efi", "BIOS x86, UEFI ARM64, UEFI IA32: none"]),
+        ('"shim-grub"', ["shimx64.efi"], ["UEFI x64: shimx64.efi (the", "BIOS x86, UEFI ARM64"]),
+        ('"shim-grub"', [], ["UEFI x64: nothing; no loader for", "BIOS x86, UEFI ARM64, UEFI IA32: "]),
+        ('{ "efi-ia32" : "grub" }', ["snponly.efi"], ["UEFI x64: snp", "UEFI IA32: nothing; no load", "BIOS"]),
+    ],
+)  # fmt: skip
+def test_show_is_brief_about_loaders_that_nobody_chose(
+    config, tmp_path, capsys, loader, files, told
+):
+    (tmp_path / "fw").mkdir()
+    for name in files:
+        (tmp_path / "fw" / name).write_bytes(b"loader")
+    text = """{ "targets" : { "localboot" : { "d" : { } } }, "netbootd" : { "firmware" : "fw" },
+        "machines" : { "00:25:90:27:db:b4" :
+           { "type" : "localboot", "name" : "d", "loader" : %s } } }"""
+    assert main(["show", "--config", config(text % loader), "00:25:90:27:db:b4"]) == 0
+    lines = [line for line in capsys.readouterr().out.splitlines() if line.startswith("loader ")]
+    assert len(lines) == len(told)
+    assert all(sign in line for sign, line in zip(told, lines, strict=True))
+
+
 def test_show_default_is_what_a_stranger_gets(config, capsys):
     assert main(["show", "--config", config(GOOD), "default"]) == 0
     told = capsys.readouterr().out
@@ -105,7 +129,7 @@ def test_a_configuration_that_cannot_be_used_is_status_2(config, capsys):
     assert "json-syntax" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("arguments", [["show", "not-a-mac"], ["fly"], []])
+@pytest.mark.parametrize("arguments", [["show"], ["show", "--as", "lilo", "default"], ["fly"], []])
 def test_a_wrong_command_line_is_status_2(arguments):
     with pytest.raises(SystemExit) as left:
         main(arguments)

@@ -163,3 +163,86 @@ def test_the_command(told, tmp_path, capsys):
     assert capsys.readouterr().out.rstrip().endswith("nfs/base")
     (tmp_path / "c.json").write_text(json.dumps([]))
     assert main(["explain", *config, str(NODE)]) == 2
+
+
+@pytest.fixture
+def explain_of(tmp_path, capsys):
+    """``netbootd explain`` of NODE, whose loader and target may be anything."""
+    (tmp_path / "fw").mkdir()
+    (tmp_path / "fw" / "grubx64.efi").write_bytes(b"loader")
+    (tmp_path / "files").mkdir()
+    (tmp_path / "files" / "k").write_bytes(b"kernel")
+
+    def explain_of(*arguments, loader="ipxe", target="linux/a", **netbootd):
+        type_, _, name = target.partition("/")
+        own = {"files": "files", "firmware": "fw", "state": str(tmp_path / "state"), **netbootd}
+        whole = {
+            "targets": {"linux": {"a": {"kernel": "k"}}, "ipxe": {"s": {"script": "s.ipxe"}}},
+            "machines": {
+                str(NODE): {"type": type_, "name": name, "loader": loader},
+                "default": {"type": "linux", "name": "a"},
+            },
+            "subnets": {"192.0.2.0/24": {"known_only": True}},
+            "netbootd": own,
+        }
+        (tmp_path / "s.ipxe").write_text("#!ipxe\nexit 1\n")
+        (tmp_path / "files" / "s.ipxe").write_text("#!ipxe\nexit 1\n")
+        (tmp_path / "c.json").write_text(json.dumps(whole))
+        status = main(["explain", "--config", str(tmp_path / "c.json"), *arguments])
+        return status, [" ".join(line.split()) for line in capsys.readouterr().out.splitlines()]
+
+    return explain_of
+
+
+@pytest.mark.parametrize(
+    ("loader", "arguments", "who"),
+    [
+        ("grub", [], "GRUB"),
+        ("ipxe", ["--firmware", "ipxe"], "iPXE"),
+        ("ipxe", ["--arch", "22"], "U-Boot"),
+        ("ipxe", ["--arch", "14"], "petitboot"),
+        ("ipxe", ["--arch", "41"], "a Raspberry Pi"),
+    ],
+)
+def test_who_asks_for_the_target_is_who_runs_on_the_machine(explain_of, loader, arguments, who):
+    status, lines = explain_of(*arguments, str(NODE), loader=loader)
+    assert status == 0
+    asking = [line for line in lines if " asks, " in line]
+    assert len(asking) == 1
+    assert asking[0].startswith(f"because {who} asks, so it gets ")
+
+
+def test_a_target_that_its_loader_cannot_boot_is_not_booted(explain_of):
+    status, lines = explain_of(str(NODE), loader="grub", target="ipxe/s")
+    assert status == 1
+    assert lines[-1] != "boots ipxe/s"
+
+
+def test_a_loader_that_is_missing_is_the_end_of_it(explain_of):
+    status, lines = explain_of(str(NODE), loader="shim-grub")
+    assert status == 1
+    assert lines[-1] == "boots nothing"
+    assert lines[-2].startswith("because no loader for UEFI x64: put shimx64.efi ")
+
+
+@pytest.mark.parametrize(
+    ("number", "name"), [("0", "BIOS x86"), ("16", "UEFI x64 HTTP"), ("11", "UEFI ARM64")]
+)
+def test_an_architecture_may_be_given_by_its_number(explain_of, number, name):
+    _, lines = explain_of("--arch", number, str(NODE))
+    assert lines[0] == f"client {NODE}, {name} firmware"
+    assert lines[-2].startswith(f"because no loader for {name}")
+
+
+def test_a_raspberry_pi_is_known_by_its_mac(explain_of):
+    assert explain_of("dc:a6:32:00:00:01")[1][0] == "client dc:a6:32:00:00:01, ARM rpiboot firmware"
+
+
+def test_of_known_only_the_word_of_the_subnet_is_told_where_it_counts(explain_of):
+    _, lines = explain_of("--from", "192.0.2.7", str(STRANGER))
+    assert [line for line in lines if line.startswith(("known", "refused"))] == [
+        "known known_only is set for subnet 192.0.2.0/24",
+        "refused not in the configuration, and known_only is set for subnet 192.0.2.0/24",
+    ]
+    _, lines = explain_of("--from", "198.51.100.7", str(STRANGER), known_only=True)
+    assert "known known_only is set" in lines

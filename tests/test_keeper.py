@@ -10,7 +10,7 @@ from functools import partial
 import pytest
 from twisted.internet.task import Clock
 
-from netbootd import orders
+from netbootd import orders, subject
 from netbootd.events.event import Held, Scripted, Served, Transferred
 from netbootd.keeper import Keeper
 from netbootd.mac import MAC
@@ -271,7 +271,7 @@ def test_a_machine_without_a_mac_is_armed_by_its_name(tmp_path):
     rig = Rig(tmp_path)
     rig.until(lambda: rig.record.of("node7").armed)
     rig.keeper.stop()
-    with pytest.raises(orders.BadOrder, match=r'neither a MAC nor a name.*"node7"'):
+    with pytest.raises(subject.Nobody, match=r'neither a MAC nor a name.*"node7"'):
         orders.release(tmp_path / "c.json", "node8")
 
 

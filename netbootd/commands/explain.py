@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 import argparse
-from typing import TYPE_CHECKING
+from dataclasses import replace
 
 from netbootd.commands.words import (
     Commands,
-    a_mac_or_default,
+    an_arch,
     command,
+    the_client,
     with_address,
     with_config,
+    with_machine,
 )
-
-if TYPE_CHECKING:
-    pass
-
 
 _EXPLAIN_MORE = """\
 Names every rule that was looked at, in order, and where each value of the target comes from.
@@ -33,9 +31,7 @@ def add(commands: Commands) -> None:
     text = "Why a machine boots what it boots: every rule, and why it won or lost."
     parser = command(commands, "explain", _explain, text, _EXPLAIN_MORE)
     with_config(parser)
-    parser.add_argument(
-        "mac", type=a_mac_or_default, metavar="MAC", help="in any spelling, or the word default"
-    )
+    with_machine(parser, default=True)
     for mark, told in (
         ("uuid", "its SMBIOS UUID, in either byte order"),
         ("serial", "its serial number"),
@@ -47,28 +43,24 @@ def add(commands: Commands) -> None:
     parser.add_argument(
         "--firmware",
         choices=("bios", "efi", "http", "ipxe"),
-        default="efi",
-        help="what the client is: a BIOS or UEFI PXE ROM, UEFI HTTP boot, or iPXE in the card",
+        help="what the client is: a BIOS or UEFI PXE ROM, UEFI HTTP boot, or iPXE in the card "
+        "(default: efi, or what --arch means, or a Raspberry Pi's own)",
+    )
+    parser.add_argument(
+        "--arch", type=an_arch, metavar="N", help="option 93, instead of the firmware's own"
     )
 
 
 def _explain(arguments: argparse.Namespace) -> int:
-    from netbootd.boot.client import Client  # noqa: PLC0415  Jinja2
-    from netbootd.explain import FIRMWARE, explain, remembered  # noqa: PLC0415
+    from netbootd.explain import as_firmware, explain, remembered  # noqa: PLC0415  Jinja2
     from netbootd.registry.load import load_with_origins  # noqa: PLC0415
-    from netbootd.show import STRANGER  # noqa: PLC0415
+    from netbootd.registry.marks import MARKS  # noqa: PLC0415
 
-    stage, arch = FIRMWARE[arguments.firmware]
-    client = Client(
-        stage=stage,
-        mac=arguments.mac or STRANGER,
-        arch=arch,
-        uuid=arguments.uuid,
-        serial=arguments.serial,
-        asset=arguments.asset,
-        client_id=arguments.client_id,
-        address=arguments.address,
-    )
-    explained = explain(remembered(client, *load_with_origins(arguments.config)))
+    registry, origins = load_with_origins(arguments.config)
+    client = the_client(arguments, registry)
+    said = {mark: text for mark in MARKS if (text := getattr(arguments, mark))}
+    client = replace(client, address=arguments.address, **said)
+    client = as_firmware(client, registry, arguments.firmware, arguments.arch)
+    explained = explain(remembered(client, registry, origins))
     print(explained.text, end="")
     return 0 if explained.boots else 1

@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING
 
 from netbootd.commands.words import (
     Commands,
-    a_mac,
     command,
     complain,
+    the_client,
     with_config,
+    with_machine,
 )
 
 if TYPE_CHECKING:
@@ -40,7 +41,7 @@ def add(commands: Commands) -> None:
     builds = command(inner, "build", _overlay_build, "The archive, as its kernel gets it.", "")
     for part in (lists, builds):
         with_config(part)
-        part.add_argument("mac", type=a_mac, metavar="MAC", help="in any spelling")
+        with_machine(part)
     builds.add_argument(
         "-o", dest="output", type=Path, metavar="FILE", help="where it goes, not standard output"
     )
@@ -50,7 +51,8 @@ def _overlay_list(arguments: argparse.Namespace) -> int:
     from netbootd.overlaying import listing  # noqa: PLC0415
     from netbootd.registry.load import load  # noqa: PLC0415  Jinja2
 
-    print(listing(load(arguments.config), arguments.mac), end="")
+    registry = load(arguments.config)
+    print(listing(registry, the_client(arguments, registry, aside=True)), end="")
     return 0
 
 
@@ -58,7 +60,8 @@ def _overlay_build(arguments: argparse.Namespace) -> int:
     from netbootd.overlaying import built  # noqa: PLC0415
     from netbootd.registry.load import load  # noqa: PLC0415  Jinja2
 
-    archive = built(load(arguments.config), arguments.mac)
+    registry = load(arguments.config)
+    archive = built(registry, the_client(arguments, registry, aside=True))
     if arguments.output:
         arguments.output.write_bytes(archive)
     elif sys.stdout.isatty():

@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING
 
 from netbootd.commands.words import (
     Commands,
-    a_mac,
     command,
+    the_client,
     with_config,
+    with_machine,
 )
 
 if TYPE_CHECKING:
@@ -32,12 +33,13 @@ def add(commands: Commands) -> None:
     text = "What a machine runs when it is up, as the program that it fetches."
     parser = command(commands, "script", _script, text, _SCRIPT_MORE)
     with_config(parser)
-    parser.add_argument("mac", type=a_mac, metavar="MAC", help="in any spelling")
+    with_machine(parser)
 
 
 def _script(arguments: argparse.Namespace) -> int:
     from netbootd.registry.load import load  # noqa: PLC0415  Jinja2
     from netbootd.show import node_script  # noqa: PLC0415
 
-    print(node_script(load(arguments.config), arguments.mac), end="")
+    registry = load(arguments.config)
+    print(node_script(registry, the_client(arguments, registry, aside=True)), end="")
     return 0

@@ -3,28 +3,29 @@
 from __future__ import annotations
 
 import argparse
-from typing import TYPE_CHECKING
+from dataclasses import replace
 
 from netbootd.commands.words import (
     Commands,
-    a_mac_or_default,
     command,
+    the_client,
     with_address,
     with_config,
+    with_machine,
 )
-
-if TYPE_CHECKING:
-    pass
-
 
 _SHOW_MORE = """\
 examples:
   netbootd show 00:25:90:27:db:b4
   netbootd show --config etc/netbootd.json default    (what unknown machines get)
+  netbootd show node7                                 (an entry by its name)
   netbootd show 00:25:90:27:db:b4 --as grub           (its grub.cfg)
 
 exit status: 0 it boots, 1 it would only be told why not, 2 the configuration cannot be used.
 """
+
+
+_READERS = "grub (shim-grub too), pxelinux (syslinux.efi, U-Boot, petitboot too), pi (Raspberry Pi)"
 
 
 def add(commands: Commands) -> None:
@@ -32,30 +33,33 @@ def add(commands: Commands) -> None:
     parser = command(commands, "show", _show, text, _SHOW_MORE)
     with_config(parser)
     with_address(parser)
-    parser.add_argument(
-        "mac", type=a_mac_or_default, metavar="MAC", help="in any spelling, or the word default"
-    )
+    with_machine(parser, default=True)
     parser.add_argument(
         "--as",
         dest="reader",
-        choices=("grub", "pxelinux", "pi"),
-        help="only what this loader would read, which never runs iPXE",
+        type=_a_reader,
+        metavar="LOADER",
+        help=f"only what this loader would read, which never runs iPXE: {_READERS}",
     )
 
 
+def _a_reader(text: str) -> str:
+    if text not in ("grub", "pxelinux", "pi"):
+        raise argparse.ArgumentTypeError(f"{text!r} is none; there are: {_READERS}")
+    return text
+
+
 def _show(arguments: argparse.Namespace) -> int:
-    from netbootd.boot.client import Client, Stage  # noqa: PLC0415  Jinja2
-    from netbootd.configfiles import Reader  # noqa: PLC0415
+    from netbootd.configfiles import Reader  # noqa: PLC0415  Jinja2
     from netbootd.registry.load import load  # noqa: PLC0415
-    from netbootd.show import STRANGER, past_of, show, show_as  # noqa: PLC0415
+    from netbootd.show import past_of, show, show_as  # noqa: PLC0415
 
     registry = load(arguments.config)
-    mac = arguments.mac or STRANGER
-    past = past_of(Client(stage=Stage.IPXE, mac=mac, address=arguments.address), registry)
+    client = replace(the_client(arguments, registry), address=arguments.address)
+    past = past_of(client, registry)
     if arguments.reader:
-        reader = Reader(arguments.reader)
-        answer = show_as(registry, reader, mac, past, arguments.address)
+        answer = show_as(registry, Reader(arguments.reader), client, past)
     else:
-        answer = show(registry, mac, past, arguments.address)
+        answer = show(registry, client, past)
     print(answer.text, end="")
     return 0 if answer.boots else 1

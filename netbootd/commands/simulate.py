@@ -3,20 +3,15 @@
 from __future__ import annotations
 
 import argparse
-from typing import TYPE_CHECKING
 
 from netbootd import replies
 from netbootd.commands.words import (
     Commands,
-    a_mac,
     an_arch,
     command,
     with_config,
+    with_machine,
 )
-
-if TYPE_CHECKING:
-    pass
-
 
 _SIMULATE_MORE = """\
 examples:
@@ -36,7 +31,7 @@ def add(commands: Commands) -> None:
     text = "Walk through a network boot as a client would, fetching and checking every file."
     parser = command(commands, "simulate", _simulate, text, _SIMULATE_MORE)
     with_config(parser)
-    parser.add_argument("mac", type=a_mac, metavar="MAC", help="in any spelling")
+    with_machine(parser)
     parser.add_argument(
         "--firmware",
         choices=("bios", "efi", "ipxe", "http"),
@@ -64,7 +59,7 @@ def _simulate(arguments: argparse.Namespace) -> int:
 
     boots = simulate(
         arguments.config,
-        arguments.mac,
+        arguments.machine,
         arguments.firmware,
         arguments.arch,
         arguments.interface,

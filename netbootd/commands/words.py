@@ -8,11 +8,15 @@ import sys
 from collections.abc import Callable, Sequence
 from ipaddress import IPv4Address
 from pathlib import Path
-from typing import TextIO, TypeAlias
+from typing import TYPE_CHECKING, TextIO, TypeAlias
 
 from netbootd.config import DEFAULT_FILE
 from netbootd.errors import Finding, Level
 from netbootd.mac import MAC
+
+if TYPE_CHECKING:
+    from netbootd.boot.client import Client
+    from netbootd.registry.snapshot import Registry
 
 #: Saves --config with every command, where the file is not at its usual place.
 VARIABLE = "NETBOOTD_CONFIG"
@@ -46,22 +50,14 @@ def with_config(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def a_mac(text: str) -> MAC:
-    """A MAC in any spelling."""
-    try:
-        return MAC.parse(text)
-    except ValueError as problem:
-        raise argparse.ArgumentTypeError(str(problem)) from None
-
-
 def a_machine(text: str) -> MAC | str:
     """A MAC in any spelling, or the name of an entry that has no MAC for its key."""
     return MAC.maybe(text) or text
 
 
-def a_mac_or_default(text: str) -> MAC | None:
-    """A MAC, or None for the word default."""
-    return None if text == "default" else a_mac(text)
+def a_machine_or_default(text: str) -> MAC | str | None:
+    """Like a_machine, or None for the word default."""
+    return None if text == "default" else a_machine(text)
 
 
 def an_arch(text: str) -> int:
@@ -77,6 +73,30 @@ def an_address(text: str) -> str:
         return text and str(IPv4Address(text))
     except ValueError:
         raise argparse.ArgumentTypeError(f"{text!r} is no IPv4 address") from None
+
+
+def with_machine(parser: argparse.ArgumentParser, *, default: bool = False) -> None:
+    """Add the machine that it is about; with *default* it may be anybody."""
+    anybody = ", or the word default" if default else ""
+    parser.add_argument(
+        "machine",
+        type=a_machine_or_default if default else a_machine,
+        metavar="MAC",
+        help=f"in any spelling, or the name that is an entry's key{anybody}",
+    )
+
+
+def the_client(arguments: argparse.Namespace, registry: Registry, *, aside: bool = False) -> Client:
+    """
+    Whom with_machine was told; raises subject.Nobody.  *aside*: where a MAC stands in for one that
+    nobody knows, that is said on standard error.
+    """
+    from netbootd import subject  # noqa: PLC0415  Jinja2
+
+    client = subject.client_of(arguments.machine, registry)
+    if aside and (remark := subject.remark(client, registry)):
+        complain(f"{client.mac} {remark}")
+    return client
 
 
 def with_address(parser: argparse.ArgumentParser) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
+from netbootd import subject
 from netbootd.mac import MAC
 from netbootd.registry.load import load
 from netbootd.simulate.firmware import firmware
@@ -16,7 +17,7 @@ from netbootd.simulate.wire import Wire
 
 def simulate(
     config: Path,
-    mac: MAC,
+    who: MAC | str,
     kind: str,
     arch: int | None,
     interface: str | None,
@@ -32,8 +33,9 @@ def simulate(
     *interface* the way to a running daemon, None to ask the configuration alone.
     """
     client = firmware(kind, arch)
+    registry = load(config)
+    mac = subject.client_of(who, registry).mac or subject.STRANGER
     if interface is None:
-        registry = load(config)
         if style is not None:
             settings = replace(registry.config.proxydhcp, style=style)
             registry = replace(registry, config=replace(registry.config, proxydhcp=settings))

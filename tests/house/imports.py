@@ -63,6 +63,7 @@ FLOORS: tuple[frozenset[str], ...] = (
             "firmware",
             "diff",
             "show",
+            "subject",
             "overlaying",
             "orders",
             "keeper",

@@ -11,6 +11,7 @@ import re
 
 import pytest
 
+from netbootd.boot.client import Client, Stage
 from netbootd.check import check
 from netbootd.cli import main
 from netbootd.content import Library
@@ -23,6 +24,7 @@ from netbootd.show import show
 from . import media
 
 MACHINE = "00:00:5e:00:53:01"
+THE_CLIENT = Client(stage=Stage.IPXE, mac=MAC.parse(MACHINE))
 
 
 def disk(size):
@@ -214,7 +216,7 @@ def test_a_medium_becomes_files_and_a_target_that_boots(site, case):
     report = check(site.config)
     assert not [finding for finding in report.findings if finding.level >= Level.WARNING]
 
-    script = show(load(site.config), MAC.parse(MACHINE)).text
+    script = show(load(site.config), THE_CLIENT).text
     served = set(re.findall(r"http://[0-9.]+:3000/([^\s,]+)", script))
     library = Library(site.files)
     for path, text in files.items():
@@ -303,7 +305,7 @@ def test_an_answer_file_makes_the_proposed_install_unattended(site):
     drop_in = site.config.parent / "machines.d" / "debian-12-amd64.json"
     text = re.sub(r'# ("answer"|"machines")', r"\1", drop_in.read_text())
     drop_in.write_text(text)
-    script = show(load(site.config), MAC.parse(MACHINE)).text
+    script = show(load(site.config), THE_CLIENT).text
     assert "auto=true" in script
     assert re.search(r"url=http://\S+/debian-12-amd64/preseed\.cfg", script)
 

@@ -358,11 +358,11 @@ def test_explain_takes_the_address_from_the_entry(written):
 
 def test_show_is_of_the_subnet_that_is_asked_for(loaded):
     registry = loaded({RACK: {"boot_server": "10.1.0.1:80", "vars": {}}})
-    inside, outside = show(registry, NODE, address=IN_RACK), show(registry, NODE)
+    inside, outside = show(registry, asker(NODE, IN_RACK)), show(registry, asker(NODE))
     assert f"subnet    {RACK} holds {IN_RACK}" in inside.text
     assert "http://10.1.0.1/k" in inside.text
     assert "\nsubnet " not in outside.text
-    assert not show(loaded({RACK: {"enabled": False}}), NODE, address=IN_RACK).boots
+    assert not show(loaded({RACK: {"enabled": False}}), asker(NODE, IN_RACK)).boots
 
 
 def test_diff_tells_what_a_subnet_changes(loaded):
