@@ -33,6 +33,7 @@ from netbootd.relaxedjson import path_of
 from netbootd.rendering import told_of
 from netbootd.scripts.script import Fragment, interpreter, rendered
 from netbootd.targets.ipxe import MAGIC
+from netbootd.targets.vlan import NoVlan
 
 _A_TOKEN = "0" * 32  # for that of a boot attempt
 
@@ -134,6 +135,8 @@ def _render(machine: Machine, registry: Registry) -> list[Finding]:
         try:
             problem = _trouble(target.template.name, partial(target.script, facts))
             break
+        except NoVlan:
+            return []  # which was said where it is written
         except RenderError as fault:
             told = f"{target.title}: {fault}"
     else:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Iterator
 from functools import lru_cache
 
 _TOO_MANY = 500  # names, beyond which looking through all of them takes longer than it helps
@@ -26,14 +26,23 @@ def _nearest(name: str, known: tuple[str, ...]) -> tuple[str, ...]:
 @lru_cache(maxsize=4096)
 def misspelt(name: str, known: frozenset[str]) -> str | None:
     """
-    The known name that *name* is a slip of the fingers away from, None if it is one or far.
+    The known name that *name* is a slip of the fingers away from, None if it is one or far: nearly
+    all of its letters, or two neighbours in the wrong order.
 
     A known name with an x behind it is how admins of this format switch a key off: no slip.
     """
     if name in known or _switched_off(name, known):
         return None
-    close = difflib.get_close_matches(name.lower(), known, n=1, cutoff=0.8)
+    lower = name[:100].lower()
+    close = difflib.get_close_matches(lower, known, n=1, cutoff=0.8)
+    close += (word for word in _swapped(lower) if word in known)
     return close[0] if close else None
+
+
+def _swapped(name: str) -> Iterator[str]:
+    """*name* with each two neighbours in the other order."""
+    for at in range(len(name) - 1):
+        yield f"{name[:at]}{name[at + 1]}{name[at]}{name[at + 2 :]}"
 
 
 def probably(name: str, known: Collection[str]) -> str:

@@ -22,7 +22,7 @@ from netbootd.content import Library
 from netbootd.dialects import catalogue as dialects
 from netbootd.dropins import Layers
 from netbootd.errors import ConfigErrors, Finding, Level, Place
-from netbootd.registry import overlays, programs, scripts, subnets
+from netbootd.registry import overlays, programs, scripts, subnets, variables
 from netbootd.registry import vms as descriptions
 from netbootd.registry.machines import Machines
 from netbootd.registry.origins import Origins
@@ -137,7 +137,10 @@ def _registry(
         findings.add(remark)
     for remark in (*overlays.remarks(registry), *scripts.remarks(registry)):
         findings.add(remark)
-    for remark in programs.remarks(registry):
+    for remark in (
+        *programs.remarks(registry),
+        *variables.remarks(layers, machines, targets, library),
+    ):
         findings.add(remark)
     origins = Origins(layers, machines, targets)
     return replace(registry, findings=findings.all), origins

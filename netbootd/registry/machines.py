@@ -26,14 +26,14 @@ from netbootd.registry.targets import Targets
 from netbootd.relaxedjson import Object, kind, path_of
 from netbootd.targets.base import Target
 from netbootd.targets.catalogue import unusable
-from netbootd.targets.settings import LOADER, VARIABLES
+from netbootd.targets.settings import LOADER, READ, VARIABLES
 
 #: How a proxy tells the machine's firmware of its boot file (``replies``).
 REPLY_STYLE = "reply_style"
 #: Keys that are no free data.
 _OWN_KEYS = CHOOSING | {"enabled", LOADER, REPLY_STYLE, VARS, *entries.CARDS, *MEMBERSHIP, *LISTS}
 #: All that mean something in an entry.
-_KNOWN_KEYS = _OWN_KEYS | IDENTITY
+_KNOWN_KEYS = _OWN_KEYS | IDENTITY | READ
 #: As /proc/cpuinfo has it, or the eight digits by which its firmware asks.
 _PI_SERIAL = re.compile(r"([0-9a-f]{8})?[0-9a-f]{8}")
 _NO_LISTS: tuple[tuple[str, ...], ...] = ((),) * len(LISTS)
@@ -186,9 +186,9 @@ class Machines:
         try:
             return replies.parse(whole.value[REPLY_STYLE])
         except ValueError as problem:
-            told = f'"{REPLY_STYLE}" must be {problem}'
+            told = f'"{REPLY_STYLE}" must be {problem}; left out'
             place, path = whole.value.place_of(REPLY_STYLE), whole.path(REPLY_STYLE)
-            self._report(Finding(Level.WARNING, "reply-style", told, place, path))
+            self._report(Finding(Level.TARGET, "reply-style", told, place, path))
             return ""
 
     def _lists(self, whole: Whole) -> Iterable[tuple[str, ...]]:

@@ -223,7 +223,7 @@ class _Reading:
         try:
             return replies.parse(value)
         except ValueError as problem:
-            raise ValueError(f"must be {problem}") from None
+            raise ValueError(f"must be {problem}; left out") from None
 
     def variables(self, value: Any) -> Mapping[str, Any]:
         if not isinstance(value, Object):
@@ -243,7 +243,7 @@ class _Reading:
 _KEYS: Mapping[str, tuple[str, Callable[[_Reading, Any], Any], Level]] = {
     "boot_server": ("boot_server", _Reading.boot_server, Level.TARGET),
     "loader": ("loader", _Reading.loader, Level.TARGET),
-    "reply_style": ("reply_style", _Reading.reply_style, Level.WARNING),
+    "reply_style": ("reply_style", _Reading.reply_style, Level.TARGET),
     "known_only": ("known_only", _Reading.flag, Level.ERROR),
     "enabled": ("served", _Reading.flag, Level.ERROR),
     "mtu": ("mtu", _Reading.mtu, Level.WARNING),

@@ -19,6 +19,7 @@ from netbootd.targets.ipxe import Templates
 from netbootd.targets.settings import (
     EXTRA_ARGS,
     KNOWN_KEYS,
+    READ,
     TARGET_KEYS,
     VARIABLES,
     Names,
@@ -30,7 +31,7 @@ INHERIT = "inherit"
 #: The keys of a machine that take the place of its target's.
 REPLACING = TARGET_KEYS | {EXTRA_ARGS} | catalogue.TYPE_KEYS
 #: All keys that mean something in a target.
-_KNOWN = KNOWN_KEYS | catalogue.TYPE_KEYS
+_KNOWN = KNOWN_KEYS | catalogue.TYPE_KEYS | READ
 
 
 class Targets:

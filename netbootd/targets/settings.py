@@ -29,14 +29,13 @@ EXTRA_ARGS = "extra_args"
 LOADER = "loader"
 #: Keys that mean something in a target; any other is free data.
 KNOWN_KEYS = TARGET_KEYS | {"inherit", "boot_protocol", "os", "scripts", "overlays", LOADER}
-#: Free data that the built-in fragments of node scripts know: no slips of the fingers.
-VARIABLES = frozenset(
-    {
-        *("hostname", "hosts", "domain", "interfaces", "network", "dns", "ntp", "timezone"),
-        *("modules", "ssh_keys", "syslog", "mounts", "vlan"),
-        *("fdt", "fdtdir", "config_txt"),  # for loaders that are not iPXE
-    }
-)
+#: Free data that boot what it says: worth a word where it is nearly spelt so.
+READ = frozenset({"vlan", "fdt", "fdtdir", "config_txt"})
+#: Free data that the built-in fragments of node scripts know, too: no slips of the fingers.
+VARIABLES = READ | {
+    *("hostname", "hosts", "domain", "interfaces", "network", "dns", "ntp", "timezone"),
+    *("modules", "ssh_keys", "syslog", "mounts"),
+}
 
 _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:")
 _SCHEMES = ("http", "https", "tftp", "nfs", "ftp", "file", "iscsi", "aoe", "fcp", "ib_srp")

@@ -32,15 +32,19 @@ _CARD = "netboot"
 _METHODS = frozenset({"dhcp", "dhcp4", "dhcp6", "on", "any", "auto6", "either6"})
 
 
+class NoVlan(RenderError):
+    """``vlan`` is no number of one."""
+
+
 def tag(variables: Mapping[str, Any]) -> int | None:
-    """The machine's VLAN, None without one; raises RenderError for what is no number of one."""
+    """The machine's VLAN, None without one; raises NoVlan."""
     value = variables.get(VARIABLE)
     if value is None or value is False:
         return None
     if isinstance(value, str) and re.fullmatch("[0-9]{1,4}", value):
         value = int(value)
     if isinstance(value, bool) or not isinstance(value, int) or not _LEAST <= value <= _MOST:
-        raise RenderError(f"vlan: must be a number from {_LEAST} to {_MOST}, not {value!r:.40}")
+        raise NoVlan(f'"vlan" must be a number from {_LEAST} to {_MOST}, not {value!r:.40}')
     return value
 
 

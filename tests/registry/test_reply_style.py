@@ -7,7 +7,7 @@ import json
 import pytest
 
 from netbootd import replies
-from netbootd.errors import ConfigErrors
+from netbootd.errors import ConfigErrors, Level
 from netbootd.mac import MAC
 from netbootd.registry.load import load
 
@@ -64,7 +64,9 @@ def test_a_wrong_one_is_told_and_left_out(tmp_path, written, told):
     assert style(registry) == ""
     [finding] = registry.findings
     assert (finding.code, finding.path) == ("reply-style", f'machines."{MAC_1}".reply_style')
+    assert finding.level is Level.TARGET
     assert told in finding.text
+    assert finding.text.endswith("; left out")
 
 
 def test_it_is_no_free_data(tmp_path):

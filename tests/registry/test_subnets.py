@@ -189,7 +189,7 @@ def test_a_policy_that_cannot_be_read_refuses_the_file(written, wrong):
         ({"mtu": 100}, Level.WARNING, "576"),
         ({"mtu": "1400"}, Level.WARNING, "number of bytes"),
         ({"mtu": True}, Level.WARNING, "number of bytes"),
-        ({"reply_style": "shout"}, Level.WARNING, "must be"),
+        ({"reply_style": "shout"}, Level.TARGET, "left out"),
         ({"vars": [1]}, Level.WARNING, "must be an object"),
         ({"boot_servers": "x"}, Level.WARNING, 'did you mean "boot_server"'),
         ({"default": "nfs/a"}, Level.TARGET, "must be an object"),

@@ -65,9 +65,9 @@ def test_what_is_no_number_of_a_vlan_is_told_and_not_written(site, wrong):
     site.load({"linux/a": KERNEL}, {"vlan": wrong})
     answer = site.answer()
     assert answer.status == 500
-    assert "vlan: must be a number from 1 to 4094" in answer.detail
+    assert '"vlan" must be a number from 1 to 4094' in answer.detail
     assert "vcreate" not in answer.text
-    assert "placeholder-empty" in {finding.code for finding in check(site.file).findings}
+    assert "vlan-invalid" in {finding.code for finding in check(site.file).findings}
 
 
 @pytest.mark.parametrize("good", [1, 4094, "20"])

@@ -1,0 +1,103 @@
+"""
+The variables that netbootd itself reads, looked at where they are written: with a machine, a group,
+a target or a subnet, in the ``vars`` of one, or in the section of that name.
+
+What else is wrong with a variable is found where it is used.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Iterator
+from typing import Any
+
+from netbootd.content import Library
+from netbootd.dropins import GROUPS, SUBNETS, TARGETS, Layers
+from netbootd.errors import Finding, Forbidden, Level, NotFound, RenderError
+from netbootd.registry.groups import VARS
+from netbootd.registry.machines import Machines
+from netbootd.registry.targets import Targets
+from netbootd.relaxedjson import Object, path_of
+from netbootd.targets import vlan
+
+
+def remarks(
+    layers: Layers, machines: Machines, targets: Targets, library: Library
+) -> Iterator[Finding]:
+    """What is wrong with any of them; each once, however many machines have it."""
+    for entry in machines.entries.values():
+        if isinstance(entry.value, Object) and not entry.off:
+            yield from _address(entry.value, entry.path("ip"))
+    for written, path in _written(layers, machines, targets):
+        yield from _vlan(written, path)
+        yield from _trees(written, path, library)
+
+
+def _written(layers: Layers, machines: Machines, targets: Targets) -> Iterator[tuple[Object, str]]:
+    """Every object that may hold variables, and its path."""
+    for entry in machines.entries.values():
+        if not entry.off:
+            yield from _with_vars(entry.value, *entry.where, entry.key)
+    for name, group in machines.groups.written.items():
+        yield from _with_vars(group, GROUPS, name)
+    for type_, named in targets.written.items():
+        for name, target in named.items():
+            yield target, path_of(TARGETS, type_, name)
+    for subnet in layers.entries(SUBNETS):
+        if isinstance(subnet.value, Object) and isinstance(given := subnet.value.get(VARS), Object):
+            yield given, path_of(SUBNETS, subnet.key, VARS)
+    if (of_all := layers.merged(VARS)) is not None:
+        yield of_all, path_of(VARS)
+
+
+def _with_vars(value: Any, *steps: str) -> Iterator[tuple[Object, str]]:
+    if isinstance(value, Object):
+        yield value, path_of(*steps)
+        if isinstance(given := value.get(VARS), Object):
+            yield given, path_of(*steps, VARS)
+
+
+def _address(written: Object, path: str) -> Iterator[Finding]:
+    """``ip``: by it a machine is known that says nothing else of itself."""
+    value = written.get("ip")
+    if value is None:
+        return
+    try:
+        ipaddress.ip_address(value.strip() if isinstance(value, str) else "")
+    except ValueError:
+        told = f'"ip" must be an address such as 10.1.0.7, not {value!r:.60}'
+        yield Finding(Level.WARNING, "ip-invalid", told, written.place_of("ip"), path)
+
+
+def _vlan(written: Object, path: str) -> Iterator[Finding]:
+    """What no script can be made with."""
+    try:
+        vlan.tag(written)
+    except RenderError as problem:
+        place, path = written.place_of(vlan.VARIABLE), f"{path}.{vlan.VARIABLE}"
+        yield Finding(Level.TARGET, "vlan-invalid", str(problem), place, path)
+
+
+def _trees(written: Object, path: str, library: Library) -> Iterator[Finding]:
+    """The device trees of U-Boot, which are files of ours where they are no URLs."""
+    for key in ("fdt", "fdtdir"):
+        if told := _absent(key, written.get(key), library):
+            told, place = f'"{key}": {told}', written.place_of(key)
+            yield Finding(Level.WARNING, "file-missing", told, place, f"{path}.{key}")
+
+
+def _absent(key: str, path: Any, library: Library) -> str:
+    """Why *path* is not there, or nothing."""
+    if not isinstance(path, str) or not path.strip() or "://" in path:
+        return ""
+    path = path.strip()
+    try:
+        if key == "fdtdir":
+            where = library.where(path)
+            return "" if where.is_dir() else f"there is no folder {where}"
+        library.lookup(path).close()
+    except NotFound:
+        return f"there is no {library.where(path)}"
+    except (Forbidden, OSError) as problem:
+        return str(problem)
+    return ""
