@@ -17,7 +17,6 @@ from netbootd.arch import Arch
 from netbootd.loaderfile import LoaderFile, inspect
 from netbootd.printable import printable
 from netbootd.programs import Program
-from netbootd.registry import programs
 from netbootd.registry.programs import FIRSTS, Chosen
 from netbootd.registry.snapshot import Registry
 
@@ -82,20 +81,19 @@ class Inventory:
 
 def take(registry: Registry) -> Inventory:
     """Look at every program that *registry* holds; the files were read when it was loaded."""
-    chosen = tuple(programs.chosen(registry))
     held = {id(program): program for program in registry.library.programs.values()}
     origins = owners(program.path for program in held.values())
     looked: dict[int, LoaderFile] = {}
     rows: list[Row] = []
-    for arch, word, name in _places(chosen):
+    for arch, word, name in _places(registry.chosen):
         program = registry.library.program(name)
         if program is None:
             continue
         seen = looked.setdefault(id(program), inspect(program.data))
         later = any((row.family, row.set) == (arch.family, word) for row in rows) and bool(word)
-        row = _row(arch, word, program, seen, origins, () if later else chosen)
+        row = _row(arch, word, program, seen, origins, () if later else registry.chosen)
         rows.append(row)
-    return Inventory(tuple(rows), tuple(_missing(registry, chosen)))
+    return Inventory(tuple(rows), tuple(_missing(registry, registry.chosen)))
 
 
 def _places(chosen: Iterable[Chosen]) -> Iterator[tuple[Arch, str, str]]:

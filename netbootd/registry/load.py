@@ -114,6 +114,7 @@ def _registry(
         boot_server=names.default_server,
         first_server=machines.choices.first_server(),
         servers=names.servers,
+        chosen=tuple(programs.chosen(config, layers, machines, targets)),
         extras=layers.extras(),
         variables=dict(layers.merged("vars") or {}),
         answers=installs.templates,
@@ -138,7 +139,7 @@ def _registry(
     for remark in (*overlays.remarks(registry), *scripts.remarks(registry)):
         findings.add(remark)
     for remark in (
-        *programs.remarks(registry),
+        *programs.remarks(registry.chosen, library),
         *variables.remarks(layers, machines, targets, library),
     ):
         findings.add(remark)

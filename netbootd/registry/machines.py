@@ -6,6 +6,7 @@ thing that it is known by.
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Iterable
 from dataclasses import replace
 from typing import Any
@@ -45,7 +46,7 @@ class Machines:
 
     *by_mac* has each card; *marked* the uuids, serials and assets by their names; *wildcards* the
     beginnings of MACs; *named* those whose key is a name; *default* stands for all others.
-    *entries* has what was written, by who it is about.
+    *entries* has what was written, by who it is about; *members* how many are in each group.
     """
 
     def __init__(self, layers: Layers, targets: Targets, report: Report) -> None:
@@ -60,6 +61,7 @@ class Machines:
         self.wildcards: dict[str, Machine] = {}
         self.named: dict[str, Machine] = {}
         made = [(entry, self._machine(entry)) for entry in self.entries.values()]
+        self.members = Counter(name for _, machine in made for name in machine.groups)
         self._add(made)
         marked = [one for one in made if _says_any(one[0], MARKS)]
         self.marked = {mark: self._by_mark(mark, marked) for mark in MARKS}

@@ -8,20 +8,23 @@ once, so that nobody has to look at the disk for one later.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from typing import Any
 
 from netbootd import loaders
 from netbootd.arch import TABLE, Arch, arch_of
 from netbootd.config import Config
 from netbootd.content import Library
-from netbootd.dropins import GROUPS, MACHINES, SUBNETS, Layers
+from netbootd.dropins import GROUPS, MACHINES, SUBNETS, TARGETS, Layers
 from netbootd.errors import Finding, Level, Place
-from netbootd.loaders import NO_CHOICE, Choice
+from netbootd.loaders import Choice
+from netbootd.printable import counted
 from netbootd.programs import LARGEST, Program, find_programs
-from netbootd.registry.entries import DEFAULT
-from netbootd.registry.machine import Machine
-from netbootd.registry.snapshot import Registry
+from netbootd.registry.entries import DEFAULT, Kind
+from netbootd.registry.machines import Machines
+from netbootd.registry.targets import Targets
 from netbootd.relaxedjson import Object, path_of
 from netbootd.targets.settings import LOADER
 
@@ -78,50 +81,72 @@ FIRSTS: tuple[Arch, ...] = tuple({arch.family: arch for arch in reversed(TABLE.v
     ::-1
 ]
 
+_PCS = frozenset({"bios", "efi-x64"})
 
-def chosen(registry: Registry) -> Iterator[Chosen]:
+
+def chosen(
+    config: Config, layers: Layers, machines: Machines, targets: Targets
+) -> Iterator[Chosen]:
     """Every word that is chosen anywhere; of machines who say the same the first counts for all."""
-    home = Place(next(iter(registry.documents), ""))
-    setting = registry.config.loader
-    yield from _of(setting, "the setting 'loader'", home, "netbootd.loader")
-    if not setting.usual:
+    settings = layers.merged("netbootd")
+    written = settings is not None and LOADER in settings
+    home = settings.place_of(LOADER) if settings and written else layers.place
+    yield from _of(config.loader, "the setting 'loader'", home, path_of("netbootd", LOADER))
+    if not config.loader.usual:
         yield Chosen(loaders.USUAL, None, "nobody chose another", home)
-    for subnet in registry.subnets:
-        yield from _of(subnet.loader, f"subnet {subnet.name}", home, path_of(SUBNETS, subnet.name))
-    for title, target in registry.targets.items():
-        path = path_of("targets", *title.split("/", 1), LOADER)
-        yield from _of(target.common.loader, f"target {title}", home, path)
-    said: set[tuple[str, str]] = set()
-    for machine in _machines(registry):
-        if machine.loader != NO_CHOICE:
-            for one in _of(
-                machine.loader,
-                f"machine {machine.written}",
-                machine.place,
-                path_of(MACHINES, machine.written, LOADER),
-            ):
-                who = one.word, one.arch.family if one.arch else ""
-                if who not in said:
-                    said.add(who)
-                    yield one
+    for key, subnet in {one.key.strip(): one for one in layers.entries(SUBNETS)}.items():
+        yield from _said(subnet.value, f"subnet {key}", SUBNETS, subnet.key)
+    for type_, named in targets.written.items():
+        for name, target in named.items():
+            yield from _said(target, f"target {type_}/{name}", TARGETS, type_, name)
+    members = machines.members
+    for name, group in machines.groups.written.items():
+        by = f"group {name} ({counted(members[name], 'machine')})"
+        yield from _said(group, by, GROUPS, name)
+    yield from _of_entries(machines)
 
 
-def remarks(registry: Registry) -> Iterator[Finding]:
+def _of_entries(machines: Machines) -> Iterator[Chosen]:
+    """What entries say themselves; a thousand of them may say the same."""
+    found: dict[tuple[str, Arch | None], list[Chosen]] = {}
+    for who, entry in machines.entries.items():
+        by = f"machine {who if entry.kind is Kind.DEFAULT else entry.key}"
+        for one in _said(entry.value, by, *entry.where, entry.key):
+            found.setdefault((one.word, one.arch), []).append(one)
+    for first, *others in found.values():
+        more = f" (and {len(others)} more)" if others else ""
+        yield replace(first, by=first.by + more)
+
+
+def _said(value: Any, by: str, *steps: str) -> Iterator[Chosen]:
+    """The words of an object, and nothing of what is wrong in it."""
+    if isinstance(value, Object) and LOADER in value:
+        with suppress(ValueError):
+            choice = Choice.parse(value[LOADER])
+            yield from _of(choice, by, value.place_of(LOADER), path_of(*steps, LOADER))
+
+
+def remarks(all_chosen: Iterable[Chosen], library: Library) -> Iterator[Finding]:
     """Choices whose file is not there, whatever asks."""
-    for one in chosen(registry):
-        if one.word != loaders.USUAL and not one.there(registry.library):
-            told = f'{one.by} chooses "{one.word}", {_absent(one, registry.library)}'
+    for one in all_chosen:
+        if one.word != loaders.USUAL and not one.there(library):
+            told = f'{one.by} chooses "{one.word}", {_absent(one, library)}'
             yield Finding(Level.WARNING, "loader-missing", told, one.place, one.path)
 
 
 def _absent(one: Chosen, library: Library) -> str:
-    names = [name for arch in one.arches() for name in loaders.names(one.word, arch)]
-    if not names:
+    """Most machines are PCs: of others there need not be any."""
+    by_arch = {arch: names for arch in one.arches() if (names := loaders.names(one.word, arch))}
+    if not by_arch:
         return f"which has nothing for {one.arch}"
+    usual = [names for arch, names in by_arch.items() if arch.family in _PCS]
+    names = [name for some in usual or by_arch.values() for name in some]
     if there := next((name for name in names if os.path.isfile(library.root / name)), ""):
         return f"and {there} cannot be read, or is larger than {LARGEST >> 20} MiB"
     source = next((f" ({where})" for name in names if (where := loaders.where_from(name))), "")
-    return f"and there is no {' or '.join(dict.fromkeys(names))}{source}"
+    others = [arch.name for arch, own in by_arch.items() if not set(own) <= set(names)]
+    more = f"; nor one for {', '.join(others)}, which is no harm where there are none"
+    return f"and there is no {' or '.join(dict.fromkeys(names))}{source}{more if others else ''}"
 
 
 def _of(choice: Choice, by: str, place: Place, path: str) -> Iterator[Chosen]:
@@ -138,12 +163,3 @@ def arch_for(key: str) -> Arch:
     family, by_http = key.removesuffix("-http"), key.endswith("-http")
     rows = [arch for arch in TABLE.values() if arch.family == family]
     return next((arch for arch in rows if arch.http == by_http), rows[0] if rows else TABLE[0])
-
-
-def _machines(registry: Registry) -> Iterator[Machine]:
-    yield from registry.machines.values()
-    yield from registry.cardless
-    yield from registry.wildcards.values()
-    if registry.default is not None:
-        yield registry.default
-    yield from (subnet.default for subnet in registry.subnets if subnet.default)

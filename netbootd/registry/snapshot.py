@@ -18,6 +18,7 @@ from netbootd.mac import MAC
 from netbootd.overlay.tree import Tree
 from netbootd.registry import marks, wildcards
 from netbootd.registry.machine import Machine
+from netbootd.registry.programs import Chosen
 from netbootd.registry.subnets import ELSEWHERE, Subnet, Subnets
 from netbootd.rendering import BrokenText, TextTemplate
 from netbootd.scripts.script import Fragment
@@ -38,7 +39,8 @@ class Registry:
     *pis* has machines by the last eight digits of their ``serial``, where that is one that a
     Raspberry Pi can have.
 
-    *subnets* are the networks of which something is said.
+    *subnets* are the networks of which something is said; *chosen* is what the word ``loader``
+    says, wherever it stands.
 
     *dialects* are the templates of what loaders other than iPXE read, by the names of their files.
 
@@ -74,6 +76,7 @@ class Registry:
     boot_server: str | None = None
     first_server: str | None = None
     servers: Mapping[str, str] = field(default_factory=dict)
+    chosen: tuple[Chosen, ...] = ()
     extras: Mapping[str, Any] = field(default_factory=dict)
     variables: Mapping[str, Any] = field(default_factory=dict)
     answers: Mapping[str, TextTemplate | BrokenText] = field(default_factory=dict)
