@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from netbootd import answers, otherloaders, secureboot
+from netbootd import answers, lacking, otherloaders, secureboot
 from netbootd.boot.script import first_script
 from netbootd.errors import ConfigErrors, Finding, Level, Place, RenderError
 from netbootd.printable import counted
@@ -58,7 +58,8 @@ def check(file: Path, *, network: bool = False) -> Report:
         return Report(_in_order(problem.findings), f"cannot be used; {_count(problem.findings)}")
     asked = probe(registry) if network else []
     found = (*_of_all(registry), *_render_all(registry), *_no_programs(registry, file.parent))
-    findings = _in_order((*found, *secureboot.remarks(registry), *asked))
+    lacks = (*secureboot.remarks(registry), *lacking.remarks(registry))
+    findings = _in_order((*found, *lacks, *asked))
     machines, targets = registry.listed, len(registry.targets)
     content = f"{counted(machines, 'machine')}, {counted(targets, 'target')}"
     return Report(findings, f"{content}; {_count(findings)}")

@@ -95,6 +95,11 @@ def inspect(data: bytes) -> LoaderFile:
     )
 
 
+def lacks_command(data: bytes, command: str) -> bool:
+    """Whether *data* is an iPXE that can be seen to have no *command*; a compressed one cannot."""
+    return _EVERY_IPXE_HAS in data and b"\0%s\0" % command.encode() not in data
+
+
 def certificate_table(head: bytes) -> tuple[int, int] | None:
     """
     Offset and size of the signatures in the PE file that begins with *head*, (0, 0) for none.
@@ -196,6 +201,8 @@ _VERSIONS = (
 #: A whole string that looks like a version.
 _OF_IPXE = re.compile(rb"\0v?([0-9]+\.[0-9]+(?:\.[0-9]+)?[+~\w.()-]{0,60})\0")
 _OF_GRUB = re.compile(rb"\0([0-9]+\.[0-9]+[+~\w.-]{0,60})\0")
+#: A command that no build leaves out (ipxe/ipxe src/hci/commands/ifmgmt_cmd.c).
+_EVERY_IPXE_HAS = b"\0ifstat\0"
 #: What the decompressor of an iPXE for BIOS says (ipxe/ipxe src/arch/x86/prefix/pxeprefix.S).
 _PXE_PREFIX = b"free base memory after PXE unload"
 

@@ -139,14 +139,14 @@ def _absent(one: Chosen, library: Library) -> str:
     by_arch = {arch: names for arch in one.arches() if (names := loaders.names(one.word, arch))}
     if not by_arch:
         return f"which has nothing for {one.arch}"
-    usual = [names for arch, names in by_arch.items() if arch.family in _PCS]
-    names = [name for some in usual or by_arch.values() for name in some]
-    if there := next((name for name in names if os.path.isfile(library.root / name)), ""):
+    usual = [own for arch, own in by_arch.items() if arch.family in _PCS]
+    asked = [name for own in usual or by_arch.values() for name in own]
+    if there := next((name for name in asked if os.path.isfile(library.root / name)), ""):
         return f"and {there} cannot be read, or is larger than {LARGEST >> 20} MiB"
-    source = next((f" ({where})" for name in names if (where := loaders.where_from(name))), "")
-    others = [arch.name for arch, own in by_arch.items() if not set(own) <= set(names)]
+    source = next((f" ({where})" for name in asked if (where := loaders.where_from(name))), "")
+    others = [arch.name for arch, own in by_arch.items() if not set(own) <= set(asked)]
     more = f"; nor one for {', '.join(others)}, which is no harm where there are none"
-    return f"and there is no {' or '.join(dict.fromkeys(names))}{source}{more if others else ''}"
+    return f"and there is no {' or '.join(dict.fromkeys(asked))}{source}{more if others else ''}"
 
 
 def _of(choice: Choice, by: str, place: Place, path: str) -> Iterator[Chosen]:

@@ -55,6 +55,7 @@ FLOORS: tuple[frozenset[str], ...] = (
             "banner",
             "probe",
             "otherloaders",
+            "lacking",
             "secureboot",
             "check",
             "descriptions",

@@ -23,7 +23,7 @@ from .imports import PACKAGE, PROTOCOLS, calls, floor_of, imports, modules, name
 
 ROOT = PACKAGE.parent
 #: What examples lack by their nature: the files they name.
-NOT_AT_HAND = {"file-missing", "loader-missing"}
+NOT_AT_HAND = {"file-missing", "loader-missing", "pi-firmware", "ipxe-vlan"}
 EVERY_MODULE = pytest.mark.parametrize("file", modules(), ids=name_of)
 
 #: The one door of each library.

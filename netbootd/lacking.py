@@ -1,0 +1,84 @@
+"""
+What machines will look for among the boot files of this server and not find: a Raspberry Pi the
+firmware that starts it, a machine with ``vlan`` the command for it in its iPXE.  ``check`` tells.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from typing import Any
+
+from netbootd import otherloaders
+from netbootd.arch import EFI_X64
+from netbootd.boot import loader
+from netbootd.configfiles import pi_serial, starts_pi
+from netbootd.errors import Finding, RenderError
+from netbootd.loaderfile import lacks_command
+from netbootd.loaders import IPXE
+from netbootd.registry.facts import everybody, its_address
+from netbootd.registry.machine import Machine
+from netbootd.registry.snapshot import Registry
+from netbootd.secureboot import Warnings
+from netbootd.targets import vlan
+
+#: Device trees of a Raspberry Pi 5, whose firmware is in its own memory.
+_OF_PI_5 = re.compile(r"bcm2712.*\.dtb")
+
+
+def remarks(registry: Registry) -> tuple[Finding, ...]:
+    """Each said once, of the first machine that it is true of."""
+    warnings = Warnings()
+    for machine in everybody(registry):
+        variables = registry.variables_of(machine)
+        if otherloaders.is_pi(machine, variables, registry) and not _starts(machine, registry):
+            told = (
+                f"nothing in {registry.library.root}, nor in the folder of its serial number there,"
+                " starts a Raspberry Pi: start4.elf (for a Pi 4) or bootcode.bin and start.elf, of"
+                " Debian's package raspi-firmware; a Pi 5 needs its bcm2712-rpi-5-b.dtb alone"
+            )
+            warnings.add("pi-firmware", told, machine)
+        if _has_vlan(machine, variables) and (name := _without_vlans(machine, registry)):
+            told = (
+                f"{name} is an iPXE without vcreate, and stays out of its VLAN; Debian 13's has it"
+                " ('firmware/fetch-trixie')"
+            )
+            warnings.add("ipxe-vlan", told, machine)
+    return tuple(warnings.findings())
+
+
+def _starts(machine: Machine, registry: Registry) -> bool:
+    """Whether there is firmware for it; where its serial number is not known, in any folder."""
+    serial = pi_serial(str(machine.variables.get("serial", "")).strip()[-8:])
+    root = registry.library.real_root
+    folders = [serial] if serial else [name for name in _names(root) if pi_serial(name)]
+    held = (*registry.library.programs, *_names(root))
+    return any(map(_is_firmware, held)) or any(
+        _is_firmware(name) for folder in folders for name in _names(os.path.join(root, folder))
+    )
+
+
+def _is_firmware(name: str) -> bool:
+    return starts_pi(name) or _OF_PI_5.fullmatch(name) is not None
+
+
+def _names(folder: str) -> list[str]:
+    try:
+        return os.listdir(folder)
+    except OSError:
+        return []
+
+
+def _has_vlan(machine: Machine, variables: dict[str, Any]) -> bool:
+    try:
+        return vlan.TEMPLATE in machine.target.template.source and vlan.tag(variables) is not None
+    except RenderError:  # which was said
+        return False
+
+
+def _without_vlans(machine: Machine, registry: Registry) -> str:
+    """The iPXE that it loads if it is a PC with UEFI, where that is known to have no VLANs."""
+    subnet = registry.subnets.of(its_address(machine, registry))
+    name = loader.find(EFI_X64, machine, registry, subnet).name
+    program = registry.library.program(name) if name in IPXE else None
+    return name if program and lacks_command(program.data, "vcreate") else ""
