@@ -10,6 +10,11 @@ A UUID is met in two byte orders: its first three fields are little-endian in SM
 option 97 (RFC 4578, section 2.3), and some programs print the bytes as they come (PXELINUX,
 https://wiki.syslinux.org/wiki/index.php?title=PXELINUX).  Both spellings are one UUID here.
 
+A Raspberry Pi's option 97 is no UUID.  Its boot ROM repeats the serial number four times; later
+models say ``RPi4`` or ``RPi5``, then revision, the last four bytes of the MAC, and the serial
+number, four bytes each
+(https://www.raspberrypi.com/documentation/computers/raspberry-pi.html, DHCP_OPTION97).
+
 Boards leave the factory with the same UUID or the same serial number by the thousand.  Those that
 inventory programs know as such (GLPI keeps a list: glpi-project/glpi, src/Blacklist.php) tell no
 machine apart and never match.
@@ -88,6 +93,20 @@ def normal(mark: str, text: str) -> str:
         return parse(mark, text)
     except ValueError:
         return ""
+
+
+def pi_serials(uuid: str) -> tuple[str, ...]:
+    """
+    The serial number in a Pi's option 97, in both orders of its bytes; none for another's.
+
+    DHCP's *uuid* has its first fields turned, as those of every UUID are on the wire.
+    """
+    said = UUID(uuid)
+    last = said.bytes[12:]
+    for option in (said.bytes_le, said.bytes):
+        if option[:3] == b"RPi" or option == last * 4:
+            return last.hex(), last[::-1].hex()
+    return ()
 
 
 def _uuid(text: str) -> str:

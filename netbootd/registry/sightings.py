@@ -3,17 +3,12 @@ What a MAC has been heard to say of its machine: a node tells its UUID in DHCP (
 serial number and asset tag, in the query by which iPXE fetches its script.  All that it asks for
 afterwards names the MAC alone; but some loaders ask by UUID, and a Raspberry Pi by its serial
 number, so these lead back to the MAC.
-
-A Pi's option 97 is no UUID.  Its boot ROM repeats the serial number four times; later models say
-``RPi4`` or ``RPi5``, then revision, the last four bytes of the MAC, and the serial number, four
-bytes each (https://www.raspberrypi.com/documentation/computers/raspberry-pi.html, DHCP_OPTION97).
 """
 
 from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Iterator
-from uuid import UUID
 
 from netbootd.mac import MAC
 from netbootd.registry import marks
@@ -66,18 +61,4 @@ def _names(known: Marks) -> Iterator[str]:
     """What else *known* may be asked for by: its UUID, or the serial number of a Pi."""
     if known.uuid:
         yield marks.normal("uuid", known.uuid)
-        yield from _pi_serials(known.uuid)
-
-
-def _pi_serials(uuid: str) -> tuple[str, ...]:
-    """
-    The serial number in a Pi's option 97, in both orders of its bytes; none for another's.
-
-    DHCP's *uuid* has its first fields turned, as those of every UUID are on the wire.
-    """
-    said = UUID(uuid)
-    last = said.bytes[12:]
-    for option in (said.bytes_le, said.bytes):
-        if option[:3] == b"RPi" or option == last * 4:
-            return last.hex(), last[::-1].hex()
-    return ()
+        yield from marks.pi_serials(known.uuid)

@@ -109,9 +109,17 @@ class Registry:
         return found.for_card(mac) if found else self.machine(mac, address)
 
     def by_mark(self, mark: str, text: str) -> Machine | None:
-        """The machine whose *mark*, one of ``marks.MARKS``, is *text* in any spelling."""
+        """
+        The machine whose *mark*, one of ``marks.MARKS``, is *text* in any spelling.
+
+        What a Raspberry Pi says for a UUID holds its serial number, by which it may be listed.
+        """
         known = self.marked.get(mark)
-        return known.get(marks.normal(mark, text)) if known and text else None
+        found = known.get(marks.normal(mark, text)) if known and text else None
+        if found is None and mark == "uuid" and self.pis and marks.normal(mark, text):
+            serials = marks.pi_serials(text)
+            return next((self.pis[one] for one in serials if one in self.pis), None)
+        return found
 
     def wildcard(self, mac: MAC) -> Machine | None:
         """The wildcard with the longest beginning of *mac*, made its own."""

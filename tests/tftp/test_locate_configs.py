@@ -8,6 +8,8 @@ from pathlib import Path
 import pytest
 
 from netbootd.boot import history
+from netbootd.boot.client import Client, Stage
+from netbootd.boot.decision import identify
 from netbootd.dhcp import pxe
 from netbootd.dhcp.message import Message, Op, Option
 from netbootd.errors import Forbidden, NotFound
@@ -327,6 +329,16 @@ def test_a_pi_3_is_known_by_what_dhcp_heard(tmp_path):
     rig = Rig(tmp_path, default={"type": "nfs", "name": "pi"})
     rig.live.sightings.note(STRANGER, as_dhcp_reads(GUID3.replace("bd", "be")))
     assert f"mac={STRANGER}" in rig.get("be9b65d4/config.txt")
+
+
+@pytest.mark.parametrize("serial", [SERIAL4, f"00000000{SERIAL4}"])
+def test_a_pi_that_is_listed_by_its_serial_number_alone_is_known_by_it(tmp_path, serial):
+    rig = Rig(tmp_path, **{"pi-four": {"type": "nfs", "name": "pi", "serial": serial}})
+    said = as_dhcp_reads(GUID4)
+    asking = Client(stage=Stage.FIRMWARE, mac=STRANGER).marked(said)
+    assert identify(asking, rig.live.snapshot).named == "pi-four"
+    rig.live.sightings.note(STRANGER, said)
+    assert rig.get(f"{SERIAL4}/config.txt").startswith(f"# netbootd mac={STRANGER} target=nfs/pi")
 
 
 def test_a_pi_is_known_by_its_mac_or_its_own_address(pi):
