@@ -135,20 +135,28 @@ def of_grub(firmware: Arch, name: str, registry: Registry) -> Iterator[tuple[str
     if not data:
         yield GRUB_MISSING, f"{name} will ask for {grub}, which is nowhere to be found"
         return
+    if firmware.http or registry.config.proxydhcp.enabled:
+        code = GRUB_HTTP if firmware.http else GRUB_PROXY
+        if told := old_grub(where, data, http=firmware.http):
+            yield code, told
+
+
+def old_grub(where: str, data: bytes, *, http: bool) -> str:
+    """
+    Why the GRUB *data*, to be found *where*, may not go on, empty if it does: by UEFI HTTP boot,
+    else behind a ProxyDHCP.
+    """
     seen = loaderfile.inspect(data)
     if seen.product != "GRUB" or _numbers(seen.version) >= _GOOD:
-        return
+        return ""
     which = f"GRUB {seen.version}" if seen.version else "a GRUB that does not tell its version"
-    if firmware.http:
-        told = f"{where} is {which}, which cannot go on after UEFI HTTP boot: {_NEWER}"
-        yield GRUB_HTTP, told
-    elif registry.config.proxydhcp.enabled:
-        yield (
-            GRUB_PROXY,
-            f"{where} is {which}, which looks for its files on the host that the site's "
-            f"DHCP server names, not on a ProxyDHCP: {_NEWER}, or let the DHCP server name this "
-            "host as next-server (siaddr)",
-        )
+    if http:
+        return f"{where} is {which}, which cannot go on after UEFI HTTP boot: {_NEWER}"
+    return (
+        f"{where} is {which}, which looks for its files on the host that the site's "
+        f"DHCP server names, not on a ProxyDHCP: {_NEWER}, or let the DHCP server name this "
+        "host as next-server (siaddr)"
+    )
 
 
 def _loaded_next(name: str, registry: Registry) -> tuple[str, bytes]:

@@ -32,3 +32,11 @@ def pe(machine: int = X64, inside: bytes = b"", sbat: bytes = b"", signer: str =
 def ipxe(machine: int = X64, version: str = "1.21.1+git", script: str = "") -> bytes:
     """An iPXE for UEFI."""
     return pe(machine, b"\0User-Agent\0iPXE/%s\0" + version.encode() + b"\0" + script.encode())
+
+
+_SBAT = "sbat,1,SBAT Version,sbat,1,https://example.net\ngrub.debian,4,Debian,grub2,{},https://e\n"
+
+
+def grub(version: str) -> bytes:
+    """A GRUB as Debian builds it."""
+    return pe(inside=b"\0GNU GRUB  version %s\0", sbat=_SBAT.format(version).encode())

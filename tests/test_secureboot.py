@@ -28,14 +28,7 @@ CONFIG = """{
 }"""
 SIGNED, UNSIGNED = binaries.pe(signer="Example CA"), binaries.pe()
 SHIM = binaries.pe(signer="Example CA")
-SBAT = "sbat,1,SBAT Version,sbat,1,https://example.net\ngrub.debian,4,Debian,grub2,{},https://e\n"
-
-
-def grub(version: str) -> bytes:
-    return binaries.pe(inside=b"\0GNU GRUB  version %s\0", sbat=SBAT.format(version).encode())
-
-
-GOOD_GRUB = grub("2.12-9+deb13u2")
+GOOD_GRUB = binaries.grub("2.12-9+deb13u2")
 
 
 @pytest.fixture
@@ -67,11 +60,11 @@ def test_nothing_is_said_of_signed_files_and_a_grub_that_knows_a_proxy(site):
 
 
 def test_nothing_is_said_of_machines_without_a_shim(site):
-    assert told(site(loader="ipxe", kernel=UNSIGNED, grub=grub("2.06-13+deb12u2"))) == []
+    assert told(site(loader="ipxe", kernel=UNSIGNED, grub=binaries.grub("2.06-13+deb12u2"))) == []
 
 
 def test_an_old_grub_is_told_with_every_way_out(site):
-    (pxe, http) = told(site(grub=grub("2.06-13+deb12u2")))
+    (pxe, http) = told(site(grub=binaries.grub("2.06-13+deb12u2")))
     assert pxe[0] == "grub-proxydhcp"
     assert "GRUB 2.06-13+deb12u2" in pxe[1]
     assert "Debian 13" in pxe[1]
@@ -81,12 +74,12 @@ def test_an_old_grub_is_told_with_every_way_out(site):
 
 
 def test_an_old_grub_without_a_shim_is_told_as_well_but_no_kernel(site):
-    file = site(loader="grub", grub=grub("2.06-13"), kernel=UNSIGNED)
+    file = site(loader="grub", grub=binaries.grub("2.06-13"), kernel=UNSIGNED)
     assert set(dict(told(file))) == {"grub-proxydhcp", "grub-http"}
 
 
 def test_without_a_proxy_an_old_grub_is_told_of_http_alone(site):
-    codes = [code for code, _ in told(site(grub=grub("2.06-13"), proxydhcp="false"))]
+    codes = [code for code, _ in told(site(grub=binaries.grub("2.06-13"), proxydhcp="false"))]
     assert codes == ["grub-http"]
 
 
@@ -157,7 +150,7 @@ def test_check_and_the_daemon_tell_it(site):
 
 
 def test_explain_says_that_a_signature_is_not_trust(site, capsys):
-    file = str(site(grub=grub("2.06-13")))
+    file = str(site(grub=binaries.grub("2.06-13")))
     main(["explain", "00:25:90:27:db:b4", "--config", file, "--firmware", "efi"])
     said = capsys.readouterr().out
     assert '"kernel" bears a signature by Example CA; whether this machine trusts it' in said

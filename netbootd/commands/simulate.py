@@ -35,11 +35,14 @@ def add(commands: Commands) -> None:
     parser.add_argument(
         "--firmware",
         choices=("bios", "efi", "ipxe", "http"),
-        default="efi",
-        help="what the client is: a BIOS or UEFI PXE ROM, an iPXE in the card, or UEFI HTTP boot",
+        help="what the client is: a BIOS or UEFI PXE ROM, an iPXE in the card, or UEFI HTTP boot "
+        "(default: efi, or what --arch means, or a Raspberry Pi's own)",
     )
     parser.add_argument(
-        "--arch", type=an_arch, metavar="N", help="option 93, instead of the firmware's own"
+        "--arch",
+        type=an_arch,
+        metavar="N",
+        help="option 93, instead of the firmware's own: 22 and 21 are U-Boot, 41 a Raspberry Pi",
     )
     whom = parser.add_mutually_exclusive_group()
     whom.add_argument(

@@ -5,10 +5,11 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
-from netbootd import subject
+from netbootd import replies, subject
 from netbootd.mac import MAC
 from netbootd.registry.load import load
-from netbootd.simulate.firmware import firmware
+from netbootd.registry.marks import Marks
+from netbootd.simulate.firmware import RPIBOOT, firmware
 from netbootd.simulate.memory import CLIENT_ADDRESS, Memory
 from netbootd.simulate.network import Unreachable
 from netbootd.simulate.walk import Walk
@@ -18,7 +19,7 @@ from netbootd.simulate.wire import Wire
 def simulate(
     config: Path,
     who: MAC | str,
-    kind: str,
+    kind: str | None,
     arch: int | None,
     interface: str | None,
     style: str | None = None,
@@ -26,23 +27,31 @@ def simulate(
     """
     Walk through a boot and print it; False where the machine would not boot.
 
-    *style* is a reply style to try instead of what ``proxydhcp.style`` says, for the configuration
-    alone.
+    *who* is a MAC, or a name that is the key of an entry.  *kind* is a key of ``firmware.KINDS``,
+    *arch* option 93 where it is not that firmware's own; where nobody says them, they are what the
+    machine usually has.  *style* is a reply style to try instead of what ``proxydhcp.style`` says,
+    for the configuration alone; that of a Raspberry Pi makes it one.
 
-    *kind* is a key of ``firmware.KINDS``, *arch* option 93 where it is not that firmware's own,
-    *interface* the way to a running daemon, None to ask the configuration alone.
+    *interface* is the way to a running daemon, None to ask the configuration alone.
+
+    Raises subject.Nobody.
     """
-    client = firmware(kind, arch)
     registry = load(config)
-    mac = subject.client_of(who, registry).mac or subject.STRANGER
-    if interface is None:
-        if style is not None:
-            settings = replace(registry.config.proxydhcp, style=style)
-            registry = replace(registry, config=replace(registry.config, proxydhcp=settings))
-        memory = Memory(registry, str(config))
-        return Walk(memory, client, mac, CLIENT_ADDRESS, print).run()
-    wire = _wire(interface)
-    return Walk(wire, client, mac, wire.address, print).run()
+    asking = subject.client_of(who, registry)
+    mac = asking.mac or subject.STRANGER
+    if style in (replies.RASPBERRY_PI, replies.RASPBERRY_PI_3) and arch is None:
+        arch = RPIBOOT
+    known = Marks(asking.uuid, asking.serial, asking.asset, asking.client_id)
+    client = firmware(*subject.firmware_of(asking, registry, kind, arch), known)
+    if remark := subject.remark(asking, registry):
+        print(f"{mac} {remark}")
+    if interface is not None:
+        wire = _wire(interface)
+        return Walk(wire, client, mac, wire.address, print).run()
+    if style is not None:
+        settings = replace(registry.config.proxydhcp, style=style)
+        registry = replace(registry, config=replace(registry.config, proxydhcp=settings))
+    return Walk(Memory(registry, str(config)), client, mac, CLIENT_ADDRESS, print).run()
 
 
 def _wire(name: str) -> Wire:

@@ -60,6 +60,28 @@ def kernel(head: bytes, arch: Arch) -> str:
     raise WrongFormat(f"{_found(head)}, and iPXE under BIOS starts {wanted}")
 
 
+def kernel_for(head: bytes, arch: Arch, who: str) -> str:
+    """What a kernel is, for a loader on *arch* called *who*; raises WrongFormat."""
+    if arch.efi:
+        return _efi_program(head, arch)
+    if arch.platform != "pcbios":
+        return image(head)
+    if _is_linux(head):
+        return "a Linux kernel, or memdisk (bzImage)"
+    raise WrongFormat(f"{_found(head)}, and {who} starts a Linux kernel (bzImage) or memdisk")
+
+
+def image(head: bytes) -> str:
+    """What a kernel is, for boards whose firmware knows formats of its own; raises WrongFormat."""
+    if head[0x38:0x3C] == b"ARM\x64":  # Linux, Documentation/arch/arm64/booting.rst
+        return "a Linux kernel for ARM64 (Image)"
+    if _is_linux(head):
+        raise WrongFormat("it is a Linux kernel for PCs (bzImage)")
+    if not head or head.lstrip().startswith(b"<"):
+        raise WrongFormat(f"{_found(head)}, and no kernel")
+    return "not known here"
+
+
 def disk(head: bytes) -> str:
     """What a disk image for ``sanboot`` is; raises WrongFormat where nothing in it can boot."""
     if head[0x8001:0x8006] == b"CD001":

@@ -2,7 +2,7 @@
 iPXE's part of the walk: it fetches a script, does what it says, and looks at what comes.
 
 A command that fails sends the script on as it would iPXE (``|| goto failed``); what only the
-machine itself could try (https, iSCSI, NFS) counts as done and is remembered in *unchecked*.
+machine itself could try (https, iSCSI, NFS) counts as done and as unchecked.
 """
 
 from __future__ import annotations
@@ -26,15 +26,17 @@ _TFTP_PORT = 69
 
 
 class Ipxe:
-    """One iPXE on *arch*."""
+    """One iPXE on *arch*; *secure*: it was loaded by a shim."""
 
-    def __init__(self, network: Network, arch: Arch, tell: Telling) -> None:
+    def __init__(
+        self, network: Network, arch: Arch, tell: Telling, *, secure: bool = False
+    ) -> None:
+        self._secure = secure
         self._network = network
         self._arch = arch
         self._tell = tell
         self._fault = ""  # the first one: what followed was its consequence
         self._console = ""
-        self.unchecked: list[str] = []
 
     def run(self, url: str, settings: Mapping[str, str]) -> str:
         """
@@ -84,7 +86,7 @@ class Ipxe:
             self._tell.file(file)
             self._check(command, url, file)
         except Unchecked as problem:
-            self._leave_unchecked(str(problem))
+            self._tell.leave_unchecked(str(problem))
         except NetbootdError as problem:
             self._tell.detail("failed", problem)
             self._fault = self._fault or f"{command} {url}: {problem}"
@@ -111,16 +113,14 @@ class Ipxe:
             self._tell.detail("format", formats.kernel(file.head, self._arch))
             if formats.is_script(file.head):
                 raise Unchecked(f"{url} (a script in place of a kernel is not followed)")
+            if self._secure:
+                self._tell.leave_unsigned(url, file.head)
         elif command == "sanboot":
             self._tell.detail("format", formats.disk(file.head))
         elif not file.size:
             self._tell.detail(
                 "look here", "it is empty, which iPXE does not mind but the kernel will"
             )
-
-    def _leave_unchecked(self, what: str) -> None:
-        self._tell.detail("not checked", f"could not be checked: {what}")
-        self.unchecked.append(what)
 
     def _echo(self, text: str) -> None:
         self._console = text

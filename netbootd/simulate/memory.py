@@ -9,20 +9,22 @@ from http import HTTPStatus
 from ipaddress import IPv4Address
 from urllib.parse import parse_qsl, unquote, urlsplit
 
-from netbootd import urls
+from netbootd import configfiles, urls
 from netbootd.boot.client import Client, Stage
+from netbootd.boot.history import machine_of
 from netbootd.boot.script import Past, boot_script, first_script
 from netbootd.content import Content
-from netbootd.dhcp import proxy, wire
+from netbootd.dhcp import proxy, pxe, wire
 from netbootd.dhcp.destination import Arrival, Port
-from netbootd.dhcp.message import Message
+from netbootd.dhcp.message import Message, Op
 from netbootd.dhcp.proxy import Ignored, Known
-from netbootd.errors import NetbootdError
-from netbootd.http import files
-from netbootd.http.resource import Asked, Part
+from netbootd.errors import NetbootdError, NotFound
+from netbootd.http import bootscript, files
+from netbootd.http.resource import Answer, Asked, Part, Work
 from netbootd.registry import overlays
 from netbootd.registry.facts import facts_of
 from netbootd.registry.live import LiveRegistry
+from netbootd.registry.marks import Marks
 from netbootd.registry.snapshot import Registry
 from netbootd.simulate.network import Digest, File, Unchecked, Unreachable
 from netbootd.tftp.locate import Locator
@@ -52,6 +54,10 @@ class Memory:
         self._has_loaded = False  # our loader: the iPXE that asks from then on is ours
 
     def dhcp(self, request: bytes, port: Port, server: str) -> Message:
+        asked = wire.decode(request)
+        if (told := pxe.beyond_a_proxy(asked, self._address)) is not None:
+            self._because = (f"taken for granted here: {told}",)
+            return Message(op=Op.REPLY, xid=asked.xid, siaddr=self._address)
         if not self._registry.config.proxydhcp.enabled:
             raise Unreachable(
                 'no answer: "proxydhcp" is off in the configuration, so your DHCP server must name '
@@ -59,9 +65,9 @@ class Memory:
             )
         source = (CLIENT_ADDRESS if server else "0.0.0.0", 68)
         arrival = Arrival("(memory)", self._address, port, source)
-        asked = wire.decode(request)
         known = Known(replaced=self._has_loaded)
-        answer = proxy.answer(asked, arrival, self._registry, known=known)
+        marks = self._live.sightings.note(pxe.mac_of(asked), pxe.marks_of(asked))
+        answer = proxy.answer(asked, arrival, self._registry, marks, known=known)
         self._because = answer.decision.because if answer.decision else ()
         if isinstance(answer, Ignored):
             raise Unreachable(f"no answer: {answer.reason}")
@@ -118,10 +124,12 @@ class Memory:
         if base not in self._bases():
             raise Unchecked(f"{url}: this is not this server; {_ELSEWHERE}")
         route = urls.route([part for part in unquote(parts.path).split("/") if part])
-        choice = dict(parse_qsl(parts.query)).get(urls.CHOICE, "")
+        query = dict(parse_qsl(parts.query))
+        if route.kind is urls.Kind.SCRIPT:
+            self._live.sightings.note(route.mac, Marks.of(query))
         self._has_loaded |= route.path.rpartition("/")[2] in urls.PROGRAMS
         began = time.monotonic()
-        content = self._content(route, base, user_agent, choice)
+        content = self._content(route, base, user_agent, query.get(urls.CHOICE, ""))
         try:
             digest = Digest()
             for offset in range(0, content.size, _PIECE):
@@ -136,6 +144,7 @@ class Memory:
                 return _held(first_script(self._registry, base).text)
             case urls.Kind.SCRIPT:
                 client = Client(stage=Stage.IPXE, mac=route.mac, address=CLIENT_ADDRESS)
+                client = client.marked(self._live.sightings.of(route.mac))
                 script = boot_script(client, self._registry, base, _THIS_BOOT, choice)
                 if script.status != HTTPStatus.OK and not user_agent.startswith("iPXE/"):
                     raise Unreachable(f"{script.status}: {script.says}")
@@ -143,11 +152,11 @@ class Memory:
             case urls.Kind.OVERLAY:
                 return self._overlay(route, base)
             case urls.Kind.FILE:
-                return self._file(route, base)
+                return self._file(route, base, user_agent)
         raise Unreachable("404: no such address")
 
-    def _file(self, route: urls.Route, base: str) -> Content:
-        """A file, or what is made of a template for the machine that asks."""
+    def _file(self, route: urls.Route, base: str, user_agent: str) -> Content:
+        """A file, or what is made for the machine that asks: of a template, or for its loader."""
         here = (str(self._address), self._registry.config.http_port[0])
         asked = Asked(
             method="GET",
@@ -155,21 +164,35 @@ class Memory:
             host=urlsplit(base).netloc,
             here=here,
             peer=CLIENT_ADDRESS,
+            headers={"user-agent": user_agent},
+            sightings=self._live.sightings,
         )
         try:
-            answer = files.answer(asked, route, self._registry, self._live.record)
+            answer = self._answer(asked, route)
         except NetbootdError as problem:
             raise Unreachable(f"404: {problem}") from None
         except OSError as problem:
             raise Unreachable(f"503: {problem}") from None
-        if not isinstance(answer.body, Part):
+        if answer.status != HTTPStatus.OK:
             reason = getattr(answer.event, "reason", answer.status.phrase)
             raise Unreachable(f"{answer.status}: {reason}")
-        return answer.body.content
+        body = answer.body
+        return body.content if isinstance(body, Part) else Content("", held=body)
+
+    def _answer(self, asked: Asked, route: urls.Route) -> Answer:
+        registry, record = self._registry, self._live.record
+        try:
+            return files.answer(asked, route, registry, record)
+        except NotFound:
+            if (file := configfiles.parse(route.path)) is None:
+                raise
+            made = bootscript.configuration(asked, file, route.mac, registry, record)
+            return made.make() if isinstance(made, Work) else made
 
     def _overlay(self, route: urls.Route, base: str) -> Content:
         """The extra initrd for what the machine's entry says."""
-        machine = self._registry.machine(route.mac) if route.mac else None
+        sightings = self._live.sightings
+        machine = machine_of(route.mac, self._registry, sightings) if route.mac else None
         if machine is None or machine.mac is None:
             raise Unreachable("404: not in the configuration")
         facts = facts_of(

@@ -27,8 +27,8 @@ class Unchecked(NetbootdError):
 @dataclass(frozen=True, slots=True)
 class File:
     """
-    What a fetch brought.  *head* is the beginning of it (up to 64 KiB), *how* says in a few words
-    how it travelled; *seconds* of wall time.
+    What a fetch brought.  *head* is the beginning of it (up to 4 MiB: a loader is there whole),
+    *how* says in a few words how it travelled; *seconds* of wall time.
     """
 
     size: int
@@ -39,7 +39,7 @@ class File:
     headers: Mapping[str, str] = field(default_factory=dict)
 
 
-HEAD_SIZE = 1 << 16
+HEAD_SIZE = 1 << 22
 
 
 class Digest:
@@ -48,14 +48,19 @@ class Digest:
     def __init__(self) -> None:
         self._sha256 = hashlib.sha256()
         self.size = 0
-        self.head = b""
+        self._head = bytearray()
 
     def add(self, piece: bytes) -> None:
         """The next bytes."""
         self._sha256.update(piece)
         self.size += len(piece)
-        if len(self.head) < HEAD_SIZE:
-            self.head += piece[: HEAD_SIZE - len(self.head)]
+        if len(self._head) < HEAD_SIZE:
+            self._head += piece[: HEAD_SIZE - len(self._head)]
+
+    @property
+    def head(self) -> bytes:
+        """The beginning, as far as it is kept."""
+        return bytes(self._head)
 
     def file(self, seconds: float, how: str, headers: Mapping[str, str] | None = None) -> File:
         """All of it."""

@@ -16,9 +16,11 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from enum import Enum
+from urllib.parse import quote
 
 from netbootd.errors import NetbootdError
 from netbootd.mac import MAC
+from netbootd.registry.marks import UNMARKED, Marks
 
 _SETTING = re.compile(r"\$\{([^}]*)\}")
 _LOADING = frozenset({"kernel", "initrd", "module", "imgfetch", "chain"})
@@ -60,7 +62,9 @@ class Ended(Exception):
         self.outcome = outcome
 
 
-def settings_of(mac: MAC, platform: str, cpu: str, address: str) -> dict[str, str]:
+def settings_of(
+    mac: MAC, platform: str, cpu: str, address: str, marks: Marks = UNMARKED
+) -> dict[str, str]:
     """The settings our scripts use."""
     return {
         "mac": str(mac),
@@ -69,6 +73,9 @@ def settings_of(mac: MAC, platform: str, cpu: str, address: str) -> dict[str, st
         "ip": address,
         "platform": platform,
         "buildarch": cpu,
+        "uuid": marks.uuid,
+        "serial:uristring": quote(marks.serial),
+        "asset:uristring": quote(marks.asset),
     }
 
 

@@ -1,5 +1,5 @@
 """
-The walk of a network boot, from the first DISCOVER to the loader, told step by step; then iPXE's.
+The walk of a network boot, from the first DISCOVER to the loader, told step by step.
 
 Each step says what the client does and why, what came back, and what would have gone wrong had it
 been different.  Pure but for the Network it is given.
@@ -19,13 +19,12 @@ from netbootd.dhcp.message import Message, Option
 from netbootd.errors import NetbootdError
 from netbootd.mac import MAC
 from netbootd.simulate import formats
-from netbootd.simulate.firmware import Firmware, ipxe_on
-from netbootd.simulate.ipxe import Ipxe
-from netbootd.simulate.network import Network, Unchecked
-from netbootd.simulate.script import settings_of
+from netbootd.simulate.firmware import RPIBOOT, Firmware, ipxe_on
+from netbootd.simulate.follow import Location, NotFollowed
+from netbootd.simulate.machine import BY_THEMSELVES, FIRMWARE_AGENT, Machine
+from netbootd.simulate.network import File, Network, Unchecked
 from netbootd.simulate.telling import Failed, Telling
 
-_FIRMWARE_AGENT = "UefiHttpBoot/1.0"
 _DISCOVERY_CONTROL = 6  # sub-option of 43 (PXE 2.1, section 2.2.3)
 _TAKE_THIS_FILE = 8
 _MENU, _ITEM = 9, 71
@@ -48,7 +47,6 @@ class Walk:
         self._mac = mac
         self._address = address
         self._tell = Telling(say)
-        self._ipxe = Ipxe(network, firmware.arch, self._tell)
 
     def run(self) -> bool:
         """Walk to the end; False where the machine would not boot, or nobody can tell from here."""
@@ -58,32 +56,53 @@ class Walk:
             f"asking {self._network.name}"
         )
         try:
-            url = self._to_script_url()
-            arch = self._firmware.arch
-            settings = settings_of(self._mac, arch.platform, arch.cpu, self._address)
-            ending = self._ipxe.run(url, settings)
+            ending = self._boot()
         except Unchecked as problem:
-            return self._tell.unchecked([*self._ipxe.unchecked, str(problem)])
+            return self._tell.unchecked(str(problem))
+        except NotFollowed as problem:
+            return self._tell.unfollowed(str(problem))
         except NetbootdError as problem:
             return self._tell.failure(str(problem))
-        if self._ipxe.unchecked:
-            return self._tell.unchecked(self._ipxe.unchecked)
         return self._tell.success(ending, time.monotonic() - began)
 
-    def _to_script_url(self) -> str:
-        answer = self._discover(self._firmware)
-        if self._firmware.stage is Stage.IPXE and _boot_file(answer).startswith(_URL):
-            return _boot_file(answer)
-        if self._firmware.stage is Stage.HTTP_BOOT:
-            self._load_by_http(_boot_file(answer))
-        else:
-            self._load_by_tftp(self._boot_server(answer))
+    def _boot(self) -> str:
+        """From the first DISCOVER on; how it all ends."""
+        firmware, mac = self._firmware, self._mac
+        after = Machine(self._network, firmware, mac, self._address, self._tell)
+        if firmware.arch.family in BY_THEMSELVES:
+            return after.by_itself(self._ask_dhcp_server())
+        answer = self._discover(firmware)
+        if firmware.arch.number == RPIBOOT:
+            return after.pi(str(answer.siaddr))
+        if firmware.stage is Stage.IPXE and _boot_file(answer).startswith(_URL):
+            return after.ipxe(_boot_file(answer))
+        http = firmware.stage is Stage.HTTP_BOOT
+        at, file = self._load_by_http(answer) if http else self._load_by_tftp(answer)
+        return after.loaded(at, file, self._script_url)
+
+    def _script_url(self) -> str:
+        """iPXE has started."""
         self._tell.step(
             "The loader starts: it is iPXE",
             "It asks DHCP again, now with the user class iPXE (option 77), and so gets the URL of",
             "its script instead of the loader once more.",
         )
         return _boot_file(self._discover(ipxe_on(self._firmware)))
+
+    def _ask_dhcp_server(self) -> str:
+        """The server that it takes its files from, as such firmware hears it."""
+        firmware = self._firmware
+        self._tell.step(
+            "DHCPDISCOVER, broadcast to UDP port 67",
+            f"{firmware.name} takes its server from the site's DHCP server alone, from no proxy.",
+        )
+        self._tell.detail("vendor class", f"{firmware.vendor_class or 'none'} (option 60)")
+        request = wire.encode(firmware.discover(self._mac))
+        answer = self._network.dhcp(request, Port.DHCP, "")
+        self._tell.detail("next server", f"{answer.siaddr} (siaddr)")
+        for reason in self._network.why():
+            self._tell.detail("because", reason)
+        return str(answer.siaddr)
 
     def _discover(self, firmware: Firmware) -> Message:
         request = firmware.discover(self._mac)
@@ -109,7 +128,7 @@ class Walk:
             "vendor class", f"{answer.vendor_class} (option 60: the offer is for netbooting)"
         )
         self._tell.detail("next server", f"{answer.siaddr} (siaddr)")
-        self._tell.detail("boot file", _boot_file(answer))
+        self._tell.detail("boot file", _boot_file(answer) or "none")
 
     def _boot_server(self, offer: Message) -> Message:
         """The second question, where the offer leaves it open."""
@@ -152,7 +171,8 @@ class Walk:
             raise Failed("type 0 is the local disk: the firmware ends PXE there")
         return menu[:2] + bytes(2)
 
-    def _load_by_tftp(self, answer: Message) -> None:
+    def _load_by_tftp(self, offer: Message) -> tuple[Location, File]:
+        answer = self._boot_server(offer)
         path, server = _boot_file(answer), str(answer.siaddr)
         asked = ", ".join(f"{name} {value}" for name, value in self._firmware.tftp.items())
         self._tell.step(
@@ -163,16 +183,20 @@ class Walk:
         file = self._network.tftp(server, path, self._firmware.tftp)
         self._tell.file(file)
         self._tell.detail("format", formats.loader(file.head, self._firmware.arch))
+        return Location("tftp", server, path), file
 
-    def _load_by_http(self, url: str) -> None:
+    def _load_by_http(self, answer: Message) -> tuple[Location, File]:
+        url = _boot_file(answer)
         self._tell.step(
             f"HTTP HEAD and GET of {url}", "The firmware loads a URL itself: no TFTP, no 4011."
         )
-        file = self._network.http(url, _FIRMWARE_AGENT)
+        file = self._network.http(url, FIRMWARE_AGENT)
         self._tell.file(file)
         if PurePosixPath(urlsplit(url).path).suffix != ".efi":
             raise Failed("the URL does not end in .efi, which EDK2 wants to see")
         self._tell.detail("format", formats.loader(file.head, self._firmware.arch))
+        parts = urlsplit(url)
+        return Location(parts.scheme, parts.netloc, parts.path), file
 
 
 def _boot_file(answer: Message) -> str:
@@ -191,7 +215,18 @@ def _check_offer(request: Message, answer: Message, firmware: Firmware) -> None:
     wanted = "HTTPClient" if firmware.stage is Stage.HTTP_BOOT else "PXEClient"
     if not answer.vendor_class.startswith(wanted):
         raise Failed(f"option 60 is {answer.vendor_class!r}, the firmware wants {wanted}")
-    _check_boot_file(answer)
+    if firmware.arch.number == RPIBOOT:
+        _check_pi_offer(answer)
+    else:
+        _check_boot_file(answer)
+
+
+def _check_pi_offer(answer: Message) -> None:
+    """The text that its firmware looks for; the names of its files it knows itself."""
+    if b"Raspberry Pi Boot" not in answer.vendor_options.get(_MENU, b""):
+        raise Failed('option 43 has no menu with "Raspberry Pi Boot": it drops such an offer')
+    if not int(answer.siaddr):
+        raise Failed("siaddr is empty: it would not know whom to ask")
 
 
 def _check_boot_file(answer: Message) -> None:

@@ -32,6 +32,7 @@ _TFTP_S = 5.0
 _TFTP_TRIES = 4
 _HTTP_S = 30.0
 _PIECE = 1 << 20
+_NETBOOT = ("PXEClient", "HTTPClient")
 _IP_PKTINFO = 8  # ip(7); not in Python 3.11's socket module
 _DEFAULT_BLKSIZE = 512  # RFC 1350
 
@@ -54,10 +55,13 @@ class Wire:
 
     def dhcp(self, request: bytes, port: Port, server: str) -> Message:
         target = server if server and server not in self._own else _EVERYBODY
+        asked = dhcp_wire.decode(request)
+        by_proxy = asked.vendor_class.startswith(_NETBOOT)
         with _client_socket() as client:
             self._send(client, request, (target, int(port)))
-            for message in _replies(client, dhcp_wire.decode(request).xid):
-                if message.vendor_class.startswith(("PXEClient", "HTTPClient")):
+            for message in _replies(client, asked.xid):
+                own_words = message.vendor_class.startswith(_NETBOOT)
+                if own_words or (not by_proxy and int(message.siaddr)):
                     return message
         raise Unreachable(
             f"no netboot answer within {_OFFERS_S:.0f} s: is the daemon running and serving this "
