@@ -42,9 +42,10 @@ def named(who: str, registry: Registry) -> Machine:
     return registry.named[who]
 
 
-def client_of(who: Who, registry: Registry) -> Client:
-    """*who* as iPXE, from nowhere; raises Nobody."""
-    if not isinstance(who, str):
+def client_of(who: Who, registry: Registry | None) -> Client:
+    """*who* as iPXE, from nowhere; raises Nobody.  A MAC needs no *registry*."""
+    if registry is None or not isinstance(who, str):
+        assert not isinstance(who, str), "a name means nothing without a configuration"
         return Client(stage=Stage.IPXE, mac=who or STRANGER)
     machine = named(who, registry)
     if machine.macs:
@@ -58,27 +59,29 @@ def marks_of(machine: Machine) -> Marks:
     return Marks.of({mark: text for mark, text in said if isinstance(text, str)})
 
 
-def remark(client: Client, registry: Registry) -> str:
+def remark(client: Client, registry: Registry | None) -> str:
     """Whom the MAC of *client* stands for, empty for a real one."""
     if client.mac == STRANGER:
         return "any machine that is not listed"
-    machine = identify(client, registry) if client.mac == STAND_IN else None
+    if registry is None or client.mac != STAND_IN:
+        return ""
+    machine = identify(client, registry)
     return f"stands for the MAC of {machine.written}, which is listed without" if machine else ""
 
 
-def is_pi(client: Client, registry: Registry) -> bool:
+def is_pi(client: Client, registry: Registry | None) -> bool:
     """Whether *client* is a Raspberry Pi, by its MAC or by what its entry says."""
     if pxe.is_raspberry_pi(pxe.as_said_by(replace(client, stage=Stage.FIRMWARE, arch=BIOS))):
         return True
-    machine = identify(client, registry)
-    if machine is None or not machine.known:
+    machine = identify(client, registry) if registry else None
+    if registry is None or machine is None or not machine.known:
         return False
     variables = registry.variables_of(machine, subnet_of(client, registry))
     return otherloaders.is_pi(machine, variables, registry)
 
 
 def firmware_of(
-    client: Client, registry: Registry, kind: str | None, number: int | None
+    client: Client, registry: Registry | None, kind: str | None, number: int | None
 ) -> tuple[str, int | None]:
     """
     The *kind* of firmware that *client* has and its *number* (option 93), None for the kind's own;

@@ -36,7 +36,8 @@ def simulate(
 
     Raises subject.Nobody.
     """
-    registry = load(config)
+    # A daemon may be asked from a host that has no configuration.
+    registry = None if interface and isinstance(who, MAC) else load(config)
     asking = subject.client_of(who, registry)
     mac = asking.mac or subject.STRANGER
     if style in (replies.RASPBERRY_PI, replies.RASPBERRY_PI_3) and arch is None:
@@ -45,8 +46,8 @@ def simulate(
     client = firmware(*subject.firmware_of(asking, registry, kind, arch), known)
     if remark := subject.remark(asking, registry):
         print(f"{mac} {remark}")
-    if interface is not None:
-        wire = _wire(interface)
+    if registry is None or interface is not None:
+        wire = _wire(interface or "")
         return Walk(wire, client, mac, wire.address, print).run()
     if style is not None:
         settings = replace(registry.config.proxydhcp, style=style)
