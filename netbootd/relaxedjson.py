@@ -371,7 +371,8 @@ class _Reader:
 
     def _expected(self, offset: int, wanted: str, hint: str = "") -> ConfigErrors:
         """The error that *wanted* should stand at *offset*; with the first hint that applies."""
-        hint = hint or self._end_hint(offset) or _hint(self.text, offset)
+        hint = _quote_hint(self.text, offset) or hint or self._end_hint(offset)
+        hint = hint or _hint(self.text, offset)
         found = _shown(self.text, offset)
         return self._error(offset, f"{wanted} expected, found {found}" + (hint and f"; {hint}"))
 
@@ -516,6 +517,12 @@ _HINTS: tuple[tuple[Any, str], ...] = (
 def _hint(text: str, offset: int) -> str:
     """What people who write this usually want, or nothing."""
     return next((hint for pattern, hint in _HINTS if pattern.match(text, offset)), "")
+
+
+def _quote_hint(text: str, offset: int) -> str:
+    """Where the end of a string stands before *offset* as if it were to begin one."""
+    opens = re.compile(r'[,:{\[][ \t]*"[ \t]*\Z').search(text, max(offset - _SHOWN, 0), offset)
+    return 'a `"` is missing before it in this line' if opens else ""
 
 
 def _key_hint(text: str, offset: int) -> str:

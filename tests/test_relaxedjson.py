@@ -223,6 +223,26 @@ def test_at_most_twenty_characters_are_repeated_and_of_one_line_only():
     assert "found `abc`" in error_of("[abc\ndef]").text
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        '{ "vlan : 20, "hostname" : "x" }',
+        '{ "hostname : "n1", "ip" : "10.1.0.7" }',
+        '{ "name" : "a, "ip" : "10.1.0.7" }',
+        '{ "type" : "nfs, "name" : "a" }',
+        '{ "k" : [ "a, "b" ] }',
+        '{"a:1,"b":2}',
+    ],
+)
+def test_a_quote_that_was_forgotten_is_hinted_at(text):
+    assert error_of(text).text.endswith('; a `"` is missing before it in this line')
+
+
+@pytest.mark.parametrize("text", ['{ "00:25:90:27:db:b4" { } }', '{ "a" : "" "b" : 1 }', "{a:1}"])
+def test_where_no_quote_was_forgotten_none_is_hinted_at(text):
+    assert "is missing before it in this line" not in error_of(text).text
+
+
 def test_an_error_inside_names_the_path_of_the_object():
     assert error_of('{"machines":{"a":{"x":[1,{"b":1 2}]}}}').path == "machines.a.x[1]"
 
