@@ -25,6 +25,8 @@ DEFAULT = "default"
 CARDS = ("mac", "macs")
 #: Keys that say who a machine is.
 IDENTITY = frozenset({*CARDS, *marks.MARKS})
+#: Bytes of a hardware type and a MAC (RFC 2132, section 9.14).
+_SHORTEST_ID = 7
 
 Report = Callable[[Finding], None]
 
@@ -140,12 +142,26 @@ def mark(entry: Entry, word: str, report: Report) -> str:
     try:
         if not isinstance(text, str):
             raise ValueError("it is no string")
-        return marks.parse(word, text)
+        found = marks.parse(word, text)
+        if word == "client_id":
+            _doubt(entry, found.count(":") + 1, report)
+        return found
     except ValueError as problem:
         told = f'no machine is known by this "{word}": {problem}'
         place = entry.value.place_of(word)
         report(_about(Level.WARNING, "mark-unusable", told, place, entry.key, word))
         return ""
+
+
+def _doubt(entry: Entry, size: int, report: Report) -> None:
+    """Say that no firmware sends a client identifier of *size* bytes, where that is so."""
+    if size < _SHORTEST_ID:
+        told = (
+            f'"client_id" has {size} bytes, and firmware sends {_SHORTEST_ID} (01 and the MAC) or'
+            " more; the GUID of an InfiniBand port has 8"
+        )
+        place = entry.value.place_of("client_id")
+        report(_about(Level.WARNING, "mark-doubtful", told, place, entry.key, "client_id"))
 
 
 def stands_for_many(entry: Entry, word: str, report: Report) -> None:

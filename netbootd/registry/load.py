@@ -190,7 +190,7 @@ def _config(
 ) -> Config:
     found: list[Finding] = []
     config = configuration.parse(layers.merged("netbootd"), folder, found)
-    for finding in found:
+    for finding in (*found, *programs.absent_folders(layers, config)):
         findings.add(finding)
     return configuration.with_interfaces(config, interfaces) if interfaces else config
 

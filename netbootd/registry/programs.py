@@ -28,6 +28,19 @@ from netbootd.registry.targets import Targets
 from netbootd.relaxedjson import Object, path_of
 from netbootd.targets.settings import LOADER
 
+#: The setting that names folders of boot programs.
+FIRMWARE = "firmware"
+
+
+def absent_folders(layers: Layers, config: Config) -> Iterator[Finding]:
+    """Folders that ``firmware`` names and that are not there; the usual ones need not be."""
+    settings = layers.merged("netbootd")
+    for folder in config.firmware:
+        if settings and folder not in Config().firmware and not folder.is_dir():
+            told = f'"{FIRMWARE}": there is no folder {folder}'
+            place, path = settings.place_of(FIRMWARE), path_of("netbootd", FIRMWARE)
+            yield Finding(Level.WARNING, "folder-missing", told, place, path)
+
 
 def find(layers: Layers, config: Config) -> dict[str, Program]:
     """Every program of the folders and the file root that could be asked for by name."""

@@ -197,7 +197,10 @@ class _Reading:
         text = self.word(value)
         if text in self.names.invalid:
             raise ValueError(f'the boot server "{text}" has no usable address in boot_servers')
-        return self.names.servers.get(text) or parse_server(text)
+        server = self.names.servers.get(text) or parse_server(text)
+        if told := self.names.doubt(text):
+            self._say(Level.WARNING, "boot-server-unknown", told, "boot_server")
+        return server
 
     def word(self, value: Any) -> str:
         if not isinstance(value, str) or not value.strip() or not value.isprintable():

@@ -73,6 +73,13 @@ class Names:
         """The boot server of a target that names none."""
         return self.servers.get("default")
 
+    def doubt(self, text: str) -> str:
+        """What to say of a server that is neither a name of these nor an address; else empty."""
+        if text in self.servers or re.search(r"[.:\[]", text) or text == "localhost":
+            return ""
+        hint = did_you_mean(text, self.servers)
+        return f'"{text}" is no key of boot_servers{hint}; taken as a host name'
+
 
 def parse_server(text: str) -> str:
     """
@@ -427,9 +434,7 @@ class Settings:
         except ValueError as problem:
             self.fault("boot-server-invalid", f'"boot_server": {problem}', "boot_server")
             return
-        if not re.search(r"[.:\[]", text) and text != "localhost":
-            hint = did_you_mean(text, self.names.servers)
-            told = f'"{text}" is no key of boot_servers{hint}; taken as a host name'
+        if told := self.names.doubt(text):
             self.warn("boot-server-unknown", told, "boot_server")
 
     def check_own_file(self, key: str, path: str) -> None:

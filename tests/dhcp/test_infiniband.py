@@ -162,3 +162,14 @@ def test_an_identifier_that_tells_nobody_apart_is_told(tmp_path, written):
     file.write_text(json.dumps({"targets": targets, "machines": {"ib1": entry}}))
     codes = [finding.code for finding in load(file).findings]
     assert "mark-unusable" in codes
+
+
+@pytest.mark.parametrize(
+    ("written", "doubtful"), [("01:52:54:00:12:34", 1), ("01:52:54:00:12:34:56", 0), ("01-02", 1)]
+)
+def test_an_identifier_that_no_firmware_sends_is_told(tmp_path, written, doubtful):
+    file = tmp_path / "netbootd.json"
+    entry = {**ENTRY, "client_id": written}
+    file.write_text(json.dumps({"machines": {"ib1": entry}}))
+    told = [one for one in load(file).findings if one.code == "mark-doubtful"]
+    assert [one.path for one in told] == ["machines.ib1.client_id"] * doubtful

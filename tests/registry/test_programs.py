@@ -81,3 +81,17 @@ def test_who_names_an_architecture_is_told_of_its_file(told):
     [text] = told(settings={"loader": {"efi-arm64": "shim-grub"}}).values()
     assert "there is no shimaa64.efi" in text
     assert "nor one for" not in text
+
+
+@pytest.mark.parametrize(
+    ("folders", "absent"),
+    [(["own", "gone"], "gone"), ("gone", "gone"), (["own", "/usr/lib/PXELINUX"], "")],
+)
+def test_a_folder_of_firmware_that_is_not_there_is_told(tmp_path, folders, absent):
+    (tmp_path / "own").mkdir()
+    file = tmp_path / "c.json"
+    file.write_text(json.dumps({"netbootd": {"firmware": folders}}, indent=1))
+    found = [one for one in load(file).findings if one.code == "folder-missing"]
+    told = [f'"firmware": there is no folder {tmp_path / absent}'] if absent else []
+    assert [one.text for one in found] == told
+    assert {(one.path, one.place.line) for one in found} <= {("netbootd.firmware", 3)}

@@ -141,6 +141,14 @@ def test_a_boot_server_may_be_an_address(loaded, boot_server):
     assert subnet.boot_server == "http://10.1.0.1:3000"
 
 
+def test_a_misspelt_name_of_a_boot_server_is_told(loaded):
+    registry = loaded({RACK: {"boot_server": "defualt"}}, boot_servers={"default": "192.0.2.1"})
+    [finding] = of(registry, "boot-server-unknown")
+    assert (finding.level, finding.path) == (Level.WARNING, f'subnets."{RACK}".boot_server')
+    assert 'did you mean "default"?; taken as a host name' in finding.text
+    assert registry.subnets.of(IN_RACK).boot_server == "http://defualt"
+
+
 def test_host_bits_are_told_with_the_network_that_is_meant(loaded):
     registry = loaded({"10.1.0.7/24": {"mtu": 1400}})
     [finding] = of(registry, "subnet-host-bits")
