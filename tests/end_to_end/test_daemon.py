@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from tests.end_to_end.lab import BOOT_SERVER, NETBOOTD, Lab, write_config
-from tests.simulate.kernels import bzimage
+from tests.simulate.kernels import bzimage, efi_program
 
 pytestmark = pytest.mark.wire
 
@@ -94,6 +94,39 @@ def test_a_simulated_client_walks_the_whole_chain_on_the_wire(lab, config, kind)
     )
     assert "The kernel starts." in told
     assert "8,000,000 bytes" in told
+
+
+@pytest.mark.parametrize(
+    ("loader", "arguments", "sign"),
+    [
+        (
+            "pxelinux",
+            ["--firmware", "bios"],
+            f"found           tftp://{BOOT_SERVER}/{NODE}/ldlinux",
+        ),
+        ("grub", ["--firmware", "efi"], f"GRUB: configuration tftp://{BOOT_SERVER}/grub.cfg-01-"),
+        ("grub", ["--firmware", "http"], f"GRUB: configuration http://{BOOT_SERVER}:3000/grub.cfg"),
+        ("ipxe", ["--arch", "41"], f"asks for tftp://{BOOT_SERVER}/9027dbb4/config.txt"),
+    ],
+)
+def test_a_simulated_machine_that_never_runs_ipxe_walks_it_too(
+    lab, config, tmp_path, loader, arguments, sign
+):
+    (tmp_path / "fw").mkdir()
+    (tmp_path / "fw" / "grubx64.efi").write_bytes(efi_program())
+    (tmp_path / "srv" / "start4.elf").write_bytes(b"firmware")
+    (tmp_path / "srv" / "images" / "vmlinuz").write_bytes(
+        bytes(1000) if "41" in arguments else bzimage()
+    )
+    folders = ["/usr/lib/ipxe", "/usr/lib/PXELINUX", "/usr/lib/syslinux/modules/bios"]
+    config["netbootd"]["firmware"] = [*folders, str(tmp_path / "fw")]
+    config["machines"][NODE]["loader"] = loader
+    lab.netbootd(config)
+    told = lab.run("lan", str(NETBOOTD), "simulate", "--interface", "eth0", *arguments, NODE)
+    assert sign in told
+    assert "arguments       root=/dev/nfs word=one" in told
+    assert "8,000,000 bytes" in told
+    assert "The kernel starts." in told
 
 
 def test_a_client_on_the_boot_server_itself_walks_it_too(lab, config):
