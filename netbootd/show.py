@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 
 from netbootd import arch, subject, urls
 from netbootd.boot.client import Client, Stage
-from netbootd.boot.decision import Loader, Refusal, identify, next_step, subnet_of
+from netbootd.boot.decision import Loader, Refusal, Script, identify, next_step, subnet_of
 from netbootd.boot.script import NO_PAST, BootScript, Past, boot_script
 from netbootd.configfiles import PI_FILES, Reader
 from netbootd.dialects.catalogue import dialect_of
@@ -56,11 +56,12 @@ def show(registry: Registry, client: Client, past: Past = NO_PAST) -> Shown:
     boots = script.status == 200
     stands_for = subject.remark(client, registry)
     remark = f" ({stands_for})" if stands_for else ""
-    lines = [f"machine   {client.mac}{remark}", *_who(registry, client, past)]
+    others = list(_others(registry, client, base))
+    lines = [f"machine   {client.mac}{remark}", *_who(registry, client, past, others)]
     lines += [] if boots else _reasons(registry, script)
     if base.startswith(f"http://{_OUR_ADDRESS}"):
         lines.append(f"server    {base} stands for this server's own address")
-    lines += [*_loaders(registry, client), *_others(registry, client, base), ""]
+    lines += [*_loaders(registry, client), *others, ""]
     return Shown("\n".join(lines) + "\n" + script.text, boots)
 
 
@@ -133,13 +134,15 @@ def node_script(registry: Registry, client: Client) -> str:
     return scripts.build(machine, facts, registry)
 
 
-def _who(registry: Registry, client: Client, past: Past) -> list[str]:
+def _who(registry: Registry, client: Client, past: Past, others: list[str]) -> list[str]:
     decision = next_step(client, identify(client, registry), registry, past.standing, past.now)
     machine = decision.machine
     lines = [f"target    {machine.title if machine else 'none'}"]
     if subnet := subnet_of(client, registry).name:
         lines.append(f"subnet    {subnet} holds {client.link}")
-    lines += [f"because   {reason}" for reason in decision.because]
+    # The last reason is that iPXE asks, which not all of them run.
+    because = decision.because[: -1 if others and isinstance(decision.step, Script) else None]
+    lines += [f"because   {reason}" for reason in because]
     if machine:
         lines += [
             f"variable  {name} = {value}" for name, value in sorted(machine.variables.items())
@@ -208,4 +211,4 @@ def _others(registry: Registry, client: Client, base: str) -> Iterator[str]:
         return
     facts = facts_of(machine.mac, machine, registry, base, client.address)
     for reader in readers_of(machine, registry, facts):
-        yield f"reads     {NAMES[reader]} another script than this, see --as {reader.value}"
+        yield f"script    below is that of iPXE; {NAMES[reader]} reads another: --as {reader.value}"

@@ -34,3 +34,17 @@ def test_it_prints_what_would_be_served(tmp_path, capsys, reader, line):
     assert line in capsys.readouterr().out.splitlines()
     assert main([*asked, "52:54:00:12:34:57"]) == 1
     assert "cannot boot" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(("loader", "says"), [("grub", "GRUB"), ("pxelinux", "PXELINUX")])
+def test_show_says_of_its_script_that_another_loader_reads_another(tmp_path, capsys, loader, says):
+    whole = {
+        "targets": {"nfs": {"a": {"kernel": "k", "boot_args": "a=b"}}},
+        "machines": {NODE: {"type": "nfs", "name": "a", "loader": loader}},
+        "netbootd": {"state": str(tmp_path / "state")},
+    }
+    (tmp_path / "c.json").write_text(json.dumps(whole))
+    assert main(["show", "--config", str(tmp_path / "c.json"), NODE]) == 0
+    told = capsys.readouterr().out
+    assert f"script    below is that of iPXE; {says} reads another: --as {loader}\n" in told
+    assert "because   iPXE asks" not in told

@@ -92,7 +92,7 @@ class PxeLinux(Loader):
             if "again" in labels:
                 raise Failed(f"the console says: {' '.join(says)}")
             return Leaves(_left(entry["LOCALBOOT"], self.name))
-        if "CONFIG" in entry:
+        if entry.get("CONFIG"):
             return Leads(self._file(entry["CONFIG"].split()[0]))
         return self._loads(entry, at)
 

@@ -254,6 +254,11 @@ def test_a_target_that_the_loader_cannot_boot_fails_with_what_the_console_says(
         ("grub", "efi", "grub.cfg", "linux (hd0)/k"),
         ("pxelinux", "bios", "pxelinux.cfg", "INCLUDE other.cfg"),
         ("pxelinux", "bios", "pxelinux.cfg", "DEFAULT menu.c32"),
+        ("pxelinux", "bios", "pxelinux.cfg", "LABEL a\nCONFIG"),
+        ("pxelinux", "bios", "pxelinux.cfg", "LABEL a\nKERNEL menu.c32"),
+        ("grub", "efi", "grub.cfg", "menuentry 'a' {\nchainloader (hd0)+1\n}"),
+        ("grub", "efi", "grub.cfg", "set default=saved\nmenuentry 'a' {\n}"),
+        ("grub", "efi", "grub.cfg", "echo it's"),
     ],
 )
 def test_an_admins_own_configuration_is_followed_as_far_as_it_is_understood(
