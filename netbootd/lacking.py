@@ -29,6 +29,11 @@ _OF_PI_5 = re.compile(r"bcm2712.*\.dtb")
 def remarks(registry: Registry) -> tuple[Finding, ...]:
     """Each said once, of the first machine that it is true of."""
     warnings = Warnings()
+    old = {
+        name
+        for name, program in registry.library.programs.items()
+        if name in IPXE and lacks_command(program.data, "vcreate")
+    }
     for machine in everybody(registry):
         variables = registry.variables_of(machine)
         if otherloaders.is_pi(machine, variables, registry) and not _starts(machine, registry):
@@ -38,7 +43,7 @@ def remarks(registry: Registry) -> tuple[Finding, ...]:
                 " Debian's package raspi-firmware; a Pi 5 needs its bcm2712-rpi-5-b.dtb alone"
             )
             warnings.add("pi-firmware", told, machine)
-        if _has_vlan(machine, variables) and (name := _without_vlans(machine, registry)):
+        if _has_vlan(machine, variables) and (name := _loads(machine, registry)) in old:
             told = (
                 f"{name} is an iPXE without vcreate, and stays out of its VLAN; Debian 13's has it"
                 " ('firmware/fetch-trixie')"
@@ -76,9 +81,7 @@ def _has_vlan(machine: Machine, variables: dict[str, Any]) -> bool:
         return False
 
 
-def _without_vlans(machine: Machine, registry: Registry) -> str:
-    """The iPXE that it loads if it is a PC with UEFI, where that is known to have no VLANs."""
+def _loads(machine: Machine, registry: Registry) -> str:
+    """What it loads if it is a PC with UEFI, as most are: of that build it can be seen."""
     subnet = registry.subnets.of(its_address(machine, registry))
-    name = loader.find(EFI_X64, machine, registry, subnet).name
-    program = registry.library.program(name) if name in IPXE else None
-    return name if program and lacks_command(program.data, "vcreate") else ""
+    return loader.find(EFI_X64, machine, registry, subnet).name

@@ -123,6 +123,8 @@ def _of_entries(machines: Machines) -> Iterator[Chosen]:
     """What entries say themselves; a thousand of them may say the same."""
     found: dict[tuple[str, Arch | None], list[Chosen]] = {}
     for who, entry in machines.entries.items():
+        if not isinstance(entry.value, Object) or LOADER not in entry.value:
+            continue
         by = f"machine {who if entry.kind is Kind.DEFAULT else entry.key}"
         for one in _said(entry.value, by, *entry.where, entry.key):
             found.setdefault((one.word, one.arch), []).append(one)
