@@ -20,6 +20,7 @@ from netbootd.simulate.network import File, Network, Unchecked, Unreachable
 from netbootd.simulate.telling import Failed, Telling
 
 _MOST_CONFIGS = 5
+_PCS = ("i386", "x86_64")
 
 
 class NotFollowed(NetbootdError):
@@ -129,8 +130,18 @@ class Loader(ABC):
         return "The kernel starts."
 
     def check_kernel(self, head: bytes) -> str:
-        """What the kernel that begins with *head* is; raises WrongFormat."""
-        return formats.kernel_for(head, self.arch, self.name)
+        """
+        What the kernel that begins with *head* is; raises WrongFormat.
+
+        Not every loader for UEFI goes by its EFI stub: kernels of the other width may start, too.
+        """
+        try:
+            return formats.kernel_for(head, self.arch, self.name)
+        except formats.WrongFormat as problem:
+            if not (self.arch.efi and self.arch.cpu in _PCS and formats.is_linux(head)):
+                raise
+            self.tell.leave_unchecked(f"whether {self.name} starts it all the same: {problem}")
+            return "a Linux kernel, or memdisk (bzImage)"
 
     def _part(self, what: str, at: Location) -> File | None:
         self.tell.step(f"{self.name}: {what} {at}")

@@ -52,7 +52,7 @@ def kernel(head: bytes, arch: Arch) -> str:
         return "an iPXE script"
     if arch.efi:
         return _efi_program(head, arch)
-    if _is_linux(head):
+    if is_linux(head):
         return "a Linux kernel, or memdisk (bzImage)"
     if _is_multiboot(head):
         return "a multiboot kernel"
@@ -66,7 +66,7 @@ def kernel_for(head: bytes, arch: Arch, who: str) -> str:
         return _efi_program(head, arch)
     if arch.platform != "pcbios":
         return image(head)
-    if _is_linux(head):
+    if is_linux(head):
         return "a Linux kernel, or memdisk (bzImage)"
     raise WrongFormat(f"{_found(head)}, and {who} starts a Linux kernel (bzImage) or memdisk")
 
@@ -75,7 +75,7 @@ def image(head: bytes) -> str:
     """What a kernel is, for boards whose firmware knows formats of its own; raises WrongFormat."""
     if head[0x38:0x3C] == b"ARM\x64":  # Linux, Documentation/arch/arm64/booting.rst
         return "a Linux kernel for ARM64 (Image)"
-    if _is_linux(head):
+    if is_linux(head):
         raise WrongFormat("it is a Linux kernel for PCs (bzImage)")
     if not head or head.lstrip().startswith(b"<"):
         raise WrongFormat(f"{_found(head)}, and no kernel")
@@ -113,7 +113,8 @@ def _pe_machine(head: bytes) -> int | None:
     return machine
 
 
-def _is_linux(head: bytes) -> bool:
+def is_linux(head: bytes) -> bool:
+    """Whether it is a Linux kernel for PCs (bzImage), or memdisk, which has the same header."""
     return head[0x1FE:0x200] == _BOOT_SECTOR and head[0x202:0x206] == b"HdrS"
 
 
@@ -133,7 +134,7 @@ def _found(head: bytes) -> str:
     """In a few words, for the one who put the file there."""
     if not head:
         return "it is empty"
-    if _is_linux(head):
+    if is_linux(head):
         return "it is memdisk or a Linux kernel without an EFI stub"
     if _pe_machine(head) is not None:
         return "it is an EFI program"

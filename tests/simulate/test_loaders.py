@@ -181,6 +181,16 @@ def test_a_kernel_for_pcs_does_not_start_on_a_board(simulate):
     assert "it is a Linux kernel for PCs" in told.partition("FAILED")[2]
 
 
+@pytest.mark.parametrize("kernel", [bzimage(efi=False), bzimage().replace(b"d\x86", b"L\x01")])
+def test_a_kernel_that_only_some_grubs_start_is_neither_success_nor_failure(simulate, kernel):
+    (simulate.folder / "files" / "images" / "k").write_bytes(kernel)
+    status, told = simulate(loader="grub")
+    assert status == 1
+    assert "whether GRUB starts it all the same" in told.rpartition("could not be checked")[2]
+    (simulate.folder / "files" / "images" / "k").write_bytes(b"<html>")
+    assert "it is HTML or XML" in simulate(loader="grub")[1].partition("FAILED")[2]
+
+
 def test_device_trees_are_fetched(simulate):
     (simulate.folder / "files" / "images" / "k").write_bytes(IMAGE)
     entry = {**LINUX, "fdt": "board.dtb"}
