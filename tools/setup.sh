@@ -16,14 +16,15 @@ packages=(ca-certificates ipxe syslinux-common)
 # What "netbootd import" reads ISO images and archives with.  Debian 13's libarchive13t64 provides it.
 compgen -G '/usr/lib/*/libarchive.so.13' >/dev/null || packages+=(libarchive13)
 # netbase: /etc/services, which atftp looks into.  procps: /bin/kill, which the unit names.
-# xorriso: installation media made up for tests of the import.
-quick=(atftp cpio curl dnsmasq-base ethtool grub-common iproute2 libjson-xs-perl netbase nftables procps
-    shellcheck systemd tcpdump tftp-hpa wget xorriso zstd)
+# bzip2, xorriso, xz-utils, zstd: installation media made up for tests of the import.  pxelinux: what
+# legacy machines boot without iPXE.
+quick=(atftp bzip2 cpio curl dnsmasq-base ethtool grub-common iproute2 libjson-xs-perl netbase nftables
+    procps pxelinux shellcheck systemd tcpdump tftp-hpa wget xorriso xz-utils zstd)
 # Installing one of busybox and busybox-static removes the other: whichever is there will do.
 command -v busybox >/dev/null || quick+=(busybox)
 firmware=(ipxe-qemu ovmf qemu-system-x86 seabios)
-# Machines that are no 64-bit PCs, and their firmware.  pxelinux: what legacy ones boot without iPXE.
-others=(ovmf-ia32 pxelinux qemu-efi-aarch64 qemu-system-arm u-boot-qemu)
+# Machines that are no 64-bit PCs, and their firmware.
+others=(ovmf-ia32 qemu-efi-aarch64 qemu-system-arm u-boot-qemu)
 # What makes the systems that test machines boot.  debootstrap: the root of diskless ones.
 # libtirpc-common: /etc/netconfig, for its file server.
 makers=(binutils debootstrap isolinux libtirpc-common squashfs-tools)
