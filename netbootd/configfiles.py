@@ -66,6 +66,13 @@ class ConfigFile:
         return not (self.mac or self.uuid or self.address or self.serial or self.nobodys)
 
 
+#: Whose configuration firmware of these families reads without any loader, and what it is called.
+READ_ALONE = {
+    "uboot-arm32": (Reader.PXELINUX, "U-Boot"),
+    "uboot-arm64": (Reader.PXELINUX, "U-Boot"),
+    "opal": (Reader.PXELINUX, "petitboot"),
+    "rpiboot": (Reader.PI, "a Raspberry Pi"),
+}
 PI_FILES = frozenset({"config.txt", "cmdline.txt"})
 #: What says whether a Raspberry Pi is to boot at all.
 PI_BOOT = ConfigFile(reader=Reader.PI, name="config.txt")

@@ -88,14 +88,14 @@ def main(file: Path, only_interfaces: tuple[str, ...], *, verbose: bool) -> int:
     reactor: Any = global_reactor
     reactor.seconds = time.monotonic
     journal.begin(sys.stderr, os.environ, verbose=verbose)
-    registry = _loaded(file, only_interfaces)
+    registry = _rehearsed(file, only_interfaces)
     _allow_many_files()
     daemon = Daemon(reactor, file, only_interfaces, registry, Notifier(os.environ))
     daemon.run()
     return daemon.exit_status
 
 
-def _loaded(file: Path, only_interfaces: tuple[str, ...]) -> Registry:
+def _rehearsed(file: Path, only_interfaces: tuple[str, ...]) -> Registry:
     """*file*, with what a rehearsal of every machine's boot found as well; raises ConfigErrors."""
     registry = load(file, only_interfaces)
     return replace(registry, findings=(*registry.findings, *rehearse(registry)))
@@ -269,7 +269,7 @@ class Daemon:
 
     def _load(self) -> tuple[Registry, Changes]:
         """In a thread of its own: all that takes time."""
-        registry = _loaded(self._file, self._only_interfaces)
+        registry = _rehearsed(self._file, self._only_interfaces)
         if any(finding.level is Level.RELOAD for finding in registry.findings):
             raise ConfigErrors(registry.findings, registry.watched)
         self._take_token(registry.config)

@@ -7,13 +7,12 @@ from __future__ import annotations
 
 import os
 import re
-from typing import Any
 
 from netbootd import otherloaders
 from netbootd.arch import EFI_X64
 from netbootd.boot import loader
 from netbootd.configfiles import pi_serial, starts_pi
-from netbootd.errors import Finding, RenderError
+from netbootd.errors import Finding
 from netbootd.loaderfile import lacks_command
 from netbootd.loaders import IPXE
 from netbootd.registry.facts import everybody, its_address
@@ -43,7 +42,8 @@ def remarks(registry: Registry) -> tuple[Finding, ...]:
                 " Debian's package raspi-firmware; a Pi 5 needs its bcm2712-rpi-5-b.dtb alone"
             )
             warnings.add("pi-firmware", told, machine)
-        if _has_vlan(machine, variables) and (name := _loads(machine, registry)) in old:
+        in_vlan = vlan.entered(machine.target.template.source, variables)
+        if in_vlan and (name := _loads(machine, registry)) in old:
             told = (
                 f"{name} is an iPXE without vcreate, and stays out of its VLAN; Debian 13's has it"
                 " ('firmware/fetch-trixie')"
@@ -72,13 +72,6 @@ def _names(folder: str) -> list[str]:
         return os.listdir(folder)
     except OSError:
         return []
-
-
-def _has_vlan(machine: Machine, variables: dict[str, Any]) -> bool:
-    try:
-        return vlan.TEMPLATE in machine.target.template.source and vlan.tag(variables) is not None
-    except RenderError:  # which was said
-        return False
 
 
 def _loads(machine: Machine, registry: Registry) -> str:

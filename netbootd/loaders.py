@@ -117,13 +117,6 @@ SOURCES: Mapping[str, str] = {
     MEMDISK: _DEBIAN_12.format("syslinux-common"),
 }
 
-_PXELINUX_CFG = "pxelinux.cfg/01-<mac>, from the next-server (siaddr) of its DHCP server"
-#: What firmware that needs no boot program reads: the configuration of one.
-READS_ITSELF: Mapping[str, str] = {
-    **dict.fromkeys(("uboot-arm32", "uboot-arm64", "opal"), _PXELINUX_CFG),
-    "rpiboot": "config.txt",
-}
-
 #: Names of all programs that a set holds.
 NAMES: frozenset[str] = frozenset(
     name for of in SETS.values() for names in of.values() for name in names

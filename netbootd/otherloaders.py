@@ -12,7 +12,7 @@ from typing import Any
 
 from netbootd import loaders
 from netbootd.arch import Arch
-from netbootd.configfiles import PI_FILES, Reader
+from netbootd.configfiles import PI_FILES, READ_ALONE, Reader
 from netbootd.dialects.catalogue import dialect_of
 from netbootd.dialects.dialect import TFTP, Dialect, Unfit, Way
 from netbootd.errors import Finding, Level, RenderError
@@ -27,13 +27,6 @@ from netbootd.targets.notice import Notice
 
 #: Whose configuration is read by what the loader sets start.
 READERS = {"grub": Reader.GRUB, "shim-grub": Reader.GRUB, "pxelinux": Reader.PXELINUX}
-#: Whose configuration firmware of these families reads by itself, and what it is called.
-_ALONE = {
-    "uboot-arm32": (Reader.PXELINUX, "U-Boot"),
-    "uboot-arm64": (Reader.PXELINUX, "U-Boot"),
-    "opal": (Reader.PXELINUX, "petitboot"),
-    "rpiboot": (Reader.PI, "a Raspberry Pi"),
-}
 #: Digits of a Pi's serial number as its /proc/cpuinfo has it; eight of them others have as well.
 _LONG_SERIAL = 16
 NAMES = {Reader.GRUB: "GRUB", Reader.PXELINUX: "PXELINUX", Reader.PI: "a Raspberry Pi"}
@@ -72,7 +65,7 @@ def is_pi(machine: Machine, variables: Mapping[str, Any], registry: Registry) ->
 
 def reads_alone(firmware: Arch | None) -> tuple[Reader, str] | None:
     """What *firmware* reads that needs no loader, and its name; None for any other."""
-    return _ALONE.get(firmware.family) if firmware else None
+    return READ_ALONE.get(firmware.family) if firmware else None
 
 
 def _words(choices: tuple[Choice, ...]) -> Iterator[str]:

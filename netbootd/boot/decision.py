@@ -21,13 +21,11 @@ ours: once, or it would be fed its own loader for ever.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator
-from contextlib import suppress
 from dataclasses import dataclass, replace
 
 from netbootd import features, loaders
 from netbootd.boot import loader
 from netbootd.boot.client import Client, Stage
-from netbootd.errors import RenderError
 from netbootd.features import Feature
 from netbootd.record.standing import FRESH, Standing
 from netbootd.registry.facts import server_of
@@ -217,9 +215,8 @@ def _for_its_network(client: Client, machine: Machine, registry: Registry) -> fr
     variables = registry.variables_of(machine, subnet_of(client, registry))
     ours = any(location.startswith("/") for location in machine.target.fetched)
     needed = features.of_urls((server_of(registry, "", client.link),)) if ours else frozenset()
-    with suppress(RenderError):  # which the script tells
-        if vlan.TEMPLATE in machine.target.template.source and vlan.tag(variables) is not None:
-            needed |= {Feature.VLAN}
+    if vlan.entered(machine.target.template.source, variables):
+        needed |= {Feature.VLAN}
     return needed
 
 

@@ -13,10 +13,16 @@ from dataclasses import dataclass
 
 from netbootd import loaders
 from netbootd.arch import Arch
+from netbootd.configfiles import READ_ALONE, Reader
 from netbootd.loaders import Choice
 from netbootd.registry.machine import Machine
 from netbootd.registry.snapshot import Registry
 from netbootd.registry.subnets import Subnet
+
+_READS = {
+    Reader.PXELINUX: "pxelinux.cfg/01-<mac>, from the next-server (siaddr) of its DHCP server",
+    Reader.PI: "config.txt",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,8 +62,8 @@ def wanted(arch: Arch, machine: Machine, registry: Registry, subnet: Subnet) -> 
 
 def _nothing_for(arch: Arch, word: str, whose: str) -> Found:
     """There is no such program, as far as we know; the admin may know one."""
-    if arch.family in loaders.READS_ITSELF and not whose:
-        reads = loaders.READS_ITSELF[arch.family]
+    if arch.family in READ_ALONE and not whose:
+        reads = _READS[READ_ALONE[arch.family][0]]
         return Found("", f"{arch} needs no boot program: it reads {reads}")
     if arch.family == str(arch.number):
         told = f"{arch} (option 93 says {arch.number}) has no loader here{whose}"

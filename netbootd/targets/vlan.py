@@ -48,6 +48,14 @@ def tag(variables: Mapping[str, Any]) -> int | None:
     return value
 
 
+def entered(template: str, variables: Mapping[str, Any]) -> bool:
+    """Whether a script made of *template*, its text, changes over to a VLAN of *variables*."""
+    try:
+        return tag(variables) is not None and TEMPLATE in template
+    except RenderError:  # which the script tells
+        return False
+
+
 def tagged(args: Iterable[str], reader: str, number: int | None, mac: MAC) -> tuple[str, ...]:
     """
     *args* for a machine in VLAN *number*, where *reader* (``dracut``, ``linuxrc``) has words for
