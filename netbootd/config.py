@@ -9,15 +9,14 @@ file: a boot server that guesses where it should listen helps nobody.  So is a m
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from enum import Enum
+from ipaddress import IPv4Network
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
-from netbootd import replies
+from netbootd import readers, replies
 from netbootd.errors import Finding, Level, Place
 from netbootd.loaders import NO_CHOICE, Choice
 from netbootd.nearest import did_you_mean, probably
@@ -101,6 +100,62 @@ class Hooks:
 
 
 @dataclass(frozen=True, slots=True)
+class Syslog:
+    """
+    ``syslog``: what nodes send is received on UDP and TCP *port* (RFC 3164, 5424, 6587), what their
+    kernels send (netconsole) on UDP *netconsole*, which 0 turns off.
+
+    *senders* are the networks that may send, none for all; *rate* the lines a second that are taken
+    of one sender.
+    """
+
+    enabled: bool = True
+    port: int = 514
+    netconsole: int = 6666
+    senders: tuple[IPv4Network, ...] = ()
+    rate: int = 2000
+
+
+@dataclass(frozen=True, slots=True)
+class Logs:
+    """
+    ``logs``: lines of JSON in *folder* (None: ``logs`` in the state folder), for at most *days*
+    days and *size* MiB.  *original* keeps the raw text beside what was read in it.
+    """
+
+    folder: Path | None = None
+    days: int = 30
+    size: int = 1024
+    original: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Ship:
+    """
+    ``ship``: where the lines go as well: *elasticsearch*, one URL or several of one cluster, and
+    *logstash*, ``HOST:PORT`` for its tcp input or the URL of its http input.
+
+    *namespace* is that of the data streams (``logs-netbootd.syslog-NAMESPACE``); *credentials* a
+    file with one line, ``ApiKey …`` or ``USER:PASSWORD``; *ca* a file with the authorities that
+    certificates are checked against, None for the system's.
+    """
+
+    elasticsearch: tuple[str, ...] = ()
+    logstash: str = ""
+    namespace: str = "default"
+    credentials: Path | None = None
+    ca: Path | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Boots:
+    """``boots``: the record of boots keeps at most *days* days, and *kept* of them."""
+
+    days: int = 90
+    kept: int = 100_000
+
+
+@dataclass(frozen=True, slots=True)
 class Config:
     """All settings; *grace* in seconds, folders absolute or as the tests give them."""
 
@@ -110,6 +165,10 @@ class Config:
     proxydhcp: ProxyDhcp = field(default_factory=ProxyDhcp)
     guard: Guard = field(default_factory=Guard)
     hooks: Hooks = field(default_factory=Hooks)
+    syslog: Syslog = field(default_factory=Syslog)
+    logs: Logs = field(default_factory=Logs)
+    ship: Ship = field(default_factory=Ship)
+    boots: Boots = field(default_factory=Boots)
     known_only: bool = False
     files: Path = Path("/srv/netbootd")
     firmware: tuple[Path, ...] = (
@@ -120,6 +179,8 @@ class Config:
     state: Path = Path("/var/lib/netbootd")
     loader: Choice = NO_CHOICE
     api_token: Path | None = None
+    api_socket: Path | None = None
+    web: bool = True
     private: bool = False
     grace: float = 30.0
 
@@ -127,14 +188,6 @@ class Config:
 def with_interfaces(config: Config, interfaces: tuple[str, ...]) -> Config:
     """*config* serving other interfaces, as the command line asks."""
     return replace(config, interfaces=interfaces)
-
-
-class _Wrong(Exception):
-    """A value of the wrong shape; the text says what was wanted."""
-
-
-class _Refused(_Wrong):
-    """Likewise, and the text has the value in it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,130 +198,56 @@ class Setting:
     read: Callable[[Any], Any]
 
 
-def _boolean(value: Any) -> bool:
-    if not isinstance(value, bool):
-        raise _Wrong("true or false")
-    return value
-
-
-def _number(low: int, high: int) -> Callable[[Any], int]:
-    def read(value: Any) -> int:
-        if isinstance(value, bool) or not isinstance(value, int) or not low <= value <= high:
-            raise _Wrong(f"a whole number from {low} to {high}")
-        return value
-
-    return read
-
-
-def _seconds(value: Any) -> float:
-    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= 86400:
-        raise _Wrong("seconds, from 0 to 86400")
-    return float(value)
-
-
-def _text(value: Any) -> str:
-    if not isinstance(value, str) or not value.strip() or not value.isprintable():
-        raise _Wrong("a string")
-    return value.strip()
-
-
-def _path(value: Any) -> Path:
-    return Path(_text(value))
-
-
-def _some(read: Callable[[Any], Any]) -> Callable[[Any], tuple[Any, ...]]:
-    """One value or an array of them."""
-
-    def read_all(value: Any) -> tuple[Any, ...]:
-        return tuple(read(item) for item in (value if isinstance(value, list) else [value]))
-
-    return read_all
-
-
-_PORT = _number(1, 65535)
-
-
-def _ports(value: Any) -> tuple[int, ...]:
-    ports = tuple(dict.fromkeys(_some(_PORT)(value)))
-    if not ports:
-        raise _Wrong("at least one port")
-    return ports
-
-
-def _hook(value: Any) -> tuple[str, ...]:
-    """A URL, or a command as an array: no shell splits it."""
-    wanted = "an http(s) URL, or an array: a program (with its path, or found by PATH), arguments"
-    words = value if isinstance(value, list) else [value]
-    if not all(isinstance(word, str) and "\0" not in word for word in words):
-        raise _Wrong(wanted)
-    if words and re.match(r"https?://", words[0], re.IGNORECASE):
-        if len(words) > 1 or not _has_host(words[0]):
-            raise _Wrong(wanted)
-    elif not isinstance(value, list) or (words and not re.fullmatch(r"/.+|[^/]+", words[0])):
-        raise _Wrong(wanted)
-    return tuple(words)
-
-
-def _has_host(url: str) -> bool:
-    try:
-        return bool(urlsplit(url).hostname) and urlsplit(url).port != 0
-    except ValueError:  # a port that is no number
-        return False
-
-
-def _mode(value: Any) -> Mode:
-    words = [mode.value for mode in Mode]
-    if value not in words:
-        raise _Wrong(", ".join(f'"{word}"' for word in words[:-1]) + f' or "{words[-1]}"')
-    return Mode(value)
-
-
-def _loader(value: Any) -> Choice:
-    try:
-        return Choice.parse(value)
-    except ValueError as problem:
-        raise _Refused(f"a set of loaders or a file: {problem}") from None
-
-
-def _style(value: Any) -> str:
-    try:
-        return replies.parse(value)
-    except ValueError as problem:
-        raise _Refused(str(problem)) from None
-
-
 SETTINGS: Mapping[str, Setting] = {
     setting.name: setting
     for setting in (
-        Setting("interfaces", _some(_text)),
-        Setting("http_port", _ports),
-        Setting("tftp.enabled", _boolean),
-        Setting("tftp.port", _PORT),
-        Setting("tftp.windowsize", _number(1, 65535)),
-        Setting("tftp.blksize", _number(512, 65464)),
-        Setting("tftp.single_port", _boolean),
-        Setting("tftp.script_for_ipxe", _boolean),
-        Setting("proxydhcp.enabled", _boolean),
-        Setting("proxydhcp.mode", _mode),
-        Setting("proxydhcp.unicast", _boolean),
-        Setting("proxydhcp.style", _style),
-        Setting("proxydhcp.learn", _boolean),
-        Setting("guard.enabled", _boolean),
-        Setting("guard.loaders", _number(0, 1000)),
-        Setting("guard.loaders_within", _seconds),
-        Setting("guard.installs", _number(0, 7)),
-        Setting("guard.installs_within", _seconds),
-        Setting("hooks.up", _hook),
-        Setting("hooks.failed", _hook),
-        Setting("hooks.timeout", _number(1, 3600)),
-        Setting("known_only", _boolean),
-        Setting("files", _path),
-        Setting("firmware", _some(_path)),
-        Setting("state", _path),
-        Setting("loader", _loader),
-        Setting("api_token", _path),
-        Setting("private", _boolean),
-        Setting("grace", _seconds),
+        Setting("interfaces", readers.some(readers.text)),
+        Setting("http_port", readers.ports),
+        Setting("tftp.enabled", readers.boolean),
+        Setting("tftp.port", readers.PORT),
+        Setting("tftp.windowsize", readers.number(1, 65535)),
+        Setting("tftp.blksize", readers.number(512, 65464)),
+        Setting("tftp.single_port", readers.boolean),
+        Setting("tftp.script_for_ipxe", readers.boolean),
+        Setting("proxydhcp.enabled", readers.boolean),
+        Setting("proxydhcp.mode", readers.one_of(Mode)),
+        Setting("proxydhcp.unicast", readers.boolean),
+        Setting("proxydhcp.style", readers.style),
+        Setting("proxydhcp.learn", readers.boolean),
+        Setting("guard.enabled", readers.boolean),
+        Setting("guard.loaders", readers.number(0, 1000)),
+        Setting("guard.loaders_within", readers.seconds),
+        Setting("guard.installs", readers.number(0, 7)),
+        Setting("guard.installs_within", readers.seconds),
+        Setting("hooks.up", readers.hook),
+        Setting("hooks.failed", readers.hook),
+        Setting("hooks.timeout", readers.number(1, 3600)),
+        Setting("syslog.enabled", readers.boolean),
+        Setting("syslog.port", readers.PORT),
+        Setting("syslog.netconsole", readers.number(0, 65535)),
+        Setting("syslog.senders", readers.networks),
+        Setting("syslog.rate", readers.number(1, 1_000_000)),
+        Setting("logs.folder", readers.path),
+        Setting("logs.days", readers.number(1, 3650)),
+        Setting("logs.size", readers.number(1, 1 << 20)),
+        Setting("logs.original", readers.boolean),
+        Setting("ship.elasticsearch", readers.some(readers.url)),
+        Setting("ship.logstash", readers.stream),
+        Setting("ship.namespace", readers.text),
+        Setting("ship.credentials", readers.path),
+        Setting("ship.ca", readers.path),
+        Setting("boots.days", readers.number(1, 3650)),
+        Setting("boots.kept", readers.number(100, 10_000_000)),
+        Setting("known_only", readers.boolean),
+        Setting("files", readers.path),
+        Setting("firmware", readers.some(readers.path)),
+        Setting("state", readers.path),
+        Setting("loader", readers.loader),
+        Setting("api_token", readers.path),
+        Setting("api_socket", readers.path),
+        Setting("web", readers.boolean),
+        Setting("private", readers.boolean),
+        Setting("grace", readers.seconds),
     )
 }
 #: Without it machines are served who shall not be: to misspell it is no trifle.
@@ -278,6 +257,10 @@ _GROUPS: Mapping[str, Callable[..., Any]] = {
     "proxydhcp": ProxyDhcp,
     "guard": Guard,
     "hooks": Hooks,
+    "syslog": Syslog,
+    "logs": Logs,
+    "ship": Ship,
+    "boots": Boots,
 }
 
 
@@ -291,12 +274,12 @@ def parse(section: Object | None, folder: Path, findings: list[Finding]) -> Conf
     if section is None:
         return Config()
     values = _read(section, "", findings)
+    values = {name: _rooted(value, folder) for name, value in values.items()}
     groups = {
         name: make(**{key: values.pop(f"{name}.{key}") for key in _keys_of(name, values)})
         for name, make in _GROUPS.items()
     }
-    plain = {name: _rooted(value, folder) for name, value in values.items()}
-    return Config(**plain, **groups)
+    return Config(**values, **groups)
 
 
 def _keys_of(group: str, values: Mapping[str, Any]) -> list[str]:
@@ -335,9 +318,9 @@ def _take(
 ) -> None:
     try:
         values[setting.name] = setting.read(value)
-    except _Refused as told:
+    except readers.Refused as told:
         findings.append(_invalid(setting.name, str(told), place))
-    except _Wrong as wanted:
+    except readers.Wrong as wanted:
         findings.append(_wrong(setting.name, str(wanted), value, place))
 
 

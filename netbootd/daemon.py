@@ -13,7 +13,6 @@ import errno
 import gc
 import os
 import resource
-import shutil
 import signal
 import sys
 import time
@@ -28,10 +27,10 @@ from twisted.internet import reactor as global_reactor
 from twisted.internet.defer import Deferred, DeferredList
 from twisted.internet.task import LoopingCall
 from twisted.internet.threads import deferToThread
-from twisted.logger import Logger, LogLevel
+from twisted.logger import Logger
 from twisted.python.failure import Failure
 
-from netbootd import __version__, apitoken, banner, journal, ports
+from netbootd import apitoken, banner, journal, ports
 from netbootd import interfaces as networks
 from netbootd.banner import Socket
 from netbootd.boot import history
@@ -39,9 +38,7 @@ from netbootd.check import rehearse
 from netbootd.config import Config
 from netbootd.dhcp.destination import Port
 from netbootd.dhcp.service import DhcpService
-from netbootd.errors import ConfigErrors, Finding, Level
-from netbootd.events.addresses import AddressBook
-from netbootd.events.counts import Counts
+from netbootd.errors import ConfigErrors, Level
 from netbootd.events.event import Event, Reported
 from netbootd.events.loops import LoopDetector
 from netbootd.events.silence import SilenceDetector
@@ -51,11 +48,11 @@ from netbootd.http.service import HttpService
 from netbootd.interfaces import Interface
 from netbootd.keeper import Keeper
 from netbootd.learning import Learner
-from netbootd.printable import counted
 from netbootd.registry.live import LiveRegistry
 from netbootd.registry.load import load
 from netbootd.registry.snapshot import Changes, Registry, changes
 from netbootd.systemd import Notifier
+from netbootd.telling import Teller
 from netbootd.tftp.limits import Limits
 from netbootd.tftp.locate import Locator
 from netbootd.tftp.port import Listener
@@ -64,17 +61,7 @@ from netbootd.watch import Watcher
 
 log = Logger(namespace="netbootd")
 
-_LEVELS = {
-    Level.DEBUG: LogLevel.debug,
-    Level.NOTE: LogLevel.info,
-    Level.WARNING: LogLevel.warn,
-    Level.TARGET: LogLevel.warn,
-    Level.RELOAD: LogLevel.error,
-    Level.ERROR: LogLevel.error,
-}
-_LOGGED_FINDINGS = 50  # of one load; the rest is counted, and "netbootd check" shows all
 _HOOK_OUTPUT = 4096  # characters of a node's last words that a hook is told
-_LISTED_CARDS = 50  # of the status page
 _RETRY_S = 5.0  # a port that was taken is tried again this often
 
 
@@ -126,26 +113,19 @@ class Daemon:
         self._keeper = Keeper(reactor, registry.config.state, time.time)
         self._live = LiveRegistry(registry, self._keeper.record, self._keeper.styles)
         self._notifier = notifier
-        self._troubles: list[str] = []
-        self._last_reload = "none yet"
-        self._reloading = False
+        self._teller = Teller(self._live, file, notifier)
         self._reload_again = False
-        self._announced = False
         self._stopping = False
         self._served_addresses: set[str] = set()
-        self._sockets_told: list[Socket] = []
         self._holders: dict[str, str] = {}
         self._build(registry)
 
     def _build(self, registry: Registry) -> None:
-        self._counts = Counts()
         self._loops = LoopDetector()
         self._silences = SilenceDetector()
         self._events = Stream(_report)
-        self._book = AddressBook()
         for listener in (
-            self._log_event,
-            self._counts,
+            self._teller.event,
             self._detect,
             self._keeper,
             Learner(self._keeper.styles, self._events.publish),
@@ -165,7 +145,7 @@ class Daemon:
             grace=config.grace,
         )
         self._http = HttpService(
-            self._reactor, self._live, self._events, self._status, allowed=self._is_served
+            self._reactor, self._live, self._events, self._teller.status, allowed=self._is_served
         )
         self._services = MultiService()
         for service in (self._dhcp, self._tftp, self._http):
@@ -192,8 +172,8 @@ class Daemon:
             self._retry.clock = self._reactor
             self._retry.start(_RETRY_S, now=False)
             registry = self._live.snapshot
-            self._log_findings(registry.findings)
-            self._log_findings(self._http.shelf.store.read())
+            self._teller.findings(registry.findings)
+            self._teller.findings(self._http.shelf.store.read())
             self._take_token(registry.config)
             self._reconcile()
             self._settle_memory()
@@ -258,10 +238,10 @@ class Daemon:
 
     def reload(self) -> None:
         """Read the configuration again, off the reactor's thread; one at a time."""
-        if self._reloading:
+        if self._teller.reloading:
             self._reload_again = True
             return
-        self._reloading = True
+        self._teller.reloading = True
         self._notifier.reloading(time.monotonic_ns() // 1000)
         loading = deferToThread(self._load)
         loading.addCallbacks(self._loaded, self._refused)
@@ -282,13 +262,7 @@ class Daemon:
             log.warn("another state folder counts after a restart: {s}", s=registry.config.state)
         self._live.swap(registry)
         self._keeper.configured()
-        self._log_findings(registry.findings)
-        self._last_reload = str(changed)
-        log.info(
-            "configuration reloaded: {changes}; generation {generation}",
-            changes=str(changed),
-            generation=self._live.snapshot.generation,
-        )
+        self._teller.reloaded(registry, changed)
         self._watcher.update(self._watched())
         self._reconcile()
         self._settle_memory()
@@ -296,22 +270,15 @@ class Daemon:
     def _refused(self, failure: Failure) -> None:
         failure.trap(ConfigErrors)
         assert isinstance(failure.value, ConfigErrors)
-        findings = [f for f in failure.value.findings if f.level >= Level.RELOAD]
-        self._last_reload = f"refused: {findings[0]}" if findings else "refused"
-        self._log_findings(failure.value.findings)
-        log.error(
-            "reload refused, {problems}; still serving generation {generation}",
-            problems=counted(len(findings), "problem"),
-            generation=self._live.snapshot.generation,
-        )
+        self._teller.refuses(failure.value.findings)
         self._watcher.update([*self._watched(), *map(Path, failure.value.files)])
 
     def _reload_done(self, failure: Failure | None) -> None:
         if failure is not None:
             log.failure("reload failed, a fault of netbootd's", failure=failure)
-            self._last_reload = f"failed: {failure.getErrorMessage()}"
-        self._reloading = False
-        self._tell_systemd()
+            self._teller.last_reload = f"failed: {failure.getErrorMessage()}"
+        self._teller.reloading = False
+        self._teller.systemd()
         if self._reload_again:
             self._reload_again = False
             self.reload()
@@ -344,7 +311,7 @@ class Daemon:
         troubles += self._serve_tftp(registry, served)
         troubles += self._serve_http(registry)
         troubles += [self._keeper.trouble] if self._keeper.trouble else []
-        self._announce(registry, served, troubles)
+        self._teller.announce(served, self._sockets(), troubles)
 
     def _serve_dhcp(self, registry: Registry, served: tuple[Interface, ...]) -> list[str]:
         wanted = served if registry.config.proxydhcp.enabled else ()
@@ -385,30 +352,10 @@ class Daemon:
 
     def _retry_troubles(self) -> None:
         """A port may be free by now, an address may have come."""
-        if self._troubles:
+        if self._teller.troubles:
             self._reconcile()
 
     # -- telling -------------------------------------------------------------------------------
-
-    def _announce(
-        self, registry: Registry, served: tuple[Interface, ...], troubles: list[str]
-    ) -> None:
-        """The banner once, and afterwards what is different."""
-        sockets = self._sockets()
-        if not self._announced:
-            names = [_described(interface) for interface in served]
-            command = f"{_program()} show --config {self._file}"
-            for line in banner.banner(registry, names, sockets, troubles, command):
-                log.info("{line}", line=line)
-            self._announced = True
-        else:
-            for line in banner.differences(self._sockets_told, sockets):
-                log.info("{line}", line=line)
-            for text in troubles:
-                if text not in self._troubles:
-                    log.warn("{text}", text=text)
-        self._sockets_told, self._troubles = sockets, troubles
-        self._tell_systemd()
 
     def _sockets(self) -> list[Socket]:
         sockets = [
@@ -421,55 +368,6 @@ class Daemon:
         ]
         sockets += [Socket("HTTP", f"TCP {port}") for port in self._http.ports]
         return sockets
-
-    def _tell_systemd(self) -> None:
-        text = banner.summary(self._live.snapshot)
-        if self._last_reload.startswith("refused"):
-            text = f"reload {self._last_reload}; {text}"
-        if self._troubles:
-            text = f"{text}; {counted(len(self._troubles), 'trouble')}: {self._troubles[0]}"
-        if self._reloading:
-            self._notifier.status(text)
-        else:
-            self._notifier.ready(text)
-
-    def _status(self) -> dict[str, object]:
-        """For ``/status``."""
-        registry = self._live.snapshot
-        return {
-            "version": __version__,
-            "generation": registry.generation,
-            "machines": registry.listed,
-            "targets": len(registry.targets),
-            "last_reload": self._last_reload,
-            "listening": [f"{one.service} {one.where}{one.note}" for one in self._sockets_told],
-            "findings": sum(finding.level >= Level.WARNING for finding in registry.findings),
-            "troubles": list(self._troubles),
-            **self._remembered(),
-            "events": self._counts.as_dict(),
-        }
-
-    def _remembered(self) -> dict[str, list[str]]:
-        """The machines of which an operator would want to know."""
-        standings = self._live.record.items()
-        return {
-            "held": [f"{key}: {one.held}" for key, one in standings.items() if one.held],
-            "armed": [
-                f"{key}: {one.armed.target}"
-                for key, one in standings.items()
-                if one.armed and one.armed.valid(time.time())
-            ],
-            "failed": [key for key, one in standings.items() if one.state == "failed"],
-            "overdue": [key for key, one in standings.items() if one.state == "overdue"],
-            "restyled": self._restyled(),
-        }
-
-    def _restyled(self) -> list[str]:
-        """The cards that are not told of their boot file as is usual for their firmware."""
-        cards = self._live.styles.elsewhere()
-        lines = [f"{mac}: {one.style}, not {one.first}" for mac, one in cards.items()]
-        more = len(lines) - _LISTED_CARDS
-        return lines if more <= 0 else [*lines[-_LISTED_CARDS:], f"and {more} more"]
 
     def _tell_hooks(self, event: Event) -> None:
         """A node that is up, or has failed, once for each of its reports."""
@@ -490,25 +388,6 @@ class Daemon:
         for detector in (self._loops, self._silences):
             if found := detector.notice(event, self._reactor.seconds()):
                 self._events.publish(found)
-
-    def _log_event(self, event: Event) -> None:
-        completed = self._book.completed(event)
-        log.emit(LogLevel.lookupByName(event.level), "{event}", event=str(completed))
-
-    @staticmethod
-    def _log_findings(findings: tuple[Finding, ...]) -> None:
-        worth = sorted((f for f in findings if f.level >= Level.WARNING), key=lambda f: -f.level)
-        for finding in worth[:_LOGGED_FINDINGS]:
-            log.emit(_LEVELS[finding.level], "{finding}", finding=str(finding))
-        if len(worth) > _LOGGED_FINDINGS:
-            more = len(worth) - _LOGGED_FINDINGS
-            log.warn("and {more} more; netbootd check shows all", more=more)
-
-
-def _program() -> str:
-    """How this program is called from here: by its name, if that finds it, else by its path."""
-    name = Path(sys.argv[0]).name
-    return name if shutil.which(name) else sys.argv[0]
 
 
 def _tftp_limits(config: Config) -> Limits:
@@ -542,8 +421,3 @@ def _boot_server_first(interface: Interface, addresses: set[IPv4Address]) -> Int
     """Of several addresses, the one that the configuration names is the one to answer from."""
     ordered = sorted(interface.addresses, key=lambda address: address.ip not in addresses)
     return replace(interface, addresses=tuple(ordered))
-
-
-def _described(interface: Interface) -> str:
-    addresses = ", ".join(str(address) for address in interface.addresses)
-    return f"{interface.name}  {addresses}  MTU {interface.mtu}"

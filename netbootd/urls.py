@@ -17,6 +17,8 @@ What the HTTP side answers, in this order: exact names, then MACs, then files.
 ``/scripts/<mac>``    what the node runs when it is up; ``/scripts/netbootd-*`` how it does so
 ``/overlay/<mac>``    its extra initrd (``.cpio`` may follow)
 ``/done/<mac>``       the node reports that it is up or installed; ``/failed/<mac>`` that it is not
+``/status``           how the daemon is, as JSON; ``/healthz``, ``/metrics`` for those who watch
+``/ui/``              the web page; ``/api/v1/`` what it and the commands speak
 ``/vms/``             VM descriptions: a list, and each as ``/vms/<key>.json``
 ``/machines/<mac>/vms``  those assigned to one machine
 ``/<path>``           a file below the file root; else the configuration of another loader, of
@@ -45,6 +47,10 @@ PROGRAMS: frozenset[str] = loaders.NAMES | {MEMDISK}
 AUTOEXEC = "autoexec.ipxe"
 _FIRST_NAMES = frozenset({"boot", "boot.ipxe", AUTOEXEC})
 STATUS = "status"
+HEALTH = "healthz"
+METRICS = "metrics"
+UI = "ui"
+API = ("api", "v1")
 #: Where the extra initrds are.
 OVERLAYS = "/overlay/"
 _TRITON = "boot.ipxe."
@@ -66,6 +72,10 @@ class Kind(Enum):
     FIRST = auto()
     SCRIPT = auto()
     STATUS = auto()
+    HEALTH = auto()
+    METRICS = auto()
+    UI = auto()
+    API = auto()
     NODE_SCRIPT = auto()
     OVERLAY = auto()
     DONE = auto()
@@ -81,6 +91,14 @@ _OF_MACHINES = {
     "overlay": Kind.OVERLAY,
     "done": Kind.DONE,
     "failed": Kind.FAILED,
+}
+
+
+_NAMES = {
+    **dict.fromkeys(_FIRST_NAMES, Kind.FIRST),
+    STATUS: Kind.STATUS,
+    HEALTH: Kind.HEALTH,
+    METRICS: Kind.METRICS,
 }
 
 
@@ -222,10 +240,12 @@ def route(segments: Sequence[str]) -> Route:
     match list(segments):
         case []:
             return Route(Kind.FIRST)
-        case [name] if name in _FIRST_NAMES:
-            return Route(Kind.FIRST)
-        case [name] if name == STATUS:
-            return Route(Kind.STATUS)
+        case [name] if kind := _NAMES.get(name):
+            return Route(kind)
+        case [name, *inside] if name == UI:
+            return Route(Kind.UI, path="/".join(inside))
+        case [first, version, *inside] if (first, version) == API:
+            return Route(Kind.API, path="/".join(inside))
         case ["boot", name] if script := _script(name):
             return script
         case ["boot", *inside]:

@@ -78,9 +78,18 @@ class Passed(Event):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Unserved(Passed):
-    """A netboot client that got no answer: somebody will ask why."""
+    """
+    A netboot client that got no answer: somebody will ask why.
+
+    *code* is the reason for programs: ``unknown``, ``disabled``, ``subnet``, ``no-loader``,
+    ``relay`` (it came through one that did not say so), ``proxyless`` (firmware that heeds no
+    proxy), ``no-uuid`` …; *stage* is the client's, as in Offered.
+    """
 
     level: ClassVar[str] = "info"
+    code: str = ""
+    stage: str = ""
+    interface: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -98,7 +107,9 @@ class Loaderless(Unserved):
 class Offered(Event):
     """
     A boot file or script was named to a client; *message* is ``offered`` or ``acknowledged``,
-    *style* the reply style of an offer.  *warning* is what may go wrong all the same.
+    *style* the reply style of an offer.  *warning* is what may go wrong all the same.  *stage* is
+    the client's: ``firmware``, ``HTTP boot`` or ``iPXE``.  *relay* is the address of the relay that
+    it came through, if it did.
     """
 
     arch: str
@@ -109,6 +120,8 @@ class Offered(Event):
     because: str = ""
     style: str = ""
     warning: str = ""
+    stage: str = "firmware"
+    relay: str = ""
 
     @property
     def level(self) -> str:  # type: ignore[override]
@@ -193,11 +206,21 @@ class Transferred(Event):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TransferEnded(Event):
-    """A TFTP transfer that did not complete, such as the size probe every firmware makes."""
+    """
+    A TFTP transfer that did not complete, such as the size probe every firmware makes.
+
+    *end* is the name of a ``tftp.outcome.End`` in lower case (``unheard``, ``lost``, ``aborted``
+    …); *acked* of *size* bytes were acknowledged, in blocks of *blksize*, within *seconds*.
+    """
 
     level: ClassVar[str] = "debug"
     path: str
     reason: str
+    end: str = ""
+    size: int = 0
+    acked: int = 0
+    blksize: int = 0
+    seconds: float = 0.0
 
     @property
     def what(self) -> str:
@@ -237,9 +260,18 @@ class Unreadable(Refused):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Scripted(Event):
-    """A boot script went out; *says* is its meaning in a word or two."""
+    """
+    A boot script went out; *says* is its meaning in a word or two.
+
+    *code* is empty for one that boots; else ``first`` (first contact), ``menu``, ``held``,
+    ``unknown``, ``subnet`` or ``broken`` (a notice that says why not).  *path* is what was asked
+    for, *memory* the machine's main memory in MiB where it says so, else 0.
+    """
 
     says: str
+    code: str = ""
+    path: str = ""
+    memory: int = 0
 
     @property
     def what(self) -> str:

@@ -29,6 +29,7 @@ FLOORS: tuple[frozenset[str], ...] = (
             "rendering",
             "forms",
             "nocloud",
+            "readers",
         }
     ),
     frozenset(
@@ -44,12 +45,16 @@ FLOORS: tuple[frozenset[str], ...] = (
             "journal",
             "events",
             "record",
+            "logbook",
+            "shipping",
         }
     ),
     frozenset({"overlay", "scripts", "targets", "dialects", "vms"}),
     frozenset({"registry", "answers"}),
     frozenset({"boot"}),
-    frozenset({"dhcp", "tftp", "http"}),
+    frozenset({"boots", "why"}),
+    frozenset({"api"}),
+    frozenset({"dhcp", "tftp", "http", "syslog"}),
     frozenset(
         {
             "banner",
@@ -74,6 +79,7 @@ FLOORS: tuple[frozenset[str], ...] = (
             "doctor",
             "hooks",
             "daemon",
+            "telling",
         }
     ),
     frozenset({"commands"}),

@@ -1,0 +1,150 @@
+"""
+Reads the values of settings: each function takes what the file has, and gives what the daemon uses.
+
+All raise Wrong, with what would be right, for a value of the wrong shape.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from enum import Enum
+from ipaddress import IPv4Network
+from pathlib import Path
+from typing import Any, TypeVar
+from urllib.parse import urlsplit
+
+from netbootd import replies
+from netbootd.loaders import Choice
+
+_Word = TypeVar("_Word", bound=Enum)
+
+
+class Wrong(Exception):
+    """A value of the wrong shape; the text says what was wanted."""
+
+
+class Refused(Wrong):
+    """Likewise, and the text has the value in it."""
+
+
+def boolean(value: Any) -> bool:
+    if not isinstance(value, bool):
+        raise Wrong("true or false")
+    return value
+
+
+def number(low: int, high: int) -> Callable[[Any], int]:
+    def read(value: Any) -> int:
+        if isinstance(value, bool) or not isinstance(value, int) or not low <= value <= high:
+            raise Wrong(f"a whole number from {low} to {high}")
+        return value
+
+    return read
+
+
+def seconds(value: Any) -> float:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= 86400:
+        raise Wrong("seconds, from 0 to 86400")
+    return float(value)
+
+
+def text(value: Any) -> str:
+    if not isinstance(value, str) or not value.strip() or not value.isprintable():
+        raise Wrong("a string")
+    return value.strip()
+
+
+def path(value: Any) -> Path:
+    return Path(text(value))
+
+
+def some(read: Callable[[Any], Any]) -> Callable[[Any], tuple[Any, ...]]:
+    """One value or an array of them."""
+
+    def read_all(value: Any) -> tuple[Any, ...]:
+        return tuple(read(item) for item in (value if isinstance(value, list) else [value]))
+
+    return read_all
+
+
+PORT = number(1, 65535)
+
+
+def ports(value: Any) -> tuple[int, ...]:
+    numbers = tuple(dict.fromkeys(some(PORT)(value)))
+    if not numbers:
+        raise Wrong("at least one port")
+    return numbers
+
+
+def hook(value: Any) -> tuple[str, ...]:
+    """A URL, or a command as an array: no shell splits it."""
+    wanted = "an http(s) URL, or an array: a program (with its path, or found by PATH), arguments"
+    words = value if isinstance(value, list) else [value]
+    if not all(isinstance(word, str) and "\0" not in word for word in words):
+        raise Wrong(wanted)
+    if words and re.match(r"https?://", words[0], re.IGNORECASE):
+        if len(words) > 1 or not _has_host(words[0]):
+            raise Wrong(wanted)
+    elif not isinstance(value, list) or (words and not re.fullmatch(r"/.+|[^/]+", words[0])):
+        raise Wrong(wanted)
+    return tuple(words)
+
+
+def _has_host(url: str) -> bool:
+    try:
+        return bool(urlsplit(url).hostname) and urlsplit(url).port != 0
+    except ValueError:  # a port that is no number
+        return False
+
+
+def one_of(words: type[_Word]) -> Callable[[Any], _Word]:
+    """The value of a member of the enumeration *words*."""
+
+    def read(value: Any) -> _Word:
+        known = [word.value for word in words]
+        if value not in known:
+            raise Wrong(", ".join(f'"{word}"' for word in known[:-1]) + f' or "{known[-1]}"')
+        return words(value)
+
+    return read
+
+
+def url(value: Any) -> str:
+    """An http or https URL, without the slash at its end."""
+    if not (isinstance(value, str) and re.match(r"https?://", value) and _has_host(value)):
+        raise Wrong("an http(s) URL")
+    return value.rstrip("/")
+
+
+def networks(value: Any) -> tuple[IPv4Network, ...]:
+    """One network or address, or several, such as ``10.0.0.0/8``."""
+    try:
+        return tuple(IPv4Network(one) for one in some(text)(value))
+    except ValueError as problem:
+        raise Refused(f"networks such as 10.0.0.0/8: {problem}") from None
+
+
+def stream(value: Any) -> str:
+    """Where lines of JSON go by TCP, ``HOST:PORT``, or by HTTP, a URL."""
+    if isinstance(value, str) and re.match(r"https?://", value):
+        return url(value)
+    host, _, port = value.rpartition(":") if isinstance(value, str) else ("", "", "")
+    if not host or not (port.isascii() and port.isdecimal()) or not 0 < int(port) < 65536:
+        raise Wrong("HOST:PORT, or an http(s) URL")
+    return str(value)
+
+
+def loader(value: Any) -> Choice:
+    try:
+        return Choice.parse(value)
+    except ValueError as problem:
+        raise Refused(f"a set of loaders or a file: {problem}") from None
+
+
+def style(value: Any) -> str:
+    try:
+        return replies.parse(value)
+    except ValueError as problem:
+        raise Refused(str(problem)) from None
