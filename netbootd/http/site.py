@@ -29,7 +29,7 @@ from netbootd.content import parts_of
 from netbootd.errors import Forbidden, NotFound
 from netbootd.events.event import Event, Refused, Served
 from netbootd.events.stream import Stream
-from netbootd.http import bootscript, files, node_script, overlay, report, status
+from netbootd.http import bootscript, files, node_script, overlay, report, status, ui
 from netbootd.http import vms as descriptions
 from netbootd.http.bodies import Bodies, Sent
 from netbootd.http.resource import (
@@ -96,6 +96,7 @@ class Site(http.HTTPFactory):
         self.allowed = allowed
         self.stopping = False
         self._status_of = status_of
+        self._pages = ui.read()
         self.shelf = descriptions.Shelf(Store(live.snapshot.config.state / FOLDER), live.record)
 
     def buildProtocol(self, addr: Any) -> Any:
@@ -163,9 +164,7 @@ class Site(http.HTTPFactory):
                     return _file(asked, route, registry, self.live.record)
                 case Route(kind=Kind.VMS | Kind.MACHINE_VMS):
                     return descriptions.answer(asked, route, registry, self.shelf)
-                case Route(kind=Kind.STATUS):
-                    return status.answer(self._status_of())
-            raise NotFound(asked.path)
+            return self._for_people(asked, route, registry)
         except (Forbidden, NotFound):
             raise
         except Exception:
@@ -173,6 +172,15 @@ class Site(http.HTTPFactory):
             if route.kind in (Kind.FIRST, Kind.SCRIPT):
                 return bootscript.fault(asked, route.mac, registry)
             return refused(asked, HTTPStatus.INTERNAL_SERVER_ERROR, "our fault; the log has more")
+
+    def _for_people(self, asked: Asked, route: Route, registry: Registry) -> Answer | Work:
+        """What is about the daemon, for whoever looks after it."""
+        match route.kind:
+            case Kind.STATUS:
+                return status.answer(self._status_of())
+            case Kind.UI:
+                return ui.answer(asked, route.path, self._pages, on=registry.config.web)
+        raise NotFound(asked.path)
 
 
 def _not_allowed(asked: Asked, methods: tuple[str, ...]) -> Answer:
