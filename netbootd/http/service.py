@@ -13,6 +13,7 @@ from twisted.internet.error import CannotListenError
 
 from netbootd.events.stream import Stream
 from netbootd.http.bodies import Bodies
+from netbootd.http.health import Health
 from netbootd.http.site import Site
 from netbootd.http.vms import Shelf
 from netbootd.registry.live import LiveRegistry
@@ -45,6 +46,13 @@ class HttpService(Service):
         self._bodies = Bodies(reactor)
         self._site = Site(reactor, live, events, self._bodies, status_of, allowed)
         self._ports: dict[int, Any] = {}
+
+    def watched_by(
+        self, health_of: Callable[[], Health], metrics_of: Callable[[bool], bytes]
+    ) -> None:
+        """What ``/healthz`` and ``/metrics`` show."""
+        self._site.health_of = health_of
+        self._site.metrics_of = metrics_of
 
     @property
     def shelf(self) -> Shelf:

@@ -21,7 +21,17 @@ from netbootd import configfiles, urls
 from netbootd.content import parts_of
 from netbootd.errors import Forbidden, NotFound
 from netbootd.events.stream import Stream
-from netbootd.http import bootscript, files, node_script, overlay, report, status, ui
+from netbootd.http import (
+    bootscript,
+    files,
+    health,
+    metrics,
+    node_script,
+    overlay,
+    report,
+    status,
+    ui,
+)
 from netbootd.http import vms as descriptions
 from netbootd.http.bodies import Bodies
 from netbootd.http.channel import Channel
@@ -168,6 +178,10 @@ class Site(http.HTTPFactory):
         match route.kind:
             case Kind.STATUS:
                 return status.answer(self._status_of())
+            case Kind.HEALTH:
+                return health.answer(self.health_of())
+            case Kind.METRICS:
+                return metrics.answer(asked, self.metrics_of)
             case Kind.UI:
                 return ui.answer(asked, route.path, self._pages, on=registry.config.web)
         raise NotFound(asked.path)

@@ -80,6 +80,8 @@ FLOORS: tuple[frozenset[str], ...] = (
             "hooks",
             "daemon",
             "telling",
+            "vitals",
+            "metrics",
         }
     ),
     frozenset({"commands"}),

@@ -32,12 +32,13 @@ DOORS = {
     "tftpy": {"tftp/wire"},
     "pyroute2": {"interfaces"},
     "libarchive": {"importing/sources"},
+    "prometheus_client": {"metrics"},
     "jinja2": {"rendering", "targets/ipxe", "boot/script", "check"},
 }
 TWISTED = re.compile(r"(\w+/service|http/\w+|daemon|telling|hooks|keeper|journal|watch)$")
 #: Pure rooms: values in, values out.
 PURE = re.compile(
-    r"(errors|mac|arch|urls|nearest|relaxedjson|banner|learning|replies|record/styles|events/\w+|boot/\w+|targets/(?!ipxe)\w+"
+    r"(errors|vitals|boots/progression|mac|arch|urls|nearest|relaxedjson|banner|learning|replies|record/styles|events/\w+|boot/\w+|targets/(?!ipxe)\w+"
     r"|scripts/\w+|registry/(machine|snapshot|live|marks|wildcards|entries|groups|choice)|dhcp/(message|wire|pxe|proxy|destination|frame|styles|fields)"
     r"|tftp/(wire|options|transfer|outcome|habits|limits))$"
 )

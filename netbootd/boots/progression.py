@@ -1,0 +1,71 @@
+"""
+What is new about a boot that has changed, each thing once: for whoever counts.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from dataclasses import dataclass, field
+
+from netbootd.boots.boot import Boot, Outcome, Stage, Step
+
+_MOST_KNOWN = 10_000  # boots; the one that has been silent for longest is forgotten
+
+
+@dataclass(frozen=True, slots=True)
+class News:
+    """*begun*: it was not seen before; *outcome* is OPEN where that is as it was."""
+
+    begun: bool
+    reached: tuple[Stage, ...]
+    ended: tuple[Step, ...]
+    outcome: Outcome
+
+
+@dataclass(slots=True)
+class _Known:
+    reached: int = 0  # steps that were told of, of all that there are
+    ended: set[int] = field(default_factory=set)  # places of those whose end was
+    outcome: Outcome = Outcome.OPEN
+
+
+class Progression:
+    """
+    Remembers what it has told of each boot.
+
+    A step ends when the next begins, or with the boot.  What began before *since*, in Unix seconds,
+    is not news: a boot may be older than whoever counts.
+    """
+
+    def __init__(self, since: float) -> None:
+        self._since = since
+        self._boots: OrderedDict[int, _Known] = OrderedDict()
+
+    def news(self, boot: Boot) -> News:
+        """What has become of *boot* since it was last asked about."""
+        new = boot.number not in self._boots
+        known = self._boots.setdefault(boot.number, _Known())
+        self._boots.move_to_end(boot.number)
+        if len(self._boots) > _MOST_KNOWN:
+            self._boots.popitem(last=False)
+        fresh, known.reached = boot.steps[known.reached :], len(boot.steps)
+        outcome = boot.outcome if boot.outcome is not known.outcome else Outcome.OPEN
+        known.outcome = boot.outcome
+        return News(
+            new and boot.began >= self._since,
+            tuple(step.stage for step in fresh if step.at >= self._since),
+            tuple(step for step in _ended(boot, known) if step.at >= self._since),
+            outcome if boot.last >= self._since else Outcome.OPEN,
+        )
+
+
+def _ended(boot: Boot, known: _Known) -> list[Step]:
+    """The steps of *boot* that are over and were not so when last asked."""
+    over = boot.outcome is not Outcome.OPEN
+    last = len(boot.steps) - 1
+    ended = {
+        place for place, step in enumerate(boot.steps) if over or (place < last and not step.open)
+    }
+    fresh = sorted(ended - known.ended)
+    known.ended |= ended
+    return [boot.steps[place] for place in fresh]

@@ -1,0 +1,321 @@
+"""
+The numbers for Prometheus: counted as events come, or read at the moment of a scrape.
+
+What labels a number is a word of ours: a stage, a protocol, a code.  Nothing that comes from the
+wire becomes a label, no MAC, path or address, and no listed machine's name: two thousand machines
+have as many time series as two.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from prometheus_client import CollectorRegistry, Counter, Histogram, Info, ProcessCollector
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
+from prometheus_client.exposition import generate_latest
+from prometheus_client.openmetrics.exposition import generate_latest as open_metrics
+
+from netbootd import __version__
+from netbootd.boots.boot import Boot, Outcome, Stage
+from netbootd.boots.progression import Progression
+from netbootd.events.event import (
+    Dropped,
+    Event,
+    Passed,
+    Refused,
+    Reported,
+    Scripted,
+    Served,
+    TransferEnded,
+    TransferFailed,
+    Transferred,
+    Unserved,
+)
+from netbootd.vitals import Vitals
+
+_PROTOCOLS = ("tftp", "http")
+#: Upper bounds in seconds: from a loader over TFTP to an installer's whole run.
+_STAGE_S = (0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 20, 30, 60, 120, 300, 600, 1800)
+_BOOT_S = (10, 20, 30, 45, 60, 90, 120, 180, 300, 600, 1200, 1800, 3600, 7200)
+_TRANSFER_S = (0.01, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 20, 30, 60, 120, 300)
+#: What a reason for a drop, which may quote the packet, begins with; all else is a malformed one.
+_DROPS = {"not sent": "unsendable", "from outside": "stray", "ERROR": "stray", "Ack": "stray"}
+_MOST_LABELS = 64
+_OTHER = "other"
+_Tell = Callable[[], Vitals]
+
+
+class _Words:
+    """At most so many different label values; the others are ``other``."""
+
+    def __init__(self) -> None:
+        self._seen: set[str] = set()
+
+    def of(self, word: str) -> str:
+        if word not in self._seen and len(self._seen) >= _MOST_LABELS:
+            return _OTHER
+        self._seen.add(word)
+        return word
+
+
+class Metrics:
+    """
+    A listener of events (call it) and of boots (``boot``), rendered on demand.
+
+    *tell* gives what is read at the moment of a scrape; *began* is when the daemon started, in Unix
+    seconds: what lies before it was counted by the one before.
+    """
+
+    def __init__(self, tell: _Tell, began: float) -> None:
+        self._registry = CollectorRegistry()
+        self._progression = Progression(began)
+        self._words = _Words()
+        self._ended = dict.fromkeys(_PROTOCOLS, 0)
+        self._count_boots()
+        self._count_events()
+        info = Info("netbootd_build", "The version that runs", registry=self._registry)
+        info.info({"version": __version__})
+        ProcessCollector(registry=self._registry)
+        self._registry.register(_Scrape(tell, self._ended))
+
+    def render(self, as_open_metrics: bool) -> bytes:
+        """All of it as text; in OpenMetrics or in Prometheus's own format."""
+        encode: Callable[[CollectorRegistry], bytes]
+        encode = open_metrics if as_open_metrics else generate_latest
+        return encode(self._registry)
+
+    # -- boots ---------------------------------------------------------------------------------
+
+    def _count_boots(self) -> None:
+        registry = self._registry
+        self._begun = Counter("netbootd_boots_begun", "Boots that began", registry=registry)
+        self._boots = Counter("netbootd_boots", "Boots that ended", ["outcome"], registry=registry)
+        self._boot_s = Histogram(
+            "netbootd_boot_duration_seconds",
+            "From a boot's first packet to its end",
+            ["outcome"],
+            buckets=_BOOT_S,
+            registry=registry,
+        )
+        self._stages = Counter(
+            "netbootd_stages", "Boots that came to a stage", ["stage"], registry=registry
+        )
+        self._stage_s = Histogram(
+            "netbootd_stage_duration_seconds",
+            "How long a stage took, from its first sign to its last",
+            ["stage"],
+            buckets=_STAGE_S,
+            registry=registry,
+        )
+        for outcome in (Outcome.DONE, Outcome.FAILED, Outcome.OVERDUE, Outcome.AGAIN):
+            self._boots.labels(outcome.value)
+            self._boot_s.labels(outcome.value)
+        for stage in Stage:
+            self._stages.labels(stage.value)
+
+    def boot(self, boot: Boot) -> None:
+        """*boot* has changed."""
+        news = self._progression.news(boot)
+        self._begun.inc(news.begun)
+        for stage in news.reached:
+            self._stages.labels(stage.value).inc()
+        for step in news.ended:
+            self._stage_s.labels(step.stage.value).observe(step.seconds)
+        if news.outcome is not Outcome.OPEN:
+            self._boots.labels(news.outcome.value).inc()
+            self._boot_s.labels(news.outcome.value).observe(max(0.0, boot.last - boot.began))
+
+    # -- events --------------------------------------------------------------------------------
+
+    def _count_events(self) -> None:
+        self._events = self._counter("events", "What happened, by kind", "event")
+        self._dropped = self._counter("dropped_packets", "No packets", "protocol", "reason")
+        self._unserved = self._counter(
+            "unserved", "Netboot clients that got no answer", "protocol", "code"
+        )
+        self._passed = self._counter("passed", "Packets that are not for us", "protocol")
+        self._refused = self._counter("refused", "Paths refused", "protocol", "status")
+        self._scripts = self._counter("scripts", "Boot scripts given", "code")
+        self._reports = self._counter("reports", "What nodes reported", "outcome")
+        self._transfers = self._counter("transfers", "Transfers that ended", "protocol", "result")
+        self._resent = self._counter("tftp_resent_blocks", "Blocks sent again")
+        self._transfer_s = Histogram(
+            "netbootd_transfer_duration_seconds",
+            "How long whole files took",
+            ["protocol"],
+            buckets=_TRANSFER_S,
+            registry=self._registry,
+        )
+        for protocol in _PROTOCOLS:
+            self._transfer_s.labels(protocol)
+            for result in ("complete", "ended", "failed"):
+                self._transfers.labels(protocol, result)
+
+    def _counter(self, name: str, text: str, *labels: str) -> Any:
+        return Counter(f"netbootd_{name}", text, labels, registry=self._registry)
+
+    def __call__(self, event: Event) -> None:
+        """Count *event*."""
+        self._events.labels(event.kind).inc()
+        match event:
+            case Transferred():
+                self._transferred("tftp", "complete", event.size, event.seconds)
+                self._resent.inc(event.resent)
+            case TransferEnded():
+                failed = isinstance(event, TransferFailed)
+                self._transferred("tftp", "failed" if failed else "ended", event.acked, None)
+            case Served():
+                self._served(event)
+            case Dropped(protocol=protocol, reason=reason):
+                self._dropped.labels(protocol.lower(), _drop_code(reason)).inc()
+            case Unserved(protocol=protocol, code=code):
+                self._unserved.labels(protocol.lower(), self._words.of(code or _OTHER)).inc()
+            case Passed(protocol=protocol):
+                self._passed.labels(protocol.lower()).inc()
+            case Refused(protocol=protocol, status=status):
+                self._refused.labels(protocol.lower(), str(int(status))).inc()
+            case Scripted(code=code):
+                self._scripts.labels(self._words.of(code or "boots")).inc()
+            case Reported(outcome=outcome):
+                self._reports.labels(outcome).inc()
+
+    def _served(self, event: Served) -> None:
+        whole = event.sent == event.count
+        result = "complete" if whole else "failed" if event.problem else "ended"
+        # A block device is read in thousands of ranges, which would hide the files.
+        seconds = event.seconds if whole and event.count == event.size > 0 else None
+        self._transferred("http", result, event.sent, seconds)
+
+    def _transferred(self, protocol: str, result: str, size: int, seconds: float | None) -> None:
+        self._transfers.labels(protocol, result).inc()
+        self._ended[protocol] += size
+        if seconds is not None:
+            self._transfer_s.labels(protocol).observe(seconds)
+
+
+def _drop_code(reason: str) -> str:
+    for beginning, code in _DROPS.items():
+        if reason.startswith(beginning):
+            return code
+    return "stray" if reason.endswith("outside a transfer") else "malformed"
+
+
+class _Scrape:
+    """What is read at the moment of a scrape; *ended* has the bytes of transfers that ended."""
+
+    def __init__(self, tell: _Tell, ended: dict[str, int]) -> None:
+        self._tell = tell
+        self._ended = ended
+        self._most = dict.fromkeys(ended, 0)
+
+    def collect(self) -> Iterator[Any]:
+        """As prometheus_client asks."""
+        now = self._tell()
+        yield from self._bytes(now)
+        yield from _configuration(now)
+        yield from _well_being(now)
+        yield from _machines(now)
+        yield from _logs(now)
+        yield from _shipping(now)
+
+    def _bytes(self, now: Vitals) -> Iterator[Any]:
+        """
+        Those of transfers under way are counted as they go: an initrd takes minutes.
+
+        A counter never falls, though a transfer may count differently at its end.
+        """
+        sent = CounterMetricFamily(
+            "netbootd_sent_bytes", "Bytes of files sent", labels=["protocol"]
+        )
+        running = GaugeMetricFamily(
+            "netbootd_transfers_in_flight", "Transfers under way", labels=["protocol"]
+        )
+        for protocol, ended in self._ended.items():
+            mine = [one for one in now.transfers if one.protocol.lower() == protocol]
+            total = ended + sum(one.sent for one in mine)
+            self._most[protocol] = max(self._most[protocol], total)
+            sent.add_metric([protocol], self._most[protocol])
+            running.add_metric([protocol], len(mine))
+        yield sent
+        yield running
+
+
+def _gauge(name: str, text: str, value: float) -> Any:
+    return GaugeMetricFamily(f"netbootd_{name}", text, value=value)
+
+
+def _configuration(now: Vitals) -> Iterator[Any]:
+    yield _gauge("config_generation", "Number of the configuration in force", now.generation)
+    yield _gauge("config_loaded_timestamp_seconds", "When it was read", now.loaded)
+    yield _gauge("config_refused", "1: the newer one on disk was refused", bool(now.refused))
+    yield _gauge("config_refused_findings", "What was found wrong with that", now.refused)
+    findings = GaugeMetricFamily(
+        "netbootd_config_findings", "Findings of the one in force", labels=["level"]
+    )
+    for level, count in now.findings.items():
+        findings.add_metric([level], count)
+    yield findings
+    yield _gauge("targets", "Targets that the configuration defines", now.targets)
+
+
+def _well_being(now: Vitals) -> Iterator[Any]:
+    yield _gauge("troubles", "What is wrong, as /status says in words", len(now.troubles))
+    sockets = GaugeMetricFamily("netbootd_sockets", "Open sockets", labels=["service"])
+    for service in {**dict.fromkeys(now.wanted, 0), **now.listening}:
+        sockets.add_metric([service], now.listening.get(service, 0))
+    yield sockets
+    disks = GaugeMetricFamily(
+        "netbootd_disk_trouble", "1: it cannot be written or read", labels=["what"]
+    )
+    for what, trouble in now.disks.items():
+        disks.add_metric([what], bool(trouble))
+    yield disks
+
+
+def _machines(now: Vitals) -> Iterator[Any]:
+    yield _gauge("machines_listed", "Machines that the configuration lists", now.machines)
+    yield _gauge("strangers", "Machines seen that it does not list", now.strangers)
+    states = GaugeMetricFamily("netbootd_machines", "Listed machines", labels=["state"])
+    for state, count in now.states.items():
+        states.add_metric([state], count)
+    yield states
+
+
+def _logs(now: Vitals) -> Iterator[Any]:
+    received = CounterMetricFamily(
+        "netbootd_log_lines_received", "Lines of logs that came", labels=["dataset"]
+    )
+    for dataset, count in now.received.items():
+        received.add_metric([dataset], count)
+    yield received
+    yield CounterMetricFamily("netbootd_log_lines_stored", "Lines written", value=now.stored)
+    dropped = CounterMetricFamily(
+        "netbootd_log_lines_dropped", "Lines that were not kept", labels=["reason"]
+    )
+    for reason, count in now.dropped.items():
+        dropped.add_metric([reason], count)
+    yield dropped
+    yield CounterMetricFamily(
+        "netbootd_syslog_kernel_drops", "Datagrams the kernel had no room for", now.kernel_drops
+    )
+
+
+def _shipping(now: Vitals) -> Iterator[Any]:
+    counters = {
+        "shipped": "Lines that arrived",
+        "rejected": "Lines that the destination will never take, put aside",
+        "lost": "Lines deleted before they could be sent",
+    }
+    for name, text in counters.items():
+        family = CounterMetricFamily(f"netbootd_log_lines_{name}", text, labels=["destination"])
+        for destination, one in now.shipping.items():
+            family.add_metric([destination], getattr(one, name))
+        yield family
+    gauges = {"lines": "Lines that wait to be sent", "size": "Bytes that wait to be sent"}
+    for name, text in gauges.items():
+        unit = "bytes" if name == "size" else name
+        waiting = GaugeMetricFamily(f"netbootd_spool_{unit}", text, labels=["destination"])
+        for destination, one in now.shipping.items():
+            waiting.add_metric([destination], getattr(one, name))
+        yield waiting

@@ -1,0 +1,82 @@
+"""
+How the daemon is at one moment, as values: what ``/metrics`` and ``/healthz`` are made of.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from netbootd.events.progress import Progress
+from netbootd.http.health import Health
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Shipped:
+    """
+    One destination of the logs, since the start: lines it took (*shipped*), would not take
+    (*rejected*), and that were deleted before it was there to take them (*lost*); *lines* and
+    *size*, in bytes, are what it has yet to get.
+    """
+
+    shipped: int = 0
+    rejected: int = 0
+    lost: int = 0
+    lines: int = 0
+    size: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Vitals:
+    """
+    *loaded* is when the configuration in force was read, Unix seconds; *refused* the number of
+    findings that keep a newer one from being taken.  *findings* are those in force, by level.
+
+    *wanted* are the services that the configuration turns on, *listening* their open sockets.
+    *troubles* is all that is wrong, in words; *disks* what is wrong with each thing that is kept on
+    disk, empty where nothing is.  *states* counts the listed machines, *strangers* others.
+
+    *received*, by data set, *stored* and *dropped*, by reason, are lines of logs since the start;
+    *kernel_drops* are datagrams that the kernel had no room for.
+    """
+
+    generation: int
+    loaded: float
+    refused: int = 0
+    findings: Mapping[str, int] = field(default_factory=dict)
+    machines: int = 0
+    targets: int = 0
+    wanted: tuple[str, ...] = ()
+    listening: Mapping[str, int] = field(default_factory=dict)
+    troubles: tuple[str, ...] = ()
+    disks: Mapping[str, str] = field(default_factory=dict)
+    states: Mapping[str, int] = field(default_factory=dict)
+    strangers: int = 0
+    transfers: Sequence[Progress] = ()
+    received: Mapping[str, int] = field(default_factory=dict)
+    stored: int = 0
+    dropped: Mapping[str, int] = field(default_factory=dict)
+    kernel_drops: int = 0
+    shipping: Mapping[str, Shipped] = field(default_factory=dict)
+
+
+def health(vitals: Vitals) -> Health:
+    """
+    Whether machines can boot.
+
+    They cannot where a service that is turned on has not one socket.  All else leaves them what
+    they need: a record that cannot be written is kept in memory, and a configuration that was
+    refused leaves the one before in force.
+    """
+    down = tuple(
+        f"{service} is turned on, and listens nowhere"
+        for service in vitals.wanted
+        if not vitals.listening.get(service)
+    )
+    degraded = list(vitals.troubles)
+    degraded += [text for text in vitals.disks.values() if text and text not in degraded]
+    if vitals.refused:
+        degraded.append(
+            f"the configuration on disk is refused; generation {vitals.generation} is in force"
+        )
+    return Health(down, tuple(degraded))
