@@ -16,6 +16,7 @@ import resource
 import signal
 import sys
 import time
+from collections import Counter
 from dataclasses import replace
 from ipaddress import IPv4Address
 from pathlib import Path
@@ -48,6 +49,7 @@ from netbootd.http.service import HttpService
 from netbootd.interfaces import Interface
 from netbootd.keeper import Keeper
 from netbootd.learning import Learner
+from netbootd.metrics import Metrics
 from netbootd.registry.live import LiveRegistry
 from netbootd.registry.load import load
 from netbootd.registry.snapshot import Changes, Registry, changes
@@ -57,6 +59,7 @@ from netbootd.tftp.limits import Limits
 from netbootd.tftp.locate import Locator
 from netbootd.tftp.port import Listener
 from netbootd.tftp.service import TftpService
+from netbootd.vitals import Vitals, health
 from netbootd.watch import Watcher
 
 log = Logger(namespace="netbootd")
@@ -147,6 +150,9 @@ class Daemon:
         self._http = HttpService(
             self._reactor, self._live, self._events, self._teller.status, allowed=self._is_served
         )
+        self._metrics = Metrics(self._vitals, time.time())
+        self._events.subscribe(self._metrics)
+        self._http.watched_by(lambda: health(self._vitals()), self._metrics.render)
         self._services = MultiService()
         for service in (self._dhcp, self._tftp, self._http):
             service.setServiceParent(self._services)  # type: ignore[no-untyped-call]
@@ -368,6 +374,15 @@ class Daemon:
         ]
         sockets += [Socket("HTTP", f"TCP {port}") for port in self._http.ports]
         return sockets
+
+    def _vitals(self) -> Vitals:
+        """How everything is at this moment."""
+        standings = self._live.record.items().values()
+        return replace(
+            self._teller.vitals(),
+            disks={"record": self._keeper.trouble},
+            states=Counter(standing.state or "unknown" for standing in standings),
+        )
 
     def _tell_hooks(self, event: Event) -> None:
         """A node that is up, or has failed, once for each of its reports."""

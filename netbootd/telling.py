@@ -8,6 +8,7 @@ from __future__ import annotations
 import shutil
 import sys
 import time
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -24,6 +25,7 @@ from netbootd.printable import counted
 from netbootd.registry.live import LiveRegistry
 from netbootd.registry.snapshot import Changes, Registry
 from netbootd.systemd import Notifier
+from netbootd.vitals import Vitals
 
 log = Logger(namespace="netbootd")
 
@@ -36,6 +38,7 @@ _LEVELS = {
     Level.ERROR: LogLevel.error,
 }
 _LOGGED_FINDINGS = 50  # of one load; the rest is counted, and "netbootd check" shows all
+_PROXY = "ProxyDHCP"  # as the banner calls it
 _LISTED_CARDS = 50  # of the status page
 
 
@@ -52,6 +55,8 @@ class Teller:
         self.last_reload = "none yet"
         self.refused: tuple[Finding, ...] = ()
         self.reloading = False
+        self._loaded = time.time()
+        self._findings: tuple[int, dict[str, int]] = (0, {})  # of a generation, by level
         self._live = live
         self._file = file
         self._notifier = notifier
@@ -102,6 +107,7 @@ class Teller:
     def reloaded(self, registry: Registry, changed: Changes) -> None:
         """The new configuration is in force."""
         self.findings(registry.findings)
+        self._loaded = time.time()
         self.last_reload, self.refused = str(changed), ()
         log.info(
             "configuration reloaded: {changes}; generation {generation}",
@@ -148,6 +154,32 @@ class Teller:
             **self._remembered(),
             "events": self._counts.as_dict(),
         }
+
+    def vitals(self) -> Vitals:
+        """What ``/metrics`` and ``/healthz`` are made of, as far as it is known here."""
+        registry = self._live.snapshot
+        config = registry.config
+        wanted = {_PROXY: config.proxydhcp.enabled, "TFTP": config.tftp.enabled, "HTTP": True}
+        return Vitals(
+            generation=registry.generation,
+            loaded=self._loaded,
+            refused=sum(finding.level >= Level.RELOAD for finding in self.refused),
+            findings=self._by_level(registry),
+            machines=registry.listed,
+            targets=len(registry.targets),
+            wanted=tuple(service for service, on in wanted.items() if on),
+            listening=Counter(socket.service for socket in self._sockets),
+            troubles=tuple(self.troubles),
+        )
+
+    def _by_level(self, registry: Registry) -> dict[str, int]:
+        """How many findings *registry* has; counted once, since it never changes."""
+        if self._findings[0] != registry.generation:
+            counts = Counter(finding.level for finding in registry.findings)
+            worth = (level for level in Level if level >= Level.NOTE)
+            by_level = {level.name.lower(): counts[level] for level in worth}
+            self._findings = registry.generation, by_level
+        return self._findings[1]
 
     def _remembered(self) -> dict[str, list[str]]:
         """The machines of which an operator would want to know."""
