@@ -41,6 +41,10 @@ _BOOT_S = (10, 20, 30, 45, 60, 90, 120, 180, 300, 600, 1200, 1800, 3600, 7200)
 _TRANSFER_S = (0.01, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 20, 30, 60, 120, 300)
 #: What a reason for a drop, which may quote the packet, begins with; all else is a malformed one.
 _DROPS = {"not sent": "unsendable", "from outside": "stray", "ERROR": "stray", "Ack": "stray"}
+#: A client that goes away, or only asks for the size, has ended its transfer.
+_RESULTS = ("complete", "ended", "failed")
+#: How a boot ends that the node itself tells the end of; the others have no duration.
+_ENDS = (Outcome.DONE, Outcome.FAILED)
 _MOST_LABELS = 64
 _OTHER = "other"
 _Tell = Callable[[], Vitals]
@@ -93,7 +97,7 @@ class Metrics:
         self._boots = Counter("netbootd_boots", "Boots that ended", ["outcome"], registry=registry)
         self._boot_s = Histogram(
             "netbootd_boot_duration_seconds",
-            "From a boot's first packet to its end",
+            "From a boot's first packet to the node's report",
             ["outcome"],
             buckets=_BOOT_S,
             registry=registry,
@@ -108,8 +112,9 @@ class Metrics:
             buckets=_STAGE_S,
             registry=registry,
         )
-        for outcome in (Outcome.DONE, Outcome.FAILED, Outcome.OVERDUE, Outcome.AGAIN):
+        for outcome in (*_ENDS, Outcome.OVERDUE, Outcome.AGAIN):
             self._boots.labels(outcome.value)
+        for outcome in _ENDS:
             self._boot_s.labels(outcome.value)
         for stage in Stage:
             self._stages.labels(stage.value)
@@ -124,6 +129,7 @@ class Metrics:
             self._stage_s.labels(step.stage.value).observe(step.seconds)
         if news.outcome is not Outcome.OPEN:
             self._boots.labels(news.outcome.value).inc()
+        if news.outcome in _ENDS:
             self._boot_s.labels(news.outcome.value).observe(max(0.0, boot.last - boot.began))
 
     # -- events --------------------------------------------------------------------------------
@@ -149,8 +155,11 @@ class Metrics:
         )
         for protocol in _PROTOCOLS:
             self._transfer_s.labels(protocol)
-            for result in ("complete", "ended", "failed"):
+            for result in _RESULTS:
                 self._transfers.labels(protocol, result)
+        for protocol in ("dhcp", "tftp"):
+            for code in ("malformed", *_DROPS.values()):
+                self._dropped.labels(protocol, code)
 
     def _counter(self, name: str, text: str, *labels: str) -> Any:
         return Counter(f"netbootd_{name}", text, labels, registry=self._registry)
