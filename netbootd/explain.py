@@ -202,7 +202,7 @@ def _served(client: Client, machine: Machine | None, registry: Registry) -> Line
         strangers = "" if said else ": machines that are not listed are served"
         yield "known", f"known_only is {'' if said else 'not '}set{whose}{strangers}"
     if reason := refusal(client, machine, registry):
-        yield "refused", reason
+        yield "refused", str(reason)
 
 
 def _groups(machine: Machine) -> Lines:

@@ -58,10 +58,17 @@ class Hold:
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
-    """Nothing; *reason* is for the operator.  *missing*: for want of a file on this server."""
+    """
+    Nothing, and why: *reason* is for the operator, *code* for programs: ``unknown``, ``subnet``,
+    ``no-loader`` …  *missing*: for want of a file on this server.
+    """
 
     reason: str
     missing: bool = False
+    code: str = ""
+
+    def __str__(self) -> str:
+        return self.reason
 
 
 Step = Loader | Script | Hold | Refusal
@@ -125,7 +132,7 @@ def subnet_of(client: Client, registry: Registry) -> Subnet:
     return registry.subnets.of(client.link)
 
 
-def refusal(client: Client, machine: Machine | None, registry: Registry) -> str | None:
+def refusal(client: Client, machine: Machine | None, registry: Registry) -> Refusal | None:
     """
     Why *client*, for which *machine* was found, gets nothing at all, or None: it is served.
 
@@ -133,18 +140,22 @@ def refusal(client: Client, machine: Machine | None, registry: Registry) -> str 
     """
     subnet = subnet_of(client, registry)
     if not subnet.served:
-        return f"in subnet {subnet.name}, where nobody is served"
+        return Refusal(f"in subnet {subnet.name}, where nobody is served", code="subnet")
     if machine is None and (subnet.default or registry.default):
-        return "not in the configuration, and without a MAC it cannot have the default"
+        return _unknown("without a MAC it cannot have the default")
     if machine is None:
-        return "not in the configuration, and there is no machines.default"
+        return _unknown("there is no machines.default")
     if machine.known:
         return None
     if subnet.known_only:
-        return f"not in the configuration, and known_only is set for subnet {subnet.name}"
+        return _unknown(f"known_only is set for subnet {subnet.name}")
     if subnet.known_only is None and registry.config.known_only:
-        return "not in the configuration, and known_only is set"
+        return _unknown("known_only is set")
     return None
+
+
+def _unknown(why: str) -> Refusal:
+    return Refusal(f"not in the configuration, and {why}", code="unknown")
 
 
 def next_step(
@@ -161,9 +172,9 @@ def next_step(
 
     *replaced*: its iPXE is ours, or it was given ours a moment ago.
     """
-    reason = refusal(client, machine, registry)
-    if machine is None or reason is not None:
-        return _refuse(machine, reason or "")
+    refused = refusal(client, machine, registry)
+    if machine is None or refused is not None:
+        return _refuse(machine, refused or Refusal(""))
     because = (_why_this_machine(machine),)
     if client.stage is not Stage.IPXE:  # a held machine too: only iPXE can show why it is held
         target = boots_now(machine, registry, standing, now)[0]
@@ -263,8 +274,8 @@ def _loader(
 ) -> Decision:
     found = loader.find(client.arch, machine, registry, subnet_of(client, registry))
     if not found.name:
-        refused = Refusal(found.why, missing=found.missing)
-        return Decision(refused, machine, (*because, found.why))
+        refused = Refusal(found.why, missing=found.missing, code=found.code)
+        return _refuse(machine, refused, because)
     return Decision(Loader(found.name), machine, (*because, found.why))
 
 
@@ -275,5 +286,5 @@ def _why_this_machine(machine: Machine) -> str:
     return f"{machine.place}: {machine.title}"
 
 
-def _refuse(machine: Machine | None, reason: str, because: tuple[str, ...] = ()) -> Decision:
-    return Decision(Refusal(reason), machine, (*because, reason))
+def _refuse(machine: Machine | None, refused: Refusal, because: tuple[str, ...] = ()) -> Decision:
+    return Decision(refused, machine, (*because, refused.reason))

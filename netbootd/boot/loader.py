@@ -31,18 +31,21 @@ class Found:
     The program *name* of the library, and *why* that one.
 
     Without a *name* there is none, and *why* says what would be right; *missing* where the
-    configuration wants one for this architecture, or can say nothing else of it.
+    configuration wants one for this architecture, or can say nothing else of it.  *code* is the
+    why for programs: ``no-loader``, ``no-arch``, or ``proxyless`` for what takes its files from
+    elsewhere.
     """
 
     name: str
     why: str
     missing: bool = False
+    code: str = ""
 
 
 def find(arch: Arch | None, machine: Machine, registry: Registry, subnet: Subnet) -> Found:
     """What *machine*'s firmware of architecture *arch* loads."""
     if arch is None:
-        return Found("", "the firmware does not say what it is (no option 93)")
+        return Found("", "the firmware does not say what it is (no option 93)", code="no-arch")
     word, whose = _word(arch, machine, registry, subnet)
     names = loaders.names(word, arch)
     if not names:
@@ -52,7 +55,7 @@ def find(arch: Arch | None, machine: Machine, registry: Registry, subnet: Subnet
             return Found(name, f"{name} is the first loader found for {arch}{whose}")
     files = " or ".join(names)
     told = f"no loader for {arch}: put {files} into a folder that 'firmware' names{whose}"
-    return Found("", "; ".join((told, *loaders.origins(names))), missing=True)
+    return _missing("; ".join((told, *loaders.origins(names))))
 
 
 def wanted(arch: Arch, machine: Machine, registry: Registry, subnet: Subnet) -> tuple[str, ...]:
@@ -64,14 +67,18 @@ def _nothing_for(arch: Arch, word: str, whose: str) -> Found:
     """There is no such program, as far as we know; the admin may know one."""
     if arch.family in READ_ALONE and not whose:
         reads = _READS[READ_ALONE[arch.family][0]]
-        return Found("", f"{arch} needs no boot program: it reads {reads}")
+        return Found("", f"{arch} needs no boot program: it reads {reads}", code="proxyless")
     if arch.family == str(arch.number):
         told = f"{arch} (option 93 says {arch.number}) has no loader here{whose}"
     else:
         told = f"{arch} ({arch.number}) has no {_title(word)} loader{whose}"
     line = f'"loader" : {{ "{arch.family}" : "FILE.efi" }}'
     add = f"let that say {line}" if whose else f'add {line} to the section "netbootd"'
-    return Found("", f"{told}: {add}, with the file that it can load", missing=True)
+    return _missing(f"{told}: {add}, with the file that it can load")
+
+
+def _missing(why: str) -> Found:
+    return Found("", why, missing=True, code="no-loader")
 
 
 def _title(word: str) -> str:

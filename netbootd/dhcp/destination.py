@@ -36,12 +36,14 @@ class Arrival:
     """
     How a request reached us, and so where its reply starts: the *interface* by name, which *port*,
     from where (*source*), and the *address* of ours that we shall answer from and advertise.
+    *unicast*: it was sent to that address, and to nobody else.
     """
 
     interface: str
     address: IPv4Address
     port: Port
     source: Endpoint
+    unicast: bool = False
 
 
 def local_address(

@@ -61,7 +61,9 @@ class Option(IntEnum):
     """The options we read or write, by RFC 2132 unless another is named."""
 
     PAD = 0
+    HOST_NAME = 12
     VENDOR_OPTIONS = 43  # PXE 2.1, section 2.2
+    REQUESTED_ADDRESS = 50
     OVERLOAD = 52
     MESSAGE_TYPE = 53
     SERVER_ID = 54
@@ -74,6 +76,7 @@ class Option(IntEnum):
     RELAY_AGENT = 82  # RFC 3046
     ARCH = 93  # RFC 4578, section 2.1
     UUID = 97  # RFC 4578, section 2.3
+    TFTP_SERVERS = 150  # RFC 5859
     IPXE = 175  # https://ipxe.org/howto/dhcpd
     END = 255
 

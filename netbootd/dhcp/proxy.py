@@ -74,14 +74,23 @@ class Known:
 
 NOTHING_KNOWN = Known()
 
+#: The code of what a client was not answered that does not boot from the network.
+NOT_NETBOOT = "not-netboot"
+
 
 @dataclass(frozen=True, slots=True)
 class Ignored:
-    """No reply, and why; *unserved* where a netboot client goes without, as somebody will ask."""
+    """
+    No reply, and why: *reason* in words, *code* for programs.
+
+    *unserved* where a netboot client goes without, as somebody will ask; *client* where it is one.
+    """
 
     reason: str
     unserved: bool = False
     decision: Decision | None = None
+    code: str = ""
+    client: Client | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,10 +139,13 @@ def answer(
     if isinstance(reply_type, Ignored):
         return reply_type
     if reason := pxe.unsupported(request):
-        return Ignored(reason, unserved=True)
+        return Ignored(reason, unserved=True, code="reserved", client=client)
     decision = _decide(request, client, registry, known)
-    if isinstance(decision.step, Refusal):
-        return Ignored(decision.step.reason, unserved=True, decision=decision)
+    step = decision.step
+    if isinstance(step, Refusal):
+        return Ignored(step.reason, unserved=True, decision=decision, code=step.code, client=client)
+    if reply_type is MessageType.OFFER and (reason := _astray(request, arrival)):
+        return Ignored(reason, unserved=True, decision=decision, code="relay", client=client)
     return _answer(request, reply_type, arrival, client, decision, registry, recall)
 
 
@@ -196,8 +208,12 @@ def _no_client(request: Message, arrival: Arrival, registry: Registry, marks: Ma
         client = Client(stage=Stage.FIRMWARE, mac=pxe.mac_of(request)).marked(marks)
         machine = identify(client, registry)
         if machine is not None and machine.known:
-            return Ignored(reason, unserved=True, decision=Decision(Refusal(reason), machine))
-    return Ignored(f"not a netboot client (vendor class {request.vendor_class!r})")
+            decision = Decision(Refusal(reason), machine)
+            return Ignored(
+                reason, unserved=True, decision=decision, code="proxyless", client=client
+            )
+    told = reason or f"not a netboot client (vendor class {request.vendor_class!r})"
+    return Ignored(told, code="proxyless" if pxe.is_firmware(request) else NOT_NETBOOT)
 
 
 def _reply_type(request: Message, arrival: Arrival, client: Client) -> MessageType | Ignored:
@@ -207,10 +223,30 @@ def _reply_type(request: Message, arrival: Arrival, client: Client) -> MessageTy
     if not _is_for_boot_server(request, arrival, item):
         return Ignored(f"{request.message_name} on port {arrival.port}: for the DHCP server")
     if client.stage is Stage.HTTP_BOOT:
-        return Ignored("HTTP boot has no boot servers", unserved=True)
+        told = "HTTP boot has no boot servers"
+        return Ignored(told, unserved=True, code="boot-server", client=client)
     if item and item.wants_credentials:
-        return Ignored("it asks for credentials (BIS), which do not exist", unserved=True)
+        told = "it asks for credentials (BIS), which do not exist"
+        return Ignored(told, unserved=True, code="credentials", client=client)
     return MessageType.ACK
+
+
+def _astray(request: Message, arrival: Arrival) -> str:
+    """
+    Why an offer would not find its way, empty where it does: a client that has no address cannot
+    write to ours, so a relay did, and does not say where it is (RFC 1542, section 4.1.1).
+
+    The answer would be broadcast here, where the client is not, or has asked by broadcast as well.
+    """
+    if not arrival.unicast or int(request.giaddr):
+        return ""
+    source = arrival.source[0]
+    if not request.hops and source in ("0.0.0.0", str(request.ciaddr)):
+        return ""
+    return (
+        f"it came by way of {source}, a relay that leaves giaddr empty (hops: {request.hops}), so "
+        "no answer can find its way back: let the relay say its own address there (RFC 1542)"
+    )
 
 
 def _is_for_boot_server(request: Message, arrival: Arrival, item: pxe.BootItem | None) -> bool:
@@ -230,7 +266,7 @@ def _decide(request: Message, client: Client, registry: Registry, known: Known) 
     decision = next_step(client, machine, registry, standing, known.now, replaced=replaced)
     if isinstance(decision.step, Refusal) and _has_no_card(request):
         told = f"{decision.step.reason}; it is {pxe.addressed(request)}"
-        return replace(decision, step=Refusal(told))
+        return replace(decision, step=replace(decision.step, reason=told))
     if not (pxe.lacks_http(request) and isinstance(decision.step, Loader)):
         return decision
     remark = "its own iPXE has no HTTP, so it gets ours first"
@@ -247,8 +283,8 @@ _PI_FILES = "the files of a Raspberry Pi"
 
 def _of_pi(client: Client, machine: Machine | None, registry: Registry) -> Decision:
     """A Pi asks for files by names of its own; there is no loader to choose."""
-    if reason := refusal(client, machine, registry):
-        return Decision(Refusal(reason), machine, (reason,))
+    if refused := refusal(client, machine, registry):
+        return Decision(refused, machine, (refused.reason,))
     return Decision(Loader(_PI_FILES), machine, ("a Raspberry Pi knows the names of its files",))
 
 

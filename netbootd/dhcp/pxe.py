@@ -225,6 +225,14 @@ def addressed(message: Message) -> str:
 # -- who boots from the network, and not from a proxy ------------------------------------------
 
 _POWER_OPAL, _OPEN_FIRMWARE = TABLE[14], TABLE[12]
+_UBOOT = "U-Boot"
+
+
+def is_firmware(message: Message) -> bool:
+    """Whether firmware or a loader sent *message*, and no running system: a proxy's or not."""
+    if Option.ARCH in message.options or message.vendor_class.startswith(_UBOOT):
+        return True
+    return _stage_of(message) is not None
 
 
 def beyond_a_proxy(message: Message, server: IPv4Address) -> str | None:
@@ -232,7 +240,7 @@ def beyond_a_proxy(message: Message, server: IPv4Address) -> str | None:
     Why a client that wants to boot takes nothing from a proxy, and what its DHCP server must say
     then; None for one that does not boot from the network.
     """
-    if message.message_type == MessageType.DISCOVER and message.vendor_class.startswith("U-Boot"):
+    if message.message_type == MessageType.DISCOVER and message.vendor_class.startswith(_UBOOT):
         return (
             "U-Boot takes its boot file from the DHCP server alone (u-boot net/bootp.c): let that "
             f"one give it next-server {server} (siaddr) and, where a file is wanted, its name "

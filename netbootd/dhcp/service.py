@@ -24,9 +24,9 @@ from typing import Any
 from twisted.application.service import Service
 from twisted.logger import Logger
 
-from netbootd.boot.decision import Loader, Refusal
+from netbootd.boot.decision import Loader
 from netbootd.config import Mode
-from netbootd.dhcp import proxy, pxe, wire
+from netbootd.dhcp import proxy, pxe, telling, wire
 from netbootd.dhcp.destination import Arrival, Endpoint, Port, destination, local_address
 from netbootd.dhcp.listeners import Listener, Snooper
 from netbootd.dhcp.message import Message
@@ -34,7 +34,7 @@ from netbootd.dhcp.proxy import Answer, Ignored, Known
 from netbootd.dhcp.snoop import Heard, Raw, open_snoop
 from netbootd.dhcp.sockets import enlarge_buffer, open_socket
 from netbootd.errors import WireError
-from netbootd.events.event import Dropped, Event, Loaderless, Offered, Passed, Unserved
+from netbootd.events.event import Dropped
 from netbootd.events.stream import Stream
 from netbootd.interfaces import Interface
 from netbootd.registry.live import LiveRegistry
@@ -223,7 +223,8 @@ class _Edge:
         if ours is None:
             self.drop(f"{to.interface.name} has no IPv4 address to answer from", source)
             return
-        arrival = Arrival(to.interface.name, ours, to.port, source)
+        unicast = heard.addressed is not None
+        arrival = Arrival(to.interface.name, ours, to.port, source, unicast)
         marks = self.live.sightings.note(pxe.mac_of(request), pxe.marks_of(request))
         known = self._known(request)
         answer = proxy.answer(request, arrival, registry, marks, self.live.styles.past, known)
@@ -239,10 +240,10 @@ class _Edge:
                 to.send(wire.encode(answer.reply, request.limit), ours, way)
             except (OSError, WireError) as problem:
                 told = f"cannot send the reply to {way.address}: {problem}"
-                answer = Ignored(told, unserved=True, decision=answer.decision)
+                answer = Ignored(told, True, answer.decision, "unsent", answer.client)
             else:
                 self._remember(request, answer, ours)
-        self.events.publish(_event(request, arrival, answer))
+        self.events.publish(telling.told(request, arrival, answer))
 
     def _known(self, request: Message) -> Known:
         """What is remembered of whoever sent *request*."""
@@ -263,42 +264,7 @@ class _Edge:
 
     def drop(self, reason: str, source: Endpoint) -> None:
         """Tell that a packet came to nothing."""
-        self.events.publish(Dropped(peer=_peer(source), protocol="DHCP", reason=reason))
-
-
-def _event(request: Message, arrival: Arrival, answer: Answer | Ignored) -> Event:
-    """What to tell the world; published after the reply has left."""
-    decision = answer.decision
-    target = decision.machine.title if decision and decision.machine else ""
-    peer = _peer(arrival.source)
-    if isinstance(answer, Ignored):
-        kind = Unserved if answer.unserved else Passed
-        if decision and isinstance(decision.step, Refusal) and decision.step.missing:
-            kind = Loaderless
-        return kind(
-            mac=pxe.mac_of(request),
-            target=target,
-            peer=peer,
-            protocol="DHCP",
-            reason=answer.reason,
-        )
-    return Offered(
-        mac=answer.client.mac,
-        target=target,
-        peer=peer,
-        arch=str(answer.client.arch or answer.client.stage.value),
-        file=answer.file,
-        server=str(arrival.address),
-        interface=arrival.interface,
-        message=answer.verb,
-        because="; ".join(answer.decision.because),
-        style=answer.style,
-        warning=answer.decision.warning,
-    )
-
-
-def _peer(source: Endpoint) -> str:
-    return "" if source[0] == "0.0.0.0" else source[0]
+        self.events.publish(Dropped(peer=telling.peer_of(source), protocol="DHCP", reason=reason))
 
 
 @dataclass(slots=True)

@@ -44,6 +44,7 @@ class Reply:
 
 
 STRANGER = Silence("not a netboot client")
+PROXYLESS = Silence("takes its boot file from the DHCP server alone")
 NOT_OURS = Silence("for the DHCP server")
 A_REPLY = Silence("a reply of another server")
 
@@ -126,14 +127,14 @@ EXPECTED: dict[str, Silence | Reply] = {
     "qemu-uboot-arm64-efi-discover": loader(BOARD, "UEFI ARM64", "snponly-arm64.efi"),
     "qemu-uboot-riscv64-efi-discover": loader(BOARD, "UEFI RISC-V 64", "snponly-riscv64.efi"),
     "qemu-uboot-x86_64-efi-discover": loader(LAB + "0b", "UEFI x64", "snponly.efi"),
-    "qemu-uboot-arm32-discover": STRANGER,
-    "qemu-uboot-arm64-discover": STRANGER,
-    "qemu-uboot-riscv64-discover": STRANGER,
-    "qemu-uboot-x86_64-discover": STRANGER,
-    "qemu-uboot-x86_64-discover-retry": STRANGER,
+    "qemu-uboot-arm32-discover": PROXYLESS,
+    "qemu-uboot-arm64-discover": PROXYLESS,
+    "qemu-uboot-riscv64-discover": PROXYLESS,
+    "qemu-uboot-x86_64-discover": PROXYLESS,
+    "qemu-uboot-x86_64-discover-retry": PROXYLESS,
     # Booting from the network, but from the site's own DHCP server.
     "qemu-slof-ppc64-discover": STRANGER,
-    "qemu-slof-ppc64-request": STRANGER,
+    "qemu-slof-ppc64-request": PROXYLESS,
     "qemu-syslinux-efi-dhcp-discover": STRANGER,
     "qemu-debian-installer-discover": STRANGER,
     # BIOS ROMs.
@@ -146,7 +147,7 @@ EXPECTED: dict[str, Silence | Reply] = {
     "tp-rpi3-bootrom-discover": pi(PI_3_MENU),
     "tp-rpi4-eeprom-discover": pi(PI_MENU),
     "tp-rpi4-eeprom-request": NOT_OURS,
-    "tp-uboot-riscv64-discover": STRANGER,
+    "tp-uboot-riscv64-discover": PROXYLESS,
     # Ordinary clients, and other servers.
     "tp-neg-android-discover": STRANGER,
     "tp-neg-dhcpcd-discover": STRANGER,

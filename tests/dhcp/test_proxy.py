@@ -86,29 +86,37 @@ def test_a_reply_of_another_server_is_not_answered():
 
 
 @pytest.mark.parametrize(
-    ("options", "known", "reason", "unserved"),
+    ("options", "known", "reason", "code"),
     [
-        ({}, registry(MAC), "not a netboot client", False),
-        (UEFI, registry(), "there is no machines.default", True),
-        (UEFI, registry(default=True, known_only=True), "known_only is set", True),
-        (UEFI, registry(MAC, loaders=()), "no loader for UEFI x64", True),
-        ({**UEFI, Option.ARCH: b"\0\x0e"}, registry(MAC), "needs no boot program", True),
-        ({**UEFI, Option.ARCH: b"\xfe\xfe"}, registry(MAC), "unknown architecture 65278", True),
-        ({Option.VENDOR_CLASS: b"PXEClient"}, registry(MAC), "no option 93", True),
-        ({**HTTP, Option.ARCH: b"\0\x14"}, registry(MAC), "has no iPXE loader", True),
-        ({**UEFI, Option.UUID: b"\0RPi4" + bytes(12)}, registry(MAC), "", False),
-        ({**BIOS, Option.UUID: b"\0RPi4" + bytes(12)}, registry(MAC), "", False),
-        ({**BIOS, Option.UUID: b"\0RPi4" + bytes(12)}, registry(), "no machines.default", True),
+        ({}, registry(MAC), "not a netboot client", "not-netboot"),
+        (UEFI, registry(), "there is no machines.default", "unknown"),
+        (UEFI, registry(default=True, known_only=True), "known_only is set", "unknown"),
+        (UEFI, registry(MAC, loaders=()), "no loader for UEFI x64", "no-loader"),
+        ({**UEFI, Option.ARCH: b"\0\x0e"}, registry(MAC), "needs no boot program", "proxyless"),
+        ({**UEFI, Option.ARCH: b"\xfe\xfe"}, registry(MAC), "architecture 65278", "no-loader"),
+        ({Option.VENDOR_CLASS: b"PXEClient"}, registry(MAC), "no option 93", "no-arch"),
+        ({Option.VENDOR_CLASS: b"U-Boot"}, registry(MAC), "DHCP server alone", "proxyless"),
+        ({**HTTP, Option.ARCH: b"\0\x14"}, registry(MAC), "has no iPXE loader", "no-loader"),
+        ({**UEFI, Option.UUID: b"\0RPi4" + bytes(12)}, registry(MAC), "", ""),
+        ({**BIOS, Option.UUID: b"\0RPi4" + bytes(12)}, registry(MAC), "", ""),
+        (
+            {**BIOS, Option.UUID: b"\0RPi4" + bytes(12)},
+            registry(),
+            "no machines.default",
+            "unknown",
+        ),
     ],
 )
-def test_a_netboot_client_without_an_answer_is_told_apart(options, known, reason, unserved):
+def test_a_netboot_client_without_an_answer_is_told_apart(options, known, reason, code):
     got = ask(request(options), known)
     if not reason:
         assert isinstance(got, proxy.Answer)
     else:
         assert isinstance(got, proxy.Ignored)
         assert reason in got.reason
-        assert got.unserved == unserved
+        assert got.code == code
+        assert got.unserved == (code != "not-netboot")
+        assert (got.client is not None) == got.unserved
 
 
 def test_a_request_of_a_netboot_client_to_its_dhcp_server_is_no_news():

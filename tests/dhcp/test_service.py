@@ -16,9 +16,11 @@ from netbootd.config import Mode, ProxyDhcp
 from netbootd.dhcp import service, sockets, wire
 from netbootd.dhcp.destination import Port
 from netbootd.dhcp.listeners import Listener
+from netbootd.dhcp.message import Option
 from netbootd.dhcp.snoop import Heard
 from netbootd.events.event import Dropped, Loaderless, Offered, Passed, Unserved
 from netbootd.events.stream import Stream
+from netbootd.events.witness import NotNetboot, Requested
 from netbootd.interfaces import Interface
 from netbootd.loaders import Choice
 from netbootd.registry.live import LiveRegistry
@@ -168,8 +170,10 @@ def test_a_new_registry_counts_from_the_next_packet():
 @pytest.mark.parametrize(
     ("name", "known", "kind"),
     [
-        ("qemu-debian-installer-discover", registry(default=True), Passed),
-        ("qemu-ovmf-x64-pxe-request", registry(default=True), Passed),
+        ("qemu-debian-installer-discover", registry(default=True), NotNetboot),
+        ("qemu-ovmf-x64-pxe-request", registry(default=True), Requested),
+        ("qemu-slof-ppc64-request", registry(default=True), Requested),
+        ("qemu-uboot-arm64-discover", registry(default=True), Passed),
         ("qemu-ovmf-x64-pxe-discover", registry(), Unserved),
     ],
 )
@@ -182,6 +186,116 @@ def test_silence_is_debug_except_for_netboot_clients(name, known, kind):
 def test_a_refused_machine_is_named_with_its_target():
     edge = Edge(registry("52:54:00:aa:00:02", loaders=())).receive(discover())
     assert str(edge.events[0]).startswith(f"52:54:00:aa:00:02 ({TITLE}) DHCP request not answered")
+
+
+# -- what the record of boots needs --------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["qemu-ovmf-x64-pxe-request", "qemu-ipxe-bios-request", "qemu-slof-ppc64-request"],
+)
+def test_a_request_tells_whose_address_firmware_takes(name):
+    [event] = Edge().receive(discover(name)).events
+    assert isinstance(event, Requested)
+    assert (event.server, event.address) == ("192.168.77.1", "192.168.77.50")
+    assert event.netboot
+    assert (event.interface, event.level) == ("eth1", "debug")
+    assert event.mac == wire.decode(captures.capture(name).payload).mac
+
+
+def changed(name, **options):
+    """A captured packet with other options: by name of Option, None to leave one out."""
+    message = wire.decode(captures.capture(name).payload)
+    said = {**message.options, **{int(Option[code]): value for code, value in options.items()}}
+    message = message._replace(options={code: one for code, one in said.items() if one is not None})
+    return wire.encode(message), TO_ALL, NOBODY
+
+
+def test_a_running_system_that_takes_an_address_is_no_firmware():
+    request = {"MESSAGE_TYPE": b"\3", "SERVER_ID": bytes((10, 0, 0, 1))}
+    asked = changed("qemu-debian-installer-discover", REQUESTED_ADDRESS=None, **request)
+    [event] = Edge().receive(asked).events
+    assert isinstance(event, Requested)
+    assert (event.server, event.address, event.netboot) == ("10.0.0.1", "", False)
+
+
+@pytest.mark.parametrize("address", [b"", b"\0\0\0\0", b"\1\2\3", b"\1" * 255])
+def test_a_request_without_a_sound_address_is_told_without_one(address):
+    asked = changed("qemu-ovmf-x64-pxe-request", REQUESTED_ADDRESS=address)
+    assert Edge().receive(asked).events[0].address == ""
+
+
+def test_a_request_that_takes_nobodys_offer_is_passed_over():
+    """INIT-REBOOT (RFC 2131, section 4.3.2): it names no server."""
+    [event] = Edge().receive(changed("qemu-ovmf-x64-pxe-request", SERVER_ID=None)).events
+    assert type(event) is Passed
+
+
+def test_a_running_system_is_told_with_its_own_words():
+    name = b"node17\x1b[2J" + b"x" * 200
+    asked = changed("qemu-debian-installer-discover", HOST_NAME=name, VENDOR_CLASS=b"d-i")
+    [event] = Edge().receive(asked).events
+    assert isinstance(event, NotNetboot)
+    assert (event.vendor_class, event.host_name) == ("d-i", name.decode())
+    assert "\x1b" not in str(event)
+
+
+@pytest.mark.parametrize(
+    ("name", "known", "code", "stage"),
+    [
+        ("qemu-ovmf-x64-pxe-discover", registry(), "unknown", "firmware"),
+        ("qemu-ipxe-bios-discover", registry(), "unknown", "iPXE"),
+        (
+            "qemu-ovmf-x64-http-discover",
+            registry(default=True, loaders=()),
+            "no-loader",
+            "HTTP boot",
+        ),
+        ("qemu-uboot-arm64-discover", registry("52:52:52:52:52:52"), "proxyless", "firmware"),
+    ],
+)
+def test_a_client_without_an_answer_is_told_with_code_stage_and_interface(name, known, code, stage):
+    [event] = Edge(known).receive(discover(name)).events
+    assert isinstance(event, Unserved)
+    assert (event.code, event.stage, event.interface) == (code, stage, "eth1")
+
+
+@pytest.mark.parametrize(
+    ("hops", "source"), [(1, "0.0.0.0"), (0, "203.0.113.9"), (3, "203.0.113.9")]
+)
+def test_a_relay_that_does_not_say_so_is_told_of_and_not_answered(hops, source):
+    payload = bytearray(captures.capture("qemu-ovmf-x64-pxe-discover").payload)
+    payload[3] = hops
+    asked = bytes(payload), to("192.168.77.2"), (source, 67)
+    edge = Edge().receive(asked)
+    assert edge.peer.sent == []
+    [event] = edge.events
+    assert isinstance(event, Unserved)
+    assert event.code == "relay"
+    assert "giaddr" in event.reason
+    assert event.target == TITLE
+
+
+def test_a_relay_that_says_so_is_told_with_the_offer():
+    payload = bytearray(captures.capture("qemu-ovmf-x64-pxe-discover").payload)
+    payload[3], payload[24:28] = 1, bytes((203, 0, 113, 9))
+    edge = Edge().receive((bytes(payload), to("192.168.77.2"), ("203.0.113.9", 67)))
+    assert len(edge.peer.sent) == 1
+    assert (edge.events[0].relay, edge.events[0].stage) == ("203.0.113.9", "firmware")
+
+
+@pytest.mark.parametrize(
+    ("name", "stage"),
+    [
+        ("qemu-ovmf-x64-pxe-discover", "firmware"),
+        ("qemu-ovmf-x64-http-discover", "HTTP boot"),
+        ("qemu-ipxe-bios-discover", "iPXE"),
+    ],
+)
+def test_an_offer_is_told_with_the_stage_of_its_client(name, stage):
+    [event] = Edge().receive(discover(name)).events
+    assert (event.stage, event.relay) == (stage, "")
 
 
 # -- an iPXE that lacks something, and a loader that is not there --------------------------------

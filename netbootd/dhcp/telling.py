@@ -1,0 +1,110 @@
+"""
+What the world is told of a request that came in: one event, answered or not.
+
+Pure.  A REQUEST that takes what another server offered is worth its own event, and so is a client
+that does not boot from the network: both tell how far a machine has come.
+"""
+
+from __future__ import annotations
+
+from ipaddress import IPv4Address
+
+from netbootd.boot.decision import Refusal
+from netbootd.dhcp import pxe
+from netbootd.dhcp.destination import Arrival, Endpoint, Port
+from netbootd.dhcp.message import Message, MessageType, Op, Option
+from netbootd.dhcp.proxy import NOT_NETBOOT, Answer, Ignored
+from netbootd.events.event import Event, Loaderless, Offered, Passed, Unserved
+from netbootd.events.witness import NotNetboot, Requested
+
+_LONGEST = 255  # characters kept of a client's own words
+
+
+def told(request: Message, arrival: Arrival, answer: Answer | Ignored) -> Event:
+    """The event; published after the reply has left."""
+    if isinstance(answer, Answer):
+        return _offered(request, arrival, answer)
+    if answer.unserved:
+        return _unserved(request, arrival, answer)
+    if server := _other_server(request, arrival):
+        return _requested(request, arrival, answer, server)
+    if answer.code != NOT_NETBOOT:
+        return Passed(
+            mac=pxe.mac_of(request),
+            peer=peer_of(arrival.source),
+            protocol="DHCP",
+            reason=answer.reason,
+        )
+    return NotNetboot(
+        mac=pxe.mac_of(request),
+        peer=peer_of(arrival.source),
+        protocol="DHCP",
+        reason=answer.reason,
+        vendor_class=request.vendor_class[:_LONGEST],
+        host_name=request.text(Option.HOST_NAME)[:_LONGEST],
+    )
+
+
+def peer_of(source: Endpoint) -> str:
+    """The sender's address, empty before it has one."""
+    return "" if source[0] == "0.0.0.0" else source[0]
+
+
+def _offered(request: Message, arrival: Arrival, answer: Answer) -> Offered:
+    return Offered(
+        mac=answer.client.mac,
+        target=_target(answer),
+        peer=peer_of(arrival.source),
+        arch=str(answer.client.arch or answer.client.stage.value),
+        file=answer.file,
+        server=str(arrival.address),
+        interface=arrival.interface,
+        message=answer.verb,
+        because="; ".join(answer.decision.because),
+        style=answer.style,
+        warning=answer.decision.warning,
+        stage=answer.client.stage.value,
+        relay=str(request.giaddr) if int(request.giaddr) else "",
+    )
+
+
+def _unserved(request: Message, arrival: Arrival, answer: Ignored) -> Unserved:
+    step = answer.decision.step if answer.decision else None
+    kind = Loaderless if isinstance(step, Refusal) and step.missing else Unserved
+    return kind(
+        mac=pxe.mac_of(request),
+        target=_target(answer),
+        peer=peer_of(arrival.source),
+        protocol="DHCP",
+        reason=answer.reason,
+        code=answer.code,
+        stage=answer.client.stage.value if answer.client else "",
+        interface=arrival.interface,
+    )
+
+
+def _target(answer: Answer | Ignored) -> str:
+    decision = answer.decision
+    return decision.machine.title if decision and decision.machine else ""
+
+
+def _other_server(request: Message, arrival: Arrival) -> str:
+    """Whose offer *request* takes (RFC 2131, section 4.3.2), empty where it takes nobody's."""
+    if arrival.port is not Port.DHCP or request.op != Op.REQUEST:
+        return ""
+    if request.message_type != MessageType.REQUEST:
+        return ""
+    server = request.server_id
+    return str(server) if server is not None and server != arrival.address else ""
+
+
+def _requested(request: Message, arrival: Arrival, answer: Ignored, server: str) -> Requested:
+    address = request.options.get(Option.REQUESTED_ADDRESS, b"")
+    return Requested(
+        mac=pxe.mac_of(request),
+        peer=peer_of(arrival.source),
+        server=server,
+        address=str(IPv4Address(address)) if len(address) == 4 and any(address) else "",
+        interface=arrival.interface,
+        netboot=answer.code != NOT_NETBOOT,
+    )
