@@ -1,0 +1,188 @@
+"""
+What becomes of a file when it is closed: it is indexed, compressed, and one day removed.
+
+A thread of its own, with less claim to the processor than the rest: compressing takes a second for
+what came in a quiet week, and nothing waits for it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import gzip
+import json
+import os
+import queue
+import shutil
+import sqlite3
+import threading
+from collections.abc import Callable
+from pathlib import Path
+
+from netbootd.logbook import files, index, reader
+from netbootd.logbook.files import Place
+from netbootd.logbook.marks import Marks
+
+_PACE_S = 60.0  # how often it looks at ages, if no file is cut meanwhile
+_NICENESS = 10
+_DAY = 86_400.0
+
+
+class Retention(threading.Thread):
+    """
+    Keeps at most *size* bytes and *days* days of the files in *folder*; *now* gives Unix seconds.
+
+    *current* tells the file that is being written to, *shipped* the place up to which all was
+    shipped, None where nothing is to be.  *lost* is called, in this thread, with the number of
+    lines that were removed and not shipped, and *removed* with the identity of every file removed.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        now: Callable[[], float],
+        current: Callable[[], str],
+        lost: Callable[[int], None],
+    ) -> None:
+        super().__init__(name="netbootd-log-files", daemon=True)
+        self.size = 0
+        self.days = 0
+        self.shipped: Callable[[], Place | None] = lambda: None
+        self._folder = folder
+        self._now = now
+        self._current = current
+        self._lost = lost
+        self._work: queue.SimpleQueue[tuple[str, Marks] | None] = queue.SimpleQueue()
+
+    def cut(self, identity: str, marks: Marks) -> None:
+        """*identity* is closed, and holds *marks*."""
+        self._work.put((identity, marks))
+
+    def close(self) -> None:
+        """End soon; what is left to do is done after the next start."""
+        self._work.put(None)
+
+    def run(self) -> None:
+        """Until closed."""
+        with contextlib.suppress(OSError):
+            os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), _NICENESS)
+        for left in files.parts(self._folder):
+            with contextlib.suppress(OSError):
+                left.unlink()
+        self.tidy()
+        while True:
+            try:
+                piece = self._work.get(timeout=_PACE_S)
+            except queue.Empty:
+                self.tidy()
+                continue
+            if piece is None:
+                return
+            self._index(*piece)
+            self.tidy()
+
+    def tidy(self) -> None:
+        """Make room, and then compress and index what is not yet."""
+        self._remove_old()
+        current = self._current()
+        for identity in reversed(files.identities(self._folder)):
+            if identity != current and identity < (self._current() or identity + "~"):
+                self._compress(identity)
+        self._index_all()
+        self._remove_old()
+
+    # -- index ---------------------------------------------------------------------------------
+
+    def _index(self, identity: str, marks: Marks) -> None:
+        try:
+            index.add(self._folder, identity, marks)
+        except sqlite3.OperationalError:  # a full disk, or somebody reads for long: later
+            return
+        except sqlite3.Error:
+            with contextlib.suppress(OSError):
+                index.discard(self._folder)
+
+    def _index_all(self) -> None:
+        """What was not indexed when it was closed: after a crash, or without a place on disk."""
+        try:
+            known = index.indexed(self._folder) if files.identities(self._folder) else {}
+            for gone in known.keys() - set(files.identities(self._folder)):
+                index.forget(self._folder, gone)
+        except sqlite3.OperationalError:
+            return
+        except sqlite3.Error:
+            index.discard(self._folder)
+            known = {}
+        for identity in files.identities(self._folder):
+            if identity not in known and self._is_closed(identity):
+                self._index(identity, marks_in(self._folder, identity))
+
+    def _is_closed(self, identity: str) -> bool:
+        current = self._current()
+        return identity < current if current else True
+
+    # -- compressing ---------------------------------------------------------------------------
+
+    def _compress(self, identity: str) -> None:
+        path = files.plain(self._folder, identity)
+        part = files.part(self._folder, identity)
+        try:
+            with path.open("rb") as plain, part.open("xb") as raw:
+                with gzip.GzipFile("", "wb", 6, raw) as packed:
+                    shutil.copyfileobj(plain, packed, 1 << 18)
+                os.fchmod(raw.fileno(), 0o640)
+                os.fsync(raw.fileno())
+            status = path.stat()
+            os.utime(part, (status.st_atime, status.st_mtime))  # its age is that of its lines
+            part.rename(files.closed(self._folder, identity))
+            path.unlink()
+        except FileNotFoundError:  # it is compressed already, or gone
+            return
+        except OSError:  # no room: it stays as it is until there is
+            with contextlib.suppress(OSError):
+                part.unlink()
+
+    # -- room ----------------------------------------------------------------------------------
+
+    def _remove_old(self) -> None:
+        sizes = {one: files.size(self._folder, one) for one in files.identities(self._folder)}
+        total = sum(sizes.values())
+        oldest = self._now() - self.days * _DAY
+        for identity, size in sizes.items():
+            modified = files.modified(self._folder, identity)
+            aged = modified is not None and modified < oldest
+            if (total > self.size or aged) and self._is_closed(identity):
+                self._remove(identity)
+                total -= size
+
+    def _remove(self, identity: str) -> None:
+        unshipped = self._unshipped(identity)
+        try:
+            files.remove(self._folder, identity)
+        except OSError:
+            return
+        with contextlib.suppress(sqlite3.Error):
+            index.forget(self._folder, identity)
+        if unshipped:
+            self._lost(unshipped)
+
+    def _unshipped(self, identity: str) -> int:
+        """How many lines of it were to be shipped, and were not."""
+        place = self.shipped()
+        if place is None or place.file > identity:
+            return 0
+        offset = place.offset if place.file == identity else 0
+        return reader.lines_after(self._folder, Place(identity, offset))
+
+
+def marks_in(folder: Path, identity: str) -> Marks:
+    """The marks of a file, read from itself."""
+    marks = Marks()
+    for offset, line in reader.offsets(folder, identity):
+        try:
+            document = json.loads(line)
+            ours = document.get("netbootd", {})
+            key = ours.get("machine") or document.get("source", {}).get("ip") or ""
+            marks.add(str(key), int(ours.get("boot_id", 0)), offset)
+        except (ValueError, TypeError, AttributeError):  # somebody else's line
+            continue
+    return marks
