@@ -79,7 +79,7 @@ class Logbook:
         self._recent: OrderedDict[str, deque[Line]] = OrderedDict()
         self._callbacks: tuple[Callable[[Line], None], ...] = ()
         self._writer = Writer(folder, shape, now, _SMALLEST, self._cut)
-        self._retention = Retention(folder, now, lambda: self._writer.identity, self._lost)
+        self._retention = Retention(folder, now, lambda: self._writer.closed_until, self._lost)
         self._thread = threading.Thread(target=self._run, name="netbootd-log", daemon=True)
         self.configure(settings, shape)
 
@@ -199,11 +199,14 @@ class Logbook:
 
         Waits for it: not for the reactor's thread.
         """
+        until = time.monotonic() + _STOP_S
         self._closing.set()
         self._wake.set()
-        self._retention.close()
         if self._thread.is_alive():
             self._thread.join(_STOP_S)
+        self._retention.close()  # behind the writer, which hands it the last file
+        if self._retention.is_alive():
+            self._retention.join(max(0.0, until - time.monotonic()))
         return not self._thread.is_alive() and not self._pending
 
     # -- in the thread that writes -------------------------------------------------------------

@@ -31,16 +31,16 @@ class Retention(threading.Thread):
     """
     Keeps at most *size* bytes and *days* days of the files in *folder*; *now* gives Unix seconds.
 
-    *current* tells the file that is being written to, *shipped* the place up to which all was
+    *closed_until* tells the newest file that is closed; ``shipped`` the place up to which all was
     shipped, None where nothing is to be.  *lost* is called, in this thread, with the number of
-    lines that were removed and not shipped, and *removed* with the identity of every file removed.
+    lines that were removed and not shipped.
     """
 
     def __init__(
         self,
         folder: Path,
         now: Callable[[], float],
-        current: Callable[[], str],
+        closed_until: Callable[[], str],
         lost: Callable[[int], None],
     ) -> None:
         super().__init__(name="netbootd-log-files", daemon=True)
@@ -49,8 +49,9 @@ class Retention(threading.Thread):
         self.shipped: Callable[[], Place | None] = lambda: None
         self._folder = folder
         self._now = now
-        self._current = current
+        self._closed_until = closed_until
         self._lost = lost
+        self._closing = False
         self._work: queue.SimpleQueue[tuple[str, Marks] | None] = queue.SimpleQueue()
 
     def cut(self, identity: str, marks: Marks) -> None:
@@ -58,7 +59,8 @@ class Retention(threading.Thread):
         self._work.put((identity, marks))
 
     def close(self) -> None:
-        """End soon; what is left to do is done after the next start."""
+        """End behind the file at hand; what is left to do is done after the next start."""
+        self._closing = True
         self._work.put(None)
 
     def run(self) -> None:
@@ -78,14 +80,14 @@ class Retention(threading.Thread):
             if piece is None:
                 return
             self._index(*piece)
-            self.tidy()
+            if not self._closing:
+                self.tidy()
 
     def tidy(self) -> None:
         """Make room, and then compress and index what is not yet."""
         self._remove_old()
-        current = self._current()
         for identity in reversed(files.identities(self._folder)):
-            if identity != current and identity < (self._current() or identity + "~"):
+            if self._is_closed(identity) and not self._closing:
                 self._compress(identity)
         self._index_all()
         self._remove_old()
@@ -113,12 +115,11 @@ class Retention(threading.Thread):
             index.discard(self._folder)
             known = {}
         for identity in files.identities(self._folder):
-            if identity not in known and self._is_closed(identity):
+            if identity not in known and self._is_closed(identity) and not self._closing:
                 self._index(identity, marks_in(self._folder, identity))
 
     def _is_closed(self, identity: str) -> bool:
-        current = self._current()
-        return identity < current if current else True
+        return identity <= self._closed_until()
 
     # -- compressing ---------------------------------------------------------------------------
 
@@ -150,7 +151,7 @@ class Retention(threading.Thread):
         for identity, size in sizes.items():
             modified = files.modified(self._folder, identity)
             aged = modified is not None and modified < oldest
-            if (total > self.size or aged) and self._is_closed(identity):
+            if (total > self.size or aged) and self._is_closed(identity) and not self._closing:
                 self._remove(identity)
                 total -= size
 

@@ -46,6 +46,8 @@ class Writer:
         self._lock = threading.Lock()  # of identity and marks, which readers look at
         self._marks = Marks()
         self._identity = ""
+        #: The newest file that nobody writes to any more.
+        self.closed_until = max(files.identities(folder), default="")
 
     @property
     def identity(self) -> str:
@@ -109,7 +111,7 @@ class Writer:
     def _opened(self) -> int:
         if self._descriptor is None:
             self._folder.mkdir(parents=True, exist_ok=True)
-            last = max([self._identity, *files.identities(self._folder)])
+            last = max([self.closed_until, *files.identities(self._folder)])
             identity = files.new_identity(self._now(), last)
             flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND | os.O_CLOEXEC
             descriptor = os.open(files.plain(self._folder, identity), flags, 0o640)
@@ -130,4 +132,5 @@ class Writer:
             os.fsync(descriptor)
         finally:
             os.close(descriptor)
+            self.closed_until = self._identity
             self._cut(self._identity, marks)
