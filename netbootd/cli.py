@@ -23,6 +23,7 @@ from netbootd.commands import (
     importing,
     order,
     overlay,
+    replay,
     run,
     script,
     show,
@@ -46,6 +47,7 @@ One network boot daemon: ProxyDHCP, TFTP, HTTP and boot scripts from one JSON fi
   netbootd explain MAC        why, with every rule that was looked at
   netbootd diff OLD NEW       which machines would another configuration change?
   netbootd simulate MAC       walk through a boot of it, step by step
+  netbootd replay FILE.pcap   what would we have answered to a capture?
   netbootd next MAC TARGET    boot that machine once into something else
   netbootd release MAC        let a machine boot again that went in a circle
   netbootd import MEDIUM      a new system from an ISO, a tar or a folder
@@ -113,6 +115,7 @@ def _parser() -> argparse.ArgumentParser:
         diff,
         doctor,
         simulate,
+        replay,
         order,
         importing,
         vms,

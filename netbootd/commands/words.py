@@ -50,6 +50,11 @@ def with_config(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def with_json(parser: argparse.ArgumentParser) -> None:
+    """Add ``--json``."""
+    parser.add_argument("--json", action="store_true", help="for programs")
+
+
 def a_machine(text: str) -> MAC | str:
     """A MAC in any spelling, or the name of an entry that has no MAC for its key."""
     return MAC.maybe(text) or text

@@ -76,6 +76,7 @@ FLOORS: tuple[frozenset[str], ...] = (
             "learning",
             "status",
             "simulate",
+            "replay",
             "doctor",
             "hooks",
             "daemon",
