@@ -210,7 +210,9 @@ class TransferEnded(Event):
     A TFTP transfer that did not complete, such as the size probe every firmware makes.
 
     *end* is the name of a ``tftp.outcome.End`` in lower case (``unheard``, ``lost``, ``aborted``
-    …); *acked* of *size* bytes were acknowledged, in blocks of *blksize*, within *seconds*.
+    …); *acked* of *size* bytes were acknowledged, in blocks of *blksize*, within *seconds*.  *size*
+    is 0 where it is not known.  *oack*: options were granted, so one that is ``unheard`` never
+    acknowledged these, and one that is ``lost`` with nothing *acked* did, but not the first block.
     """
 
     level: ClassVar[str] = "debug"
@@ -221,6 +223,7 @@ class TransferEnded(Event):
     acked: int = 0
     blksize: int = 0
     seconds: float = 0.0
+    oack: bool = False
 
     @property
     def what(self) -> str:

@@ -295,7 +295,9 @@ class Admission:
     def _pass(self, path: str, reason: str, peer: Peer) -> None:
         mac, _ = urls.split_mac(path)
         reason = f"{reason}: {path or _NO_NAME}"
-        self._events.publish(Unserved(mac=mac, peer=peer[0], protocol="TFTP", reason=reason))
+        self._events.publish(
+            Unserved(mac=mac, peer=peer[0], protocol="TFTP", reason=reason, code="no-room")
+        )
 
     def _drop(self, reason: str, peer: Peer) -> None:
         self._events.publish(Dropped(peer=peer[0], protocol="TFTP", reason=reason))

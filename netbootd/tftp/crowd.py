@@ -14,12 +14,13 @@ from __future__ import annotations
 
 import select
 from collections import OrderedDict
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
 from typing import Any
 
 from netbootd.errors import WireError
 from netbootd.events.event import Dropped, TransferEnded, TransferFailed, Transferred
+from netbootd.events.progress import Started
 from netbootd.events.stream import Stream
 from netbootd.tftp import wire
 from netbootd.tftp.files import Located
@@ -141,6 +142,7 @@ class Crowd:
             self.watch(running.line.fileno(), lambda: self._read(running))
         if self._sweep is None:
             self._sweep = self._reactor.callLater(_SWEEP_S, self._tick)
+        self._publish_start(running)
         self._advance(running, running.transfer.start, running.began_at)
 
     def repeat(self, running: Running) -> None:
@@ -149,14 +151,18 @@ class Crowd:
 
     def dismiss(self, running: Running, reason: str) -> None:
         """End it without a word to the client, which wants no more of it or never answered."""
-        self._publish_end(TransferEnded, running, reason)
+        self._publish_end(TransferEnded, running, End.DISMISSED, reason)
         self._forget(running)
 
-    def cut(self, reason: str) -> None:
-        """End everything that runs."""
+    def cut(self) -> None:
+        """End everything that runs: the server stops."""
         for running in list(self._running.values()):
-            self._publish_end(TransferFailed, running, reason)
+            self._publish_end(TransferFailed, running, End.STOPPED)
             self._forget(running)
+
+    def heard(self) -> Iterator[Running]:
+        """The transfers whose client has confirmed something; others may be forged."""
+        return (running for running in self._running.values() if running.heard)
 
     # What the reactor calls (IReadDescriptor).
 
@@ -242,7 +248,7 @@ class Crowd:
             return
         except Exception:
             self._report(f"TFTP: transfer to {running.peer[0]} broke")
-            self._publish_end(TransferFailed, running, "internal error")
+            self._publish_end(TransferFailed, running, End.FAULT)
             self._forget(running)
             return
         if train is not None and (problem_sending := running.line.send(train)) is not None:
@@ -286,7 +292,19 @@ class Crowd:
             self._publish_success(running)
         else:
             kind = TransferEnded if outcome.end in _QUIET else TransferFailed
-            self._publish_end(kind, running, outcome.reason)
+            self._publish_end(kind, running, outcome.end, outcome.reason)
+
+    def _publish_start(self, running: Running) -> None:
+        self._events.publish(
+            Started(
+                mac=running.located.mac,
+                target=running.located.target,
+                peer=running.peer[0],
+                protocol="TFTP",
+                path=running.request.path,
+                size=running.transfer.size or 0,
+            )
+        )
 
     def _publish_success(self, running: Running) -> None:
         self._events.publish(
@@ -301,14 +319,23 @@ class Crowd:
             )
         )
 
-    def _publish_end(self, kind: type[TransferEnded], running: Running, reason: str) -> None:
+    def _publish_end(
+        self, kind: type[TransferEnded], running: Running, end: End, reason: str = ""
+    ) -> None:
+        reach = running.transfer.reach()
         self._events.publish(
             kind(
                 mac=running.located.mac,
                 target=running.located.target,
                 peer=running.peer[0],
                 path=running.request.path,
-                reason=reason,
+                reason=reason or end.value,
+                end=end.name.lower(),
+                size=reach.size or 0,
+                acked=reach.acked,
+                blksize=reach.blksize,
+                seconds=self.now() - running.began_at,
+                oack=reach.oack,
             )
         )
 

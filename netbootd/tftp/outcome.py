@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 
 class End(Enum):
-    """How a transfer can end."""
+    """How a transfer can end; the last three are not its own doing."""
 
     COMPLETE = "complete"
     ABORTED = "aborted by the client"
@@ -18,6 +18,21 @@ class End(Enum):
     UNCONFIRMED = "the last block was never acknowledged"
     LOST = "the client fell silent"
     BROKEN = "the file could not be read"
+    DISMISSED = "the client began anew, or another one wanted its place"
+    STOPPED = "the server was stopped"
+    FAULT = "internal error"
+
+
+class Reach(NamedTuple):
+    """
+    How far a transfer has come: *acked* of *size* bytes (None where it is not known), in blocks of
+    *blksize* bytes, with an OACK before them or not.
+    """
+
+    acked: int
+    size: int | None
+    blksize: int
+    oack: bool
 
 
 class Story(NamedTuple):

@@ -17,9 +17,10 @@ from twisted.application import service
 from twisted.internet.defer import Deferred, succeed
 from twisted.logger import Logger
 
+from netbootd.events.progress import Progress
 from netbootd.events.stream import Stream
 from netbootd.tftp.admission import Admission
-from netbootd.tftp.crowd import Crowd
+from netbootd.tftp.crowd import Crowd, Running
 from netbootd.tftp.files import Locate
 from netbootd.tftp.limits import USUAL, Limits
 from netbootd.tftp.port import BUFFER, Listener, Port
@@ -35,7 +36,7 @@ class TftpService(service.Service):
 
     *locate* is called for each request; what it may raise is said in ``files``.  *grace* is the
     time in seconds that transfers have when the service stops.  *now* gives seconds that never go
-    back, as the reactor's own clock does when the host's is set.
+    back, as the reactor's own clock does when the host's is set; *today* those since 1970.
     """
 
     def __init__(
@@ -47,8 +48,10 @@ class TftpService(service.Service):
         *,
         grace: float = 10.0,
         now: Callable[[], float] = time.monotonic,
+        today: Callable[[], float] = time.time,
     ) -> None:
         self._reactor = reactor
+        self._now, self._today = now, today
         #: Seconds, as *grace*.
         self.grace_s = grace
         self._wanted: dict[_Where, Listener] = {}
@@ -69,9 +72,14 @@ class TftpService(service.Service):
         self._admission.limits = limits
 
     @property
-    def transfers(self) -> int:
-        """How many are under way."""
+    def under_way(self) -> int:
+        """How many transfers there are, also to those who never answered."""
         return len(self._crowd)
+
+    def transfers(self) -> list[Progress]:
+        """Those that go on; one whose client never answered does not."""
+        passed = self._today() - self._now()
+        return [_progress(running, passed) for running in self._crowd.heard()]
 
     @property
     def addresses(self) -> dict[IPv4Address, int]:
@@ -104,7 +112,7 @@ class TftpService(service.Service):
 
     def _last_call(self) -> Deferred[None]:
         stopped: Deferred[None] = Deferred()
-        cut = self._reactor.callLater(self.grace_s, self._crowd.cut, "the server was stopped")
+        cut = self._reactor.callLater(self.grace_s, self._crowd.cut)
 
         def emptied() -> None:
             if cut.active():
@@ -176,6 +184,20 @@ class TftpService(service.Service):
     def _shut(self, port: Port) -> None:
         self._crowd.unwatch(port.socket.fileno())
         port.close()
+
+
+def _progress(running: Running, passed: float) -> Progress:
+    """*passed*: how long after 1970 the crowd's clock began, in seconds."""
+    reach = running.transfer.reach()
+    return Progress(
+        protocol="TFTP",
+        path=running.request.path,
+        peer=running.peer[0],
+        mac=running.located.mac,
+        size=reach.size or 0,
+        sent=reach.acked,
+        began=passed + running.began_at,
+    )
 
 
 def _report(text: str) -> None:

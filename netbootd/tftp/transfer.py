@@ -33,7 +33,7 @@ from typing import NamedTuple
 
 from netbootd.tftp import wire
 from netbootd.tftp.options import PLAIN, Grant
-from netbootd.tftp.outcome import End, Outcome, Story
+from netbootd.tftp.outcome import End, Outcome, Reach, Story
 from netbootd.tftp.pace import Pace
 from netbootd.tftp.wire import DATA_HEADERS, HEADER
 
@@ -94,7 +94,6 @@ class Transfer:
         "_repeated_at",
         "_sent",
         "_sent_at",
-        "_size",
         "_started_at",
         "_strays",
         "_torn",
@@ -103,6 +102,7 @@ class Transfer:
         "heard_at",
         "outcome",
         "resent",
+        "size",
     )
 
     def __init__(
@@ -113,8 +113,10 @@ class Transfer:
         patience_s: float = PATIENCE_S,
     ) -> None:
         self._read = read
-        self._size = size
-        self._asked = grant
+        #: In bytes; None where it is not known.
+        self.size = size
+        self._asked = self._grant = grant
+        self._acked = 0
         self._patience_s = patience_s
         self._pace = Pace(grant.timeout_s)
         self._ahead = memoryview(b"")  # the part of the file read last, and where it begins
@@ -188,7 +190,7 @@ class Transfer:
         self._grant = grant
         self._acked, self._sent = (-1, 0) if grant.answer else (0, 1)
         self._fresh_from = self._highest = self._sent
-        self._last = None if self._size is None else self._size // grant.blksize + 1
+        self._last = None if self.size is None else self.size // grant.blksize + 1
 
     def _first_reply(self) -> Train:
         if self._sent == 0:
@@ -289,6 +291,14 @@ class Transfer:
             first_block_sent=first_block_sent if self.heard_at is not None else 0,
         )
 
+    def reach(self) -> Reach:
+        """How far it has come; for one that was never heard, by what it was granted at first."""
+        grant = self._asked if self.heard_at is None else self._grant
+        acked = max(self._acked, 0) * grant.blksize
+        if self.size is not None:
+            acked = min(acked, self.size)
+        return Reach(acked, self.size, grant.blksize, oack=bool(grant.answer))
+
     @property
     def options_ignored(self) -> bool:
         """Whether our OACKs got no answer so far."""
@@ -329,17 +339,17 @@ class Transfer:
     def _bytes(self, offset: int, count: int) -> memoryview:
         """*count* bytes, or what there is up to the end; raises EOFError where there is less."""
         stretch = count
-        if self._size is not None:
-            count = min(count, self._size - offset)
+        if self.size is not None:
+            count = min(count, self.size - offset)
             ahead = _READ_AHEAD if self.heard_at is not None else 0
-            stretch = min(max(count, ahead), self._size - offset)
+            stretch = min(max(count, ahead), self.size - offset)
         found, start = self._ahead, offset - self._ahead_at
         if start < 0 or start + count > len(found):
             found, start = memoryview(self._read(offset, stretch)), 0
             if stretch > count:
                 self._ahead, self._ahead_at = found, offset
-        if self._size is not None and start + count > len(found):
-            raise EOFError(f"file shrank below its {self._size} bytes while it was sent")
+        if self.size is not None and start + count > len(found):
+            raise EOFError(f"file shrank below its {self.size} bytes while it was sent")
         return found[start : start + count]
 
     def _break(self, problem: OSError | EOFError) -> Train:

@@ -12,7 +12,7 @@ def house():
     made = House()
     yield made
     made.service.stopService()
-    made.service._crowd.cut("the test is over")
+    made.service._crowd.cut()
 
 
 @pytest.fixture

@@ -24,10 +24,12 @@ from netbootd.events.event import (
     Transferred,
     Unserved,
 )
+from netbootd.events.progress import Progress, Started
 from netbootd.tftp import port, train, wire
 from netbootd.tftp.files import Located
 from netbootd.tftp.limits import Limits
 from netbootd.tftp.netascii import translate
+from netbootd.tftp.transfer import Transfer
 from netbootd.tftp.wire import Ack, Data, Error, OptionAck, ReadRequest, WriteRequest
 
 from .model import synthetic
@@ -53,7 +55,7 @@ def test_a_file_is_fetched(house, guest, path, options):
     [event] = house.seen(Transferred)
     assert (event.mac, event.target, event.peer) == (SOMEBODY, "nfs/centos", "127.0.0.1")
     assert (event.path, event.size, event.resent) == (path, len(house.library.files[path]), 0)
-    assert house.service.transfers == 0
+    assert house.service.under_way == 0
 
 
 def test_windows_leave_one_by_one_where_the_kernel_cannot_cut_them(house, guest, monkeypatch):
@@ -143,7 +145,7 @@ def test_a_refusal_is_an_error_packet_and_an_event(house, guest, request_, code,
     assert guest.ask(request_) == [Error(code, text)]
     [event] = house.seen(Refused)
     assert (event.protocol, event.status, event.peer) == ("TFTP", code, "127.0.0.1")
-    assert house.service.transfers == 0
+    assert house.service.under_way == 0
     assert guest.server[1] != house.port()[1]
 
 
@@ -293,7 +295,7 @@ def test_who_asks_for_nothing_we_know_gets_plain_data(house, guest, options):
 def test_the_size_probe_of_firmware_ends_quietly(house, guest):
     guest.ask(ReadRequest("loader", "octet", {"tsize": "0"}))
     assert guest.say(Error(8, "User aborted the transfer")) == []
-    assert house.service.transfers == 0
+    assert house.service.under_way == 0
     [event] = house.seen(TransferEnded)
     assert event.level == "debug"
     assert "User aborted" in event.reason
@@ -305,7 +307,7 @@ def test_the_same_request_again_gets_the_first_reply_and_no_second_transfer(hous
     server = guest.server
     assert guest.ask(request) == [oack]
     assert guest.server == server
-    assert house.service.transfers == 1
+    assert house.service.under_way == 1
     guest.say(Ack(0))
     assert guest.ask(request) == []
     assert len(house.library.opened) == 1
@@ -316,8 +318,9 @@ def test_another_request_from_the_same_port_begins_anew(house, guest):
     old = guest.server
     assert guest.ask(ReadRequest("small")) == [Data(1, b"hello")]
     assert guest.server != old
-    assert house.service.transfers == 1
-    assert house.seen(TransferEnded)[0].reason == "the client began anew"
+    assert house.service.under_way == 1
+    [event] = house.seen(TransferEnded)
+    assert (event.reason, event.end) == ("the client began anew", "dismissed")
 
 
 def test_a_machine_that_was_reset_begins_anew(house, guest):
@@ -409,7 +412,7 @@ def test_a_client_that_never_answers_gets_five_packets(house, guest):
     pass_time(house, 40)
     packets += guest.hear()
     assert [type(packet) for packet in packets] == [OptionAck] * 4 + [Data]
-    assert house.service.transfers == 0
+    assert house.service.under_way == 0
     assert house.seen(TransferEnded)[0].reason == "the client never answered"
     assert not house.reactor.getDelayedCalls()
 
@@ -420,7 +423,89 @@ def test_a_client_that_falls_silent_is_given_up(house, guest):
     pass_time(house, 40)
     [event] = house.seen(TransferFailed)
     assert event.reason == "the client fell silent after block 1"
-    assert house.service.transfers == 0
+    assert house.service.under_way == 0
+
+
+# -- what the record of boots needs --------------------------------------------------------------
+
+ETHERNET = {"blksize": "1468", "tsize": "0"}
+SIZE = 74_213  # of "loader"
+
+
+def facts(event):
+    return event.end, event.acked, event.size, event.blksize, event.oack
+
+
+def test_a_transfer_is_told_when_it_begins(house, guest):
+    guest.ask(ReadRequest("loader", "octet", ETHERNET))
+    [event] = house.seen(Started)
+    assert (event.mac, event.target, event.peer) == (SOMEBODY, "nfs/centos", "127.0.0.1")
+    assert (event.protocol, event.path, event.size) == ("TFTP", "loader", SIZE)
+    assert event.level == "debug"
+
+
+def test_a_transfer_of_unknown_size_begins_with_none(house, guest):
+    guest.ask(b"\0\1text\0netascii\0")
+    assert house.seen(Started)[0].size == 0
+
+
+def test_options_that_are_never_acknowledged_are_told_apart(house, guest):
+    """A firewall that lets our answers pass to one port only, or a ROM deaf to options."""
+    guest.ask(ReadRequest("loader", "octet", ETHERNET))
+    pass_time(house, 13)
+    [event] = house.seen(TransferEnded)
+    assert facts(event) == ("unheard", 0, SIZE, 1468, True)
+    assert 11.9 < event.seconds < 12.2
+
+
+def test_data_that_is_never_acknowledged_is_told_apart(house, guest):
+    guest.ask(ReadRequest("loader"))
+    pass_time(house, 13)
+    assert facts(house.seen(TransferEnded)[0]) == ("unheard", 0, SIZE, 512, False)
+
+
+def test_a_first_full_block_that_never_arrives_is_told_apart(house, guest):
+    """The way's MTU is smaller than ours: the OACK gets through, DATA 1 does not."""
+    guest.ask(ReadRequest("loader", "octet", ETHERNET))
+    guest.say(Ack(0))
+    pass_time(house, 31)
+    assert facts(house.seen(TransferFailed)[0]) == ("lost", 0, SIZE, 1468, True)
+
+
+def test_a_transfer_that_stops_tells_where(house, guest):
+    guest.ask(ReadRequest("loader", "octet", ETHERNET))
+    for block in range(4):
+        guest.say(Ack(block))
+    pass_time(house, 31)
+    assert facts(house.seen(TransferFailed)[0]) == ("lost", 3 * 1468, SIZE, 1468, True)
+
+
+def test_the_size_probe_of_firmware_has_nothing_acknowledged(house, guest):
+    guest.ask(ReadRequest("loader", "octet", {"tsize": "0"}))
+    guest.say(Error(8, "User aborted the transfer"))
+    assert facts(house.seen(TransferEnded)[0]) == ("aborted", 0, SIZE, 512, True)
+
+
+def test_what_goes_on_is_listed_with_how_far_it_is(house, guest):
+    house.service._today = lambda: 1_800_000_000.0 + house.reactor.seconds()
+    house.reactor.advance(5)
+    guest.ask(ReadRequest("loader", "octet", ETHERNET))
+    assert house.service.transfers() == [], "its address may be forged"
+    house.reactor.advance(1)
+    for block in range(3):
+        guest.say(Ack(block))
+    [progress] = house.service.transfers()
+    assert progress == Progress(
+        protocol="TFTP",
+        path="loader",
+        peer="127.0.0.1",
+        mac=SOMEBODY,
+        size=SIZE,
+        sent=2 * 1468,
+        began=1_800_000_005.0,
+    )
+    guest.say(Error(0, "enough"))
+    assert house.service.transfers() == []
 
 
 def test_a_file_that_shrinks_fails_loudly(house, guest, tmp_path, monkeypatch):
@@ -446,7 +531,7 @@ def small_house():
     made = House(per_client=3, transfers=5)
     yield made
     made.service.stopService()
-    made.service._crowd.cut("the test is over")
+    made.service._crowd.cut()
 
 
 def test_one_client_cannot_take_all_transfers(small_house):
@@ -478,7 +563,7 @@ def test_who_never_answered_makes_room_within_one_address(small_house):
     real.say(Ack(1))
     for guest in forged:
         assert guest.ask(ReadRequest("loader"))[0].block == 1
-    assert small_house.service.transfers == 3
+    assert small_house.service.under_way == 3
     [event] = small_house.seen(TransferEnded)
     assert "never answered" in event.reason
     assert late.fetch("small") == b"hello"
@@ -494,7 +579,7 @@ def test_the_oldest_that_never_answered_makes_room(small_house):
         guest.say(Ack(1))
     for n in range(1, 200):
         assert Guest(small_house, f"127.0.2.{n}").ask(ReadRequest("loader"))[0].block == 1
-        assert small_house.service.transfers <= 5
+        assert small_house.service.under_way <= 5
     assert Guest(small_house).fetch("small") == b"hello"
     for guest in real:
         assert [packet.block for packet in guest.say(Ack(2))] == [3]
@@ -514,7 +599,7 @@ def test_lower_limits_after_a_reload_are_kept_to(small_house):
         Guest(small_house, f"127.0.1.{n}").ask(ReadRequest("loader"))
     small_house.service.limits = Limits(transfers=2)
     assert Guest(small_house).ask(ReadRequest("loader"))[0].block == 1
-    assert small_house.service.transfers == 2
+    assert small_house.service.under_way == 2
 
 
 def test_no_descriptor_left_is_silence(house, guest, monkeypatch):
@@ -535,7 +620,7 @@ def test_files_that_nobody_answered_for_are_closed_where_descriptors_are_wanting
     real = house.library.locate
 
     def scarce(*asked):
-        if house.service.transfers >= 2:
+        if house.service.under_way >= 2:
             raise OSError(errno.EMFILE, "Too many open files")
         return real(*asked)
 
@@ -581,12 +666,16 @@ def test_a_bug_in_one_transfer_ends_that_one_only(house, guest, monkeypatch):
     other.ask(ReadRequest("loader"))
     [first, _] = house.service._crowd._running.values()
 
-    def bug(*_):
-        raise ZeroDivisionError
+    class Broken(Transfer):
+        __slots__ = ()
 
-    first.transfer = type("Broken", (), {"acknowledge": bug, "deadline": 1e9})()
+        def acknowledge(self, *_):
+            raise ZeroDivisionError
+
+    first.transfer.__class__ = Broken
     assert guest.say(Ack(1)) == []
-    assert house.seen(TransferFailed)[0].reason == "internal error"
+    [event] = house.seen(TransferFailed)
+    assert (event.reason, event.end) == ("internal error", "fault")
     assert [packet.block for packet in other.say(Ack(1))] == [2]
 
 
@@ -615,7 +704,8 @@ def test_stopping_ends_after_the_grace(house, guest):
     assert not stopped
     pass_time(house, 0.2)
     assert stopped
-    assert house.seen(TransferFailed)[0].reason == "the server was stopped"
+    [event] = house.seen(TransferFailed)
+    assert (event.reason, event.end) == ("the server was stopped", "stopped")
     assert not house.reactor.getDelayedCalls()
 
 

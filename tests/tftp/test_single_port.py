@@ -25,7 +25,7 @@ def house():
     made = House(single_port=True)
     yield made
     made.service.stopService()
-    made.service._crowd.cut("the test is over")
+    made.service._crowd.cut()
     assert not made.reactor.getReaders()
 
 
@@ -43,7 +43,7 @@ def test_a_file_comes_from_the_port_that_was_asked(house, guest, path, options):
     assert guest.fetch(path, options) == house.library.files[path]
     assert heard_from == {house.port()}
     assert len(house.seen(Transferred)) == 1
-    assert house.service.transfers == 0
+    assert house.service.under_way == 0
 
 
 def test_windows_leave_in_one_system_call_all_the_same(house, guest, monkeypatch):
@@ -109,7 +109,7 @@ def test_the_same_request_again_gets_the_first_reply_again(house, guest):
     request = ReadRequest("loader", "octet", {"blksize": "1468"})
     [oack] = guest.ask(request)
     assert guest.ask(request) == [oack]
-    assert house.service.transfers == 1
+    assert house.service.under_way == 1
     guest.say(Ack(0))
     assert guest.ask(request) == []
     assert len(house.library.opened) == 1
@@ -119,7 +119,7 @@ def test_another_request_from_the_same_port_takes_its_place(house, guest):
     guest.ask(ReadRequest("loader"))
     guest.say(Ack(1))
     assert guest.ask(ReadRequest("small")) == [Data(1, b"hello")]
-    assert house.service.transfers == 1
+    assert house.service.under_way == 1
     assert house.seen(TransferEnded)[0].reason == "the client began anew"
 
 
@@ -244,8 +244,8 @@ def test_an_address_may_stand_for_many_clients():
         each.ask(ReadRequest("loader"))
         if each.server:
             each.say(Ack(1))
-    assert house.service.transfers == 2
+    assert house.service.under_way == 2
     house.service.stopService()
-    house.service._crowd.cut("the test is over")
+    house.service._crowd.cut()
     for each in guests:
         each.socket.close()
