@@ -36,6 +36,7 @@ from netbootd import interfaces as networks
 from netbootd.banner import Socket
 from netbootd.boot import history
 from netbootd.check import rehearse
+from netbootd.chronicle import Chronicle
 from netbootd.config import Config
 from netbootd.dhcp.destination import Port
 from netbootd.dhcp.service import DhcpService
@@ -115,6 +116,7 @@ class Daemon:
         self._only_interfaces = only_interfaces
         self._keeper = Keeper(reactor, registry.config.state, time.time)
         self._live = LiveRegistry(registry, self._keeper.record, self._keeper.styles)
+        self._chronicle = Chronicle(reactor, registry.config.state, self._live, time.time)
         self._notifier = notifier
         self._teller = Teller(self._live, file, notifier)
         self._reload_again = False
@@ -131,6 +133,7 @@ class Daemon:
             self._teller.event,
             self._detect,
             self._keeper,
+            self._chronicle,
             Learner(self._keeper.styles, self._events.publish),
             self._tell_hooks,
         ):
@@ -172,6 +175,7 @@ class Daemon:
                 signal.signal(number, self._terminate)
             self._services.startService()
             self._keeper.start(self._live, self._events.publish)
+            self._chronicle.start()
             self._monitor = networks.Monitor(self._interfaces_moved)
             self._watcher = Watcher(self._reactor, self._watched(), self.reload)
             self._retry = LoopingCall(self._retry_troubles)
@@ -222,8 +226,13 @@ class Daemon:
                 self._services.stopService(),
                 self._hooks.close(self._live.snapshot.config.grace),
             ]
-            return DeferredList(done).addBoth(lambda _: deferToThread(self._keeper.stop))
+            return DeferredList(done).addBoth(lambda _: deferToThread(self._close_books))
         return None
+
+    def _close_books(self) -> None:
+        """In a thread, for it waits for the disk."""
+        self._keeper.stop()
+        self._chronicle.stop()
 
     def _start_watchdog(self) -> None:
         if interval := self._notifier.watchdog_interval:
@@ -268,6 +277,7 @@ class Daemon:
             log.warn("another state folder counts after a restart: {s}", s=registry.config.state)
         self._live.swap(registry)
         self._keeper.configured()
+        self._chronicle.configured()
         self._teller.reloaded(registry, changed)
         self._watcher.update(self._watched())
         self._reconcile()
@@ -316,7 +326,7 @@ class Daemon:
         troubles += self._serve_dhcp(registry, served)
         troubles += self._serve_tftp(registry, served)
         troubles += self._serve_http(registry)
-        troubles += [self._keeper.trouble] if self._keeper.trouble else []
+        troubles += [one.trouble for one in (self._keeper, self._chronicle) if one.trouble]
         self._teller.announce(served, self._sockets(), troubles)
 
     def _serve_dhcp(self, registry: Registry, served: tuple[Interface, ...]) -> list[str]:

@@ -10,7 +10,7 @@ what a newer one wrote.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, fields, replace
+from dataclasses import dataclass, field, fields, replace
 from enum import StrEnum
 from typing import Any, Self
 
@@ -152,11 +152,18 @@ class Boot:
 
     def as_dict(self) -> dict[str, Any]:
         """Plain values, as JSON has them; ``reached`` and ``seconds`` among them for readers."""
-        plain = asdict(self)
+        plain = {name: getattr(self, name) for name in _BOOT_NAMES}
+        plain["macs"] = list(self.macs)
         plain["reached"] = self.reached
         plain["seconds"] = max(0.0, self.last - self.began)
-        for step, own in zip(plain["steps"], self.steps, strict=True):
-            step["seconds"] = own.seconds
+        plain["steps"] = [
+            {**{name: getattr(step, name) for name in _STEP_NAMES}, "seconds": step.seconds}
+            for step in self.steps
+        ]
+        plain["notes"] = [
+            {**{name: getattr(note, name) for name in _NOTE_NAMES}, "data": dict(note.data)}
+            for note in self.notes
+        ]
         return plain
 
     @classmethod
@@ -180,6 +187,14 @@ class Boot:
     def with_step(self, index: int, step: Step) -> Self:
         """The same boot with its step number *index* (from 0) replaced."""
         return replace(self, steps=(*self.steps[:index], step, *self.steps[index + 1 :]))
+
+
+def _names(kind: Any) -> tuple[str, ...]:
+    return tuple(one.name for one in fields(kind))
+
+
+#: Looked up once: hundreds of boots are written each second.
+_BOOT_NAMES, _STEP_NAMES, _NOTE_NAMES = _names(Boot), _names(Step), _names(Note)
 
 
 def _known(kind: Any, plain: Mapping[str, Any]) -> dict[str, Any]:

@@ -73,6 +73,7 @@ FLOORS: tuple[frozenset[str], ...] = (
             "overlaying",
             "orders",
             "keeper",
+            "chronicle",
             "learning",
             "status",
             "simulate",

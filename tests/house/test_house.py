@@ -35,10 +35,10 @@ DOORS = {
     "prometheus_client": {"metrics"},
     "jinja2": {"rendering", "targets/ipxe", "boot/script", "check"},
 }
-TWISTED = re.compile(r"(\w+/service|http/\w+|daemon|telling|hooks|keeper|journal|watch)$")
+TWISTED = re.compile(r"(\w+/service|http/\w+|daemon|telling|hooks|keeper|chronicle|journal|watch)$")
 #: Pure rooms: values in, values out.
 PURE = re.compile(
-    r"(errors|vitals|boots/progression|mac|arch|urls|nearest|relaxedjson|banner|learning|replies|record/styles|events/\w+|boot/\w+|targets/(?!ipxe)\w+"
+    r"(errors|vitals|boots/progression|mac|arch|urls|nearest|relaxedjson|banner|learning|replies|record/styles|events/\w+|boot/\w+|boots/(?!store|database)\w+|targets/(?!ipxe)\w+"
     r"|scripts/\w+|registry/(machine|snapshot|live|marks|wildcards|entries|groups|choice)|dhcp/(message|wire|pxe|proxy|destination|frame|styles|fields|telling|overheard)"
     r"|tftp/(wire|options|transfer|outcome|habits|limits)"
     r"|replay/(capture|datagram|conversation|said|exchange|telling))$"
@@ -111,7 +111,9 @@ def test_the_live_cell_is_read_at_the_edges_only():
         for file in modules()
         if ".snapshot" in re.sub(r"import.*|from.*", "", file.read_text())
     }
-    allowed = re.compile(r"(\w+/service|tftp/locate|http/\w+|daemon|telling|keeper|registry/live)")
+    allowed = re.compile(
+        r"(\w+/service|tftp/locate|http/\w+|daemon|telling|keeper|chronicle|registry/live)"
+    )
     assert all(allowed.fullmatch(name) for name in readers), readers
 
 

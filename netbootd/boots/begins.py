@@ -1,0 +1,115 @@
+"""
+When a sign of a machine belongs to the boot that it is in, and when it begins another.
+
+A machine says nothing of having been reset: it shows by what it asks for.  Firmware that asks again
+without having fetched anything tries again (several offers, a new xid); after its loader it goes on
+by another card, or by HTTP after PXE, or it was reset.  iPXE asks again for each of its cards, and
+after its first script; once a kernel was fetched, whoever asks has started anew.
+
+Times are Unix seconds.  Pure.
+"""
+
+from __future__ import annotations
+
+from enum import Enum, auto
+
+from netbootd.boots.boot import Boot, Outcome, Stage
+
+#: Firmware that tries again does so within this; a machine takes about as long to be reset.
+RETRY_S = 180.0
+#: From one step of loading to the next: spanning tree, slow lines, a few time-outs of iPXE.
+LOADING_S = 600.0
+#: Somebody may stand before a menu.
+MENU_S = 3600.0
+#: A script that failed in the middle is asked for again at once; later the machine was reset.
+RELOAD_S = 120.0
+#: A script may ask for an address again, on a VLAN or another card.
+RENEW_S = 10.0
+#: What still counts to a boot that is over.
+AFTERWARDS_S = 60.0
+#: Later nobody can say whether a machine that does not report was done.
+AGAIN_S = 3600.0
+
+FIRST = "first contact"
+_NOT_OVER = (Outcome.OPEN, Outcome.OVERDUE)
+_EARLY = frozenset({Stage.DISCOVER, Stage.OFFER, Stage.BOOT_SERVER})
+
+
+class Sign(Enum):
+    """What kind of sign it is."""
+
+    FIRMWARE = auto()
+    IPXE = auto()
+    LOADER = auto()
+    SCRIPT = auto()
+    LATER = auto()  # whatever begins no boot
+
+
+def goes_on(boot: Boot, sign: Sign, now: float, *, mac: str = "", note: str = "") -> bool:
+    """
+    Whether *sign*, by the card *mac*, belongs to *boot*, the last one of its machine; *note* is
+    what firmware says it is.
+    """
+    quiet = now - boot.last
+    if sign is Sign.LATER:
+        return _still_counts(boot, quiet)
+    if boot.outcome not in _NOT_OVER:
+        return False
+    far = progress(boot)
+    if sign is Sign.FIRMWARE:
+        if far is None or far in _EARLY:
+            return quiet < RETRY_S
+        return far.rank < Stage.SCRIPT.rank and quiet < RETRY_S and _elsewise(boot, mac, note)
+    if sign is Sign.SCRIPT:
+        rank = far.rank if far else 0
+        return quiet < (MENU_S if rank <= Stage.SCRIPT.rank else RELOAD_S) and (
+            rank <= Stage.INITRD.rank
+        )
+    if far is None or far.rank < Stage.SCRIPT.rank or (far is Stage.SCRIPT and _only_first(boot)):
+        return quiet < LOADING_S
+    if far is not Stage.SCRIPT or _from_disk(boot):
+        return False
+    if sign is Sign.LOADER:
+        return quiet < LOADING_S
+    return quiet < (RENEW_S if mac in boot.macs else RETRY_S)
+
+
+def progress(boot: Boot) -> Stage | None:
+    """The furthest stage; FILES aside, which come before the kernel as well as after it."""
+    far: Stage | None = None
+    for step in boot.steps:
+        if step.stage is not Stage.FILES and (far is None or step.stage.rank > far.rank):
+            far = step.stage
+    return far
+
+
+def has_script(boot: Boot) -> bool:
+    """Whether it got a script of its own, or what only comes after one."""
+    far = progress(boot)
+    return far is not None and far.rank >= Stage.SCRIPT.rank and not _only_first(boot)
+
+
+def is_over(boot: Boot) -> bool:
+    """Whether it was told how it ended, or the machine began another."""
+    return boot.outcome not in _NOT_OVER
+
+
+def _still_counts(boot: Boot, quiet: float) -> bool:
+    if is_over(boot):
+        return quiet < AFTERWARDS_S
+    return quiet < LOADING_S or has_script(boot)
+
+
+def _elsewise(boot: Boot, mac: str, note: str) -> bool:
+    """Whether firmware goes on by another card, or in another way."""
+    tried = {(step.mac, step.note) for step in boot.steps if step.stage is Stage.DISCOVER}
+    return bool(tried) and (mac, note) not in tried
+
+
+def _only_first(boot: Boot) -> bool:
+    return all(step.note == FIRST for step in boot.steps if step.stage.rank >= Stage.SCRIPT.rank)
+
+
+def _from_disk(boot: Boot) -> bool:
+    """Whether its script booted a disk that is read over HTTP."""
+    return any(step.stage is Stage.FILES and step.protocol == "HTTP" for step in boot.steps)
