@@ -233,7 +233,7 @@ SETTINGS: Mapping[str, Setting] = {
         Setting("logs.original", readers.boolean),
         Setting("ship.elasticsearch", readers.some(readers.url)),
         Setting("ship.logstash", readers.stream),
-        Setting("ship.namespace", readers.text),
+        Setting("ship.namespace", readers.namespace),
         Setting("ship.credentials", readers.path),
         Setting("ship.ca", readers.path),
         Setting("boots.days", readers.number(1, 3650)),

@@ -118,6 +118,13 @@ def url(value: Any) -> str:
     return value.rstrip("/")
 
 
+def namespace(value: Any) -> str:
+    """The last part of a data stream's name, as Elasticsearch takes it."""
+    if not (isinstance(value, str) and re.fullmatch(r"[a-z0-9][a-z0-9_.-]{0,99}", value)):
+        raise Wrong("lower-case letters, digits, _, . and -")
+    return value
+
+
 def networks(value: Any) -> tuple[IPv4Network, ...]:
     """One network or address, or several, such as ``10.0.0.0/8``."""
     try:

@@ -9,21 +9,7 @@ from dataclasses import dataclass, field
 
 from netbootd.events.progress import Progress
 from netbootd.http.health import Health
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Shipped:
-    """
-    One destination of the logs, since the start: lines it took (*shipped*), would not take
-    (*rejected*), and that were deleted before it was there to take them (*lost*); *lines* and
-    *size*, in bytes, are what it has yet to get.
-    """
-
-    shipped: int = 0
-    rejected: int = 0
-    lost: int = 0
-    lines: int = 0
-    size: int = 0
+from netbootd.shipping.items import Shipped
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -26,7 +26,8 @@ from netbootd.events.event import (
 from netbootd.events.progress import Progress
 from netbootd.mac import MAC
 from netbootd.metrics import Metrics
-from netbootd.vitals import Shipped, Vitals
+from netbootd.shipping.items import Shipped
+from netbootd.vitals import Vitals
 
 NODE = MAC.parse("00:25:90:27:db:b4")
 START = 1000.0

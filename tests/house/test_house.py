@@ -33,12 +33,13 @@ DOORS = {
     "pyroute2": {"interfaces"},
     "libarchive": {"importing/sources"},
     "prometheus_client": {"metrics"},
+    "urllib3": {"shipping/web"},
     "jinja2": {"rendering", "targets/ipxe", "boot/script", "check"},
 }
 TWISTED = re.compile(r"(\w+/service|http/\w+|daemon|telling|hooks|keeper|chronicle|journal|watch)$")
 #: Pure rooms: values in, values out.
 PURE = re.compile(
-    r"(errors|vitals|boots/progression|mac|arch|urls|nearest|relaxedjson|banner|learning|replies|record/styles|events/\w+|boot/\w+|boots/(?!store|database)\w+|targets/(?!ipxe)\w+"
+    r"(errors|vitals|boots/progression|shipping/(items|answers)|mac|arch|urls|nearest|relaxedjson|banner|learning|replies|record/styles|events/\w+|boot/\w+|boots/(?!store|database)\w+|targets/(?!ipxe)\w+"
     r"|scripts/\w+|registry/(machine|snapshot|live|marks|wildcards|entries|groups|choice)|dhcp/(message|wire|pxe|proxy|destination|frame|styles|fields|telling|overheard)"
     r"|tftp/(wire|options|transfer|outcome|habits|limits)"
     r"|replay/(capture|datagram|conversation|said|exchange|telling))$"
