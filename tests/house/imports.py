@@ -29,6 +29,7 @@ FLOORS: tuple[frozenset[str], ...] = (
             "rendering",
             "forms",
             "nocloud",
+            "bzimage",
             "readers",
         }
     ),
@@ -83,6 +84,7 @@ FLOORS: tuple[frozenset[str], ...] = (
             "daemon",
             "telling",
             "vitals",
+            "census",
             "metrics",
         }
     ),

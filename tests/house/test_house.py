@@ -42,7 +42,7 @@ PURE = re.compile(
     r"(errors|vitals|boots/progression|shipping/(items|answers)|mac|arch|urls|nearest|relaxedjson|banner|learning|replies|record/styles|events/\w+|boot/\w+|boots/(?!store|database)\w+|targets/(?!ipxe)\w+"
     r"|scripts/\w+|registry/(machine|snapshot|live|marks|wildcards|entries|groups|choice)|dhcp/(message|wire|pxe|proxy|destination|frame|styles|fields|telling|overheard)"
     r"|tftp/(wire|options|transfer|outcome|habits|limits)"
-    r"|replay/(capture|datagram|conversation|said|exchange|telling))$"
+    r"|bzimage|why/(?!gather)\w+|replay/(capture|datagram|conversation|said|exchange|telling))$"
 )
 RIM = {"open", "time.time", "time.monotonic", "os.environ.get", "os.getenv", "random.random"}
 

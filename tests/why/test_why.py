@@ -1,0 +1,501 @@
+"""Evidence on the left, the first cause on the right; neighbours of each signature beside it."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from netbootd.boots.boot import Code, Outcome, Stage
+from netbootd.record.standing import Standing
+from netbootd.why.diagnosis import State
+from netbootd.why.evidence import Company, TargetFacts
+from netbootd.why.telling import lines, short
+from netbootd.why.why import diagnose
+
+from .stories import (
+    ANSWER,
+    FIRST,
+    INITRD,
+    KERNEL,
+    KEY,
+    LAN,
+    NOON,
+    SIGNED,
+    UNSIGNED,
+    Story,
+    evidence,
+    machine,
+    target,
+)
+
+FOREIGN = {"file": "pxelinux.0", "next_server": LAN}
+OFF = target("localboot")
+SWITCHED_OFF = replace(OFF, title="localboot (switched off)")
+
+
+def tftp(end: str, *, sent: int = 0, blksize: int = 1468, times: int = 1) -> dict:
+    return {
+        "protocol": "TFTP",
+        "path": "snponly.efi",
+        "end": end,
+        "sent": sent,
+        "size": 300_000,
+        "blksize": blksize,
+        "times": times,
+    }
+
+
+def http(path: str, sent: int, *, end: str = "client", seconds: float = 3.0, times: int = 1):
+    return {
+        "protocol": "HTTP",
+        "path": path,
+        "end": end,
+        "sent": sent,
+        "size": 50_000_000,
+        "seconds": seconds,
+        "times": times,
+    }
+
+
+def not_found(path: str, status: int = 404, protocol: str = "HTTP") -> dict:
+    return {"path": path, "status": status, "protocol": protocol, "reason": "no such file"}
+
+
+def half_an_initrd(number: int = 1, at: float = 0.0, **more) -> Story:
+    """A boot that ends in the middle of the initrd."""
+    story = Story(number, at).to_script().after(1).fetches(Stage.KERNEL, KERNEL)
+    sent, end = more.pop("sent", 9_000_000), more.pop("end", "client")
+    trouble = "the client went away" if end == "client" else end
+    story.after(2).fetches(Stage.INITRD, INITRD, 50_000_000, sent=sent, trouble=trouble)
+    return story.note(Code.BROKEN, **http(INITRD, sent, end=end, **more))
+
+
+def broken_loader(**broken) -> Story:
+    story = Story().asks().after(4).takes_address().asks_4011().after(1)
+    sent = broken.get("sent", 0)
+    story.loads(sent=sent, trouble="the client fell silent").after(30)
+    return story.note(Code.BROKEN, **broken)
+
+
+TABLE = {
+    # -- nothing was asked
+    "no-discover": evidence(),
+    "mac-misspelt": evidence(near="52:54:00:12:34:65"),
+    "nobody-heard": evidence(heard={"eth0": 0.0}),
+    "not-a-netboot-client": evidence(
+        Story().note(Code.NOT_NETBOOT, vendor_class="MSFT 5.0", host_name="win")
+    ),
+    # -- the configuration wills it
+    "unknown-machine": evidence(
+        Story()
+        .step(Stage.DISCOVER)
+        .note(Code.UNSERVED, "not in the configuration", code="unknown"),
+        known=False,
+        machine=None,
+    ),
+    "machine-disabled": evidence(Story(boots=SWITCHED_OFF).to_script(), enabled=False),
+    "held": evidence(
+        Story().to_script(trouble="held: 3 installations in a row"),
+        standing=Standing(held="3 installations in a row"),
+    ),
+    "reload-refused": evidence(
+        Story().step(Stage.DISCOVER).note(Code.UNSERVED, "not listed", code="unknown"),
+        known=False,
+        machine=None,
+        refused=("a.json:3: error: json: no comma",),
+    ),
+    "subnet-unserved": evidence(
+        Story().step(Stage.DISCOVER).note(Code.UNSERVED, "nobody is served", code="subnet")
+    ),
+    "loader-missing": evidence(
+        Story().step(Stage.DISCOVER).note(Code.UNSERVED, "no loader for x", code="no-loader")
+    ),
+    "architecture-unknown": evidence(
+        Story().step(Stage.DISCOVER).note(Code.UNSERVED, "no option 93", code="no-arch")
+    ),
+    "relay-without-giaddr": evidence(
+        Story().step(Stage.DISCOVER).note(Code.UNSERVED, "relayed", code="relay")
+    ),
+    "target-broken": evidence(
+        Story().to_script(trouble="linux/it cannot boot"), facts={"broken": "no kernel"}
+    ),
+    # -- firmware
+    "no-address": evidence(Story().asks(4, 28)),
+    "offers-dropped": evidence(Story().offered_address().asks(4, 28)),
+    "heeds-no-proxy": evidence(
+        Story()
+        .offered_address()
+        .asks(4, 28)
+        .note(Code.RESTYLED, before="direct", style="menu", again=True, times=3),
+        company=Company(followed=3, alike=2),
+    ),
+    "foreign-boot-file": evidence(Story().offered_address(**FOREIGN).asks().takes_address()),
+    "second-proxy": evidence(
+        Story().offered_address(proxy=True, address="", file="wds.efi").asks(2, 4).takes_address()
+    ),
+    "port-4011-blocked": evidence(Story().offered_address().asks().takes_address()),
+    "tftp-blocked": evidence(Story().asks().takes_address().asks_4011()),
+    "http-blocked": evidence(Story().to_ipxe().takes_address()),
+    # -- the loader
+    "oack-unacknowledged": evidence(broken_loader(**tftp("unheard"))),
+    "tftp-stalls": evidence(broken_loader(**tftp("lost"))),
+    "wrong-loader": evidence(Story().to_loader(), loader=replace(SIGNED, family="efi-ia32")),
+    "loader-truncated": evidence(Story().to_loader(), loader=replace(SIGNED, cut=True)),
+    "secure-boot": evidence(Story().to_loader(), loader=UNSIGNED),
+    "loader-silent": evidence(Story().to_loader()),
+    "loader-unreadable": evidence(broken_loader(**tftp("broken", sent=1000))),
+    "loader-cut-off": evidence(Story().asks().takes_address().asks_4011().loads(sent=9, open=True)),
+    "chain-loop": evidence(
+        Story()
+        .offered_address(**FOREIGN)
+        .to_ipxe()
+        .loads("undionly.kpxe", times=3)
+        .note(Code.LOOPED, file="undionly.kpxe", times=3)
+    ),
+    "port-blocked": evidence(Story().to_loader().after(33).note(Code.SILENT, seconds=33.0)),
+    # -- the script and what it names
+    "name-unresolved": evidence(
+        Story().to_script(), facts={"names": ("boot.lan",), "elsewhere": ("http://boot.lan/k",)}
+    ),
+    "files-elsewhere": evidence(
+        Story().to_script(), facts={"files": (), "elsewhere": ("http://198.51.100.9/k",)}
+    ),
+    "kernel-not-fetched": evidence(Story().to_script()),
+    "script-not-fetched": evidence(Story().to_script(note=FIRST)),
+    "kernel-missing": evidence(Story().to_script().note(Code.REFUSED, **not_found(KERNEL))),
+    "kernel-forbidden": evidence(Story().to_script().note(Code.REFUSED, **not_found(KERNEL, 403))),
+    "initrd-missing": evidence(
+        Story()
+        .to_script()
+        .fetches(Stage.KERNEL, KERNEL)
+        .after(1)
+        .note(Code.REFUSED, **not_found(INITRD))
+    ),
+    "kernel-refused": evidence(Story().to_script().fetches(Stage.KERNEL, KERNEL)),
+    "kernel-truncated": evidence(
+        Story().to_script().fetches(Stage.KERNEL, KERNEL), short={KERNEL: "it has 5 bytes"}
+    ),
+    "initrd-truncated": evidence(half_an_initrd(end="the file has become shorter")),
+    "http-stalls": evidence(half_an_initrd(end="the client has long taken nothing", seconds=300.0)),
+    "initrd-too-large": evidence(half_an_initrd(sent=200_000).has(memory=64)),
+    # -- the system
+    "kernel-silent": evidence(Story().to_initrd()),
+    "kernel-died": evidence(
+        Story(2, 60).asks().offered_address(), Story().to_initrd().ends(Outcome.AGAIN)
+    ),
+    "kernel-panic": evidence(
+        Story().to_initrd(),
+        console=((NOON + 30, "Kernel panic - not syncing: VFS: Unable to mount root fs"),),
+    ),
+    "nfs-root-missing": evidence(
+        Story(boots=target("nfs"))
+        .to_system()
+        .note(Code.CONSOLE, "mount.nfs: access denied by server while mounting"),
+    ),
+    "answer-file-broken": evidence(
+        Story(boots=target("install", answer=ANSWER))
+        .to_system()
+        .note(Code.REFUSED, **not_found(f"/x/{ANSWER}", 500))
+    ),
+    "answer-file-missing": evidence(
+        Story(boots=target("install", answer=ANSWER))
+        .to_system()
+        .note(Code.REFUSED, **not_found(f"/x/{ANSWER}"))
+    ),
+    "answer-file-not-fetched": evidence(Story(boots=target("install", answer=ANSWER)).to_system()),
+    "node-script-failed": evidence(
+        Story()
+        .to_system()
+        .step(Stage.NODE_SCRIPT)
+        .note(Code.REPORTED, outcome="failed", status="2", output="mkfs: no such device\n")
+        .step(Stage.FAILED, trouble="mkfs: no such device")
+        .ends(Outcome.FAILED)
+    ),
+    "overdue": evidence(
+        Story(boots=target(common={"up_within": 600.0}))
+        .to_system()
+        .step(Stage.NODE_SCRIPT)
+        .ends(Outcome.OVERDUE),
+        facts={"up_within": 600.0, "expected": True},
+    ),
+    "menu-waits": evidence(Story().has(target="menu/it").to_script().has(target="menu/it")),
+}
+
+
+@pytest.mark.parametrize("code", TABLE)
+def test_the_first_cause_is_the_one_that_the_evidence_tells_of(code):
+    diagnosis = diagnose(TABLE[code])
+    assert [cause.code for cause in diagnosis.causes][:1] == [code], diagnosis
+
+
+@pytest.mark.parametrize("code", TABLE)
+def test_a_cause_says_what_to_do_and_where_it_was_seen(code):
+    first = diagnose(TABLE[code]).causes[0]
+    assert first.advice
+    assert first.because
+    assert 0 <= first.confidence <= 99
+    assert "None" not in " ".join((first.sentence, first.advice, *first.because))
+
+
+@pytest.mark.parametrize("code", TABLE)
+def test_a_diagnosis_is_told_in_lines_that_fit_a_terminal(code):
+    diagnosis = diagnose(TABLE[code])
+    told = lines(diagnosis, 100)
+    assert f"({diagnosis.causes[0].confidence} %)" in "\n".join(told)
+    assert all(line.isprintable() for line in told)
+    assert diagnosis.causes[0].sentence in short(diagnosis)
+
+
+def first(of) -> str:
+    causes = diagnose(of).causes
+    return causes[0].code if causes else ""
+
+
+# -- neighbours ------------------------------------------------------------------------------------
+
+
+NEIGHBOURS = {
+    "direct style goes to TFTP, not to 4011": (
+        evidence(Story().offered_address().asks(style="direct").takes_address()),
+        "tftp-blocked",
+    ),
+    "HTTP boot goes to HTTP": (
+        evidence(Story().offered_address().asks(style="http").takes_address()),
+        "http-blocked",
+    ),
+    "others follow our offers, so no switch drops them": (
+        evidence(Story().offered_address().asks(4, 28), company=Company(followed=2)),
+        "heeds-no-proxy",
+    ),
+    "nobody follows our offers, in whatever style": (
+        evidence(
+            Story().offered_address().asks(4, 28).note(Code.RESTYLED, before="direct", times=3)
+        ),
+        "offers-dropped",
+    ),
+    "a file of the DHCP server's that we were asked for": (
+        evidence(
+            Story()
+            .offered_address(**FOREIGN)
+            .asks()
+            .takes_address()
+            .note(Code.REFUSED, **not_found("pxelinux.0", 1, "TFTP"))
+        ),
+        "foreign-boot-file",
+    ),
+    "blocks of 512 bytes are lost by no MTU, but lost they are": (
+        evidence(broken_loader(**tftp("lost", blksize=512))),
+        "tftp-stalls",
+    ),
+    "a loader that ran in an earlier boot is not refused by Secure Boot": (
+        evidence(
+            Story(9, 90_000).to_loader(),
+            Story().to_system().ends(Outcome.DONE),
+            loader=UNSIGNED,
+        ),
+        "loader-silent",
+    ),
+    "an unsigned loader, and the firmware goes on at once": (
+        evidence(Story().to_loader().after(2).asks().offered_address(), loader=UNSIGNED),
+        "secure-boot",
+    ),
+    "a BIOS knows no Secure Boot": (
+        evidence(
+            Story().to_loader().has(arch="BIOS x86"),
+            loader=replace(UNSIGNED, family="bios", is_efi=False),
+        ),
+        "loader-silent",
+    ),
+    "without memory known, an initrd at which the machine starts anew is too large": (
+        evidence(
+            half_an_initrd(2, 100, seconds=1.0).ends(Outcome.OPEN),
+            half_an_initrd(1, seconds=1.0).ends(Outcome.AGAIN),
+        ),
+        "initrd-too-large",
+    ),
+    "memory enough, and the transfer stops: no matter of size": (
+        evidence(half_an_initrd(times=2).has(memory=16_000)),
+        "http-stalls",
+    ),
+    "a kernel file that was larger when it last came up": (
+        evidence(
+            Story(2, 90_000).to_initrd(),
+            Story()
+            .to_script()
+            .fetches(Stage.KERNEL, KERNEL)
+            .fetches(Stage.INITRD, INITRD, 90_000_000)
+            .step(Stage.SYSTEM)
+            .ends(Outcome.DONE),
+        ),
+        "initrd-truncated",
+    ),
+    "an NFS root without console lines": (
+        evidence(Story(boots=target("nfs", common={"up_within": 300.0})).to_system(), later=4000.0),
+        "nfs-root-missing",
+    ),
+    "a listed machine without a DISCOVER but with a lease": (
+        evidence(Story().note(Code.NOT_NETBOOT, vendor_class="dhcpcd-9"), heard={}),
+        "not-a-netboot-client",
+    ),
+    "unknown, and the refused files do not name it": (
+        evidence(
+            Story().step(Stage.DISCOVER).note(Code.UNSERVED, "no", code="unknown"),
+            known=False,
+            machine=None,
+            refused=("a.json:3: error",),
+            in_refused=False,
+        ),
+        "unknown-machine",
+    ),
+    "held for a loader that loads itself": (
+        evidence(
+            Story()
+            .offered_address(**FOREIGN)
+            .to_ipxe()
+            .loads("undionly.kpxe", times=4)
+            .note(Code.LOOPED, file="undionly.kpxe", times=3),
+            standing=Standing(held="undionly.kpxe was fetched 4 times within 120 s"),
+        ),
+        "chain-loop",
+    ),
+    "iPXE with a URL that has a name": (
+        evidence(
+            Story()
+            .to_loader()
+            .step(Stage.IPXE_DISCOVER)
+            .step(Stage.IPXE_OFFER, path="http://boot.example/boot/x")
+            .takes_address()
+        ),
+        "name-unresolved",
+    ),
+    "iPXE that takes no address": (evidence(Story().to_ipxe()), "no-address"),
+    "iPXE behind a blocked port": (
+        evidence(Story().to_loader().after(40).note(Code.SILENT, seconds=40.0).to_ipxe()),
+        "port-blocked",
+    ),
+    "a static address asks no DHCP server": (
+        evidence(Story().to_initrd(), facts={"asks_dhcp": False}),
+        "kernel-silent",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", NEIGHBOURS)
+def test_signatures_that_are_close_are_told_apart(name):
+    given, code = NEIGHBOURS[name]
+    assert first(given) == code
+
+
+# -- how it is -------------------------------------------------------------------------------------
+
+
+YOUNG = {
+    "offer": Story().asks(),
+    "4011": Story().asks().takes_address().asks_4011(),
+    "loader": Story().to_loader(),
+    "ipxe": Story().to_ipxe(),
+    "script": Story().to_script(),
+    "initrd": Story().to_initrd(),
+}
+
+
+@pytest.mark.parametrize("name", YOUNG)
+def test_of_a_boot_that_is_on_its_way_nothing_is_said(name):
+    diagnosis = diagnose(evidence(YOUNG[name], later=5.0))
+    assert (diagnosis.state, diagnosis.causes, diagnosis.missing) == (State.BOOTING, (), "")
+
+
+@pytest.mark.parametrize("name", YOUNG)
+def test_the_packet_that_did_not_come_is_named(name):
+    assert diagnose(evidence(YOUNG[name])).missing
+
+
+def test_nothing_is_wrong_with_a_machine_that_is_up():
+    story = Story().to_system().step(Stage.DONE).ends(Outcome.DONE)
+    diagnosis = diagnose(evidence(story))
+    assert (diagnosis.state, diagnosis.causes, diagnosis.missing) == (State.UP, (), "")
+    assert "nothing is wrong" in lines(diagnosis)[0]
+
+
+def test_a_machine_that_boots_its_disk_is_up():
+    story = Story(boots=target("localboot")).to_script()
+    assert diagnose(evidence(story)).state is State.UP
+
+
+def test_a_system_that_never_reports_is_up_once_it_has_asked_for_its_address():
+    assert diagnose(evidence(Story().to_system())).state is State.UP
+
+
+def test_a_system_that_has_to_report_is_stuck_without():
+    story = Story(boots=target(common={"up_within": 600.0})).to_system()
+    assert diagnose(evidence(story)).state is State.STUCK
+
+
+def test_a_newer_configuration_that_was_refused_is_told_of_even_when_it_is_up():
+    story = Story().to_system().step(Stage.DONE).ends(Outcome.DONE)
+    refused = ("machines.json:7: error: unknown target for node1",)
+    diagnosis = diagnose(evidence(story, refused=refused))
+    assert diagnosis.state is State.UP
+    assert [cause.code for cause in diagnosis.causes] == ["reload-refused"]
+    assert "nothing is wrong" not in lines(diagnosis)[0]
+
+
+def test_half_a_minute_lost_to_a_port_is_told_of_even_when_it_is_up():
+    story = Story().to_loader().after(32).note(Code.SILENT, seconds=32.0)
+    story.step(Stage.SYSTEM).step(Stage.DONE).ends(Outcome.DONE)
+    assert first(evidence(story)) == "port-blocked"
+
+
+# -- several boots ---------------------------------------------------------------------------------
+
+
+def test_of_several_tries_the_one_that_came_furthest_is_diagnosed():
+    failed = Story(1).to_script().note(Code.REFUSED, **not_found(KERNEL)).ends(Outcome.AGAIN)
+    again = Story(2, 40).asks(4, 28).offered_address()
+    diagnosis = diagnose(evidence(again, failed))
+    assert (diagnosis.boot, diagnosis.causes[0].code) == (1, "kernel-missing")
+
+
+def test_a_boot_that_came_up_is_no_part_of_the_next_ones_struggle():
+    fine = Story(1).to_system().ends(Outcome.DONE)
+    diagnosis = diagnose(evidence(Story(2, 60).asks(4, 28), fine))
+    assert (diagnosis.boot, diagnosis.causes[0].code) == (2, "no-address")
+
+
+def test_a_boot_of_yesterday_is_no_part_of_the_struggle():
+    old = Story(1).to_script().note(Code.REFUSED, **not_found(KERNEL)).ends(Outcome.AGAIN)
+    assert diagnose(evidence(Story(2, 80_000).asks(4, 28), old)).boot == 2
+
+
+def test_a_machine_that_goes_in_circles_is_stuck_however_young_its_last_boot_is():
+    tries = [Story(n, n * 60.0).to_initrd().ends(Outcome.AGAIN) for n in (3, 2, 1)]
+    diagnosis = diagnose(evidence(Story(4, 215).asks(), *tries, later=1.0))
+    assert diagnosis.state is State.STUCK
+    assert diagnosis.causes[0].code == "kernel-died"
+
+
+def test_who_is_turned_away_now_is_not_asked_about_what_was_before():
+    failed = Story(1).to_initrd().ends(Outcome.AGAIN)
+    now = Story(2, 90).step(Stage.DISCOVER).note(Code.UNSERVED, "not listed", code="unknown")
+    diagnosis = diagnose(evidence(now, failed, known=False, machine=None))
+    assert (diagnosis.boot, diagnosis.causes[0].code) == (2, "unknown-machine")
+
+
+def test_the_default_is_what_a_machine_gets_that_is_not_listed():
+    default = replace(machine(target("localboot")), known=False, macs=())
+    of = evidence(Story(boots=target("localboot")).to_script(), known=False, machine=default)
+    assert diagnose(of).state is State.UP
+
+
+def test_a_machine_that_nobody_lists_and_that_never_asked_is_called_unknown():
+    diagnosis = diagnose(evidence(known=False, machine=None, facts={}, boots_target=OFF))
+    assert diagnosis.causes[0].code == "unknown-machine"
+    assert KEY in diagnosis.causes[0].advice
+
+
+def test_a_diagnosis_is_plain_values_for_json():
+    plain = diagnose(TABLE["kernel-missing"]).as_dict()
+    assert plain["causes"][0]["code"] == "kernel-missing"
+    assert plain["state"] == "stuck"
+    assert TargetFacts() == TargetFacts()
