@@ -184,6 +184,11 @@ class Config:
     private: bool = False
     grace: float = 30.0
 
+    @property
+    def log_folder(self) -> Path:
+        """Where the files of the log are."""
+        return self.logs.folder or self.state / "logs"
+
 
 def with_interfaces(config: Config, interfaces: tuple[str, ...]) -> Config:
     """*config* serving other interfaces, as the command line asks."""

@@ -16,8 +16,9 @@ import resource
 import signal
 import sys
 import time
-from collections import Counter
+from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 from ipaddress import IPv4Address
 from pathlib import Path
 from typing import Any
@@ -31,29 +32,40 @@ from twisted.internet.threads import deferToThread
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
-from netbootd import apitoken, banner, journal, ports
+from netbootd import apitoken, banner, dropins, journal, ports
 from netbootd import interfaces as networks
+from netbootd.api import batch
+from netbootd.api.desk import Desk
+from netbootd.api.edit import Editor
 from netbootd.banner import Socket
 from netbootd.boot import history
+from netbootd.census import Census
 from netbootd.check import rehearse
 from netbootd.chronicle import Chronicle
 from netbootd.config import Config
 from netbootd.dhcp.destination import Port
 from netbootd.dhcp.service import DhcpService
-from netbootd.errors import ConfigErrors, Level
+from netbootd.dropins import NOTHING_PENDING, Pending
+from netbootd.errors import ConfigErrors, Finding, Level, Place
 from netbootd.events.event import Event, Reported
 from netbootd.events.loops import LoopDetector
+from netbootd.events.progress import Progress
 from netbootd.events.silence import SilenceDetector
 from netbootd.events.stream import Stream
 from netbootd.hooks import Hooks
+from netbootd.http.api import Api
+from netbootd.http.local import SOCKET
 from netbootd.http.service import HttpService
 from netbootd.interfaces import Interface
 from netbootd.keeper import Keeper
 from netbootd.learning import Learner
 from netbootd.metrics import Metrics
+from netbootd.printable import counted
 from netbootd.registry.live import LiveRegistry
 from netbootd.registry.load import load
 from netbootd.registry.snapshot import Changes, Registry, changes
+from netbootd.shipping import shipper
+from netbootd.shipping.shipper import Shipper
 from netbootd.systemd import Notifier
 from netbootd.telling import Teller
 from netbootd.tftp.limits import Limits
@@ -79,6 +91,7 @@ def main(file: Path, only_interfaces: tuple[str, ...], *, verbose: bool) -> int:
     reactor: Any = global_reactor
     reactor.seconds = time.monotonic
     journal.begin(sys.stderr, os.environ, verbose=verbose)
+    _finish_writing(file)
     registry = _rehearsed(file, only_interfaces)
     _allow_many_files()
     daemon = Daemon(reactor, file, only_interfaces, registry, Notifier(os.environ))
@@ -86,10 +99,24 @@ def main(file: Path, only_interfaces: tuple[str, ...], *, verbose: bool) -> int:
     return daemon.exit_status
 
 
-def _rehearsed(file: Path, only_interfaces: tuple[str, ...]) -> Registry:
-    """*file*, with what a rehearsal of every machine's boot found as well; raises ConfigErrors."""
-    registry = load(file, only_interfaces)
+def _rehearsed(
+    file: Path, only_interfaces: tuple[str, ...], pending: Pending = NOTHING_PENDING
+) -> Registry:
+    """
+    *file*, with what is *pending*, and with what a rehearsal of every machine's boot found as well;
+    raises ConfigErrors.
+    """
+    registry = load(file, only_interfaces, pending)
     return replace(registry, findings=(*registry.findings, *rehearse(registry)))
+
+
+def _finish_writing(file: Path) -> None:
+    """The drop-ins of an import that we died over: all of them."""
+    try:
+        if count := batch.finish(file.parent / dropins.FOLDER):
+            log.warn("the end of an import was made up for: {count} drop-ins", count=count)
+    except OSError as problem:
+        log.warn("the end of an import cannot be made up for: {problem}", problem=str(problem))
 
 
 def _allow_many_files() -> None:
@@ -117,9 +144,17 @@ class Daemon:
         self._keeper = Keeper(reactor, registry.config.state, time.time)
         self._live = LiveRegistry(registry, self._keeper.record, self._keeper.styles)
         self._chronicle = Chronicle(reactor, registry.config.state, self._live, time.time)
+        self._shipper = Shipper(
+            registry.config.log_folder,
+            registry.config.state / shipper.FOLDER,
+            told=lambda trouble: reactor.callFromThread(self._shipping_changed, trouble),
+            lost=lambda name, lines: reactor.callFromThread(self._shipping_lost, name, lines),
+        )
         self._notifier = notifier
         self._teller = Teller(self._live, file, notifier)
         self._reload_again = False
+        self._awaiting: list[Deferred[tuple[Finding, ...]]] = []
+        self._awaiting_next: list[Deferred[tuple[Finding, ...]]] = []
         self._stopping = False
         self._served_addresses: set[str] = set()
         self._holders: dict[str, str] = {}
@@ -153,9 +188,22 @@ class Daemon:
         self._http = HttpService(
             self._reactor, self._live, self._events, self._teller.status, allowed=self._is_served
         )
+        self._census = Census()
         self._metrics = Metrics(self._vitals, time.time())
         self._events.subscribe(self._metrics)
+        self._chronicle.subscribe(self._metrics.boot)
         self._http.watched_by(lambda: health(self._vitals()), self._metrics.render)
+        self._desk = Desk(
+            live=self._live,
+            told=self._teller,
+            orders=self._keeper,
+            now=time.time,
+            reload=self._reload_for,
+            editor=Editor(self._file, partial(_rehearsed, self._file, self._only_interfaces)),
+            boots=self._chronicle,
+            transfers=self._transfers,
+        )
+        self._http.serve_api(Api(self._reactor, self._desk))
         self._services = MultiService()
         for service in (self._dhcp, self._tftp, self._http):
             service.setServiceParent(self._services)  # type: ignore[no-untyped-call]
@@ -176,6 +224,7 @@ class Daemon:
             self._services.startService()
             self._keeper.start(self._live, self._events.publish)
             self._chronicle.start()
+            self._shipper.configure(self._live.snapshot.config.ship)
             self._monitor = networks.Monitor(self._interfaces_moved)
             self._watcher = Watcher(self._reactor, self._watched(), self.reload)
             self._retry = LoopingCall(self._retry_troubles)
@@ -203,7 +252,7 @@ class Daemon:
         except OSError as problem:
             log.warn("no API token, so nothing can be put by HTTP: {problem}", problem=problem)
             token = ""
-        self._http.shelf.token = token
+        self._http.shelf.token = self._desk.token = token
 
     def _terminate(self, *_: object) -> None:
         self._reactor.callFromThread(self._quit)
@@ -233,6 +282,7 @@ class Daemon:
         """In a thread, for it waits for the disk."""
         self._keeper.stop()
         self._chronicle.stop()
+        self._shipper.stop()
 
     def _start_watchdog(self) -> None:
         if interval := self._notifier.watchdog_interval:
@@ -250,6 +300,18 @@ class Daemon:
 
     def _hangup(self, *_: object) -> None:
         self._reactor.callFromThread(self.reload)
+
+    def _reload_for(self, written: Sequence[Path]) -> Deferred[tuple[Finding, ...]]:
+        """
+        Reload, for somebody who waits for the end of it and has *written* these files for it.
+
+        Fires with the findings that keep the files from being taken, none where they are in force.
+        """
+        self._watcher.about_to_read(written)
+        done: Deferred[tuple[Finding, ...]] = Deferred()
+        (self._awaiting_next if self._teller.reloading else self._awaiting).append(done)
+        self.reload()
+        return done
 
     def reload(self) -> None:
         """Read the configuration again, off the reactor's thread; one at a time."""
@@ -278,6 +340,7 @@ class Daemon:
         self._live.swap(registry)
         self._keeper.configured()
         self._chronicle.configured()
+        self._shipper.configure(registry.config.ship)
         self._teller.reloaded(registry, changed)
         self._watcher.update(self._watched())
         self._reconcile()
@@ -295,9 +358,21 @@ class Daemon:
             self._teller.last_reload = f"failed: {failure.getErrorMessage()}"
         self._teller.reloading = False
         self._teller.systemd()
+        self._tell_of_reload(failure)
         if self._reload_again:
             self._reload_again = False
             self.reload()
+
+    def _tell_of_reload(self, failure: Failure | None) -> None:
+        """Whoever waited for this one; those who came later wait for the next."""
+        refused = self._teller.refused
+        if failure is not None:
+            told = f"{self._teller.last_reload}; the log has more"
+            refused = (Finding(Level.RELOAD, "reload-failed", told, Place(str(self._file))),)
+        waited, self._awaiting = self._awaiting, self._awaiting_next
+        self._awaiting_next = []
+        for done in waited:
+            done.callback(refused)
 
     def _watched(self) -> tuple[Path, ...]:
         return tuple(Path(path) for path in self._live.snapshot.watched)
@@ -326,7 +401,9 @@ class Daemon:
         troubles += self._serve_dhcp(registry, served)
         troubles += self._serve_tftp(registry, served)
         troubles += self._serve_http(registry)
+        troubles += self._serve_socket(registry)
         troubles += [one.trouble for one in (self._keeper, self._chronicle) if one.trouble]
+        troubles += self._shipper.troubles
         self._teller.announce(served, self._sockets(), troubles)
 
     def _serve_dhcp(self, registry: Registry, served: tuple[Interface, ...]) -> list[str]:
@@ -362,6 +439,15 @@ class Daemon:
             for port, problem in self._http.listen(registry.config.http_port)
         ]
 
+    def _serve_socket(self, registry: Registry) -> list[str]:
+        file = registry.config.api_socket or registry.config.state / SOCKET
+        problem = self._http.listen_locally(file)
+        why = problem and (problem.strerror or str(problem))
+        return [f"the API's socket {file}: {why}"] if problem else []
+
+    def _transfers(self) -> list[Progress]:
+        return self._tftp.transfers()
+
     def _is_served(self, address: str) -> bool:
         """Whether a connection to this address of ours came by an interface that is served."""
         return address in self._served_addresses or IPv4Address(address).is_loopback
@@ -370,6 +456,17 @@ class Daemon:
         """A port may be free by now, an address may have come."""
         if self._teller.troubles:
             self._reconcile()
+
+    def _shipping_changed(self, trouble: str) -> None:
+        """Something new about what keeps logs from being sent; *trouble* is empty where nothing."""
+        if not trouble:
+            log.info("the log is sent on again")
+        if not self._stopping:
+            self._reconcile()
+
+    def _shipping_lost(self, name: str, lines: int) -> None:
+        text = "{lines} of the log went before {name} could have them: see logs.size"
+        log.error(text, lines=counted(lines, "line"), name=name.capitalize())
 
     # -- telling -------------------------------------------------------------------------------
 
@@ -387,11 +484,14 @@ class Daemon:
 
     def _vitals(self) -> Vitals:
         """How everything is at this moment."""
-        standings = self._live.record.items().values()
+        standings, boots = self._live.record.items(), self._chronicle.items()
         return replace(
             self._teller.vitals(),
-            disks={"record": self._keeper.trouble},
-            states=Counter(standing.state or "unknown" for standing in standings),
+            disks={"record": self._keeper.trouble, "boots": self._chronicle.trouble},
+            states=self._census.take(self._live.snapshot, standings, boots, time.time()),
+            strangers=len(self._chronicle.strangers()),
+            transfers=self._tftp.transfers(),
+            shipping=self._shipper.counts,
         )
 
     def _tell_hooks(self, event: Event) -> None:

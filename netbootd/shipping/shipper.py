@@ -23,7 +23,7 @@ _STOP_S = 5.0
 
 class Shipper:
     """
-    Sends what is in *logs* as *settings* say; *folder* is where it keeps how far each is.
+    Sends what is in *logs* as it is configured; *folder* is where it keeps how far each is.
 
     In other threads, *told* is called when something of ``troubles`` is new, or over, and *lost*
     with a destination's name and the number of lines that went before it could have them.
@@ -33,7 +33,6 @@ class Shipper:
         self,
         logs: Path,
         folder: Path,
-        settings: Ship,
         told: Callable[[str], None] = lambda _: None,
         lost: Callable[[str, int], None] = lambda _name, _number: None,
     ) -> None:
@@ -45,7 +44,6 @@ class Shipper:
         self._couriers: dict[str, Courier] = {}
         self._last: dict[str, Courier] = {}  # who ends, or has ended, and was replaced
         self._before: dict[str, Shipped] = {}  # what earlier couriers of a destination have done
-        self.configure(settings)
 
     def configure(self, settings: Ship) -> None:
         """Send as *settings* say from now on; who is not concerned goes on."""

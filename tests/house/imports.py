@@ -46,14 +46,12 @@ FLOORS: tuple[frozenset[str], ...] = (
             "journal",
             "events",
             "record",
-            "logbook",
-            "shipping",
         }
     ),
     frozenset({"overlay", "scripts", "targets", "dialects", "vms"}),
     frozenset({"registry", "answers"}),
     frozenset({"boot"}),
-    frozenset({"boots", "why"}),
+    frozenset({"boots", "why", "logbook", "shipping"}),
     frozenset({"api"}),
     frozenset({"dhcp", "tftp", "http", "syslog"}),
     frozenset(
