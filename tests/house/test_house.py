@@ -36,13 +36,16 @@ DOORS = {
     "urllib3": {"shipping/web"},
     "jinja2": {"rendering", "targets/ipxe", "boot/script", "check"},
 }
-TWISTED = re.compile(r"(\w+/service|http/\w+|daemon|telling|hooks|keeper|chronicle|journal|watch)$")
+TWISTED = re.compile(
+    r"(\w+/service|syslog/connections|http/\w+|daemon|telling|hooks|keeper|chronicle|journal|watch)$"
+)
 #: Pure rooms: values in, values out.
 PURE = re.compile(
     r"(errors|vitals|boots/progression|shipping/(items|answers)|mac|arch|urls|nearest|relaxedjson|banner|learning|replies|record/styles|events/\w+|boot/\w+|boots/(?!store|database)\w+|targets/(?!ipxe)\w+"
-    r"|scripts/\w+|registry/(machine|snapshot|live|marks|wildcards|entries|groups|choice)|dhcp/(message|wire|pxe|proxy|destination|frame|styles|fields|telling|overheard)"
+    r"|scripts/\w+|api/(values|entry|body|table|no)|registry/(machine|snapshot|live|marks|wildcards|entries|groups|choice)|dhcp/(message|wire|pxe|proxy|destination|frame|styles|fields|telling|overheard)"
     r"|tftp/(wire|options|transfer|outcome|habits|limits)"
-    r"|bzimage|why/(?!gather)\w+|replay/(capture|datagram|conversation|said|exchange|telling))$"
+    r"|bzimage|why/(?!gather)\w+|replay/(capture|datagram|conversation|said|exchange|telling)"
+    r"|syslog/(wire|framing|netconsole|senders|lines|inbox)|logbook/(line|ecs|marks|trouble|filing|bootlines))$"
 )
 RIM = {"open", "time.time", "time.monotonic", "os.environ.get", "os.getenv", "random.random"}
 

@@ -1,0 +1,97 @@
+"""
+Syslog over TCP: a stream into messages (RFC 6587).
+
+Each frame is looked at for itself: a number, a blank and ``<`` begin one whose bytes are counted;
+any other ends with LF or NUL.  Senders mix them in one stream.
+"""
+
+from __future__ import annotations
+
+import re
+
+from netbootd.errors import WireError
+
+#: Bytes of a message (rsyslog takes 200,000 for a counted one).
+LONGEST = 1 << 18
+_COUNT = re.compile(rb"([1-9]\d{0,9}) (?=<)")
+_MAYBE_COUNT = re.compile(rb"[1-9]\d{0,9}(?: |$)")
+_END = re.compile(rb"[\n\0]")
+
+
+class Frames:
+    """
+    The messages of one connection, from its bytes as they come.
+
+    A frame without a count that is too long is given as far as it goes, and the rest of it is
+    skipped.
+    """
+
+    def __init__(self) -> None:
+        self._buffer = b""
+        self._skipping = False
+        self._searched = 0  # so far there is no end in the buffer
+
+    @property
+    def pending(self) -> int:
+        """Bytes of a message that is not whole yet."""
+        return len(self._buffer)
+
+    def feed(self, data: bytes) -> list[bytes]:
+        """
+        The messages that *data* completes.
+
+        Raises WireError for a count beyond the limit: how the stream goes on cannot be known.
+        """
+        buffer = self._buffer + data if self._buffer else data
+        found: list[bytes] = []
+        at = 0
+        while at < len(buffer):
+            end = self._end(buffer, at, found)
+            if end < 0:
+                break
+            at = end
+        self._buffer = buffer[at:]
+        return found
+
+    def end(self) -> list[bytes]:
+        """The connection is over: what is left is a message too."""
+        rest, self._buffer = self._buffer, b""
+        return [rest] if rest and not self._skipping else []
+
+    def _end(self, buffer: bytes, at: int, found: list[bytes]) -> int:
+        """Take the frame that begins at *at*; where it ends, -1 if that has not come yet."""
+        if not self._skipping and b"1" <= buffer[at : at + 1] <= b"9":
+            if counted := _COUNT.match(buffer, at):
+                return _counted(buffer, counted, found)
+            whole = _MAYBE_COUNT.match(buffer, at)
+            if whole and whole.end() == len(buffer):
+                return -1
+        match = _END.search(buffer, at + self._searched)
+        if match is None:
+            return self._endless(buffer, at, found)
+        self._searched = 0
+        if self._skipping:
+            self._skipping = False
+        elif frame := buffer[at : match.start()].removesuffix(b"\r"):
+            found.append(frame)
+        return match.end()
+
+    def _endless(self, buffer: bytes, at: int, found: list[bytes]) -> int:
+        if len(buffer) - at <= LONGEST:
+            self._searched = len(buffer) - at
+            return -1
+        if not self._skipping:
+            found.append(buffer[at:])
+        self._skipping, self._searched = True, 0
+        return len(buffer)
+
+
+def _counted(buffer: bytes, counted: re.Match[bytes], found: list[bytes]) -> int:
+    length = int(counted[1])
+    if length > LONGEST:
+        raise WireError(f"a message of {length} bytes is announced, the limit is {LONGEST}")
+    end = counted.end() + length
+    if end > len(buffer):
+        return -1
+    found.append(buffer[counted.end() : end])
+    return end
