@@ -33,6 +33,7 @@ from netbootd.dhcp.message import Message
 from netbootd.dhcp.proxy import Answer, Ignored, Known
 from netbootd.dhcp.snoop import Heard, Raw, open_snoop
 from netbootd.dhcp.sockets import enlarge_buffer, open_socket
+from netbootd.dhcp.witness import Witness, open_witness
 from netbootd.errors import WireError
 from netbootd.events.event import Dropped
 from netbootd.events.stream import Stream
@@ -101,8 +102,8 @@ class DhcpService(Service):
                 failed.append((interface, problem))
         host = frozenset(one.ip for interface in by_device.values() for one in interface.addresses)
         for device in self._served.values():
-            for listener in device.listeners:
-                listener.host = host
+            for reader in device.readers:
+                reader.host = host
         return failed
 
     def stopService(self) -> None:
@@ -113,12 +114,12 @@ class DhcpService(Service):
 
     def _serve(self, name: _Name, interface: Interface, mode: Mode) -> None:
         if name in self._served:
-            for listener in self._served[name].listeners:
-                listener.interface = interface
+            for reader in self._served[name].readers:
+                reader.interface = interface
             return
         device = self._served[name] = self._open(interface, mode)
-        for listener in device.listeners:
-            self._reactor.addReader(listener)
+        for reader in device.readers:
+            self._reactor.addReader(reader)
 
     def _open(self, interface: Interface, mode: Mode) -> _Device:
         """Both ports or, with PortError, none."""
@@ -130,7 +131,23 @@ class DhcpService(Service):
         except PortError:
             device.close()
             raise
+        device.witness = self._witness(interface, device)
         return device
+
+    def _witness(self, interface: Interface, device: _Device) -> Witness | None:
+        """None where packet sockets are not to be had, which was told already."""
+        if device.raw is None:
+            return None
+        try:
+            opened = open_witness(interface.name, own_host=device.snooping)
+        except OSError as problem:
+            log.warn(
+                "{name}: what other DHCP servers say is not heard: {problem}",
+                name=interface.name,
+                problem=problem,
+            )
+            return None
+        return Witness(opened, interface, self._edge.events.publish, self._reactor)
 
     def _listen(self, port: Port, interface: Interface, raw: Raw | None, mode: Mode) -> Listener:
         number, name = self._ports[port], interface.name
@@ -159,8 +176,8 @@ class DhcpService(Service):
 
     def _stop(self, name: _Name) -> None:
         device = self._served.pop(name)
-        for listener in device.listeners:
-            self._reactor.removeReader(listener)
+        for reader in device.readers:
+            self._reactor.removeReader(reader)
         device.close()
 
 
@@ -176,8 +193,8 @@ def _open_raw(interface: Interface) -> Raw | None:
             raise PortError(Port.DHCP, interface.name, problem) from problem
         log.warn(
             "{name}: no packet sockets ({why}; they need CAP_NET_RAW and AF_PACKET), so replies to "
-            "relays leave by the interface of the request, and clients without an address get "
-            "broadcasts only",
+            "relays leave by the interface of the request, clients without an address get "
+            "broadcasts only, and what other DHCP servers say is not heard",
             name=interface.name,
             why=problem.strerror,
         )
@@ -273,6 +290,12 @@ class _Device:
 
     raw: Raw | None
     listeners: list[Listener] = field(default_factory=list)
+    witness: Witness | None = None
+
+    @property
+    def readers(self) -> list[Listener | Witness]:
+        """All that the reactor reads."""
+        return [*self.listeners, *([self.witness] if self.witness else [])]
 
     @property
     def snooping(self) -> bool:
@@ -287,7 +310,7 @@ class _Device:
 
     def close(self) -> None:
         """Give everything back."""
-        for listener in self.listeners:
-            listener.close()
+        for reader in self.readers:
+            reader.close()
         if self.raw is not None:
             self.raw.close()

@@ -15,21 +15,18 @@ from __future__ import annotations
 import errno
 import socket
 import struct
-from array import array
 from collections.abc import Collection, Sequence
 from ipaddress import IPv4Address, IPv4Interface
 from typing import NamedTuple
 
-from netbootd.dhcp import frame
+from netbootd.dhcp import filters, frame
 from netbootd.dhcp.destination import EVERYBODY, Endpoint
 from netbootd.interfaces import Interface
 
-# Linux, not in Python 3.11's socket module: linux/if_ether.h, linux/if_packet.h, linux/filter.h,
-# linux/if_arp.h.
-_ETH_P_IP = 0x0800
+# Linux, not in Python 3.11's socket module: linux/if_ether.h, linux/if_packet.h, linux/if_arp.h.
+ETH_P_IP, ETH_P_ALL = 0x0800, 0x0003
 _SOL_PACKET = 263
 _PACKET_AUXDATA = 8
-_SO_ATTACH_FILTER = 26
 _ARPHRD_ETHER = 1
 _FOR_US = (socket.PACKET_HOST, socket.PACKET_BROADCAST)
 _CHECKSUM_NOT_READY = 1 << 3  # made by a card that is not there: a veth's peer, a virtual machine
@@ -41,14 +38,8 @@ _AUXDATA = struct.Struct("=IIIHHHH")
 
 AUXDATA_SPACE = socket.CMSG_SPACE(_AUXDATA.size)
 
-_LARGEST_PACKET = 2048
+LARGEST_PACKET = 2048
 _EVERY_CARD = b"\xff" * 6
-
-# The socket is given only what may be ours, in classic BPF (linux/filter.h) on the IP header.
-_INSTRUCTION = struct.Struct("=HBBI")
-_LOAD_BYTE, _LOAD_HALF, _LOAD_HALF_AT_X = 0x30, 0x28, 0x48
-_HEADER_LENGTH_TO_X = 0xB1  # four times the low half of a byte
-_JUMP_EQUAL, _JUMP_SET, _RETURN = 0x15, 0x45, 0x06
 
 
 class Heard(NamedTuple):
@@ -70,9 +61,7 @@ def open_snoop(interface: str, port: int) -> socket.socket:
     """
     opened = packet_socket()
     try:
-        attach_filter(opened, port)
-        # Bound last: until then the socket hears nothing.
-        opened.bind((interface, _ETH_P_IP))
+        bind(opened, interface, ETH_P_IP, filters.datagrams(port))
         if (kind := opened.getsockname()[3]) != _ARPHRD_ETHER:
             raise OSError(errno.EAFNOSUPPORT, f"hardware of type {kind} is not Ethernet")
     except OSError:
@@ -86,28 +75,15 @@ def packet_socket() -> socket.socket:
     return socket.socket(socket.AF_PACKET, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK, 0)
 
 
-def attach_filter(opened: socket.socket, port: int) -> None:
-    """Whole UDP datagrams to *port*, and with each what ``auxdata`` reads."""
+def bind(opened: socket.socket, interface: str, protocol: int, program: bytes) -> None:
+    """
+    Let *opened* hear of *protocol* (linux/if_ether.h) on *interface* what *program* lets pass, and
+    tell with each packet what ``auxdata`` reads; raises OSError.
+    """
     opened.setsockopt(_SOL_PACKET, _PACKET_AUXDATA, 1)
-    program = b"".join(
-        _INSTRUCTION.pack(*instruction)
-        for instruction in (
-            (_LOAD_BYTE, 0, 0, 9),  # protocol
-            (_JUMP_EQUAL, 0, 6, socket.IPPROTO_UDP),
-            (_LOAD_HALF, 0, 0, 6),  # flags and fragment offset
-            (_JUMP_SET, 4, 0, 0x3FFF),
-            (_HEADER_LENGTH_TO_X, 0, 0, 0),
-            (_LOAD_HALF_AT_X, 0, 0, 2),  # destination port
-            (_JUMP_EQUAL, 0, 1, port),
-            (_RETURN, 0, 0, 0xFFFF),
-            (_RETURN, 0, 0, 0),
-        )
-    )
-    # struct sock_fprog points to the program; the kernel copies it.
-    kept = array("B", program)
-    count = len(program) // _INSTRUCTION.size
-    fprog = struct.pack("HP", count, kept.buffer_info()[0])
-    opened.setsockopt(socket.SOL_SOCKET, _SO_ATTACH_FILTER, fprog)
+    filters.attach(opened, program)
+    # Bound last: until then the socket hears nothing.
+    opened.bind((interface, protocol))
 
 
 def hear(
@@ -121,7 +97,7 @@ def hear(
 
     Raises OSError where there is none, and WireError for a broken one.
     """
-    packet, ancillary, _, link = opened.recvmsg(_LARGEST_PACKET, AUXDATA_SPACE)
+    packet, ancillary, _, link = opened.recvmsg(LARGEST_PACKET, AUXDATA_SPACE)
     checked, tagged = auxdata(ancillary)
     # "For somebody else" is what a card brings in while a capture runs, and what carries the tag
     # of a VLAN that has no interface here.
@@ -171,7 +147,7 @@ class Raw:
     def to_card(self, payload: bytes, source: Endpoint, to: Endpoint, card: bytes | None) -> None:
         """In a frame to *card*, an Ethernet address of six bytes, or to every card."""
         packet = frame.build(payload, source, to)
-        self._frames.sendto(packet, (self._name, _ETH_P_IP, 0, 0, card or _EVERY_CARD))
+        self._frames.sendto(packet, (self._name, ETH_P_IP, 0, 0, card or _EVERY_CARD))
 
     def by_route(self, payload: bytes, source: Endpoint, to: Endpoint) -> None:
         """As the kernel routes it, by whatever interface."""

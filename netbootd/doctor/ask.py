@@ -14,17 +14,16 @@ import socket
 import time
 from dataclasses import dataclass
 
-from netbootd.dhcp import frame, wire
+from netbootd.dhcp import filters, frame, wire
 from netbootd.dhcp.destination import EVERYBODY
 from netbootd.dhcp.message import Message, Op
-from netbootd.dhcp.snoop import AUXDATA_SPACE, attach_filter, auxdata, packet_socket
+from netbootd.dhcp.snoop import AUXDATA_SPACE, ETH_P_ALL, auxdata, bind, packet_socket
 from netbootd.errors import WireError
 from netbootd.interfaces import Interface
 from netbootd.mac import MAC
 from netbootd.simulate.firmware import KINDS, Firmware
 
 _SERVER, _CLIENT = 67, 68
-_ETH_P_ALL = 3
 _LARGEST = 2048
 _PATIENCE_S = 4.0  # EDK2 collects offers for this long
 _AGAIN_S = 2.0  # and a question that nobody has answered by then is asked once more
@@ -91,9 +90,8 @@ class Questions:
 def _ears(interface: str) -> socket.socket:
     ears = packet_socket()
     try:
-        attach_filter(ears, _CLIENT)
         # Everything, and not IPv4 only: what this host sends itself is heard there alone.
-        ears.bind((interface, _ETH_P_ALL))
+        bind(ears, interface, ETH_P_ALL, filters.replies(_CLIENT))
     except OSError:
         ears.close()
         raise

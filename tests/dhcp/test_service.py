@@ -18,6 +18,7 @@ from netbootd.dhcp.destination import Port
 from netbootd.dhcp.listeners import Listener
 from netbootd.dhcp.message import Option
 from netbootd.dhcp.snoop import Heard
+from netbootd.dhcp.witness import Witness
 from netbootd.events.event import Dropped, Loaderless, Offered, Passed, Unserved
 from netbootd.events.stream import Stream
 from netbootd.events.witness import NotNetboot, Requested
@@ -491,6 +492,10 @@ class Reactor:
     def __init__(self):
         self.readers = []
 
+    @property
+    def listeners(self):
+        return [reader for reader in self.readers if isinstance(reader, Listener)]
+
     def addReader(self, reader):
         self.readers.append(reader)
 
@@ -517,12 +522,17 @@ class Ways:
 
 @dataclass
 class Network:
-    """Opens sockets that are none; *taken* are the ports that somebody else has."""
+    """
+    Opens sockets that are none; *taken* are the ports that somebody else has, *deaf* the
+    interfaces where nothing can be overheard.
+    """
 
     reactor: Reactor = field(default_factory=Reactor)
     taken: set = field(default_factory=set)
+    deaf: set = field(default_factory=set)
     opened: list = field(default_factory=list)
     snooping: list = field(default_factory=list)
+    witnesses: dict = field(default_factory=dict)
     ways: list = field(default_factory=list)
     privileged: bool = True
 
@@ -535,6 +545,12 @@ class Network:
     def open_snoop(self, name, port):
         self.snooping.append((name, SilentPeer()))
         return self.snooping[-1][1]
+
+    def open_witness(self, name, *, own_host):
+        if name in self.deaf:
+            raise OSError(errno.ENOBUFS, "No buffer space available")
+        self.witnesses[name] = SilentPeer(), own_host
+        return self.witnesses[name][0]
 
     @property
     def snooped(self):
@@ -560,6 +576,7 @@ def network(monkeypatch):
     made = Network()
     monkeypatch.setattr(service, "open_socket", made.open_socket)
     monkeypatch.setattr(service, "open_snoop", made.open_snoop)
+    monkeypatch.setattr(service, "open_witness", made.open_witness)
     monkeypatch.setattr(service, "enlarge_buffer", lambda *_: None)
     monkeypatch.setattr(service, "Raw", made.open_raw)
     return made
@@ -573,7 +590,7 @@ def test_both_ports_of_each_interface_are_served(network):
     dhcp = network.service()
     assert dhcp.serve([interface("eth0"), interface("eth1")]) == []
     assert network.open == both("eth0", "eth1")
-    assert len(network.reactor.readers) == 4
+    assert len(network.reactor.listeners) == 4
     assert [each.name for each in dhcp.interfaces] == ["eth0", "eth1"]
 
 
@@ -583,7 +600,7 @@ def test_what_stays_is_not_opened_again(network):
     dhcp.serve([interface("eth1"), interface("eth2")])
     assert network.open == both("eth1", "eth2")
     assert len(network.opened) == 6
-    assert len(network.reactor.readers) == 4
+    assert len(network.reactor.listeners) == 4
 
 
 def test_new_addresses_reach_the_listeners_without_new_sockets(network):
@@ -602,7 +619,7 @@ def test_a_device_that_was_made_anew_gets_new_sockets(network):
     dhcp.serve([interface(index=7)])
     dhcp.serve([interface(index=8)])
     assert len(network.opened) == 4
-    assert len(network.reactor.readers) == 2
+    assert len(network.reactor.listeners) == 2
 
 
 def test_a_taken_port_is_named_and_tried_again(network):
@@ -697,16 +714,66 @@ def test_another_mode_counts_at_once(network):
     dhcp.serve([interface()], Mode.SOCKET)
     assert network.open == both("eth1")
     assert dhcp.snooped == set()
-    assert len(network.reactor.readers) == 2
+    assert len(network.reactor.listeners) == 2
 
 
 def test_a_snooper_whose_device_went_down_for_a_moment_hears_again(network):
     dhcp = network.service()
     dhcp.serve([interface()], Mode.SNOOP)
-    snooper = next(each for each in network.reactor.readers if each.port is Port.DHCP)
+    snooper = next(each for each in network.reactor.listeners if each.port is Port.DHCP)
     network.reactor.removeReader(snooper)  # as the reactor does before it tells
     snooper.connectionLost(None)
     assert snooper in network.reactor.readers
+
+
+# -- what other servers say ----------------------------------------------------------------------
+
+
+def witnesses(network):
+    return [reader for reader in network.reactor.readers if isinstance(reader, Witness)]
+
+
+def test_each_interface_has_its_witness_as_long_as_it_is_served(network):
+    dhcp = network.service()
+    dhcp.serve([interface("eth0"), interface("eth1")])
+    assert {one.interface.name for one in witnesses(network)} == {"eth0", "eth1"}
+    dhcp.serve([interface("eth1", addresses=("203.0.113.1/24",))])
+    [left] = witnesses(network)
+    assert left.interface.addresses == (IPv4Interface("203.0.113.1/24"),)
+    assert left.host == {IPv4Address("203.0.113.1")}
+    assert [peer.open for peer, _ in network.witnesses.values()] == [False, True]
+    dhcp.serve([])
+    assert witnesses(network) == []
+    assert not network.witnesses["eth1"][0].open
+
+
+def test_a_server_of_this_host_is_overheard_where_it_has_our_port(network):
+    network.taken = {("eth1", 67)}
+    network.service().serve([interface("eth0"), interface("eth1")])
+    assert {name: own for name, (_, own) in network.witnesses.items()} == {
+        "eth0": False,
+        "eth1": True,
+    }
+
+
+def test_without_packet_sockets_nothing_is_overheard(network):
+    network.privileged = False
+    network.service().serve([interface()])
+    assert network.witnesses == {}
+
+
+def test_a_witness_that_cannot_be_had_is_no_reason_not_to_serve(network):
+    network.deaf = {"eth1"}
+    dhcp = network.service()
+    assert dhcp.serve([interface()]) == []
+    assert network.open == both("eth1")
+    assert witnesses(network) == []
+
+
+def test_a_port_that_cannot_be_had_leaves_no_witness_behind(network):
+    network.taken = {("eth1", 4011)}
+    network.service().serve([interface()])
+    assert witnesses(network) == []
 
 
 # -- how replies leave -------------------------------------------------------------------------
@@ -719,7 +786,7 @@ def sent_to(network, mode, giaddr="0.0.0.0", flags=0x8000, **settings):
     live = LiveRegistry(registry(default=True, proxydhcp=ProxyDhcp(**settings)))
     dhcp = service.DhcpService(network.reactor, live, Stream(pytest.fail))
     dhcp.serve([interface()], mode)
-    listener = next(each for each in network.reactor.readers if each.port is Port.DHCP)
+    listener = next(each for each in network.reactor.listeners if each.port is Port.DHCP)
     payload = bytearray(discover()[0])
     payload[10:12] = flags.to_bytes(2, "big")
     payload[24:28] = IPv4Address(giaddr).packed
