@@ -36,22 +36,3 @@ class FloodOver(Event):
     @property
     def what(self) -> str:
         return f"floods the log no more: {self.dropped} lines were dropped in {self.seconds:.0f} s"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class LogsLost(Event):
-    """The oldest *lines* had to be removed for want of room before they were shipped."""
-
-    level: ClassVar[str] = "error"
-    lines: int
-
-    @property
-    def who(self) -> str:
-        return "the log"
-
-    @property
-    def what(self) -> str:
-        return (
-            f"had no more room: {self.lines} lines were removed before they were shipped "
-            '("size" and "days" in section netbootd.logs)'
-        )

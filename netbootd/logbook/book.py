@@ -19,7 +19,6 @@ from typing import Any
 
 from netbootd.config import Logs
 from netbootd.logbook import ecs, files, index, reader
-from netbootd.logbook.files import Place
 from netbootd.logbook.line import Line
 from netbootd.logbook.marks import Mark, Marks, key_of
 from netbootd.logbook.retention import Retention
@@ -46,11 +45,9 @@ class Logbook:
     """
     Lines go to *folder* as *settings* say, in *shape*; *now* gives Unix seconds.
 
-    In another thread, *told* is called when ``trouble`` is new, or over, and *lost* with the number
-    of lines that had to be removed before they were shipped.
-
-    ``counts`` are since the start: lines ``stored``; ``lost_full`` because the queue was,
-    ``lost_low_disk`` because little space was free, ``lost_unshipped`` as above.
+    *told* is called, in another thread, when ``trouble`` is new, or over.  ``counts`` are since the
+    start: lines ``stored``; ``lost_full`` because the queue was, ``lost_low_disk`` because little
+    space was free.
     """
 
     def __init__(
@@ -60,13 +57,11 @@ class Logbook:
         shape: ecs.Shape,
         now: Callable[[], float],
         told: Callable[[str], None] = lambda _: None,
-        lost: Callable[[int], None] = lambda _: None,
     ) -> None:
         self.folder = folder
         self.trouble = ""
-        self.counts = {"stored": 0, "lost_full": 0, "lost_low_disk": 0, "lost_unshipped": 0}
+        self.counts = {"stored": 0, "lost_full": 0, "lost_low_disk": 0}
         self._told = told
-        self._lost_unshipped = lost
         self._trouble_of_room = ""
         self._look_next = 0.0
         self._now = now
@@ -79,7 +74,7 @@ class Logbook:
         self._recent: OrderedDict[str, deque[Line]] = OrderedDict()
         self._callbacks: tuple[Callable[[Line], None], ...] = ()
         self._writer = Writer(folder, shape, now, _SMALLEST, self._cut)
-        self._retention = Retention(folder, now, lambda: self._writer.closed_until, self._lost)
+        self._retention = Retention(folder, now, lambda: self._writer.closed_until)
         self._thread = threading.Thread(target=self._run, name="netbootd-log", daemon=True)
         self.configure(settings, shape)
 
@@ -89,10 +84,6 @@ class Logbook:
         self._writer.most = min(_LARGEST, max(_SMALLEST, size // _CUTS))
         self._writer.shape = shape
         self._retention.size, self._retention.days = size, settings.days
-
-    def ships(self, place: Callable[[], Place | None]) -> None:
-        """*place* tells, in any thread, up to where all was shipped; None: nothing is to be."""
-        self._retention.shipped = place
 
     # -- in the reactor's thread ---------------------------------------------------------------
 
@@ -288,12 +279,6 @@ class Logbook:
     def _count(self, what: str, number: int) -> None:
         with self._lock:
             self.counts[what] += number
-
-    # -- in the thread of the files ------------------------------------------------------------
-
-    def _lost(self, number: int) -> None:
-        self._count("lost_unshipped", number)
-        self._lost_unshipped(number)
 
 
 def _is_before(document: dict[str, Any], identity: str) -> bool:

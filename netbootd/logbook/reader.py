@@ -90,16 +90,6 @@ class Tape:
         return self._file
 
 
-def lines_after(folder: Path, place: Place) -> int:
-    """How many lines the file of *place* has behind it; 0 where it cannot be read."""
-    count = 0
-    with contextlib.suppress(*_BROKEN), files.opened(folder, place.file) as file:
-        file.seek(place.offset)
-        while chunk := file.read(_CHUNK):
-            count += chunk.count(b"\n")
-    return count
-
-
 def offsets(folder: Path, identity: str) -> Iterator[tuple[int, bytes]]:
     """Every whole line of *identity* and where it begins; ends where the file is damaged."""
     offset = 0

@@ -19,7 +19,6 @@ from collections.abc import Callable
 from pathlib import Path
 
 from netbootd.logbook import files, index, reader
-from netbootd.logbook.files import Place
 from netbootd.logbook.marks import Marks
 
 _PACE_S = 60.0  # how often it looks at ages, if no file is cut meanwhile
@@ -31,9 +30,7 @@ class Retention(threading.Thread):
     """
     Keeps at most *size* bytes and *days* days of the files in *folder*; *now* gives Unix seconds.
 
-    *closed_until* tells the newest file that is closed; ``shipped`` the place up to which all was
-    shipped, None where nothing is to be.  *lost* is called, in this thread, with the number of
-    lines that were removed and not shipped.
+    *closed_until* tells the newest file that is closed.  The oldest go first, sent on or not.
     """
 
     def __init__(
@@ -41,16 +38,13 @@ class Retention(threading.Thread):
         folder: Path,
         now: Callable[[], float],
         closed_until: Callable[[], str],
-        lost: Callable[[int], None],
     ) -> None:
         super().__init__(name="netbootd-log-files", daemon=True)
         self.size = 0
         self.days = 0
-        self.shipped: Callable[[], Place | None] = lambda: None
         self._folder = folder
         self._now = now
         self._closed_until = closed_until
-        self._lost = lost
         self._closing = False
         self._work: queue.SimpleQueue[tuple[str, Marks] | None] = queue.SimpleQueue()
 
@@ -156,23 +150,12 @@ class Retention(threading.Thread):
                 total -= size
 
     def _remove(self, identity: str) -> None:
-        unshipped = self._unshipped(identity)
         try:
             files.remove(self._folder, identity)
         except OSError:
             return
         with contextlib.suppress(sqlite3.Error):
             index.forget(self._folder, identity)
-        if unshipped:
-            self._lost(unshipped)
-
-    def _unshipped(self, identity: str) -> int:
-        """How many lines of it were to be shipped, and were not."""
-        place = self.shipped()
-        if place is None or place.file > identity:
-            return 0
-        offset = place.offset if place.file == identity else 0
-        return reader.lines_after(self._folder, Place(identity, offset))
 
 
 def marks_in(folder: Path, identity: str) -> Marks:
