@@ -60,6 +60,7 @@ from netbootd.interfaces import Interface
 from netbootd.keeper import Keeper
 from netbootd.learning import Learner
 from netbootd.metrics import Metrics
+from netbootd.nodelogs import NodeLogs
 from netbootd.printable import counted
 from netbootd.registry.live import LiveRegistry
 from netbootd.registry.load import load
@@ -164,11 +165,20 @@ class Daemon:
         self._loops = LoopDetector()
         self._silences = SilenceDetector()
         self._events = Stream(_report)
+        self._logs = NodeLogs(
+            self._reactor,
+            self._live,
+            self._chronicle,
+            self._events.publish,
+            self._logs_changed,
+            time.time,
+        )
         for listener in (
             self._teller.event,
             self._detect,
             self._keeper,
             self._chronicle,
+            self._logs,
             Learner(self._keeper.styles, self._events.publish),
             self._tell_hooks,
         ):
@@ -205,7 +215,7 @@ class Daemon:
         )
         self._http.serve_api(Api(self._reactor, self._desk))
         self._services = MultiService()
-        for service in (self._dhcp, self._tftp, self._http):
+        for service in (self._dhcp, self._tftp, self._http, self._logs.service):
             service.setServiceParent(self._services)  # type: ignore[no-untyped-call]
 
     # -- life ----------------------------------------------------------------------------------
@@ -224,6 +234,7 @@ class Daemon:
             self._services.startService()
             self._keeper.start(self._live, self._events.publish)
             self._chronicle.start()
+            self._logs.start()
             self._shipper.configure(self._live.snapshot.config.ship)
             self._monitor = networks.Monitor(self._interfaces_moved)
             self._watcher = Watcher(self._reactor, self._watched(), self.reload)
@@ -282,6 +293,7 @@ class Daemon:
         """In a thread, for it waits for the disk."""
         self._keeper.stop()
         self._chronicle.stop()
+        self._logs.stop()
         self._shipper.stop()
 
     def _start_watchdog(self) -> None:
@@ -340,6 +352,7 @@ class Daemon:
         self._live.swap(registry)
         self._keeper.configured()
         self._chronicle.configured()
+        self._logs.configured()
         self._shipper.configure(registry.config.ship)
         self._teller.reloaded(registry, changed)
         self._watcher.update(self._watched())
@@ -402,7 +415,9 @@ class Daemon:
         troubles += self._serve_tftp(registry, served)
         troubles += self._serve_http(registry)
         troubles += self._serve_socket(registry)
-        troubles += [one.trouble for one in (self._keeper, self._chronicle) if one.trouble]
+        troubles += self._serve_logs(served)
+        books = (self._keeper, self._chronicle, self._logs)
+        troubles += [one.trouble for one in books if one.trouble]
         troubles += self._shipper.troubles
         self._teller.announce(served, self._sockets(), troubles)
 
@@ -439,6 +454,18 @@ class Daemon:
             for port, problem in self._http.listen(registry.config.http_port)
         ]
 
+    def _serve_logs(self, served: tuple[Interface, ...]) -> list[str]:
+        return [
+            _trouble(
+                f"{one.service} on {one.address}",
+                problem,
+                one.protocol,
+                one.port,
+                "syslog.port" if one.service == "syslog" else "syslog.netconsole",
+            )
+            for one, problem in self._logs.serve(served)
+        ]
+
     def _serve_socket(self, registry: Registry) -> list[str]:
         file = registry.config.api_socket or registry.config.state / SOCKET
         problem = self._http.listen_locally(file)
@@ -455,6 +482,11 @@ class Daemon:
     def _retry_troubles(self) -> None:
         """A port may be free by now, an address may have come."""
         if self._teller.troubles:
+            self._reconcile()
+
+    def _logs_changed(self) -> None:
+        """Something new about the log of the nodes."""
+        if not self._stopping:
             self._reconcile()
 
     def _shipping_changed(self, trouble: str) -> None:
@@ -480,7 +512,7 @@ class Daemon:
             for address, port in self._tftp.addresses.items()
         ]
         sockets += [Socket("HTTP", f"TCP {port}") for port in self._http.ports]
-        return sockets
+        return sockets + self._logs.sockets()
 
     def _vitals(self) -> Vitals:
         """How everything is at this moment."""

@@ -73,6 +73,7 @@ FLOORS: tuple[frozenset[str], ...] = (
             "orders",
             "keeper",
             "chronicle",
+            "nodelogs",
             "learning",
             "status",
             "simulate",

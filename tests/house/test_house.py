@@ -37,11 +37,11 @@ DOORS = {
     "jinja2": {"rendering", "targets/ipxe", "boot/script", "check"},
 }
 TWISTED = re.compile(
-    r"(\w+/service|syslog/connections|http/\w+|daemon|telling|hooks|keeper|chronicle|journal|watch)$"
+    r"(\w+/service|syslog/connections|http/\w+|daemon|telling|hooks|keeper|chronicle|nodelogs|journal|watch)$"
 )
 #: Pure rooms: values in, values out.
 PURE = re.compile(
-    r"(errors|vitals|boots/progression|shipping/(items|answers)|mac|arch|urls|nearest|relaxedjson|banner|learning|replies|record/styles|events/\w+|boot/\w+|boots/(?!store|database)\w+|targets/(?!ipxe)\w+"
+    r"(errors|vitals|boots/progression|shipping/(items|answers)|mac|arch|urls|nearest|relaxedjson|banner|learning|replies|record/styles|events/\w+|boot/\w+|boots/(?!store)\w+|targets/(?!ipxe)\w+"
     r"|scripts/\w+|api/(values|entry|body|table|no)|registry/(machine|snapshot|live|marks|wildcards|entries|groups|choice)|dhcp/(message|wire|pxe|proxy|destination|frame|styles|fields|telling|overheard)"
     r"|tftp/(wire|options|transfer|outcome|habits|limits)"
     r"|bzimage|why/(?!gather)\w+|replay/(capture|datagram|conversation|said|exchange|telling)"
@@ -116,7 +116,7 @@ def test_the_live_cell_is_read_at_the_edges_only():
         if ".snapshot" in re.sub(r"import.*|from.*", "", file.read_text())
     }
     allowed = re.compile(
-        r"(\w+/service|tftp/locate|http/\w+|daemon|telling|keeper|chronicle|registry/live)"
+        r"(\w+/service|tftp/locate|http/\w+|daemon|telling|keeper|chronicle|nodelogs|registry/live)"
     )
     assert all(allowed.fullmatch(name) for name in readers), readers
 
