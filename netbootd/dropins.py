@@ -4,7 +4,9 @@ A configuration file with its includes and its folder of drop-ins, read as layer
 What wins over what, highest first:
 
 1. the drop-ins, ``machines.d/*.json`` beside the main file; a later name wins over an earlier one,
-   as in systemd's ``.d`` folders.  Names that begin with a dot or end in ``~`` are left alone;
+   as in systemd's ``.d`` folders, and what netbootd itself wrote (``managed-*.json``) over all that
+   is written by hand: a change by command or web page is to count.  Names that begin with a dot or
+   end in ``~`` are left alone;
 2. the main file;
 3. what it includes, an earlier include over a later one.
 
@@ -17,6 +19,8 @@ Sections are merged entry by entry: each machine, each target, each name is take
 highest layer that has it.  Nothing here knows what an entry means.
 
 Everything is read before anything is refused, so that one syntax error does not hide another.
+
+Files may be *pending*: not written yet, but read as if they were, to see what would come of it.
 """
 
 from __future__ import annotations
@@ -25,10 +29,11 @@ import errno
 import glob
 import os
 import stat
-from collections.abc import Hashable, Iterator
+from collections.abc import Hashable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import takewhile
 from pathlib import Path
+from types import MappingProxyType
 from typing import NamedTuple
 
 from netbootd.errors import ConfigErrors, Finding, Level, Place
@@ -37,6 +42,8 @@ from netbootd.nearest import nearest, probably
 from netbootd.relaxedjson import Array, Object, Value, decode, kind, path_of
 
 FOLDER = "machines.d"
+#: How the names of drop-ins begin that netbootd wrote.
+MANAGED = "managed-"
 INCLUDES = "includes"
 TARGETS = "targets"
 MACHINES = "machines"
@@ -48,6 +55,10 @@ NAMED = (
 )
 """The sections that are objects: names, or MACs, and an entry for each."""
 SECTIONS = (*NAMED, INCLUDES)
+
+#: What files in the folder of drop-ins are about to hold, None for those that are about to go.
+Pending = Mapping[Path, bytes | None]
+NOTHING_PENDING: Pending = MappingProxyType({})
 
 
 class Entry(NamedTuple):
@@ -166,13 +177,13 @@ def read(main: Path) -> Layers:
     return layers
 
 
-def survey(main: Path) -> Layers:
+def survey(main: Path, pending: Pending = NOTHING_PENDING) -> Layers:
     """
-    The layers of *main* as far as they can be read; never raises.
+    The layers of *main*, with what is *pending*, as far as they can be read; never raises.
 
     For those who watch the files of a configuration that was refused, or check what is left of it.
     """
-    reading = _Reading(main)
+    reading = _Reading(main, pending)
     reading.take_drop_ins(main.parent / FOLDER)
     reading.take(_Named(main))
     layers = reading.layers()
@@ -195,8 +206,9 @@ class _Named(NamedTuple):
 class _Reading:
     """What was read so far, in order of precedence."""
 
-    def __init__(self, main: Path) -> None:
+    def __init__(self, main: Path, pending: Pending) -> None:
         self.main = main
+        self.pending = pending
         self.tops: list[Object] = []
         self.findings: list[Finding] = []
         self.files: dict[str, None] = {str(main): None, str(main.parent): None}
@@ -209,13 +221,15 @@ class _Reading:
         """Read the drop-ins of *folder*, the last name first; a missing folder has none."""
         self._watch(folder)
         try:
-            names = [name for name in os.listdir(folder) if _is_drop_in(name)]
+            names = {name for name in os.listdir(folder) if _is_drop_in(name)}
         except FileNotFoundError:
-            return
+            names = set()
         except OSError as problem:
             self._unreadable(_Named(folder), problem)
             return
-        for name in sorted(names, reverse=True):
+        for file, content in self.pending.items():
+            (names.discard if content is None else names.add)(file.name)
+        for name in sorted(names, key=_precedence, reverse=True):
             self.take(_Named(folder / name))
 
     def take(self, first: _Named) -> None:
@@ -242,7 +256,9 @@ class _Reading:
         """The document of a file, or None and the reason among the findings."""
         self._watch(named.file)
         try:
-            document = decode(_bytes(named.file), _printable(named.file))
+            held = self.pending.get(named.file)
+            raw = _bytes(named.file) if held is None else held
+            document = decode(raw, _printable(named.file))
         except OSError as problem:
             self._unreadable(named, problem)
             return None
@@ -307,6 +323,10 @@ def _printable(file: Path) -> str:
 
 def _is_drop_in(name: str) -> bool:
     return name.endswith(".json") and not name.startswith(".")
+
+
+def _precedence(name: str) -> tuple[bool, str]:
+    return name.startswith(MANAGED), name
 
 
 # --- what the layers mean ------------------------------------------------------------------------

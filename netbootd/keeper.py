@@ -7,6 +7,7 @@ Everything here runs in the reactor's thread, but for what the Store does by its
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,7 @@ from netbootd.mac import MAC
 from netbootd.printable import counted
 from netbootd.record.guard import LoaderGuard
 from netbootd.record.record import Record
-from netbootd.record.standing import Attempt, Outcome, arms, holds, released, reports
+from netbootd.record.standing import Armed, Attempt, Outcome, arms, holds, released, reports
 from netbootd.record.store import FILE, Loaded, NoRecord, Order, Store
 from netbootd.record.styles import StyleMemory
 from netbootd.registry.live import LiveRegistry
@@ -45,6 +46,8 @@ class Keeper:
         self._live: LiveRegistry | None = None
         self._publish: Callable[[Event], None] = lambda _: None
         self.trouble = ""
+        # Far from those of commands, which count from 1.
+        self._last_order = 0
         #: Which reply styles firmware follows.
         self.styles = StyleMemory(reactor.seconds, now, self._store.keep_style)
         try:
@@ -159,6 +162,21 @@ class Keeper:
         return history.machine_of(mac, self._live.snapshot, self._live.sightings)
 
     # -- orders --------------------------------------------------------------------------------
+
+    def arm(self, key: str, armed: Armed | None, who: str) -> None:
+        """Have the machine *key* boot *armed* next, or with None nothing but its own; for *who*."""
+        if armed is None:
+            self._obey_here(Order(0, "cancel", key), who)
+            return
+        self._last_order = max(int(self.record.now() * 1000), self._last_order + 1)
+        self._obey_here(Order(0, "next", key, replace(armed, order=self._last_order)), who)
+
+    def release(self, key: str, who: str) -> None:
+        """Let the machine *key* boot again; for *who*."""
+        self._obey_here(Order(0, "release", key), who)
+
+    def _obey_here(self, order: Order, who: str) -> None:
+        log.info("{text}: {who}", text=self._obey(order), who=who)
 
     def _ordered(self, orders: list[Order]) -> None:
         """Called by the store's thread."""

@@ -91,6 +91,7 @@ class Watcher:
         self._timer: Any = None
         self._rang_first = 0.0
         self._certain = False
+        self._ours: dict[str, State] = {}
         self._looking = LoopingCall(self._look)
         self._looking.clock = reactor
         self._arm()
@@ -107,6 +108,16 @@ class Watcher:
         now = _states(self._paths)
         self._seen = {path: self._seen.get(path, now[path]) for path in self._paths}
         self._look()
+
+    def about_to_read(self, written: Iterable[Path] = ()) -> None:
+        """
+        All that has changed up to now is going to be read, so it need not be told.
+
+        *written* are files that we have just written ourselves: of these events may still come.
+        """
+        self._ours = {str(path): _state(str(path)) for path in _absolute(written)}
+        self._certain = False
+        self._seen = _states(self._paths)
 
     def close(self) -> None:
         """Call nobody any more; twice does no harm."""
@@ -208,7 +219,12 @@ class Watcher:
         name = os.fsdecode(path.basename())
         spot = self._spots.get(folder)
         if spot is not None and spot.matters(name) and not _is_half_written(path, mask):
-            self._ring(certain=name in spot.names and not mask & inotify.IN_ATTRIB)
+            certain = name in spot.names and not mask & inotify.IN_ATTRIB
+            self._ring(certain=certain and not self._is_ours(os.path.join(folder, name)))
+
+    def _is_ours(self, path: str) -> bool:
+        """Whether *path* is as we left it ourselves."""
+        return path in self._ours and _state(path) == self._ours[path]
 
 
 def _is_half_written(path: FilePath[bytes], mask: int) -> bool:

@@ -10,11 +10,12 @@ the site's REQUEST_S, and MOST_BODY bytes of a body; one beyond all reason ends 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from http import HTTPStatus
 from typing import Any
 
+from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IHalfCloseableProtocol
 from twisted.internet.threads import deferToThread
 from twisted.logger import Logger
@@ -24,7 +25,17 @@ from zope.interface import implementer
 
 from netbootd.events.event import Event, Refused, Served
 from netbootd.http.bodies import Sent
-from netbootd.http.resource import Answer, Asked, Part, Work, asked_of, refused, unreadable
+from netbootd.http.resource import (
+    Answer,
+    Asked,
+    Awaited,
+    Feed,
+    Part,
+    Work,
+    asked_of,
+    refused,
+    unreadable,
+)
 
 #: Bytes of a request's body that are kept: a VM description, the output of a node's script.
 MOST_BODY = 1 << 20
@@ -46,13 +57,19 @@ class Request(http.Request):
         self._site: Any = self.channel.factory
         self._begun = self._site.clock.seconds()
         asked = self._asked()
-        answer = self._site.answer(asked)
-        if isinstance(answer, Work):
-            made = deferToThread(answer.make)
-            made.addErrback(self._fault, asked)
-            made.addCallback(self._send_if_there)
-        else:
-            self._send(answer)
+        match self._site.answer(asked):
+            case Work(make=make):
+                self._send_later(deferToThread(make), asked)
+            case Awaited(coming=coming):
+                self._send_later(Deferred.fromCoroutine(coming), asked)
+            case Feed() as feed:
+                self._begin(feed)
+            case Answer() as answer:
+                self._send(answer)
+
+    def _send_later(self, made: Deferred[Answer], asked: Asked) -> None:
+        made.addErrback(self._fault, asked)
+        made.addCallback(self._send_if_there)
 
     def _fault(self, failure: Failure, asked: Asked) -> Answer:
         log.failure("fault while answering {path!r}", failure, path=asked.path[:200])
@@ -70,11 +87,20 @@ class Request(http.Request):
             self.method,
             self.uri,
             self.requestHeaders.getAllRawHeaders(),
-            here=(self.host.host, self.host.port),
-            peer=self.client.host,
+            here=self._site.address_of(self.host),
+            peer=self._site.address_of(self.client)[0],
             body=self.content.read() if self.content else b"",
             cut=bool(self.content and self.content.cut),
+            uid=self._site.uid_of(self.transport),
         )
+
+    def _begin(self, feed: Feed) -> None:
+        self._set_head(HTTPStatus.OK, feed.headers)
+        self.write(b"")  # the headers
+        if self.method == b"HEAD":
+            self.finish()
+        else:
+            feed.begin(self)
 
     def _send(self, answer: Answer) -> None:
         self._set_headers(answer)
@@ -88,13 +114,16 @@ class Request(http.Request):
         self._publish(answer.event, Sent(0))
         self.finish()
 
-    def _set_headers(self, answer: Answer) -> None:
-        self.setResponseCode(answer.status)
+    def _set_head(self, status: HTTPStatus, headers: Mapping[str, str]) -> None:
+        self.setResponseCode(status)
         self.setHeader("Server", "netbootd")
         self.setHeader("Date", http.datetimeToString())
-        for name, value in answer.headers.items():
+        for name, value in headers.items():
             self.setHeader(name, value)
-        if answer.status != HTTPStatus.NOT_MODIFIED:
+
+    def _set_headers(self, answer: Answer) -> None:
+        self._set_head(answer.status, answer.headers)
+        if answer.status not in (HTTPStatus.NOT_MODIFIED, HTTPStatus.NO_CONTENT):
             self.setHeader("Content-Length", str(answer.size))
 
     def _send_part(self, answer: Answer, part: Part) -> None:
@@ -184,7 +213,7 @@ class Channel(http.HTTPChannel):
 
     def connectionMade(self) -> None:
         """Connections to an address that is not served end here, before a byte is read."""
-        if self.factory.allowed(self.transport.getHost().host):
+        if self.factory.admits(self.transport):
             super().connectionMade()
         else:
             self.transport.abortConnection()
@@ -243,7 +272,7 @@ class Channel(http.HTTPChannel):
 
     def _respondToBadRequestAndDisconnect(self) -> None:
         super()._respondToBadRequestAndDisconnect()
-        peer = self.transport.getPeer().host
+        peer = self.factory.address_of(self.transport.getPeer())[0]
         bad = HTTPStatus.BAD_REQUEST
         self.factory.events.publish(
             Refused(peer=peer, protocol="HTTP", path="", status=bad, reason="not HTTP")

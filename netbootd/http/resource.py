@@ -9,10 +9,11 @@ firmware forgets it.  Of a header sent twice the values are joined (RFC 9110, 5.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from http import HTTPStatus
 from os import fsdecode
+from typing import Any
 from urllib.parse import parse_qsl, unquote_to_bytes
 
 from netbootd.boot.client import Client, Stage
@@ -48,7 +49,7 @@ class Asked:
     *headers* go by their names in lower case.  *body* is what was sent along; *cut*: only its end.
     *host* is what the client calls us, with its port, empty if it does not say; *here* the address
     and port of ours that it reached; *peer* its own address.  *sightings* are what was learned of
-    machines before.
+    machines before.  *uid* is the user at the other end of our Unix socket, None over TCP.
     """
 
     method: str
@@ -61,6 +62,7 @@ class Asked:
     host: str = ""
     here: tuple[str, int] = ("127.0.0.1", 80)
     peer: str = ""
+    uid: int | None = None
 
     def client(self, stage: Stage, mac: MAC | None) -> Client:
         """Whoever asks, *mac* being whom it asks for, with what is known of that."""
@@ -87,6 +89,7 @@ def asked_of(
     body: bytes = b"",
     *,
     cut: bool = False,
+    uid: int | None = None,
 ) -> Asked:
     """Read a request's first line and headers."""
     named = {
@@ -104,6 +107,7 @@ def asked_of(
         host=host or named.get("host", ""),
         here=here,
         peer=peer,
+        uid=uid,
     )
 
 
@@ -150,6 +154,28 @@ class Work:
     """An answer that takes its time, or the disk's: *make* is called in a thread of its own."""
 
     make: Callable[[], Answer]
+
+
+@dataclass(frozen=True, slots=True)
+class Awaited:
+    """An answer in which others have a part: *coming* awaits what they do."""
+
+    coming: Coroutine[Any, Any, Answer]
+
+
+@dataclass(frozen=True, slots=True)
+class Feed:
+    """
+    An answer without an end: *begin* is given the request, a consumer as Twisted has them, when
+    its headers are out.
+    """
+
+    headers: Mapping[str, str]
+    begin: Callable[[Any], None]
+
+
+#: All that a page may give.
+Reply = Answer | Work | Awaited | Feed
 
 
 def text(status: HTTPStatus, body: str, event: Event | None = None) -> Answer:

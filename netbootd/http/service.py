@@ -5,6 +5,7 @@ The HTTP ports: which are open follows the configuration, and an open one that s
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
 from typing import Any
 
 from twisted.application.service import Service
@@ -12,6 +13,8 @@ from twisted.internet.defer import Deferred, DeferredList
 from twisted.internet.error import CannotListenError
 
 from netbootd.events.stream import Stream
+from netbootd.http import local
+from netbootd.http.api import Api
 from netbootd.http.bodies import Bodies
 from netbootd.http.health import Health
 from netbootd.http.site import Site
@@ -45,7 +48,13 @@ class HttpService(Service):
         self._live = live
         self._bodies = Bodies(reactor)
         self._site = Site(reactor, live, events, self._bodies, status_of, allowed)
+        self._local = local.LocalSite(reactor, live, events, self._bodies, status_of)
         self._ports: dict[int, Any] = {}
+        self._sockets: dict[Path, Any] = {}
+
+    def serve_api(self, api: Api) -> None:
+        """Answer below ``/api/v1``, over TCP and the Unix socket."""
+        self._site.api = self._local.api = api
 
     def watched_by(
         self, health_of: Callable[[], Health], metrics_of: Callable[[bool], bytes]
@@ -80,6 +89,25 @@ class HttpService(Service):
             if (problem := self._open(number))
         ]
 
+    @property
+    def sockets(self) -> tuple[Path, ...]:
+        """The Unix sockets that are open."""
+        return tuple(self._sockets)
+
+    def listen_locally(self, wanted: Path) -> OSError | None:
+        """Have the Unix socket *wanted* open, and no other; return what is in the way."""
+        for file in self._sockets.keys() - {wanted}:
+            self._sockets.pop(file).stopListening()
+        if wanted in self._sockets and wanted.is_socket():
+            return None
+        if lost := self._sockets.pop(wanted, None):
+            lost.stopListening()
+        try:
+            self._sockets[wanted] = local.listen(self._reactor, wanted, self._local)
+        except OSError as problem:
+            return problem
+        return None
+
     def _open(self, number: int) -> OSError | None:
         try:
             self._ports[number] = self._reactor.listenTCP(number, self._site, backlog=BACKLOG)
@@ -93,8 +121,12 @@ class HttpService(Service):
     def stopService(self) -> Deferred[Any]:
         """No new connections; bodies under way have the configured grace to finish."""
         self.running = 0
-        self._site.stopping = True
-        closed = [port.stopListening() for port in self._ports.values()]
+        self._site.stopping = self._local.stopping = True
+        if self._site.api is not None:
+            self._site.api.stop()
+        open_ones = (*self._ports.values(), *self._sockets.values())
+        closed = [port.stopListening() for port in open_ones]
         self._ports.clear()
+        self._sockets.clear()
         ended = self._bodies.stop(self._live.snapshot.config.grace)
         return DeferredList([*(one for one in closed if one is not None), ended])

@@ -22,6 +22,7 @@ from netbootd.content import parts_of
 from netbootd.errors import Forbidden, NotFound
 from netbootd.events.stream import Stream
 from netbootd.http import (
+    api,
     bootscript,
     files,
     health,
@@ -42,6 +43,7 @@ from netbootd.http.resource import (
     WRITES,
     Answer,
     Asked,
+    Reply,
     Work,
     refused,
     unreadable,
@@ -58,10 +60,15 @@ from netbootd.vms.store import FOLDER, Store
 #: iPXE keeps connections between the files of one boot, so this is also the pause it may make.
 REQUEST_S = 120
 #: The methods of pages that take something; all others are only read.
-_ALL_METHODS = {*REPORTS, *WRITES}
+_PAGE_METHODS = {*REPORTS, *WRITES}
 #: What is for machines alone, beside the scripts, which say themselves who is not served.
 _FOR_MACHINES = frozenset({Kind.NODE_SCRIPT, Kind.OVERLAY, Kind.FILE, Kind.MACHINE_VMS})
-_METHODS = {Kind.DONE: REPORTS, Kind.FAILED: REPORTS, Kind.VMS: WRITES}
+_METHODS = {
+    Kind.DONE: REPORTS,
+    Kind.FAILED: REPORTS,
+    Kind.VMS: WRITES,
+    Kind.API: api.METHODS,
+}
 
 log = Logger(namespace="netbootd.http")
 
@@ -92,6 +99,8 @@ class Site(http.HTTPFactory):
         self.bodies = bodies
         self.allowed = allowed
         self.stopping = False
+        #: Answers below ``/api/v1``, None while there is no API.
+        self.api: api.Api | None = None
         #: What ``/healthz`` and ``/metrics`` show; the latter in OpenMetrics if told True.
         self.health_of: Callable[[], health.Health] = health.Health
         self.metrics_of: Callable[[bool], bytes] = lambda _: b""
@@ -116,13 +125,26 @@ class Site(http.HTTPFactory):
     def log(self, request: http.Request) -> None:
         """No access log: the events are it."""
 
-    def answer(self, asked: Asked) -> Answer | Work:
+    def admits(self, transport: Any) -> bool:
+        """Whether the connection *transport* is served."""
+        return self.allowed(transport.getHost().host)
+
+    def address_of(self, address: Any) -> tuple[str, int]:
+        """Address and port of one end of a connection."""
+        return str(address.host), int(address.port)
+
+    def uid_of(self, transport: Any) -> int | None:
+        """The user at the other end, which no network tells."""
+        return None
+
+    def answer(self, asked: Asked) -> Reply:
         """Whatever is asked, an answer."""
         if self.stopping:
             return refused(asked, HTTPStatus.SERVICE_UNAVAILABLE, "netbootd stops", LATER)
-        if asked.method not in _ALL_METHODS:
+        is_path = asked.path.startswith("/")
+        if asked.method not in (*_PAGE_METHODS, *(api.METHODS if is_path else ())):
             return _not_allowed(asked, METHODS)
-        if not asked.path.startswith("/"):
+        if not is_path:
             return refused(asked, HTTPStatus.BAD_REQUEST, "the request target is no path")
         try:
             route = urls.route(parts_of(asked.path))
@@ -141,7 +163,7 @@ class Site(http.HTTPFactory):
             self.live.sightings.note(route.mac, Marks.of(asked.query))
         return replace(asked, sightings=self.live.sightings)
 
-    def _page(self, asked: Asked, route: Route, registry: Registry) -> Answer | Work:
+    def _page(self, asked: Asked, route: Route, registry: Registry) -> Reply:
         subnet = registry.subnets.of(asked.peer)
         if not subnet.served and route.kind in _FOR_MACHINES:
             told = f"{asked.peer} is in subnet {subnet.name}, where nobody is served"
@@ -173,7 +195,7 @@ class Site(http.HTTPFactory):
                 return bootscript.fault(asked, route.mac, registry)
             return refused(asked, HTTPStatus.INTERNAL_SERVER_ERROR, "our fault; the log has more")
 
-    def _for_people(self, asked: Asked, route: Route, registry: Registry) -> Answer | Work:
+    def _for_people(self, asked: Asked, route: Route, registry: Registry) -> Reply:
         """What is about the daemon, for whoever looks after it."""
         match route.kind:
             case Kind.STATUS:
@@ -182,6 +204,8 @@ class Site(http.HTTPFactory):
                 return health.answer(self.health_of())
             case Kind.METRICS:
                 return metrics.answer(asked, self.metrics_of)
+            case Kind.API if self.api is not None:
+                return self.api.answer(asked, route.path)
             case Kind.UI:
                 return ui.answer(asked, route.path, self._pages, on=registry.config.web)
         raise NotFound(asked.path)

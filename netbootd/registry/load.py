@@ -20,7 +20,7 @@ from netbootd import config as configuration
 from netbootd.config import Config
 from netbootd.content import Library
 from netbootd.dialects import catalogue as dialects
-from netbootd.dropins import Layers
+from netbootd.dropins import NOTHING_PENDING, Layers, Pending
 from netbootd.errors import ConfigErrors, Finding, Level, Place
 from netbootd.registry import overlays, programs, scripts, subnets, variables
 from netbootd.registry import vms as descriptions
@@ -35,20 +35,23 @@ from netbootd.targets.ipxe import ScriptTemplate, Templates
 from netbootd.targets.settings import Names, parse_server
 
 
-def load(file: Path, interfaces: tuple[str, ...] = ()) -> Registry:
+def load(
+    file: Path, interfaces: tuple[str, ...] = (), pending: Pending = NOTHING_PENDING
+) -> Registry:
     """
-    Read *file* with its includes and drop-ins; *interfaces* replaces the setting of that name.
+    Read *file* with its includes and drop-ins; *interfaces* replaces the setting of that name, and
+    what is *pending* counts as if it were written.
 
     Raises ConfigErrors with all findings when one of them is an ERROR.
     """
     with _uncollected():
-        return _load(file, interfaces)[0]
+        return _load(file, interfaces, pending)[0]
 
 
 def load_with_origins(file: Path) -> tuple[Registry, Origins]:
     """Like load, and with where each value comes from."""
     with _uncollected():
-        return _load(file, ())
+        return _load(file, (), NOTHING_PENDING)
 
 
 @contextlib.contextmanager
@@ -63,8 +66,8 @@ def _uncollected() -> Iterator[None]:
             gc.enable()
 
 
-def _load(file: Path, interfaces: tuple[str, ...]) -> tuple[Registry, Origins]:
-    layers = dropins.survey(file)
+def _load(file: Path, interfaces: tuple[str, ...], pending: Pending) -> tuple[Registry, Origins]:
+    layers = dropins.survey(file, pending)
     if any(_leaves_a_hole(finding) for finding in layers.findings):
         raise ConfigErrors(layers.findings, layers.files)
     findings = Findings(layers.findings)
@@ -108,6 +111,7 @@ def _registry(
         pis=machines.by_pi_serial(),
         named=machines.named,
         targets=targets.made,
+        groups=tuple(sorted(machines.groups.written)),
         addresses=machines.by_address(),
         default=machines.default,
         subnets=nets,

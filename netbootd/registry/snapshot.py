@@ -30,7 +30,8 @@ from netbootd.vms.vm import Vms
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Registry:
     """
-    Machines by MAC, targets by ``type/name``, the daemon's settings and the files it serves.
+    Machines by MAC, targets by ``type/name``, the names of all *groups*, the daemon's settings and
+    the files it serves.
 
     *marked* has machines by ``uuid``, ``serial`` and ``asset``, each in the one spelling of
     ``marks.normal``; *wildcards* those that stand for a beginning of MACs, its digits the key;
@@ -70,6 +71,7 @@ class Registry:
     pis: Mapping[str, Machine] = field(default_factory=dict)
     named: Mapping[str, Machine] = field(default_factory=dict)
     targets: Mapping[str, Target] = field(default_factory=dict)
+    groups: tuple[str, ...] = ()
     addresses: Mapping[str, Machine] = field(default_factory=dict)
     default: Machine | None = None
     subnets: Subnets = field(default_factory=Subnets)

@@ -1,0 +1,79 @@
+"""
+What the API may reach: everything that the daemon has, as seen from a desk.
+
+The rooms above are met as they are called here; who built them put them on the desk.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+from netbootd.api.edit import Editor
+from netbootd.api.values import Picture
+from netbootd.boots.boot import Boot
+from netbootd.errors import Finding
+from netbootd.events.progress import Progress
+from netbootd.record.standing import Armed
+from netbootd.registry.live import LiveRegistry
+
+
+class Boots(Protocol):
+    """The record of boots; what may be on disk comes as a Deferred."""
+
+    heard: dict[str, float]
+
+    def items(self) -> Mapping[str, Boot]: ...
+    def recent(self, key: str) -> Sequence[Boot]: ...
+    def boots(self, key: str, limit: int) -> Any: ...
+    def boot(self, number: int) -> Any: ...
+    def strangers(self) -> Sequence[Any]: ...
+    def subscribe(self, callback: Callable[[Boot], None]) -> Callable[[], None]: ...
+
+
+class Told(Protocol):
+    """What the daemon says of itself."""
+
+    troubles: list[str]
+    last_reload: str
+    refused: tuple[Finding, ...]
+
+    def status(self) -> dict[str, object]: ...
+
+
+class Orders(Protocol):
+    """Who carries out what an operator orders; the log says that it came from *who*."""
+
+    def arm(self, key: str, armed: Armed | None, who: str) -> None: ...
+    def release(self, key: str, who: str) -> None: ...
+
+
+@dataclass(kw_only=True)
+class Desk:
+    """
+    *now* gives Unix seconds.  *reload* is told which files were just written, reads the
+    configuration again and fires (a Deferred) with the findings that keep it from being taken, none
+    where it is in force.  *token* is the API token, empty while there is none.
+    """
+
+    live: LiveRegistry
+    told: Told
+    orders: Orders
+    now: Callable[[], float]
+    reload: Callable[[Sequence[Path]], Any]
+    editor: Editor
+    boots: Boots | None = None
+    transfers: Callable[[], Sequence[Progress]] = tuple
+    token: str = ""
+
+    def picture(self) -> Picture:
+        """Everything as it is now, for any thread; to be taken in the reactor's."""
+        return Picture(
+            registry=self.live.snapshot,
+            standings=dict(self.live.record.items()),
+            boots=dict(self.boots.items()) if self.boots else {},
+            sightings=self.live.sightings,
+            now=self.now(),
+        )

@@ -1,0 +1,191 @@
+"""
+What the API tells: pages that change nothing.  What takes time is made in a thread.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Iterable
+from functools import partial
+from http import HTTPStatus
+from typing import Any
+
+from twisted.internet.threads import deferToThread
+
+from netbootd.api import values
+from netbootd.api.no import No, not_found, wrong
+from netbootd.boots.boot import Boot
+from netbootd.http.apicall import Call, key_of, machine_of, told, told_list
+from netbootd.http.resource import Answer, Awaited, Work
+from netbootd.why.diagnosis import State
+
+_MOST_BOOTS = 1000
+_MOST_FINDINGS = 5000
+
+
+# -- machines --------------------------------------------------------------------------------------
+
+
+def machines(call: Call) -> Work:
+    """The list, as far as it fits the query."""
+    query = call.asked.query
+    state = query.get("state", "")
+    if state and state not in list(State):
+        raise wrong(f'"state" must be one of {", ".join(State)}, not {state!r:.40}')
+    wanted = partial(
+        values.wanted, state=state, group=query.get("group", ""), text=query.get("q", "").strip()
+    )
+    picture = call.desk.picture()
+
+    def make() -> Answer:
+        lines = (values.summary(one, picture) for one in picture.machines().values())
+        head = {"generation": picture.registry.generation, "now": picture.now}
+        return told_list(head, "machines", filter(wanted, lines))
+
+    return Work(make)
+
+
+def machine(call: Call, who: str) -> Work:
+    """One, with all that is written of it."""
+    picture, desk = call.desk.picture(), call.desk
+
+    def make() -> Answer:
+        found = machine_of(who, picture)
+        entry = desk.editor.written(found)
+        return told(
+            {
+                **values.summary(found, picture),
+                "variables": picture.registry.variables_of(found),
+                "written": entry.value,
+                "file": found.place.file,
+                "line": found.place.line,
+                "managed": entry.managed,
+            }
+        )
+
+    return Work(make)
+
+
+def unknown(call: Call) -> Work:
+    """Who asked, and is not listed."""
+    strangers = call.desk.boots.strangers() if call.desk.boots else ()
+    return Work(lambda: told_list({}, "machines", map(_stranger, strangers)))
+
+
+def _stranger(one: Any) -> dict[str, Any]:
+    names = ("mac", "first", "last", "times", "arch", "uuid", "interface", "vendor_class")
+    found = {name: getattr(one, name) for name in names}
+    return {**found, "mac": str(one.mac), "relay": str(getattr(one, "relay", "") or "")}
+
+
+def fleet(call: Call) -> Work:
+    """All machines at a glance."""
+    picture = call.desk.picture()
+    return Work(lambda: told(values.fleet(picture)))
+
+
+# -- boots -----------------------------------------------------------------------------------------
+
+
+def boots(call: Call, who: str) -> Awaited:
+    """The last ones of a machine, newest first."""
+    return Awaited(_boots(call, who, call.number("limit", 20, 1, _MOST_BOOTS)))
+
+
+async def _boots(call: Call, who: str, limit: int) -> Answer:
+    record, picture = _record(call), call.desk.picture()
+    key = await in_thread(key_of, who, picture)
+    found = await record.boots(key, limit)
+    answer: Answer = await in_thread(told_list, {}, "boots", map(Boot.as_dict, found))
+    return answer
+
+
+def timeline(call: Call, who: str) -> Awaited:
+    """The latest boot of a machine."""
+    return Awaited(_timeline(call, who))
+
+
+async def _timeline(call: Call, who: str) -> Answer:
+    record, picture = _record(call), call.desk.picture()
+    key = await in_thread(key_of, who, picture)
+    found = picture.boots.get(key)
+    if found is None:
+        found = next(iter(await record.boots(key, 1)), None)
+    return told({"boot": found.as_dict() if found else None})
+
+
+def boot(call: Call, number: str) -> Awaited:
+    """One boot by its number."""
+    if not (number.isascii() and number.isdecimal()) or len(number) > 18:
+        raise not_found(f"boots have numbers; {number!r:.40} is none")
+    return Awaited(_boot(call, int(number)))
+
+
+async def _boot(call: Call, number: int) -> Answer:
+    found = await _record(call).boot(number)
+    if found is None:
+        raise not_found(f"there is no boot {number}, or it is too old")
+    return told(found.as_dict())
+
+
+def _record(call: Call) -> Any:
+    if call.desk.boots is None:
+        told_so = "there is no record of boots"
+        raise No(HTTPStatus.SERVICE_UNAVAILABLE, "unavailable", told_so)
+    return call.desk.boots
+
+
+# -- the daemon ------------------------------------------------------------------------------------
+
+
+def status(call: Call) -> Work:
+    """How the daemon is."""
+    desk, picture = call.desk, call.desk.picture()
+    base, refused = desk.told.status(), tuple(desk.told.refused)
+
+    def make() -> Answer:
+        lines = (values.summary(one, picture) for one in picture.machines().values())
+        own = {"now": picture.now, "counts": values.counts(lines)}
+        return told({**base, **own, "refused": _findings(refused)})
+
+    return Work(make)
+
+
+def findings(call: Call) -> Work:
+    """What the configuration in force is blamed for, and what keeps a newer one out."""
+    registry, desk = call.desk.live.snapshot, call.desk
+    head = {"generation": registry.generation, "last_reload": desk.told.last_reload}
+    refused, found = tuple(desk.told.refused), registry.findings
+
+    def make() -> Answer:
+        worst_first = sorted(found, key=lambda one: -one.level)[:_MOST_FINDINGS]
+        return told({**head, "refused": _findings(refused), "findings": _findings(worst_first)})
+
+    return Work(make)
+
+
+def _findings(found: Iterable[Any]) -> list[dict[str, Any]]:
+    return [values.finding(one) for one in found]
+
+
+def transfers(call: Call) -> Answer:
+    """What is on its way now."""
+    running = values.transfers(call.desk.transfers(), call.desk.picture())
+    return told({"transfers": list(running)})
+
+
+def targets(call: Call) -> Work:
+    """The names of all targets."""
+    registry = call.desk.live.snapshot
+    return Work(lambda: told({"targets": sorted(registry.targets)}))
+
+
+def groups(call: Call) -> Work:
+    """The names of all groups."""
+    registry = call.desk.live.snapshot
+    return Work(lambda: told({"groups": list(registry.groups)}))
+
+
+def in_thread(make: Any, *arguments: Any) -> Awaitable[Any]:
+    """What *make* gives, made beside the reactor's thread."""
+    made: Awaitable[Any] = deferToThread(make, *arguments)
+    return made

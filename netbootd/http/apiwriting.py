@@ -1,0 +1,252 @@
+"""
+What the API changes: entries of machines, one write at a time, and orders.
+
+A write is checked and done in a thread, and answered when the configuration that it made is in
+force: whoever reads 201 may switch the machine on.
+"""
+
+from __future__ import annotations
+
+import pwd
+from collections.abc import Callable
+from functools import partial
+from http import HTTPStatus
+from typing import Any
+
+from twisted.logger import Logger
+
+from netbootd.api import body, entry, table, values
+from netbootd.api.edit import Author, Done, key_of, patched, who_of
+from netbootd.api.no import No, wrong
+from netbootd.http.apicall import JSON, Call, machine_of, nothing, told
+from netbootd.http.apireading import in_thread
+from netbootd.http.resource import Answer, Awaited
+from netbootd.record.standing import Armed
+from netbootd.registry.machine import Machine
+from netbootd.registry.snapshot import Registry
+from netbootd.targets.notice import Notice
+
+_MOST_TIMES = 1000
+_CSV = ("text/csv", "text/tab-separated-values", "text/plain")
+
+log = Logger(namespace="netbootd.http")
+
+Edit = Callable[[Registry, Author], Done]
+
+
+# -- entries ---------------------------------------------------------------------------------------
+
+
+def add(call: Call) -> Awaited:
+    """A machine that is not listed yet."""
+    key, said = _sensible(entry.keyed, _object(call))
+    make = partial(call.desk.editor.add, key, patched({}, said))
+    return Awaited(_changed(call, make, key, HTTPStatus.CREATED))
+
+
+def put(call: Call, who: str) -> Awaited:
+    """The whole entry of one."""
+    return Awaited(_replaced(call, who, _object(call)))
+
+
+async def _replaced(call: Call, who: str, said: dict[str, Any]) -> Answer:
+    machine = await _listed(call, who)
+    whole = patched({}, _sensible(entry.of, said, key_of(machine)))
+    return await _changed(call, partial(call.desk.editor.put, machine, whole), key_of(machine))
+
+
+def patch(call: Call, who: str) -> Awaited:
+    """Some of its keys."""
+    return Awaited(_patched(call, who, _object(call)))
+
+
+async def _patched(call: Call, who: str, said: dict[str, Any]) -> Answer:
+    machine = await _listed(call, who)
+    keys = _sensible(entry.of, said, key_of(machine))
+    return await _changed(call, partial(call.desk.editor.patch, machine, keys), key_of(machine))
+
+
+def delete(call: Call, who: str) -> Awaited:
+    """What we wrote of it."""
+    return Awaited(_deleted(call, who))
+
+
+async def _deleted(call: Call, who: str) -> Answer:
+    machine = await _listed(call, who)
+    await _write(call, partial(call.desk.editor.delete, machine))
+    return nothing()
+
+
+def import_table(call: Call) -> Awaited:
+    """Many at once, all or none."""
+    kind = call.content_type
+    if kind not in (*_CSV, JSON):
+        told_so = f"a table is text/csv or {JSON}, not {kind or 'of no type'}"
+        raise No(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, "content-type", told_so)
+    raw = _body(call)
+    return Awaited(_imported(call, table.of_json if kind == JSON else table.of_csv, raw))
+
+
+async def _imported(call: Call, read: Callable[[bytes], list[table.Row]], raw: bytes) -> Answer:
+    counts: dict[str, int] = {}
+    editor, dry = call.desk.editor, call.flag("dry_run")
+
+    def make(before: Registry, author: Author) -> Done:
+        rows = [(row.key, row.keys) for row in read(raw)]
+        changes, added, unchanged = editor.plan(rows, before)
+        counts.update(added=added, changed=len(changes) - added, unchanged=unchanged)
+        return (editor.check if dry else editor.make)(changes, before, author)
+
+    done = await _write(call, make, dry=dry)
+    return told({**counts, "findings": [values.finding(one) for one in done.remarks]})
+
+
+async def _changed(call: Call, make: Edit, key: str, status: HTTPStatus = HTTPStatus.OK) -> Answer:
+    """The machine as it is after *make*, and what there is to say of its entry."""
+    done = await _write(call, make)
+    picture = call.desk.picture()
+    line = values.summary(machine_of(key, picture), picture)
+    findings = [values.finding(one) for one in done.remarks]
+    return told({**line, "findings": findings}, status)
+
+
+async def _write(call: Call, make: Edit, *, dry: bool = False) -> Done:
+    """What *make* did, once it is in force; one at a time."""
+    await call.turn.acquire()
+    try:
+        before = call.desk.live.snapshot
+        done: Done = await in_thread(_made, call, make, before)
+        if not dry and done.files:
+            await _in_force(call, done)
+        return done
+    finally:
+        call.turn.release()
+
+
+def _made(call: Call, make: Edit, before: Registry) -> Done:
+    """In a thread: users may be looked up over the network."""
+    author = _author(call)
+    done = make(before, author)
+    log.info("{who} wrote {count} drop-ins", who=author.who, count=len(done.files))
+    return done
+
+
+async def _in_force(call: Call, done: Done) -> None:
+    if refused := await call.desk.reload(done.files):
+        told_so = f"it is written, but the configuration is not taken: {refused[0]}"
+        raise No(HTTPStatus.CONFLICT, "reload-refused", told_so, refused)
+
+
+def _author(call: Call) -> Author:
+    asked = call.asked
+    who = f"API token, {asked.peer}" if asked.uid is None else who_of(asked.uid, pwd.getpwuid)
+    return Author(who, "web" if call.by_cookie else "command", call.desk.now())
+
+
+async def _listed(call: Call, who: str) -> Machine:
+    """The machine that has an entry of its own; raises No."""
+    machine: Machine = await in_thread(machine_of, who, call.desk.picture())
+    registry = call.desk.live.snapshot
+    if machine.named in registry.named or (machine.mac in registry.machines and machine.known):
+        return machine
+    told_so = f"{who} has no entry of its own; add it with POST /api/v1/machines"
+    raise No(HTTPStatus.NOT_FOUND, "not-listed", told_so)
+
+
+# -- orders ----------------------------------------------------------------------------------------
+
+
+def arm(call: Call, who: str) -> Awaited:
+    """What it boots next, instead of its own target."""
+    return Awaited(_armed(call, who, _armed_of(call)))
+
+
+def _armed_of(call: Call) -> Armed:
+    said = _object(call)
+    if unknown := said.keys() - {"target", "times", "until"}:
+        raise wrong(f'"{min(unknown):.60}" means nothing here: target, times and until do')
+    target, times, until = said.get("target"), said.get("times", 1), said.get("until") or 0
+    if not isinstance(target, str):
+        raise wrong('"target" must be TYPE/NAME')
+    if not _is_whole(times) or not 1 <= times <= _MOST_TIMES:
+        raise wrong(f'"times" must be a whole number from 1 to {_MOST_TIMES}')
+    if isinstance(until, bool) or not isinstance(until, int | float) or until < 0:
+        raise wrong('"until" must be a time in Unix seconds, or 0 for ever')
+    if until and until <= call.desk.now():
+        raise wrong('"until" is in the past')
+    found = call.desk.live.snapshot.targets.get(target)
+    if found is None or isinstance(found, Notice):
+        why = "cannot boot; /api/v1/findings says why" if found else "does not exist"
+        told_so = f"target {target:.100} {why}"
+        raise No(HTTPStatus.UNPROCESSABLE_ENTITY, "target-unknown", told_so)
+    return Armed(target=target, times=times, until=float(until))
+
+
+def _is_whole(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool)
+
+
+def disarm(call: Call, who: str) -> Awaited:
+    """Its own target again."""
+    return Awaited(_armed(call, who, None))
+
+
+async def _armed(call: Call, who: str, armed: Armed | None) -> Answer:
+    return await _ordered(call, who, lambda key, by: call.desk.orders.arm(key, armed, by))
+
+
+def release(call: Call, who: str) -> Awaited:
+    """It may boot again."""
+    return Awaited(_ordered(call, who, call.desk.orders.release))
+
+
+async def _ordered(call: Call, who: str, obey: Callable[[str, str], None]) -> Answer:
+    """The machine once the order is carried out, and on disk."""
+    machine = await in_thread(machine_of, who, call.desk.picture())
+    by = (await in_thread(_author, call)).who
+    obey(machine.key, by)
+    settle = call.desk.live.record.settle
+    if settle is not None and not await in_thread(settle):
+        told_so = "it is done, but not on disk yet: a restart may forget it; see /api/v1/status"
+        raise No(HTTPStatus.SERVICE_UNAVAILABLE, "not-kept", told_so)
+    return told(values.summary(machine, call.desk.picture()))
+
+
+def reload(call: Call) -> Awaited:
+    """Read the configuration now."""
+    return Awaited(_reloaded(call))
+
+
+async def _reloaded(call: Call) -> Answer:
+    if refused := await call.desk.reload(()):
+        told_so = f"the configuration is not taken: {refused[0]}"
+        raise No(HTTPStatus.CONFLICT, "reload-refused", told_so, refused)
+    desk = call.desk
+    return told({"generation": desk.live.snapshot.generation, "changes": desk.told.last_reload})
+
+
+# -- bodies ----------------------------------------------------------------------------------------
+
+
+def _object(call: Call) -> dict[str, Any]:
+    """The body, an object in JSON; raises No."""
+    kind = call.content_type
+    if kind not in (JSON, "application/merge-patch+json"):
+        told_so = f"send Content-Type: {JSON}, not {kind or 'none'}"
+        raise No(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, "content-type", told_so)
+    return body.parse_object(_body(call))
+
+
+def _body(call: Call) -> bytes:
+    if call.asked.cut:
+        told_so = "the body is longer than 1 MiB; send it in parts"
+        raise No(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "too-long", told_so)
+    return call.asked.body
+
+
+def _sensible(read: Callable[..., Any], *arguments: Any) -> Any:
+    """What *read* gives; raises No where that raises ValueError."""
+    try:
+        return read(*arguments)
+    except ValueError as problem:
+        raise No(HTTPStatus.UNPROCESSABLE_ENTITY, "refused", str(problem)) from None

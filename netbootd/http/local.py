@@ -1,0 +1,94 @@
+# mypy: allow-untyped-calls
+"""
+The Unix socket: the API for whoever may open it, with all rights.
+
+Who that is, the kernel says (SO_PEERCRED, unix(7)); may, whoever its file's group and mode let in.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+import stat
+import struct
+from http import HTTPStatus
+from pathlib import Path
+from typing import Any
+
+from twisted.internet.error import CannotListenError
+
+from netbootd import urls
+from netbootd.content import parts_of
+from netbootd.errors import Forbidden
+from netbootd.http.resource import Asked, Reply, refused
+from netbootd.http.site import Site
+from netbootd.urls import Kind
+
+#: In the state folder, where the configuration names no other.
+SOCKET = "api.sock"
+MODE = 0o660
+_BACKLOG = 64
+_CREDENTIALS = struct.Struct("3i")  # pid, uid, gid
+_SERVED = frozenset({Kind.API, Kind.STATUS})
+
+
+class LocalSite(Site):
+    """What is served there: ``/api/v1`` and ``/status``."""
+
+    def admits(self, transport: Any) -> bool:
+        """Whoever got in may stay."""
+        return True
+
+    def address_of(self, address: Any) -> tuple[str, int]:
+        """Sockets that are files have no address."""
+        return "", 0
+
+    def uid_of(self, transport: Any) -> int | None:
+        """Who was at the other end when it connected."""
+        size = _CREDENTIALS.size
+        raw = transport.getHandle().getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, size)
+        uid: int = _CREDENTIALS.unpack(raw)[1]
+        return uid
+
+    def answer(self, asked: Asked) -> Reply:
+        """As everywhere, but of few pages."""
+        try:
+            served = urls.route(parts_of(asked.path)).kind in _SERVED
+        except Forbidden:
+            served = False
+        if not served:
+            return refused(asked, HTTPStatus.NOT_FOUND, "only /api/v1 and /status are here")
+        return super().answer(asked)
+
+
+def listen(reactor: Any, file: Path, site: LocalSite) -> Any:
+    """
+    The open port; one that a daemon has left behind is replaced.
+
+    Raises OSError where *file* cannot be had: another daemon answers there, or it is no socket.
+    """
+    _make_way(file)
+    try:
+        return reactor.listenUNIX(os.fspath(file), site, backlog=_BACKLOG, mode=MODE)
+    except CannotListenError as problem:
+        error: OSError = problem.socketError
+        raise error from None
+
+
+def _make_way(file: Path) -> None:
+    try:
+        status = file.stat()
+    except FileNotFoundError:
+        return
+    if not stat.S_ISSOCK(status.st_mode):
+        raise OSError(f"{file} is there, and is no socket")
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
+        probe.setblocking(False)
+        try:
+            probe.connect(os.fspath(file))
+        except (ConnectionRefusedError, FileNotFoundError):
+            file.unlink(missing_ok=True)
+            return
+        except BlockingIOError:  # its queue is full, so somebody is there
+            pass
+    raise OSError(f"another netbootd answers at {file}")
