@@ -19,9 +19,11 @@ from twisted.logger import Logger
 from netbootd.boot import history
 from netbootd.boots.boot import Boot, Note, Outcome, Stage
 from netbootd.boots.classify import stage_of
-from netbootd.boots.follow import Follower, Outside, Who
-from netbootd.boots.store import NoBoots, Store
+from netbootd.boots.database import NoBoots
+from netbootd.boots.follow import Follower
+from netbootd.boots.store import Store
 from netbootd.boots.strangers import HEARD, Stranger, Strangers
+from netbootd.boots.turn import Outside, Who
 from netbootd.events.event import Event, Scripted, Served, Transferred
 from netbootd.mac import MAC
 from netbootd.record.standing import Outcome as Ended
@@ -250,10 +252,13 @@ class Chronicle:
                 return machine.target
         return registry.targets.get(title)
 
-    def _reports(self, title: str) -> bool:
-        """Whether the target *title* tells its end; one that nobody knows any more may have."""
+    def _reports(self, title: str) -> bool | None:
+        """As in Outside: one that is booted once is waited for, and so is one with a time set."""
         target = self._live.snapshot.targets.get(title)
-        return target is None or (target.common.calls_back and bool(target.fetched))
+        if target is None or (target.common.calls_back and target.fetched):
+            common = target.common if target else None
+            return True if common and (common.once or common.up_within) else None
+        return False
 
     def _looks_on(self, mac: MAC, peer: str) -> bool:
         registry = self._live.snapshot

@@ -89,6 +89,24 @@ def has_script(boot: Boot) -> bool:
     return far is not None and far.rank >= Stage.SCRIPT.rank and not _only_first(boot)
 
 
+def is_again(before: Boot, now: float, reports: bool | None) -> bool:
+    """
+    Whether a boot that begins at *now* shows that *before* did not come to its end; *reports* as in
+    ``Outside``.
+
+    A system that was up may be booted anew for any reason, if it is not one that tells when it is
+    done; and after an hour nobody can say.
+    """
+    if before.outcome is not Outcome.OPEN or not before.steps:
+        return False
+    if not has_script(before):
+        return now - before.last < AGAIN_S
+    if reports is not None:
+        return reports
+    far = progress(before)
+    return far is not None and far.rank < Stage.SYSTEM.rank and now - before.last < AGAIN_S
+
+
 def is_over(boot: Boot) -> bool:
     """Whether it was told how it ended, or the machine began another."""
     return boot.outcome not in _NOT_OVER

@@ -27,6 +27,7 @@ from netbootd.events.witness import NotNetboot, Overheard, Requested
 
 #: Characters of a node's own words that are kept here; the record of standings has more.
 MOST_OUTPUT = 4096
+CLIENT_LEFT = "the client went away"
 _Facts = tuple[Code, str, dict[str, Any]]
 
 
@@ -97,6 +98,7 @@ def _ended(event: TransferEnded) -> _Facts | None:
         "size": event.size,
         "sent": event.acked,
         "blksize": event.blksize,
+        "oack": event.oack,
         "seconds": event.seconds,
     }
     return Code.BROKEN, event.what, data
@@ -110,7 +112,7 @@ def is_probe(event: TransferEnded) -> bool:
 def _served(event: Served) -> _Facts | None:
     if event.sent >= event.count:
         return None
-    why = event.problem or "the client went away"
+    why = event.problem or CLIENT_LEFT
     data = {
         "protocol": "HTTP",
         "path": event.path[:MOST_PATH],

@@ -50,11 +50,11 @@ class Shelf:
         self._latest.move_to_end(boot.key)
         self._bound(boot.key, known=known)
 
-    def rename(self, old: str, new: str) -> tuple[Boot, ...]:
-        """Take all boots of *old* off the shelf; *new* shall have them."""
-        boots = self.recent(old)
-        self._forget(old)
-        return tuple(boots) if old != new else ()
+    def take(self, key: str) -> tuple[Boot, ...]:
+        """Take all boots of *key* off the shelf, newest first."""
+        boots = self.recent(key)
+        self._forget(key)
+        return boots
 
     def _put_before(self, boot: Boot) -> None:
         before = self._before.get(boot.key, ())

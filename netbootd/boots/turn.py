@@ -1,0 +1,80 @@
+"""
+One event in the hand of whoever folds it into a boot: whose it is, when, and by which registry.
+
+What must be asked of the registry and the record comes in as functions (``Outside``), so that the
+fold needs neither.  Pure.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+from netbootd.boots.boot import Boot, Note, Stage, Step
+from netbootd.boots.notes import note_of
+from netbootd.boots.steps import noted
+from netbootd.mac import MAC
+
+
+class Who(NamedTuple):
+    """The machine of a card: its *key*, whether it is listed, and its UUID in one spelling."""
+
+    key: str
+    known: bool = True
+    uuid: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Outside:
+    """
+    What is asked of the registry and the record.
+
+    *who*: whose card it is.  *stage_of*: what a path is to the boot of a target (``type/name``) by
+    a card.  *reports*: whether a target tells its end; None where it may, False where nothing of it
+    is seen, as of a machine's own disk.  *looks_on*: whether an address is not where the machine of
+    a card is known to be, as somebody's with a browser.  *number*: the next boot's.
+    """
+
+    who: Callable[[MAC], Who]
+    stage_of: Callable[[str, str, MAC | None], Stage]
+    reports: Callable[[str], bool | None]
+    looks_on: Callable[[MAC, str], bool]
+    number: Callable[[], int]
+
+
+@dataclass(slots=True)
+class Turn:
+    """*event* at *now*, Unix seconds, of the machine *key*; *known*: it is listed."""
+
+    event: Any
+    now: float
+    generation: int
+    key: str
+    mac: str
+    known: bool = True
+    uuid: str = ""
+
+    def step(self, stage: Stage, **more: Any) -> Step:
+        """A sign of *stage*."""
+        event = self.event
+        return Step(
+            stage=stage,
+            at=self.now,
+            until=self.now,
+            mac=self.mac,
+            # What a relay passes on has the relay's address.
+            peer="" if getattr(event, "relay", "") else event.peer,
+            interface=getattr(event, "interface", ""),
+            generation=self.generation,
+            **more,
+        )
+
+    def noted(self, boot: Boot) -> tuple[Note, ...]:
+        """The notes of *boot* with the one that this event leaves, if any."""
+        note = note_of(self.event, self.now)
+        return noted(boot.notes, note) if note else boot.notes
+
+    def new(self) -> Boot:
+        """A boot that begins now; it is not shown yet, so it has no number."""
+        return Boot(number=0, key=self.key, began=self.now, last=self.now)
