@@ -62,7 +62,7 @@ def script_of(
     if mac is None:
         if file.reader is Reader.GRUB and file.anonymous:
             text = first_contact(registry.dialects[GRUB_FIRST], wanted.way)
-            return BootScript(text, "first contact")
+            return BootScript(text, "first contact", code="first")
         raise NotFound(file.name)
     said = sightings.of(mac).over(Marks(uuid=file.uuid))
     client = Client(stage=Stage.IPXE, mac=mac, address=wanted.peer).marked(said)

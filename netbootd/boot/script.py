@@ -69,6 +69,10 @@ class BootScript:
 
     *status* is the HTTP status for a client that is not iPXE: 200, 404 for a machine nobody knows,
     403 where nobody is served, 500 where the target is broken.
+
+    *code* is its meaning for programs, empty where it boots; else ``first`` (first contact),
+    ``menu``, ``held``, ``unknown``, ``subnet`` or ``broken``, the last four for a notice that says
+    why nothing is booted.
     """
 
     text: str
@@ -79,6 +83,7 @@ class BootScript:
     boots: bool = False
     armed: bool = False
     holds: str = ""
+    code: str = ""
 
     @property
     def logged(self) -> str:
@@ -109,7 +114,8 @@ def boot_script(
         return _unserved(client, registry, facts, dialect)
     if isinstance(decision.step, Refusal) or machine is None:
         reason = f"{client.mac} is not in the configuration"
-        return BootScript(_notice(dialect, facts, reason, _ADD), reason, 404, machine)
+        notice = _notice(dialect, facts, reason, _ADD)
+        return BootScript(notice, reason, 404, machine, code="unknown")
     if isinstance(decision.step, Hold):
         return _held(decision.step.reason, client.mac, machine, dialect, facts, past)
     if choice:
@@ -117,7 +123,8 @@ def boot_script(
         picked = _picked(machine.target, choice, registry, done)
         if picked is None:
             reason = f"{machine.title} offers no choice {choice!r:.20}"
-            return BootScript(_notice(dialect, facts, reason, _AGAIN), reason, 404, machine)
+            notice = _notice(dialect, facts, reason, _AGAIN)
+            return BootScript(notice, reason, 404, machine, code="broken")
         machine = machine.booting(picked)
         if not decision.armed and (circle := circles(picked, registry, past.standing, past.now)):
             return _held(circle, client.mac, machine, dialect, facts, past)
@@ -130,8 +137,7 @@ def _of(
 ) -> BootScript:
     """The script of *machine*'s target, or the reason why there is none."""
     if isinstance(machine.target, Notice):
-        reason = machine.target.reason
-        return BootScript(_notice(dialect, facts, reason, _MEND), reason, 500, machine)
+        return _broken(machine.target.reason, machine, dialect, facts)
     try:
         said = dialect.script(machine.target, facts)
     except Exception as problem:  # a template is the operator's text and may do anything
@@ -140,20 +146,27 @@ def _of(
         detail = str(problem) if empty else told_of(machine.target.template.name, problem)
         cause = re.sub(r"^\S*/", "", detail)  # the folder is nobody's business but the log's
         reason = f"{machine.title} cannot boot: {what}: {cause}"
-        return BootScript(_notice(dialect, facts, reason, _MEND), reason, 500, machine, detail)
+        return _broken(reason, machine, dialect, facts, detail)
     if isinstance(said, Unfit):
         notice = _notice(dialect, facts, said.reason, _AGAIN)
-        return BootScript(notice, said.reason, 500, machine)
+        return BootScript(notice, said.reason, 500, machine, code="broken")
     if trouble := (
         answers.trouble(registry, machine.target, facts, said.mentions)
         or overlays.trouble(registry, machine, facts, said.mentions)
         or scripts.trouble(registry, machine, facts, said.mentions)
     ):
-        reason = f"{machine.title} cannot boot: {trouble}"
-        return BootScript(_notice(dialect, facts, reason, _MEND), reason, 500, machine)
+        return _broken(f"{machine.title} cannot boot: {trouble}", machine, dialect, facts)
     # A menu boots nothing yet: what is chosen is the attempt, and the boot that was armed.
     boots = not isinstance(machine.target, Menu)
-    return BootScript(said.text, machine.title, 200, machine, boots=boots, armed=armed)
+    code = "" if boots else "menu"
+    return BootScript(said.text, machine.title, 200, machine, boots=boots, armed=armed, code=code)
+
+
+def _broken(
+    reason: str, machine: Machine, dialect: Dialect, facts: Facts, detail: str = ""
+) -> BootScript:
+    notice = _notice(dialect, facts, reason, _MEND)
+    return BootScript(notice, reason, 500, machine, detail, code="broken")
 
 
 def _held(
@@ -164,7 +177,7 @@ def _held(
     new = "" if past.standing.held or past.standing.unread else reason
     advice = _MEND if past.standing.unread else _RELEASE.replace("{mac}", str(mac))
     notice = _notice(dialect, facts, told, advice)
-    return BootScript(notice, told, 200, machine, holds=new)
+    return BootScript(notice, told, 200, machine, holds=new, code="held")
 
 
 def _picked(
@@ -187,7 +200,7 @@ def _picked(
 def _unserved(client: Client, registry: Registry, facts: Facts, dialect: Dialect) -> BootScript:
     """The script for a subnet where nobody is served."""
     reason = f"{client.mac} is {refusal(client, None, registry)}"
-    return BootScript(_notice(dialect, facts, reason, _AGAIN), reason, 403)
+    return BootScript(_notice(dialect, facts, reason, _AGAIN), reason, 403, code="subnet")
 
 
 def first_script(registry: Registry, base: str, peer: str = "") -> BootScript:
@@ -198,8 +211,9 @@ def first_script(registry: Registry, base: str, peer: str = "") -> BootScript:
         reason = f"nobody is served in subnet {subnet.name}"
         facts = facts_of(STRANGER, None, registry, base, peer)
         notice = _notice(Ipxe(registry.notice_template), facts, reason, _AGAIN)
-        return BootScript(notice, reason, 403)
-    return BootScript(registry.first_template.render(base=server), "first contact")
+        return BootScript(notice, reason, 403, code="subnet")
+    text = registry.first_template.render(base=server)
+    return BootScript(text, "first contact", code="first")
 
 
 def fault_script(client_mac: MAC, registry: Registry, base: str, peer: str = "") -> BootScript:
@@ -207,7 +221,7 @@ def fault_script(client_mac: MAC, registry: Registry, base: str, peer: str = "")
     facts = facts_of(client_mac, None, registry, base, peer)
     reason = "the boot server has a fault; its log says more"
     notice = _notice(Ipxe(registry.notice_template), facts, reason, _MEND)
-    return BootScript(notice, reason, 500)
+    return BootScript(notice, reason, 500, code="broken")
 
 
 def _notice(dialect: Dialect, facts: Facts, reason: str, advice: str) -> str:

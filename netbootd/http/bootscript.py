@@ -43,6 +43,9 @@ _LAST_RESORT = (
     "sleep 10\n"
     "exit 1\n"
 )  # fmt: skip
+#: The name under which the first script tells the machine's main memory.
+_MEMORY = "memsize"
+_MOST_MEMORY = 1 << 26  # MiB: 64 TiB, more than any machine has
 
 
 def first(asked: Asked, registry: Registry) -> Answer:
@@ -103,7 +106,8 @@ def _when_kept(answer: Answer, script: BootScript, record: Record) -> Answer | W
 
 def fault(asked: Asked, mac: MAC | None, registry: Registry) -> Answer:
     """What a script becomes when we failed to make it: no internals, and a way to try again."""
-    script = BootScript(_LAST_RESORT, "the boot server has a fault; its log says more", 500)
+    says = "the boot server has a fault; its log says more"
+    script = BootScript(_LAST_RESORT, says, 500, code="broken")
     if mac is not None:
         with suppress(Exception):  # the first failure is in the log; another adds nothing
             script = fault_script(mac, registry, base_of(asked, registry), asked.peer)
@@ -136,8 +140,29 @@ def _told(asked: Asked, script: BootScript, mac: MAC | None) -> Answer:
     """The script itself, whatever it says."""
     title = script.machine.title if script.machine else ""
     kind = Held if script.holds else Scripted
-    event = kind(mac=mac, target=title, peer=asked.peer, says=script.holds or script.logged)
+    event = kind(
+        mac=mac,
+        target=title,
+        peer=asked.peer,
+        says=script.holds or script.logged,
+        code=script.code,
+        path=asked.path,
+        memory=_memory(asked),
+    )
     return text(HTTPStatus.OK, script.text, event)
+
+
+def _memory(asked: Asked) -> int:
+    """
+    Main memory in MiB as iPXE says it; 0 where it does not.
+
+    Only a build for BIOS can, and only with MEMMAP_SETTINGS (https://ipxe.org/cfg/memsize): the sum
+    of what the BIOS calls free, a little less than what is built in (iPXE, memmap_settings.c).
+    """
+    said = asked.query.get(_MEMORY, "")
+    # isdigit() alone takes digits of all scripts, and int() very long numbers.
+    known = said.isascii() and said.isdigit() and len(said) <= len(str(_MOST_MEMORY))
+    return number if known and (number := int(said)) <= _MOST_MEMORY else 0
 
 
 def _answer(asked: Asked, script: BootScript, mac: MAC | None) -> Answer:

@@ -76,6 +76,7 @@ def settings_of(
         "uuid": marks.uuid,
         "serial:uristring": quote(marks.serial),
         "asset:uristring": quote(marks.asset),
+        "memsize": "",
     }
 
 

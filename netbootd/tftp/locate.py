@@ -80,7 +80,7 @@ class Locator:
         if urls.is_autoexec(path):
             text = first_script(registry, _base(registry, local), peer).text
         elif scripted or self._is_ipxe_again(request, path, peer, machine, registry):
-            text = self._script(known, peer, registry, _base(registry, local))
+            text = self._script(known, request.path, peer, registry, _base(registry, local))
         else:
             maker = Maker(self._live, registry, peer, _base(registry, local))
             maker.check_start(path, mac)
@@ -89,7 +89,7 @@ class Locator:
             except NotFound:
                 located = maker.made(path, mac)
             if maker.script is not None:
-                self._tell(maker.script, located.mac, peer)
+                self._tell(maker.script, request.path, located.mac, peer)
             return located
         return Located(Content(path, held=text.encode()), known, target)
 
@@ -105,21 +105,23 @@ class Locator:
             if len(self._loaded) > _MOST_CLIENTS:
                 self._loaded.popitem(last=False)
 
-    def _script(self, mac: MAC | None, peer: str, registry: Registry, base: str) -> str:
+    def _script(self, mac: MAC | None, path: str, peer: str, registry: Registry, base: str) -> str:
         if mac is None:
             return first_script(registry, base, peer).text
         client = self._client(Stage.IPXE, mac, peer)
         script = boot_script(client, registry, base, past(client, registry, self._live.record))
         note(client, script, registry, self._live.record, surely=True)
-        self._tell(script, mac, peer)
+        self._tell(script, path, mac, peer)
         return script.text
 
-    def _tell(self, script: BootScript, mac: MAC | None, peer: str) -> None:
+    def _tell(self, script: BootScript, path: str, mac: MAC | None, peer: str) -> None:
         """Publish that *script* goes out."""
         kind = Held if script.holds else Scripted
         title = script.machine.title if script.machine else ""
         says = script.holds or script.logged
-        self._publish(kind(mac=mac, target=title, peer=peer, says=says))
+        self._publish(
+            kind(mac=mac, target=title, peer=peer, says=says, code=script.code, path=path)
+        )
 
     def _is_ipxe_again(
         self,

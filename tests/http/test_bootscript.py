@@ -7,6 +7,7 @@ import pytest
 from netbootd import urls
 from netbootd.events.event import Refused, Scripted
 from netbootd.http import bootscript
+from netbootd.record.standing import Standing
 from netbootd.registry.load import load
 
 from .inmemory import MAC, Rig
@@ -116,8 +117,64 @@ def test_even_a_fault_within_the_fault_is_a_script(rig, monkeypatch, caught_faul
 def test_the_event_names_machine_target_and_peer(rig):
     rig.get(f"/boot/{MAC}")
     (event,) = rig.events
-    assert event == Scripted(mac=event.mac, target="nfs/a", peer="192.0.2.77", says="nfs/a")
+    path = f"/boot/{MAC}"
+    told = {"target": "nfs/a", "peer": "192.0.2.77", "says": "nfs/a", "path": path}
+    assert event == Scripted(mac=event.mac, **told)
     assert str(event.mac) == MAC
+
+
+@pytest.mark.parametrize(
+    ("path", "code"),
+    [
+        ("/", "first"),
+        (f"/{MAC}", ""),
+        (UNKNOWN, "unknown"),
+        ("/52-54-00-12-34-57", "broken"),
+        (f"/{MAC}?choice=1", "broken"),
+    ],
+)
+def test_the_event_says_what_kind_of_script_it_is(rig, path, code):
+    rig.get(path, **IPXE)
+    assert rig.events[-1].code == code
+
+
+def test_a_fault_of_ours_is_told_as_a_broken_script(rig, monkeypatch, caught_faults):
+    monkeypatch.setattr(bootscript, "boot_script", lambda *_: 1 / 0)
+    rig.get(f"/{MAC}", **IPXE)
+    assert rig.events[-1].code == "broken"
+    caught_faults(ZeroDivisionError)
+
+
+def test_a_machine_that_is_held_is_told_as_such(rig):
+    rig.live.record.put(MAC, Standing(held="the disk is on fire"))
+    rig.get(f"/{MAC}", **IPXE)
+    assert (rig.events[-1].code, type(rig.events[-1])) == ("held", Scripted)
+
+
+@pytest.mark.parametrize(
+    ("said", "memory"),
+    [
+        ("2047", 2047),
+        ("67108864", 1 << 26),
+        ("67108865", 0),
+        ("", 0),
+        ("0", 0),
+        ("-1", 0),
+        ("1e3", 0),
+        ("%D9%A3", 0),  # an Arabic digit, which int() would take
+        ("9" * 5000, 0),
+        ("0x7ff", 0),
+    ],
+    ids=lambda value: str(value)[:12],
+)
+def test_the_memory_that_ipxe_tells_is_believed_within_reason(rig, said, memory):
+    answer = rig.get(f"/{MAC}?uuid=&memsize={said}", **IPXE)
+    assert "target=nfs/a" in answer.text
+    assert rig.events[-1].memory == memory
+
+
+def test_the_first_script_has_ipxe_tell_its_memory(rig):
+    assert "&memsize=${memsize} ||" in rig.get("/", **IPXE).text
 
 
 OURS = "http://192.0.2.1:3000"
@@ -202,9 +259,10 @@ def menu(tmp_path):
 def test_a_menu_leads_back_with_a_number_and_that_boots(menu):
     shown = menu.get(f"/boot/{CHOOSER}", **IPXE)
     assert "item 1 nfs/a" in shown.text
+    assert menu.events[-1].code == "menu"
     chosen = menu.get(f"/boot/{CHOOSER.replace(':', '-')}?choice=1", **IPXE)
     assert "/images/vmlinuz" in chosen.text
-    assert menu.events[-1].says == "nfs/a"
+    assert (menu.events[-1].says, menu.events[-1].code) == ("nfs/a", "")
     assert "sanboot" in menu.get(f"/boot/{CHOOSER}?choice=2", **IPXE).text
 
 

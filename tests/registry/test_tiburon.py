@@ -66,7 +66,8 @@ def test_the_first_script_chains_to_the_boot_server(registry):
     url, _, query = chain.pop().partition("?")
     assert chain == ["chain", "--replace"]
     assert url == f"{SERVER}/boot/${{netX/mac:hexhyp}}"
-    assert query == "uuid=${uuid}&serial=${serial:uristring}&asset=${asset:uristring}"
+    smbios = "uuid=${uuid}&serial=${serial:uristring}&asset=${asset:uristring}"
+    assert query == f"{smbios}&memsize=${{memsize}}"
 
 
 def test_nfs(registry):

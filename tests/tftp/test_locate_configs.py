@@ -197,6 +197,7 @@ def test_every_way_to_name_a_machine_leads_to_its_target_and_is_an_attempt(rig, 
     # An address that is not its own does not make it a boot of this machine by iPXE; a loader is.
     assert rig.attempts(NODE) == 1
     assert [type(event) for event in rig.events] == [Scripted]
+    assert (rig.events[0].code, rig.events[0].path) == ("", path)
 
 
 def test_debians_signed_grub_learns_by_which_name_to_ask(rig):
