@@ -32,6 +32,7 @@ export class Boots {
       {},
       this.told,
       this.drawn,
+      el("p", { class: "hint key" }, el("i", { class: "gap" }), " nothing was seen ", el("i", { class: "gap cut" }), " drawn short"),
       el("details", {}, el("summary", {}, "As a table"), this.numbers),
       this.beside,
     );
@@ -44,7 +45,7 @@ export class Boots {
         { class: "heading" },
         el("h2", {}, "Boot"),
         el("label", {}, el("span", { class: "unseen" }, "Which boot"), this.choice),
-        el("label", { class: "check" }, this.trueScale, " true scale"),
+        el("label", { class: "check", title: "Long pauses take as much room as they take time" }, this.trueScale, " true scale"),
       ),
       this.none,
       this.any,

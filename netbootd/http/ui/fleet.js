@@ -12,7 +12,7 @@ import { coarse, counted, duration, stageWord, stateWord, WAY } from "./words.js
 /** @typedef {import("./types.js").Machine} Machine */
 
 /** Of the slowest so many are named. */
-const NAMED = 12;
+const NAMED = 8;
 /** From how many times the usual duration on a machine is warm, hot, and hottest. */
 const HEATS = [1.5, 2.5, 4];
 /** Below so many seconds nobody is slow. */
@@ -21,10 +21,10 @@ const LEAST = 10;
 const STAGES_EVERY = 5000;
 /** Pixels of a cell by how many there are. */
 const SIZES = /** @type {[number, number][]} */ ([
-  [60, 34],
-  [150, 28],
-  [350, 22],
-  [900, 17],
+  [60, 38],
+  [150, 30],
+  [700, 22],
+  [1200, 17],
   [Infinity, 13],
 ]);
 
@@ -233,7 +233,7 @@ function summary(machines, last, now, usually) {
   if (last) {
     words.push(
       el("b", {}, el("a", { href: `#/machine/${encodeURIComponent(last.key)}` }, nameOf(last)), " is furthest behind"),
-      `: ${coarse(took(last, now))}, where ${coarse(usually)} is usual${last.reached ? `; it came to ${stageWord(last.reached)}` : ""}.`,
+      `: ${coarse(took(last, now))}, where ${coarse(usually)} is usual${last.reached ? `; it came as far as ${stageWord(last.reached)}` : ""}.`,
     );
   } else if (going) {
     words.push(`Nobody is behind; ${coarse(usually)} is usual.`);

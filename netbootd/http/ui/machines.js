@@ -1,6 +1,6 @@
 /** The list of machines: each is a row that is made once, and afterwards changed where it differs. */
 
-import { arrange, byId, el, setAttribute, setStyle, setText } from "./dom.js";
+import { arrange, byId, el, setAttribute, setText } from "./dom.js";
 import { badge, setBadge, stateButtons } from "./states.js";
 import { age, byName, counts, nameOf, store, underWay } from "./store.js";
 import { bytes, coarse, counted, stageWord, urgency, WAY } from "./words.js";
@@ -25,10 +25,11 @@ export function partsReached(stage) {
   return part < 0 ? PARTS.length : part + 1;
 }
 
-/** The bytes of a boot as one word, empty where there are none. @param {Machine} machine */
-function amount({ bytes_sent: sent, bytes_size: size }) {
+/** The bytes of a boot in a word, empty where there are none. @param {Machine} machine */
+function amount(machine) {
+  const { bytes_sent: sent, bytes_size: size } = machine;
   if (!sent && !size) return "";
-  return size > sent ? `${bytes(sent)} of ${bytes(size)}` : bytes(sent);
+  return size > sent ? `${Math.floor((sent / size) * 100)} % of ${bytes(size)}` : bytes(sent);
 }
 
 class Row {
@@ -67,8 +68,6 @@ class Row {
     setText(this.target, machine.target + (machine.armed ? ` → ${machine.armed.target}` : ""));
     const reached = partsReached(machine.reached);
     this.parts.forEach((part, number) => part.classList.toggle("on", number < reached));
-    const flown = underWay(machine) && machine.bytes_size ? machine.bytes_sent / machine.bytes_size : 0;
-    setStyle(this.way, "--part", String(Math.min(1, flown)));
     setText(this.stage, [stageWord(machine.reached), amount(machine)].filter(Boolean).join(" · "));
     setText(this.address, machine.address);
     setText(this.trouble, machine.trouble || machine.held);

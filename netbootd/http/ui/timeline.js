@@ -66,8 +66,11 @@ function place(node, axis, from, to) {
 function gap(axis, span) {
   const cut = axis.cuts.some(({ from }) => from === span.from);
   const seconds = span.to - span.from;
-  const word = el("span", {}, `${cut ? "⋯ " : ""}${coarse(seconds)} quiet`);
-  return place(el("div", { class: cut ? "gap cut" : "gap", title: `${duration(seconds)} without a sign` }, word), axis, span.from, span.to);
+  const side = axis.at(span.to) > 0.9 ? "end" : axis.at(span.from) < 0.1 ? "start" : "middle";
+  const word = el("span", { class: side }, coarse(seconds));
+  const kind = cut ? "gap cut" : "gap";
+  const said = `${duration(seconds)} without a sign${cut ? ", drawn short" : ""}`;
+  return place(el("div", { class: kind, title: said }, word), axis, span.from, span.to);
 }
 
 /** @param {Axis} axis */
