@@ -15,14 +15,19 @@ from collections.abc import Callable, Sequence
 
 from netbootd import __version__
 from netbootd.commands import (
+    boots,
     check,
+    completion,
     diff,
     doctor,
     explain,
     firmware,
     importing,
+    logs,
+    machines,
     order,
     overlay,
+    reload,
     replay,
     run,
     script,
@@ -30,7 +35,9 @@ from netbootd.commands import (
     simulate,
     status,
     styles,
+    ui,
     vms,
+    watch,
 )
 from netbootd.commands.words import VARIABLE, complain, print_findings
 from netbootd.config import DEFAULT_FILE
@@ -55,6 +62,14 @@ One network boot daemon: ProxyDHCP, TFTP, HTTP and boot scripts from one JSON fi
   netbootd firmware           boot programs: which are there, and which are not?
   netbootd styles             how is firmware told of its boot file?
   netbootd status             how is the running daemon?
+  netbootd machines           which are there, and how are they?  add, set, remove, import
+  netbootd timeline MAC       its latest boot, step by step
+  netbootd why MAC            why does it not boot?
+  netbootd logs MAC           what did it log?  -f goes on with what comes
+  netbootd watch              all of them live, with progress
+  netbootd reload             read the configuration again, and hear what came of it
+  netbootd ui                 the address of the web page
+  netbootd completion SHELL   for bash and zsh
   netbootd doctor INTERFACE   what would a booting machine meet in this network?
 """
 
@@ -122,6 +137,14 @@ def _parser() -> argparse.ArgumentParser:
         firmware,
         styles,
         status,
+        machines,
+        boots,
+        logs,
+        watch,
+        reload,
+        ui,
+        completion,
     ):
         module.add(commands)
+    parser.set_defaults(whole=parser)
     return parser

@@ -11,7 +11,7 @@ import http.client
 import json
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -26,9 +26,9 @@ class NoDaemon(NetbootdError):
     """Nobody answers there."""
 
 
-def fetch_status(base: str | None, config: Path) -> str:
+def fetch_status(base: str | None, config: Path) -> dict[str, Any]:
     """
-    The running daemon's state, for a person.
+    The running daemon's state, as every host may see it.
 
     *base* defaults to this host and the configuration's first port.  Raises NoDaemon.
     """
@@ -44,7 +44,20 @@ def fetch_status(base: str | None, config: Path) -> str:
         raise NoDaemon(f"no answer from {url}: {reason}; is netbootd running?") from None
     if not isinstance(status, dict):
         raise NoDaemon(f"{url} does not answer as netbootd does; what runs there?")
-    return "\n".join(_lines(status))
+    return status
+
+
+def shortened(status: Mapping[str, Any]) -> dict[str, Any]:
+    """The API's status for people: of what is refused the texts, and of machines that are some."""
+    told = {name: value for name, value in status.items() if name != "now"}
+    told["refused"] = [_finding(one) for one in status.get("refused", ())]
+    told["counts"] = {name: n for name, n in status.get("counts", {}).items() if n}
+    return told
+
+
+def _finding(one: Mapping[str, Any]) -> str:
+    where = ":".join(str(part) for part in (one.get("file"), one.get("line")) if part)
+    return f"{where}: {one.get('text', '')}" if where else str(one.get("text", ""))
 
 
 def _port(config: Path) -> int:
@@ -53,11 +66,10 @@ def _port(config: Path) -> int:
     return configuration.parse(section, config.parent, []).http_port[0]
 
 
-def _lines(status: dict[str, Any]) -> list[str]:
-    """One fact a line, all values in one column."""
-    facts = [(name, text) for name, value in status.items() for name, text in _facts(name, value)]
-    width = max((len(name) for name, _ in facts), default=0)
-    return [f"{name:<{width}}  {text}" for name, text in facts]
+def facts(status: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """*status* as names and texts, a line each; what goes on from the line before has no name."""
+    for name, value in status.items():
+        yield from _facts(name, value)
 
 
 def _facts(name: str, value: Any) -> Iterator[tuple[str, str]]:

@@ -1,20 +1,25 @@
-"""``netbootd next`` and ``release``: orders for the daemon."""
+"""
+``netbootd next`` and ``release``: orders for the daemon.
+
+They go over its socket where it runs, and are left in its state folder where it does not.
+"""
 
 from __future__ import annotations
 
 import argparse
-from typing import TYPE_CHECKING
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
 
+from netbootd.commands.daemon import a_name, named, print_json, reach, with_daemon
 from netbootd.commands.words import (
     Commands,
     a_machine,
     command,
-    with_config,
+    complain,
 )
-from netbootd.mac import MAC
 
 if TYPE_CHECKING:
-    pass
+    from netbootd.apiclient import Api
 
 
 def add(commands: Commands) -> None:
@@ -24,22 +29,24 @@ def add(commands: Commands) -> None:
 
 
 _NEXT_MORE = """\
-The machine boots that target at its next boot, and afterwards what the configuration says.
+The machine boots that target at its next boot, and afterwards what the configuration says.  Where
+netbootd does not run, it takes the order at its next start.
 
 examples:
   netbootd next 00:25:90:27:db:b4 biosupdate/jr0
   netbootd next 00:25:90:27:db:b4 install/debian12 --until +2h
   netbootd next 00:25:90:27:db:b4 --cancel
 
-exit status: 0 armed, 1 not (no such target), 2 the configuration cannot be used.
+exit status: 0 armed, 1 not (no such target or machine, or this user may not), 2 the configuration
+cannot be used.
 """
 
 
 def add_next(commands: Commands) -> None:
     text = "Arm one boot of another target."
     parser = command(commands, "next", _next, text, _NEXT_MORE)
-    with_config(parser)
-    parser.add_argument("machine", type=a_machine, metavar="MAC", help="in any spelling, or a name")
+    with_daemon(parser)
+    parser.add_argument("machine", type=a_name, metavar="MAC", help="in any spelling, or a name")
     what = parser.add_mutually_exclusive_group(required=True)
     what.add_argument("target", nargs="?", metavar="TYPE/NAME", help="as in the configuration")
     what.add_argument("--cancel", action="store_true", help="take back what is armed")
@@ -71,14 +78,59 @@ def _until(text: str) -> float:
 
 
 def _next(arguments: argparse.Namespace) -> int:
+    api = _daemon(arguments)
+    if api is None:
+        return _next_later(arguments)
+    path = ("machines", arguments.machine, "next")
+    if arguments.cancel:
+        armed = api.get(*path[:2]).get("armed")
+        machine = api.send("DELETE", *path) if armed else None
+        told = "nothing is armed any more" if armed else "nothing is armed"
+        _tell(arguments, machine, f"{arguments.machine}: {told}")
+        return 0
+    times, until = arguments.times, arguments.until
+    machine = api.send(
+        "PUT", *path, body={"target": arguments.target, "times": times, "until": until}
+    )
+    often = "" if times == 1 else f", {times} times"
+    before = f", before {datetime.fromtimestamp(until):%Y-%m-%d %H:%M}" if until else ""
+    _tell(arguments, machine, f"{named(machine)} boots {arguments.target} next{often}{before}")
+    return 0
+
+
+def _next_later(arguments: argparse.Namespace) -> int:
+    """Without a daemon: by its state folder."""
     from netbootd import orders  # noqa: PLC0415  Jinja2
 
-    config, who = arguments.config, arguments.machine
+    config, who = arguments.config, a_machine(arguments.machine)
     if arguments.cancel:
-        print(orders.cancel(config, who))
+        _tell(arguments, None, orders.cancel(config, who))
     else:
-        print(orders.arm(config, who, arguments.target, arguments.times, arguments.until))
+        told = orders.arm(config, who, arguments.target, arguments.times, arguments.until)
+        _tell(arguments, None, told)
     return 0
+
+
+def _daemon(arguments: argparse.Namespace) -> Api | None:
+    """The daemon, None where none runs and nobody named one."""
+    from netbootd.apiclient import NoDaemon  # noqa: PLC0415
+
+    api = reach(arguments)
+    if arguments.url or arguments.token_file:
+        return api
+    try:
+        api.get("groups")
+    except NoDaemon:
+        return None
+    return api
+
+
+def _tell(arguments: argparse.Namespace, machine: Any, told: str) -> None:
+    """What was done; for programs how the machine is now, or the words where nobody can say."""
+    if arguments.json:
+        print_json(machine if machine is not None else {"told": told})
+    else:
+        print(told)
 
 
 _RELEASE_MORE = """\
@@ -89,28 +141,51 @@ examples:
   netbootd release 00:25:90:27:db:b4
   netbootd release all
 
-exit status: 0 released, 1 not, 2 the configuration cannot be used.
+exit status: 0 released, 1 not (no such machine, or this user may not), 2 the configuration cannot
+be used.
 """
 
 
 def add_release(commands: Commands) -> None:
     text = "Let a machine that is held boot again."
     parser = command(commands, "release", _release, text, _RELEASE_MORE)
-    with_config(parser)
+    with_daemon(parser)
     parser.add_argument(
-        "machine",
-        type=_a_machine_or_all,
-        metavar="MAC",
-        help="in any spelling, a name, or the word all",
+        "machine", type=a_name, metavar="MAC", help="in any spelling, a name, or the word all"
     )
 
 
-def _a_machine_or_all(text: str) -> MAC | str | None:
-    return None if text == "all" else a_machine(text)
-
-
 def _release(arguments: argparse.Namespace) -> int:
-    from netbootd import orders  # noqa: PLC0415  Jinja2
+    api, who = _daemon(arguments), arguments.machine
+    if api is None:
+        from netbootd import orders  # noqa: PLC0415  Jinja2
 
-    print(orders.release(arguments.config, arguments.machine))
+        everybody = who == "all"
+        told = orders.release(arguments.config, None if everybody else a_machine(who))
+        _tell(arguments, None, told)
+        return 0
+    if who == "all":
+        return _release_all(arguments, api)
+    before = api.get("machines", who)
+    machine = api.send("POST", "machines", who, "release")
+    told = "may boot again" if before.get("held") else "is not held"
+    _tell(arguments, machine, f"{named(machine)} {told}")
     return 0
+
+
+def _release_all(arguments: argparse.Namespace, api: Api) -> int:
+    """Each that is held; one that is gone by now holds up no other."""
+    from netbootd.apiclient import Refused  # noqa: PLC0415
+
+    released, failed = [], 0
+    for machine in api.get("machines")["machines"]:
+        if not machine.get("held"):
+            continue
+        try:
+            released.append(api.send("POST", "machines", machine["key"], "release"))
+        except Refused as problem:
+            complain(problem)
+            failed = 1
+    told = ", ".join(named(machine) for machine in released) or "nobody"
+    _tell(arguments, released, f"may boot again: {told}")
+    return failed

@@ -39,12 +39,12 @@ def command(
     return parser
 
 
-def with_config(parser: argparse.ArgumentParser) -> None:
-    """Add ``--config``."""
+def with_config(parser: argparse.ArgumentParser, default: Path | str | None = None) -> None:
+    """Add ``--config``; *default* for what it is unless it is said, None for the usual."""
     parser.add_argument(
         "--config",
         type=Path,
-        default=Path(os.environ.get(VARIABLE) or DEFAULT_FILE),
+        default=default or Path(os.environ.get(VARIABLE) or DEFAULT_FILE),
         metavar="FILE",
         help=f"the configuration (default: what {VARIABLE} says, else {DEFAULT_FILE})",
     )

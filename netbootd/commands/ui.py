@@ -1,0 +1,66 @@
+"""``netbootd ui``: the address of the web page, with the key to it."""
+
+from __future__ import annotations
+
+import argparse
+import re
+import sys
+from pathlib import Path
+
+from netbootd.commands.words import Commands, command, complain, with_config
+
+_ADDRESS = re.compile(r" on (\d{1,3}(?:\.\d{1,3}){3})")
+
+_MORE = """\
+The address has the API token behind the #, where no server and no log gets to see it; the page
+makes a session of it and forgets it.  Whoever has the address can change everything.
+
+examples:
+  netbootd ui
+  netbootd ui --url http://boot.example:3000
+  xdg-open "$(sudo netbootd ui)"
+
+exit status: 0 printed, 1 the token cannot be read, or the page is switched off.
+"""
+
+
+def add(commands: Commands) -> None:
+    text = "Print the address of the web page, for a browser."
+    parser = command(commands, "ui", _ui, text, _MORE)
+    with_config(parser)
+    parser.add_argument("--url", help="where the browser reaches the daemon, if not by its address")
+    parser.add_argument(
+        "--token-file", type=Path, metavar="FILE", help="(default: what the setting api_token says)"
+    )
+
+
+def _ui(arguments: argparse.Namespace) -> int:
+    from urllib.parse import quote  # noqa: PLC0415
+
+    from netbootd import apiclient, urls  # noqa: PLC0415
+
+    settings = apiclient.settings_of(arguments.config)
+    if not settings.web:
+        complain('the web page is switched off: "web" is false in the configuration')
+        return 1
+    token = apiclient.token_of(settings, arguments.token_file)
+    base = arguments.url or _base(arguments.config, settings.http_port[0])
+    print(f"{base.rstrip('/')}/{urls.UI}/#token={quote(token, safe='')}")
+    if sys.stdout.isatty():
+        complain("whoever has this address can change everything")
+    return 0
+
+
+def _base(config: Path, port: int) -> str:
+    """Where the running daemon listens, as it says itself; else this host."""
+    from netbootd import apiclient, urls  # noqa: PLC0415
+    from netbootd.errors import NetbootdError  # noqa: PLC0415
+
+    try:
+        listening = apiclient.connect(config).get("status").get("listening", ())
+    except NetbootdError:
+        listening = ()
+    for line in listening:
+        if found := _ADDRESS.search(str(line)):
+            return urls.base_url(found[1], port)
+    return urls.base_url("127.0.0.1", port)
