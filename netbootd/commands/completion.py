@@ -80,7 +80,12 @@ def _mark(parser: argparse.ArgumentParser) -> None:
 def _words(arguments: argparse.Namespace) -> Iterator[str]:
     """Only what a shell takes as one word: a name with blanks or quotes is typed by hand."""
     for word in _all_words(arguments):
-        if word.isascii() and word.isprintable() and not set(word) & set(" \t'\"\\$`;&|<>(){}*?"):
+        if (
+            word
+            and word.isascii()
+            and word.isprintable()
+            and not set(word) & set(" \t'\"\\$`;&|<>(){}*?")
+        ):
             yield word
 
 

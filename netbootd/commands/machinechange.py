@@ -70,6 +70,24 @@ examples:
 {STATUSES}"""
 
 
+class Intermixed(argparse.ArgumentParser):
+    """Takes KEY=VALUE behind options as well, which argparse does not by itself."""
+
+    _is_inside = False
+
+    def parse_known_args(  # type: ignore[override]
+        self, args: Sequence[str] | None = None, namespace: argparse.Namespace | None = None
+    ) -> tuple[argparse.Namespace, list[str]]:
+        """Options first, then what is left; both by the usual way."""
+        if self._is_inside:
+            return super().parse_known_args(args, namespace)
+        self._is_inside = True
+        try:
+            return self.parse_known_intermixed_args(args, namespace)
+        finally:
+            self._is_inside = False
+
+
 def add(below: Commands) -> None:
     """All four."""
     _add_add(below)

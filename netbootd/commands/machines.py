@@ -48,7 +48,9 @@ def add(commands: Commands) -> None:
     parser = command(commands, "machines", _list, text, _MORE)
     with_daemon(parser)
     parser.set_defaults(state="", group="", words="", names=False)
-    below = parser.add_subparsers(title="what to do", metavar="WHAT")
+    below = parser.add_subparsers(
+        title="what to do", metavar="WHAT", parser_class=machinechange.Intermixed
+    )
     _add_list(below)
     machinechange.add(below)
     _add_unknown(below)

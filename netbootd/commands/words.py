@@ -8,7 +8,7 @@ import sys
 from collections.abc import Callable, Sequence
 from ipaddress import IPv4Address
 from pathlib import Path
-from typing import TYPE_CHECKING, TextIO, TypeAlias
+from typing import TYPE_CHECKING, Any, TextIO, TypeAlias
 
 from netbootd.config import DEFAULT_FILE
 from netbootd.errors import Finding, Level
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 #: Saves --config with every command, where the file is not at its usual place.
 VARIABLE = "NETBOOTD_CONFIG"
 
-Commands: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"
+Commands: TypeAlias = "argparse._SubParsersAction[Any]"
 
 
 def command(

@@ -37,7 +37,7 @@ def _row(machine: Mapping[str, Any], now: float) -> Sequence[Piece]:
     name = machine.get("hostname") or machine["key"]
     return (
         Bit(name, Look.STRONG),
-        f"{first}{more}" if first != name else "",
+        f"{first}{more}",
         state(machine["state"]),
         ago(machine.get("since"), now),
         Bit(machine.get("target", ""), Look.PLAIN if machine.get("known", True) else Look.FAINT),
