@@ -25,6 +25,7 @@ KINDS: dict[str, tuple[str, ...]] = {
         "can't mount root filesystem",
     ),
     "no-init": ("no working init found", "no init found", "run-init:", "failed to execute /init"),
+    "ipxe": ("ipxe.org/", "could not boot image", "could not start download"),
     "dracut": (
         "entering emergency mode",
         "could not boot",
@@ -51,7 +52,6 @@ KINDS: dict[str, tuple[str, ...]] = {
         "network autoconfiguration failed",
         "no dhcpoffers received",
     ),
-    "ipxe": ("ipxe.org/", "could not boot image", "could not start download"),
     "link": ("link is down", "link down", "carrier lost", "nic link is down"),
     "memory": (
         "out of memory",
@@ -60,7 +60,7 @@ KINDS: dict[str, tuple[str, ...]] = {
         "system halted",
     ),
     "installer": (
-        "configuring 'anna' failed",
+        "configuring '",
         "menu item '",
         "preconfiguration file could not be retrieved",
         "failed to retrieve the preconfiguration file",
@@ -77,17 +77,11 @@ KINDS: dict[str, tuple[str, ...]] = {
     "driver": ("firmware: failed to load", "no suitable driver", "no ethernet card was detected"),
 }
 _LOOKED_AT = 1000  # characters
+#: Words of these kinds, or these words, tell of trouble only where something failed.
+_IF_FAILED = frozenset({"nfs", "configuring '", "menu item '"})
+_FAILED = ("fail", "error", "not ", "timed out", "timeout", "unable", "refused", "denied")
 #: What the words find as well, and is no trouble.
-_HARMLESS = (
-    "selected",
-    "succeeded but requested",
-    ": ok",
-    "still trying",
-    "mounted root",
-    "unloading nfs",
-)
-_FAILS = ("fail", "error", "not ", "timed out", "timeout", "unable", "refused", "denied")
-_NEEDS_FAILURE = frozenset({"nfs"})
+_HARMLESS = ("still trying", "mounted root", "unloading nfs")
 
 
 def kind_of(text: str) -> str:
@@ -95,14 +89,12 @@ def kind_of(text: str) -> str:
     lower = text[:_LOOKED_AT].lower()
     for kind, words in KINDS.items():
         for word in words:
-            if word in lower:
-                return kind if _is_grave(kind, lower) else ""
+            if word in lower and _is_grave(kind, word, lower):
+                return kind
     return ""
 
 
-def _is_grave(kind: str, lower: str) -> bool:
-    if kind in _NEEDS_FAILURE and not any(word in lower for word in _FAILS):
+def _is_grave(kind: str, word: str, lower: str) -> bool:
+    if (kind in _IF_FAILED or word in _IF_FAILED) and not any(one in lower for one in _FAILED):
         return False
-    if kind == "installer" and "menu item '" in lower:
-        return "failed" in lower
-    return not any(word in lower for word in _HARMLESS)
+    return not any(one in lower for one in _HARMLESS)

@@ -63,27 +63,29 @@ class Assembler:
     def __init__(self) -> None:
         self._records: OrderedDict[tuple[str, bytes], _Record] = OrderedDict()
         self._lines: OrderedDict[str, _Line] = OrderedDict()
-        self._lost: list[tuple[str, Said]] = []  # others had to make room; told with the overdue
 
     @property
     def waiting(self) -> int:
         """How many records and lines lack their rest."""
         return len(self._records) + len(self._lines)
 
-    def feed(self, datagram: bytes, sender: str, now: float) -> list[Said]:
-        """The lines that *datagram* completes."""
+    def feed(self, datagram: bytes, sender: str, now: float) -> list[tuple[str, Said]]:
+        """
+        The lines that *datagram* completes, with their sender: where too many wait for their rest,
+        another's are among them.
+        """
         header = _HEADER.match(datagram)
         if header is None or int(header["priority"]) > 191:
             return self._plain(datagram, sender, now)
         body = datagram[header.end() :]
         fragment = _FRAGMENT.search(header["more"])
         if fragment is None:
-            return [_said(header, body)]
+            return [(sender, _said(header, body))]
         return self._fragment(header, body, sender, now)
 
     def overdue(self, now: float) -> list[tuple[str, Said]]:
         """What has waited too long for its rest, with its sender: it is given as it is."""
-        found, self._lost = self._lost, []
+        found: list[tuple[str, Said]] = []
         while self._records and now - next(iter(self._records.values())).since > _PATIENCE_S:
             found.append(self._give_up())
         while self._lines and now - next(iter(self._lines.values())).since > _PATIENCE_S:
@@ -95,27 +97,25 @@ class Assembler:
 
     def _fragment(
         self, header: re.Match[bytes], body: bytes, sender: str, now: float
-    ) -> list[Said]:
+    ) -> list[tuple[str, Said]]:
         match = _FRAGMENT.search(header["more"])
         assert match is not None
         offset, total = int(match[1]), int(match[2])
         if not 0 < total <= LONGEST or offset + len(body) > total:
-            return [_said(header, body, ("incomplete",))]
+            return [(sender, _said(header, body, ("incomplete",)))]
         key = (sender, header["sequence"])
         record = self._records.get(key)
         if record is None or record.total != total:
             record = self._records[key] = _Record(header, total, now)
             self._records.move_to_end(key)
         record.parts.setdefault(offset, body)
-        given = [_said(record.header, joined)] if (joined := _joined(record)) is not None else []
-        if given:
+        if (joined := _joined(record)) is not None:
             del self._records[key]
-        elif record.is_odd:
+            return [(sender, _said(record.header, joined))]
+        if record.is_odd:
             del self._records[key]
-            given = [_as_far(record)]
-        if len(self._records) > _MOST_RECORDS:
-            self._lost.append(self._give_up())
-        return given
+            return [(sender, _as_far(record))]
+        return [self._give_up()] if len(self._records) > _MOST_RECORDS else []
 
     def _give_up(self) -> tuple[str, Said]:
         (sender, _), record = self._records.popitem(last=False)
@@ -123,17 +123,17 @@ class Assembler:
 
     # -- plain ---------------------------------------------------------------------------------
 
-    def _plain(self, datagram: bytes, sender: str, now: float) -> list[Said]:
+    def _plain(self, datagram: bytes, sender: str, now: float) -> list[tuple[str, Said]]:
         waiting = self._lines.pop(sender, None)
         *whole, rest = ((waiting.text if waiting else b"") + datagram).split(b"\n")
         if len(rest) > _LONGEST_LINE:
             whole, rest = [*whole, rest], b""
         if rest:
             self._lines[sender] = _Line(rest, now)
-        found = [_plain(text) for text in whole if text.strip()]
+        found = [(sender, _plain(text)) for text in whole if text.strip()]
         if len(self._lines) > _MOST_LINES:
             other, line = self._lines.popitem(last=False)
-            self._lost.append((other, _plain(line.text)))
+            found.append((other, _plain(line.text)))
         return found
 
 

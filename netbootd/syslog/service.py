@@ -189,8 +189,8 @@ class SyslogService(Service):
         self._inbox.counts["received_netconsole"] += 1
         seconds = self._reactor.seconds()
         if self._senders.takes(peer, seconds):
-            arrival = Arrival(Source.NETCONSOLE, peer, port, self._now())
-            for said in self._assembler.feed(datagram, peer, seconds):
+            for sender, said in self._assembler.feed(datagram, peer, seconds):
+                arrival = Arrival(Source.NETCONSOLE, sender, port, self._now())
                 self._inbox.keep(said, arrival)
 
     # -- from time to time ---------------------------------------------------------------------
