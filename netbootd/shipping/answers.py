@@ -35,11 +35,9 @@ def of_bulk(
         return of_request(status, headers, body, items, now)
     try:
         answer = json.loads(body)
-        results = [_result(entry) for entry in answer["items"]] if answer["errors"] else None
-    except (ValueError, KeyError, TypeError, StopIteration):
+        results = [_result(entry) for entry in answer["items"]]
+    except (ValueError, KeyError, TypeError, AttributeError, StopIteration):
         return Outcome(items, problem="it does not answer as Elasticsearch does", grave=True)
-    if results is None:
-        return Outcome()
     if len(results) != len(items):
         return Outcome(items, problem="it answers for other documents than it got", grave=True)
     return replace(_of_results(results, items), wait=_wait(headers, now))
@@ -78,7 +76,7 @@ def _of_results(results: Sequence[tuple[int, str, str]], items: Sequence[Item]) 
             problem = problem or f"it is busy: {status} {kind}"
         else:
             aside.append(Aside(item, f"{status} {reason}"))
-    return Outcome(again, aside, problem, None, grave)
+    return Outcome(tuple(again), tuple(aside), problem, None, grave)
 
 
 def of_request(

@@ -70,6 +70,7 @@ class Courier(threading.Thread):
         self._tape = Tape(logs)
         self._backlog = Backlog(logs)
         self._read = START
+        self._held = 0, 0  # lines and bytes that were read and have not arrived
         self._most_bytes = _MOST_BYTES
         self._failures = 0
         self._told = told
@@ -79,7 +80,10 @@ class Courier(threading.Thread):
     @property
     def shipped(self) -> Shipped:
         """How it goes; in any thread."""
-        return Shipped(**self._counts, lines=self._backlog.lines, size=self._backlog.size)
+        lines, size = self._held
+        return Shipped(
+            **self._counts, lines=lines + self._backlog.lines, size=size + self._backlog.size
+        )
 
     def end(self) -> None:
         """Stop soon; in any thread, and it does not wait."""
@@ -107,6 +111,7 @@ class Courier(threading.Thread):
         while not self._ending.is_set():
             try:
                 self.saved = self._read = self._marker.read()
+                self._hold(())
             except OSError as problem:
                 self._report(str(problem))
                 self._pause(_DISK_S)
@@ -120,6 +125,7 @@ class Courier(threading.Thread):
         items = self._next()
         if items and self._deliver(items):
             self._save()
+            self._hold(())
         if len(items) < _MOST_ITEMS and sum(len(item.raw) for item in items) < self._most_bytes:
             self._pause(_PACE_S)
 
@@ -138,6 +144,7 @@ class Courier(threading.Thread):
             return False
         waiting = [[item for item in items if not item.unfit]]
         while waiting:
+            self._hold(waiting)
             if self._ending.is_set():
                 return False
             if not (part := waiting.pop()):
@@ -150,11 +157,16 @@ class Courier(threading.Thread):
                 waiting += self._halves(part)
             elif outcome.again:
                 waiting.append(list(outcome.again))
+                self._hold(waiting)
                 self._wait(outcome, progress=len(outcome.again) < len(part))
             else:
                 self._failures = 0
                 self._report("")
         return True
+
+    def _hold(self, parts: Sequence[Sequence[Item]]) -> None:
+        sizes = [len(item.raw) + 1 for part in parts for item in part]
+        self._held = len(sizes), sum(sizes)
 
     def _halves(self, part: Sequence[Item]) -> list[list[Item]]:
         """What is too much for one request, as two; the first is to be sent first."""

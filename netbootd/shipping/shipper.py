@@ -11,7 +11,6 @@ from functools import partial
 from pathlib import Path
 
 from netbootd.config import Ship
-from netbootd.logbook.files import Place
 from netbootd.shipping.courier import Courier, Destination
 from netbootd.shipping.elasticsearch import Elasticsearch
 from netbootd.shipping.items import Shipped
@@ -42,8 +41,7 @@ class Shipper:
         self._lost = lost
         self._settings = Ship()
         self._couriers: dict[str, Courier] = {}
-        self._last: dict[str, Courier] = {}  # who ends, or has ended, and was replaced
-        self._before: dict[str, Shipped] = {}  # what earlier couriers of a destination have done
+        self._replaced: dict[str, list[Courier]] = {}  # of which the last may not have ended yet
 
     def configure(self, settings: Ship) -> None:
         """Send as *settings* say from now on; who is not concerned goes on."""
@@ -54,8 +52,7 @@ class Shipper:
                 continue
             if before := self._couriers.pop(name, None):
                 before.end()
-                self._before[name] = self._since_start(name, before)
-                self._last[name] = before
+                self._replaced.setdefault(name, []).append(before)
             if name in new:
                 self._start(name, new[name])
 
@@ -66,19 +63,19 @@ class Shipper:
             self._folder,
             self._told,
             self._lost,
-            self._last.get(name),
+            next(reversed(self._replaced.get(name, [])), None),
         )
         self._couriers[name] = courier
         courier.start()
 
     def _since_start(self, name: str, courier: Courier) -> Shipped:
-        now, before = courier.shipped, self._before.get(name, Shipped())
-        return Shipped(
-            shipped=before.shipped + now.shipped,
-            rejected=before.rejected + now.rejected,
-            lost=before.lost + now.lost,
-            lines=now.lines,
-            size=now.size,
+        now = courier.shipped
+        each = [now, *(one.shipped for one in self._replaced.get(name, []))]
+        return replace(
+            now,
+            shipped=sum(one.shipped for one in each),
+            rejected=sum(one.rejected for one in each),
+            lost=sum(one.lost for one in each),
         )
 
     @property
@@ -100,10 +97,6 @@ class Shipper:
     def trouble(self) -> str:
         """The same in one text, empty where nothing does."""
         return "; ".join(self.troubles)
-
-    def place(self) -> Place | None:
-        """Up to where everybody has everything, None where nothing is to be sent; in any thread."""
-        return min((one.saved.place for one in list(self._couriers.values())), default=None)
 
     def stop(self) -> None:
         """End within 5 s; what was not confirmed is sent again after the next start."""
