@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from twisted.internet.defer import Deferred
 from twisted.logger import Logger
@@ -29,7 +29,8 @@ from netbootd.mac import MAC
 from netbootd.record.standing import Outcome as Ended
 from netbootd.registry import marks
 from netbootd.registry.live import LiveRegistry
-from netbootd.registry.marks import UNMARKED, Marks
+from netbootd.registry.machine import Machine
+from netbootd.registry.marks import Marks
 from netbootd.targets.base import Target
 
 log = Logger(namespace="netbootd")
@@ -38,6 +39,16 @@ _MOST_CARDS = 16384  # whose machine is remembered; the one asked for longest ag
 _MOST_INTERFACES = 256
 #: Boots that are not listed are written once they have come so far.
 _WORTH_KEEPING = Stage.LOADER.rank
+
+
+class _Card(NamedTuple):
+    """Whose a card was in *generation*, when it had *said* so much."""
+
+    generation: int
+    said: Marks
+    who: Who
+    machine: Machine | None
+
 
 Changed = Callable[[Boot], None]
 
@@ -60,8 +71,7 @@ class Chronicle:
         self._now = now
         self._listeners: tuple[Changed, ...] = ()
         self._strangers = Strangers()
-        self._cards: OrderedDict[MAC, tuple[int, Marks, Who]] = OrderedDict()
-        self._generation = live.snapshot.generation
+        self._cards: OrderedDict[MAC, _Card] = OrderedDict()
         self._follower = Follower(
             Outside(self._who, self._stage_of, self._reports, self._looks_on, self._next_number)
         )
@@ -128,7 +138,7 @@ class Chronicle:
 
     def _tell(self, boots: list[Boot]) -> None:
         for boot in boots:
-            known = self._is_listed(boot)
+            known = self._follower.shelf.is_listed(boot.key)
             if known or (boot.reached is not None and boot.reached.rank >= _WORTH_KEEPING):
                 self._store.keep(boot, known=known)
             for listener in self._listeners:
@@ -221,24 +231,24 @@ class Chronicle:
     # -- what the fold asks --------------------------------------------------------------------
 
     def _who(self, mac: MAC) -> Who:
-        """Whose card *mac* is; looked up again when the configuration or what it said is new."""
-        registry = self._live.snapshot
-        said = self._live.sightings.of(mac)
+        """Whose card *mac* is."""
+        return self._card(mac).who
+
+    def _card(self, mac: MAC) -> _Card:
+        """What is known of *mac*; looked up when the configuration or what it said is new."""
+        registry, said = self._live.snapshot, self._live.sightings.of(mac)
         found = self._cards.get(mac)
-        if found is not None and found[0] == registry.generation and found[1] == said:
-            return found[2]
+        if found and found.generation == registry.generation and found.said is said:
+            return found
         machine = history.machine_of(mac, registry, self._live.sightings)
-        uuid = marks.normal("uuid", said.uuid) if said is not UNMARKED and said.uuid else ""
-        who = Who(machine.key, machine.known, uuid) if machine else Who(str(mac), False, uuid)
-        self._cards[mac] = registry.generation, said, who
+        uuid = marks.normal("uuid", said.uuid) if said.uuid else ""
+        known = machine is not None and machine.known
+        who = Who(machine.key if machine else str(mac), known, uuid)
+        card = self._cards[mac] = _Card(registry.generation, said, who, machine)
         self._cards.move_to_end(mac)
         if len(self._cards) > _MOST_CARDS:
             self._cards.popitem(last=False)
-        return who
-
-    def _is_listed(self, boot: Boot) -> bool:
-        mac = MAC.maybe(boot.macs[-1]) if boot.macs else None
-        return self._who(mac).known if mac else True
+        return card
 
     def _stage_of(self, path: str, target: str, mac: MAC | None) -> Stage:
         return stage_of(path, self._target(target, mac), self._live.snapshot)
@@ -246,10 +256,9 @@ class Chronicle:
     def _target(self, title: str, mac: MAC | None) -> Target | None:
         """The target called *title*, with what the machine of *mac* replaces in it."""
         registry = self._live.snapshot
-        if mac is not None:
-            machine = history.machine_of(mac, registry, self._live.sightings)
-            if machine is not None and machine.title == title:
-                return machine.target
+        machine = self._card(mac).machine if mac else None
+        if machine is not None and machine.title == title:
+            return machine.target
         return registry.targets.get(title)
 
     def _reports(self, title: str) -> bool | None:
@@ -261,8 +270,7 @@ class Chronicle:
         return False
 
     def _looks_on(self, mac: MAC, peer: str) -> bool:
-        registry = self._live.snapshot
-        machine = history.machine_of(mac, registry, self._live.sightings)
+        machine = self._card(mac).machine
         if machine is None:
             return False
         return history.lives_elsewhere(machine, self._live.record.of(machine.key), peer)
@@ -276,7 +284,7 @@ class Chronicle:
     def _keep_all(self) -> None:
         """The file is a new one."""
         for boot in reversed(list(self.items().values())):
-            if self._is_listed(boot):
+            if self._follower.shelf.is_listed(boot.key):
                 self._store.keep(boot)
 
     def _troubled(self, trouble: str) -> None:

@@ -7,8 +7,9 @@ whatever an installer fetches.  Pure.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
+from netbootd.boots.altered import altered
 from netbootd.boots.boot import Boot, Stage, Step
 from netbootd.boots.notes import CLIENT_LEFT, is_probe
 from netbootd.boots.steps import MOST_TEXT, Steps, entered, find, put
@@ -44,13 +45,13 @@ def with_start(boot: Boot, sign: Step, size: int) -> Steps:
     number = _find(boot.steps, sign)
     if number < 0:
         times = 0 if sign.stage is Stage.FILES else 1
-        return entered(boot.steps, replace(sign, open=True, size=size, times=times))
+        return entered(boot.steps, altered(sign, open=True, size=size, times=times))
     step = boot.steps[number]
     # A script was counted when it was made, files are counted at their end; and one of which the
     # size alone was asked before is not fetched for a second time.
     counts = sign.stage not in (Stage.FILES, Stage.SCRIPT)
     counts = counts and bool(step.sent or step.trouble or step.open)
-    again = replace(
+    again = altered(
         step,
         open=True,
         until=sign.until,
@@ -64,7 +65,7 @@ def with_start(boot: Boot, sign: Step, size: int) -> Steps:
 
 def with_end(boot: Boot, sign: Step, end: Ended) -> Steps:
     """The steps of *boot* when the transfer that *sign* tells of has come to its *end*."""
-    sign = replace(
+    sign = altered(
         sign, at=sign.at - end.seconds, size=end.size, sent=end.sent, trouble=end.trouble
     )
     number = _find(boot.steps, sign)
@@ -77,7 +78,7 @@ def with_end(boot: Boot, sign: Step, end: Ended) -> Steps:
 
 def _more_files(step: Step, sign: Step) -> Step:
     """Files are summed up: the size is what was sent of those that are done."""
-    return replace(
+    return altered(
         step,
         until=sign.until,
         times=step.times + 1,
@@ -97,7 +98,7 @@ def _more(step: Step, sign: Step, end: Ended) -> Step:
     began = step.open or sign.stage is Stage.SCRIPT
     size = sign.size or step.size
     sent = step.sent + sign.sent if end.part else sign.sent
-    return replace(
+    return altered(
         step,
         until=sign.until,
         times=step.times + (not began),

@@ -19,10 +19,10 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
-from dataclasses import replace
 from typing import Any
 
 from netbootd import loaders, urls
+from netbootd.boots.altered import altered
 from netbootd.boots.begins import FIRST, Sign, goes_on, has_script, is_again, is_over
 from netbootd.boots.boot import Boot, Note, Outcome, Stage, Step
 from netbootd.boots.fetching import ended_of, with_end, with_start
@@ -94,14 +94,14 @@ class Follower:
         """The machine *old* is called *new* now; the boots of both are its."""
         boots = [*self.shelf.take(old), *self.shelf.take(new)]
         for boot in sorted(boots, key=lambda boot: boot.number):
-            self.shelf.put(replace(boot, key=new))
+            self.shelf.put(altered(boot, key=new))
         self._hidden.pop(old, None)
         self._identities.rename(old, new)
 
     def note(self, key: str, note: Note) -> list[Boot]:
         """Add *note* to the boot that *key* is in, or was in last."""
         boot = self.shelf.latest.get(key)
-        return self._put(replace(boot, notes=noted(boot.notes, note))) if boot else []
+        return self._put(altered(boot, notes=noted(boot.notes, note))) if boot else []
 
     def complete(self, key: str, now: float) -> list[Boot]:
         """The boot that *key* is in is done, as far as can be seen: its target never tells."""
@@ -110,7 +110,7 @@ class Follower:
             return []
         done = Step(stage=Stage.DONE, at=now, until=now, note="all that it fetches was served")
         steps = entered(boot.steps, done)
-        return self._put(replace(boot, steps=steps, outcome=Outcome.DONE, last=now))
+        return self._put(altered(boot, steps=steps, outcome=Outcome.DONE, last=now))
 
     def _put(self, boot: Boot) -> list[Boot]:
         self.shelf.put(boot)
@@ -139,7 +139,7 @@ class Follower:
         macs = boot.macs
         if turn.mac and turn.mac not in macs and len(macs) < MOST_CARDS:
             macs = (*macs, turn.mac)
-        changed = replace(
+        changed = altered(
             boot,
             macs=macs,
             uuid=turn.uuid or boot.uuid,
@@ -170,8 +170,8 @@ class Follower:
         if before is not None and is_again(
             before, boot.began, self._outside.reports(before.target)
         ):
-            changed.append(replace(before, outcome=Outcome.AGAIN))
-        changed.append(replace(boot, number=self._outside.number()))
+            changed.append(altered(before, outcome=Outcome.AGAIN))
+        changed.append(altered(boot, number=self._outside.number()))
         for one in changed:
             self.shelf.put(one, known=turn.known)
         return changed
@@ -305,7 +305,7 @@ class Follower:
         notes = turn.noted(boot)
         if event.outcome == _OVERDUE:
             late = boot.number > 0 and boot.outcome is Outcome.OPEN
-            return self._put(replace(boot, notes=notes, outcome=Outcome.OVERDUE)) if late else []
+            return self._put(altered(boot, notes=notes, outcome=Outcome.OVERDUE)) if late else []
         good = event.outcome == "done"
         said = event.status if good else (event.output.strip().rpartition("\n")[2] or event.status)
         step = turn.step(

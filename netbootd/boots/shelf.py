@@ -33,6 +33,10 @@ class Shelf:
         """The latest boot of each machine."""
         return self._latest
 
+    def is_listed(self, key: str) -> bool:
+        """Whether the machine *key*, of which there is a boot, was listed when last heard of."""
+        return key not in self._strangers
+
     def recent(self, key: str) -> tuple[Boot, ...]:
         """The boots of the machine *key*, newest first."""
         latest = self._latest.get(key)

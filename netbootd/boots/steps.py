@@ -6,8 +6,8 @@ whatever comes over the wire.  Pure.
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import replace
 
+from netbootd.boots.altered import altered
 from netbootd.boots.boot import Note, Stage, Step
 
 #: Steps of one boot; those that a boot may have any number of stop before.
@@ -64,7 +64,7 @@ def entered(steps: Steps, sign: Step) -> Steps:
 
 
 def _again(step: Step, sign: Step) -> Step:
-    return replace(
+    return altered(
         step,
         until=max(step.until, sign.until),
         times=step.times + sign.times,
@@ -91,7 +91,7 @@ def noted(notes: tuple[Note, ...], note: Note) -> tuple[Note, ...]:
     for number in range(len(notes) - 1, -1, -1):
         same = notes[number]
         if same.code is note.code and same.text == note.text:
-            again = replace(same, until=note.until, times=same.times + note.times, data=note.data)
+            again = altered(same, until=note.until, times=same.times + note.times, data=note.data)
             return (*notes[:number], again, *notes[number + 1 :])
     if len(notes) >= MOST_NOTES:
         commonest = Counter(one.code for one in notes).most_common(1)[0][0]

@@ -9,8 +9,9 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
+from netbootd.boots.altered import altered
 from netbootd.events.event import Event, Offered, Unserved
 from netbootd.events.witness import NotNetboot, Requested
 from netbootd.mac import MAC
@@ -60,7 +61,7 @@ class Strangers:
             return
         netboot = isinstance(event, Offered | Unserved)
         before = self._of(event.mac) or Stranger(mac=event.mac, first=now, last=now, times=0)
-        seen = replace(
+        seen = altered(
             before,
             last=now,
             times=before.times + 1,
