@@ -45,8 +45,12 @@ producer at all other times: it is put back, and told to resume, because it may 
 from __future__ import annotations
 
 import errno
+import fcntl
 import os
 import select
+import socket
+import sys
+import termios
 import threading
 import time
 from collections import deque
@@ -92,7 +96,8 @@ _FAULT = "a fault of ours; the log has more"
 @dataclass(frozen=True, slots=True)
 class Sent:
     """
-    How a body ended: after *count* bytes that the kernel took.
+    How a body ended: after *count* bytes that the kernel took, or of one that is short, that the
+    client's TCP confirmed: the kernel takes megabytes ahead.
 
     *problem* is why we could not send the rest, empty if the client went away or has it all.
     """
@@ -118,6 +123,14 @@ class Bodies:
     def __len__(self) -> int:
         """How many bodies are under way."""
         return len(self._under_way)
+
+    def under_way(self) -> list[tuple[Any, int]]:
+        """
+        The requests whose bodies are under way, each with the bytes of it that the kernel took.
+
+        What the helper counts is read without asking it: a number that is a moment old will do.
+        """
+        return [(body.request, body.sent) for body in self._under_way]
 
     def start(self) -> None:
         """Start the helper thread."""
@@ -197,6 +210,22 @@ def _write(request: Any, data: bytes, count: int) -> Sent:
     return Sent(len(data), _SHORTER)
 
 
+def _unconfirmed(descriptor: int) -> int:
+    """
+    Bytes that TCP has taken and the other end has not confirmed (SIOCOUTQ in tcp(7)); 0 where that
+    is not to be learned, as on a Unix socket.
+    """
+    try:
+        looked_at = socket.socket(fileno=descriptor)
+        family = looked_at.family
+        looked_at.detach()
+        if family not in (socket.AF_INET, socket.AF_INET6):
+            return 0
+        return int.from_bytes(fcntl.ioctl(descriptor, termios.TIOCOUTQ, bytes(4)), sys.byteorder)
+    except OSError:
+        return 0
+
+
 class _State(Enum):
     HEADERS = auto()
     SENDING = auto()
@@ -207,8 +236,8 @@ class _Body:
     """
     One body under way, Twisted's pull producer meanwhile; the module's text has its states.
 
-    *socket*, *offset*, *left*, *moved_at*, *problem* and *stalled* are the helper's while SENDING,
-    everything else is the reactor's.
+    *socket*, *offset*, *left*, *moved_at*, *unconfirmed*, *problem* and *stalled* are the helper's
+    while SENDING, everything else is the reactor's.
     """
 
     def __init__(
@@ -224,10 +253,11 @@ class _Body:
         self.offset = offset
         self.left = count
         self.moved_at = 0.0
+        self.unconfirmed = 0  # bytes that the kernel had left when the helper let go of them
         self.problem = ""  # why the *file* could not be sent to its end
         self.stalled = False
         self.done: Deferred[Sent] = Deferred()
-        self._request = request
+        self.request = request
         self._channel = request.channel
         self._transport = request.channel.transport
         self.socket = os.dup(self._transport.fileno())
@@ -242,10 +272,15 @@ class _Body:
 
     # -- in the reactor ------------------------------------------------------------------------
 
+    @property
+    def sent(self) -> int:
+        """Bytes that the kernel took."""
+        return self._count - self.left
+
     def begin(self, reactor: Any, stall_s: float) -> None:
         """Write the headers, and wait until they have left."""
         self._patience = reactor.callLater(stall_s, self.abort, _STALLED)
-        self._request.write(b"")
+        self.request.write(b"")
         self._transport.unregisterProducer()
         self._transport.registerProducer(self, False)
 
@@ -288,11 +323,11 @@ class _Body:
     def back(self) -> None:
         """Nobody else touches this body any more."""
         self._state = _State.BACK
-        sent = self._count - self.left
         if not self._lost:
             self._give_back_the_connection()
         self._on_back(self)
-        self.done.callback(Sent(sent, self._why() if self.left else ""))
+        arrived = max(self.sent - self.unconfirmed, 0)
+        self.done.callback(Sent(arrived, self._why() if self.left else ""))
 
     def _why(self) -> str:
         return self.problem or self._given_up or (_STALLED if self.stalled else "")
@@ -302,9 +337,9 @@ class _Body:
         self._transport.registerProducer(self._channel, True)
         self._channel.resumeProducing()
         if not self.left:
-            self._request.finish()
+            self.request.finish()
         elif self.problem:
-            self._request.loseConnection()  # in good order: what was sent arrives, and then the end
+            self.request.loseConnection()  # in good order: what was sent arrives, and then the end
         else:
             self._transport.abortConnection()
 
@@ -315,6 +350,11 @@ class _Body:
         number, self.socket = self.socket, -1
         if number >= 0:
             os.close(number)
+
+    def measure(self) -> None:
+        """See how much of a short body is still in the kernel's hands."""
+        if self.left:
+            self.unconfirmed = _unconfirmed(self.socket)
 
     def step(self) -> None:
         """Send what there is room for; raises OSError as write(2) and sendfile(2) do."""
@@ -424,6 +464,7 @@ class _Helper(threading.Thread):
     def _release(self, body: _Body) -> None:
         self._epoll.unregister(body.socket)
         del self._bodies[body.socket]
+        body.measure()
         body.close_socket()
         self._let_go(body)
 

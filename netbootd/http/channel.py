@@ -10,6 +10,7 @@ the site's REQUEST_S, and MOST_BODY bytes of a body; one beyond all reason ends 
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from http import HTTPStatus
@@ -24,7 +25,8 @@ from twisted.web import http
 from zope.interface import implementer
 
 from netbootd.events.event import Event, Refused, Served
-from netbootd.http.bodies import Sent
+from netbootd.events.progress import Progress, Started
+from netbootd.http.bodies import SMALL, Sent
 from netbootd.http.resource import (
     Answer,
     Asked,
@@ -46,7 +48,9 @@ log = Logger(namespace="netbootd.http")
 
 
 class Request(http.Request):
-    """One request, as Twisted knows it."""
+    """One request, as Twisted knows it; *_served* is what will be told of its file's end."""
+
+    _served: Served | None = None
 
     def gotLength(self, length: int | None) -> None:
         """The headers are complete, and a body may follow."""
@@ -67,7 +71,7 @@ class Request(http.Request):
             case Answer() as answer:
                 self._send(answer)
 
-    def _send_later(self, made: Deferred[Answer], asked: Asked) -> None:
+    def _send_later(self, made: Deferred[Any], asked: Asked) -> None:
         made.addErrback(self._fault, asked)
         made.addCallback(self._send_if_there)
 
@@ -75,9 +79,12 @@ class Request(http.Request):
         log.failure("fault while answering {path!r}", failure, path=asked.path[:200])
         return refused(asked, HTTPStatus.INTERNAL_SERVER_ERROR, "our fault; the log has more")
 
-    def _send_if_there(self, answer: Answer) -> None:
+    def _send_if_there(self, answer: Answer | Feed) -> None:
         """The client may have gone while a thread was at work; what was done is told anyway."""
-        if self._disconnected:
+        if isinstance(answer, Feed):
+            if not self._disconnected:
+                self._begin(answer)
+        elif self._disconnected:
             self._publish(answer.event, Sent(0))
         else:
             self._send(answer)
@@ -133,8 +140,40 @@ class Request(http.Request):
             part.content.close()
             self._send_instead(answer, unreadable(self._asked(), problem))
             return
+        self._tell_begin(answer.event, part)
         published = sent.addCallback(self._sent, answer, part)
         published.addErrback(lambda failure: log.failure("after a body", failure=failure))
+
+    def _tell_begin(self, served: Event | None, part: Part) -> None:
+        """Of a block device's many small ranges only their ends are worth telling."""
+        if not isinstance(served, Served):
+            return
+        self._served = served
+        if part.count > SMALL or served.status == HTTPStatus.OK:
+            self._site.events.publish(
+                Started(
+                    mac=served.mac,
+                    target=served.target,
+                    peer=served.peer,
+                    protocol="HTTP",
+                    path=served.path,
+                    size=part.count,
+                )
+            )
+
+    def progress(self, sent: int) -> Progress | None:
+        """*sent* bytes of the body are out; None for what is no file's."""
+        if self._served is None:
+            return None
+        return Progress(
+            protocol="HTTP",
+            path=self._served.path,
+            peer=self._served.peer,
+            mac=self._served.mac,
+            size=self._served.count,
+            sent=sent,
+            began=time.time() - (self._site.clock.seconds() - self._begun),
+        )
 
     def _send_instead(self, answer: Answer, other: Answer) -> None:
         for name in answer.headers:

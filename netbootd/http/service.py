@@ -12,6 +12,7 @@ from twisted.application.service import Service
 from twisted.internet.defer import Deferred, DeferredList
 from twisted.internet.error import CannotListenError
 
+from netbootd.events.progress import Progress
 from netbootd.events.stream import Stream
 from netbootd.http import local
 from netbootd.http.api import Api
@@ -72,6 +73,11 @@ class HttpService(Service):
     def ports(self) -> tuple[int, ...]:
         """The port numbers that are open."""
         return tuple(sorted(port.getHost().port for port in self._ports.values()))
+
+    def transfers(self) -> list[Progress]:
+        """The files under way, small ones left aside: they are written at once."""
+        parts = (request.progress(sent) for request, sent in self._bodies.under_way())
+        return [part for part in parts if part is not None]
 
     def startService(self) -> None:
         """Ready for bodies; the ports open with ``listen``."""

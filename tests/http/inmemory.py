@@ -10,6 +10,7 @@ from twisted.internet.task import Clock
 from twisted.internet.testing import StringTransport
 
 from netbootd.events.event import Event
+from netbootd.events.progress import Started
 from netbootd.events.stream import Stream
 from netbootd.http.bodies import Bodies
 from netbootd.http.site import Site
@@ -72,11 +73,16 @@ class Rig:
         (folder / "c.json").write_text(CONFIG % (servers, machines, netbootd))
         self.clock = Clock()
         self.live = LiveRegistry(load(folder / "c.json"))
+        #: What happened; that files begin to be sent is kept apart.
         self.events: list[Event] = []
+        self.begun: list[Started] = []
         stream = Stream(lambda problem: self.events.append(repr(problem)))
-        stream.subscribe(self.events.append)
+        stream.subscribe(self._notice)
         self.status = {"version": "1", "machines": 2}
         self.site = Site(self.clock, self.live, stream, Bodies(self.clock), lambda: self.status)
+
+    def _notice(self, event: Event) -> None:
+        (self.begun if isinstance(event, Started) else self.events).append(event)
 
     def connect(self) -> tuple[object, StringTransport]:
         transport = StringTransport(hostAddress=HERE, peerAddress=PEER)

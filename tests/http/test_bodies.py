@@ -304,6 +304,34 @@ def test_a_client_that_takes_nothing_is_given_up(own_server):
         drain(connection)
 
 
+def test_a_client_that_stops_is_told_with_what_it_took(own_server):
+    """And not with the megabytes that our kernel has taken ahead."""
+    server = own_server("--stall", "1")
+    with server.connect(receive_buffer=65536) as connection:
+        connection.sendall(b"GET /big HTTP/1.1\r\n\r\n")
+        _, rest = read_head(connection)
+        took = len(rest)
+        while took < MIB:
+            took += len(connection.recv(MIB - took))
+        event = server.event("served", timeout=10)
+    assert event["problem"] == "the client has long taken nothing"
+    assert MIB <= event["sent"] < MIB + 4 * 65536
+
+
+def test_a_client_that_is_reset_is_told_with_what_it_took(own_server):
+    server = own_server()
+    connection = server.connect(receive_buffer=65536)
+    connection.sendall(b"GET /big HTTP/1.1\r\n\r\n")
+    _, rest = read_head(connection)
+    took = len(rest)
+    while took < MIB:
+        took += len(connection.recv(MIB - took))
+    reset(connection)
+    event = server.event("served", timeout=10)
+    assert event["problem"] == ""
+    assert MIB <= event["sent"] < MIB + 4 * 65536
+
+
 def test_a_slow_client_is_not_given_up_as_long_as_it_takes_something(own_server):
     server = own_server("--stall", "2", "--turn", "65536")
     with server.connect(receive_buffer=65536) as connection:

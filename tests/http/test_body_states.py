@@ -7,6 +7,7 @@ from __future__ import annotations
 import os
 import queue
 import socket
+import time
 
 import pytest
 from twisted.internet.error import ConnectionLost
@@ -14,9 +15,11 @@ from twisted.internet.task import Clock
 from twisted.internet.testing import StringTransport
 from twisted.python.failure import Failure
 
+from netbootd.events.stream import Stream
 from netbootd.http.bodies import STALL_S, Bodies, _Helper
+from netbootd.http.service import HttpService
 
-from .inmemory import HERE, PEER
+from .inmemory import HERE, MAC, PEER
 
 MIB = 1 << 20
 
@@ -141,6 +144,25 @@ def test_all_is_sent_and_the_channel_goes_on(asked, bodies, rig, reactor):
     transport.clear()
     channel.dataReceived(b"GET / HTTP/1.1\r\n\r\n")
     assert transport.value().startswith(b"HTTP/1.1 200")
+
+
+def test_what_goes_on_is_listed_with_how_far_it_is(asked, bodies, rig, reactor):
+    _, transport = asked
+    service = HttpService(reactor, rig.live, Stream(pytest.fail), dict)
+    service._bodies = bodies
+    reactor.advance(3)
+    [waiting] = service.transfers()
+    assert (waiting.protocol, waiting.path, waiting.peer) == ("HTTP", "/big", "192.0.2.77")
+    assert (str(waiting.mac), waiting.size, waiting.sent) == (MAC, 8 * MIB, 0)
+    assert waiting.began == pytest.approx(time.time(), abs=5), "its clock is another"
+    transport.drain()
+    receive_all(transport, MIB)
+    [going] = service.transfers()
+    assert MIB <= going.sent < 8 * MIB
+    assert [begun.size for begun in rig.begun] == [8 * MIB]
+    transport.lose()
+    reactor.deliver()
+    assert service.transfers() == []
 
 
 def test_a_channel_that_was_paused_goes_on_as_well(asked, reactor):

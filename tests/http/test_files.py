@@ -139,6 +139,34 @@ def test_the_event_says_who_fetched_what(rig):
     assert (str(part.mac), part.status, part.size, part.sent) == (MAC, 206, SIZE, 10)
 
 
+def test_a_file_is_told_of_when_it_begins(rig):
+    rig.get(f"/{MAC}/ipxe.efi")
+    [begun] = rig.begun
+    assert (str(begun.mac), begun.target, begun.peer) == (MAC, "nfs/a", "192.0.2.77")
+    assert (begun.protocol, begun.path) == ("HTTP", f"/{MAC}/ipxe.efi")
+    assert (begun.size, begun.level) == (len(LOADER), "debug")
+
+
+def test_what_has_no_body_of_a_file_never_begins(dated):
+    etag = dated.get(FILE).headers["etag"]
+    dated.begun.clear()
+    dated.get(f"/{MAC}")
+    dated.get("/nothing")
+    dated.ask("HEAD", FILE)
+    dated.get(FILE, If_None_Match=etag)
+    dated.get(FILE, Range="bytes=10-19")  # of a block device thousands
+    assert dated.begun == []
+
+
+def test_a_file_that_cannot_be_read_never_begins(rig, monkeypatch):
+    def broken(*_):
+        raise OSError(5, "Input/output error")
+
+    monkeypatch.setattr("netbootd.content.Content.read", broken)
+    assert rig.get(FILE).status == 503
+    assert rig.begun == []
+
+
 def test_only_the_first_of_many_parts_is_for_a_quiet_day(dated):
     etag = dated.get(FILE).headers["etag"]
     for headers in ({"Range": "bytes=0-9"}, {"Range": "bytes=10-19"}, {"Range": "bytes=-1"}):
