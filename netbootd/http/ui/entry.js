@@ -59,7 +59,7 @@ export function entry() {
 
     const cancel = el("a", { class: "button", href: mac ? "#/unknown" : "#/machines" }, "Cancel");
     const { mac: card, hostname, group, target, more: rest } = fields;
-    const named = { mac: card, macs: card, hostname, group, groups: group, target, type: target, name: target, more: rest };
+    const named = { mac: card, listed: card, key: card, macs: card, hostname, group, groups: group, target, type: target, name: target, more: rest };
     const { node } = form(named, "Add", send, cancel);
     fill(place, el("h1", { id: "add-title", tabindex: "-1" }, "Add a machine"), node);
     (mac ? hostname : card).control.focus();

@@ -244,7 +244,9 @@ function summary(machines, last, now, usually) {
 /** @param {Record<string, {count: number, p50: number, p90: number, p99: number}>} stages */
 function showStages(stages) {
   const body = byId("fleet-stages").querySelector("tbody");
-  const known = Object.entries(stages ?? {}).sort(([a], [b]) => WAY.indexOf(a) - WAY.indexOf(b));
+  const known = Object.entries(stages ?? {})
+    .filter(([stage]) => stage !== "done" && stage !== "failed")
+    .sort(([a], [b]) => WAY.indexOf(a) - WAY.indexOf(b));
   const longest = Math.max(...known.map(([, { p99 }]) => p99), 0.001);
   if (!body) return;
   fill(

@@ -71,7 +71,7 @@ export function form(fields, word, send, ...more) {
         if (one) mark(one, text);
         return !one;
       });
-      const named = problem.findings.length ? undefined : namedIn(fields, problem.message);
+      const named = problem.findings.length ? undefined : namedIn(fields, problem);
       if (named) mark(named, problem.message);
       else if (left.length || !problem.findings.length) tell(problem.message, left.map(({ text }) => text));
     }
@@ -115,9 +115,12 @@ function fieldOf(fields, path) {
   return name === undefined ? undefined : fields[name];
 }
 
-/** A sentence may name its field: `"times" must be …`. @param {Record<string, Field>} fields
- * @param {string} message */
-function namedIn(fields, message) {
-  const name = message.match(/"([a-z_]+)"/)?.[1] ?? "";
-  return Object.hasOwn(fields, name) ? fields[name] : undefined;
+/**
+ * A sentence may name its field, `"times" must be …`, or the code does, `target-unknown`.
+ *
+ * @param {Record<string, Field>} fields @param {ApiError} problem
+ */
+function namedIn(fields, { code, message }) {
+  const name = [message.match(/"([a-z_]+)"/)?.[1], code.split("-")[0]].find((one) => one && Object.hasOwn(fields, one));
+  return name ? fields[name] : undefined;
 }

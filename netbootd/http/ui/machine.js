@@ -33,6 +33,7 @@ class Page {
     this.state = badge("unknown");
     this.time = el("span", { class: "hint" });
     this.actions = el("div", { class: "actions" });
+    this.trouble = el("p", { class: "field-error", role: "status" });
     this.facts = el("dl", { class: "facts" });
     this.orders = el("div", { class: "orders" });
     this.arming = el("div");
@@ -44,6 +45,7 @@ class Page {
       place,
       el("p", { class: "back" }, el("a", { href: "#/machines" }, "← Machines")),
       el("div", { class: "heading" }, el("div", { class: "who" }, this.title, this.state, this.time), this.actions),
+      this.trouble,
       this.facts,
       this.orders,
       this.arming,
@@ -66,24 +68,22 @@ class Page {
     this.feed.close();
   }
 
-  /** Everything anew: at first, and whenever the stream comes back. */
+  /** Everything anew, at first and whenever the stream comes back; what fails leaves the rest. */
   async load() {
-    try {
-      const [machine, logs] = await Promise.all([
-        get(ofMachine(this.key)),
-        get(ofMachine(this.key, `/logs?limit=${LINES}`)),
-        this.boots.load(),
-      ]);
-      if (this.#closed) return;
-      this.console.reset(logs.lines);
-      this.#writtenAs(machine);
-      this.show(machine);
-      this.#ask(0);
-    } catch (problem) {
-      if (this.#closed || !(problem instanceof ApiError) || problem.status === 401) return;
-      setText(this.time, problem.message);
-      if (problem.status === 404) this.feed.close();
+    this.#ask(0);
+    const [machine, logs, boots] = await Promise.allSettled([
+      get(ofMachine(this.key)),
+      get(ofMachine(this.key, `/logs?limit=${LINES}`)),
+      this.boots.load(),
+    ]);
+    if (this.#closed) return;
+    if (logs.status === "fulfilled") this.console.reset(logs.value.lines);
+    if (machine.status === "fulfilled") {
+      this.#writtenAs(machine.value);
+      this.show(machine.value);
     }
+    const failed = [machine, boots, logs].find(({ status }) => status === "rejected");
+    setText(this.trouble, failed?.reason instanceof ApiError ? failed.reason.message : "");
   }
 
   /** @param {string} event @param {any} data */

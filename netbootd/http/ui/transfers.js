@@ -9,7 +9,13 @@ import { bytes, coarse, counted } from "./words.js";
 /** @param {Transfer} one */
 const keyOf = ({ protocol, peer, path, began }) => [protocol, peer, path, began].join(" ");
 
+/** Seconds over which a rate is taken: shorter, and it jumps; longer, and a standstill is not seen. */
+const SPAN = 4;
+
 class Row {
+  /** What had been sent when, for some seconds. @type {{at: number, sent: number}[]} */
+  #past = [];
+
   /** @param {Transfer} one */
   constructor(one) {
     const machine = store.machines.get(one.key);
@@ -30,11 +36,23 @@ class Row {
       this.rate,
       this.left,
     );
+    this.rateNow = 0;
     this.show(one);
   }
 
+  /** Bytes a second in the last seconds, where they are known; else since it began.
+   * @param {Transfer} one */
+  #rateOf({ sent, rate }) {
+    const at = performance.now() / 1000;
+    this.#past = [...this.#past.filter((before) => at - before.at <= SPAN), { at, sent }];
+    const [first] = this.#past;
+    return at - first.at < 0.5 ? rate : Math.max(0, sent - first.sent) / (at - first.at);
+  }
+
   /** @param {Transfer} one */
-  show({ sent, size, rate }) {
+  show(one) {
+    const { sent, size } = one;
+    const rate = this.#rateOf(one);
     const part = size ? Math.min(1, sent / size) : null;
     setStyle(this.bar, "--part", String(part ?? 1));
     this.bar.classList.toggle("unmeasured", part === null);
@@ -42,6 +60,7 @@ class Row {
     const percent = part === null ? "" : `${Math.floor(part * 100)} %, `;
     setText(this.amount, `${percent}${bytes(sent)}${size ? ` of ${bytes(size)}` : ""}`);
     setText(this.rate, rate ? `${bytes(rate)}/s` : "stands still");
+    this.rateNow = rate;
     this.node.classList.toggle("still", !rate);
     setText(this.left, size && rate ? coarse((size - sent) / rate) : "");
   }
@@ -70,7 +89,7 @@ export function transfers() {
     }
     arrange(place, [...rows.values()].map(({ node }) => node));
     byId("transfers-empty").hidden = rows.size > 0;
-    const rate = store.transfers.reduce((sum, one) => sum + one.rate, 0);
+    const rate = [...rows.values()].reduce((sum, row) => sum + row.rateNow, 0);
     const sum = rows.size ? `${counted(rows.size, "file")} under way, ${bytes(rate)}/s together` : "";
     setText(byId("transfers-sum"), sum);
   }
