@@ -14,6 +14,7 @@ import gc
 import os
 import resource
 import signal
+import socket
 import sys
 import time
 from collections.abc import Sequence
@@ -196,7 +197,7 @@ class Daemon:
             grace=config.grace,
         )
         self._http = HttpService(
-            self._reactor, self._live, self._events, self._teller.status, allowed=self._is_served
+            self._reactor, self._live, self._events, self._status, allowed=self._is_served
         )
         self._census = Census()
         self._metrics = Metrics(self._vitals, time.time())
@@ -211,7 +212,9 @@ class Daemon:
             reload=self._reload_for,
             editor=Editor(self._file, partial(_rehearsed, self._file, self._only_interfaces)),
             boots=self._chronicle,
+            logs=self._logs.book,
             transfers=self._transfers,
+            observer=socket.gethostname(),
         )
         self._http.serve_api(Api(self._reactor, self._desk))
         self._services = MultiService()
@@ -514,15 +517,27 @@ class Daemon:
         sockets += [Socket("HTTP", f"TCP {port}") for port in self._http.ports]
         return sockets + self._logs.sockets()
 
+    def _status(self) -> dict[str, object]:
+        """For ``/status``."""
+        return {**self._teller.status(), "logs": self._logs.status()}
+
     def _vitals(self) -> Vitals:
         """How everything is at this moment."""
         standings, boots = self._live.record.items(), self._chronicle.items()
         return replace(
             self._teller.vitals(),
-            disks={"record": self._keeper.trouble, "boots": self._chronicle.trouble},
+            disks={
+                "record": self._keeper.trouble,
+                "boots": self._chronicle.trouble,
+                "logs": self._logs.trouble,
+            },
             states=self._census.take(self._live.snapshot, standings, boots, time.time()),
             strangers=len(self._chronicle.strangers()),
             transfers=self._tftp.transfers(),
+            received=self._logs.received,
+            stored=self._logs.book.counts["stored"],
+            dropped=self._logs.dropped,
+            kernel_drops=self._logs.service.counts["lost_kernel"],
             shipping=self._shipper.counts,
         )
 

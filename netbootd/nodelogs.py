@@ -20,6 +20,7 @@ from netbootd.logbook.book import Logbook
 from netbootd.logbook.bootlines import line_of
 from netbootd.logbook.ecs import Shape
 from netbootd.logbook.filing import Filer
+from netbootd.logbook.line import Source
 from netbootd.logbook.neighbours import Neighbours
 from netbootd.registry.live import LiveRegistry
 from netbootd.syslog.inbox import Inbox
@@ -118,6 +119,22 @@ class NodeLogs:
             "waiting": self.book.depth,
             "unknown_senders": dict(list(self._inbox.unknown.items())[-_SHOWN:]),
         }
+
+    @property
+    def received(self) -> dict[str, int]:
+        """Messages that came, by data set."""
+        counts = self.service.counts
+        return {
+            Source.SYSLOG.value: counts["received_udp"] + counts["received_tcp"],
+            Source.NETCONSOLE.value: counts["received_netconsole"],
+        }
+
+    @property
+    def dropped(self) -> dict[str, int]:
+        """Messages that were not kept, by reason; those that the kernel dropped are not in it."""
+        counts = {**self.service.counts, **self.book.counts}
+        reasons = ("refused", "flood", "full", "low_disk")
+        return {reason: counts[f"lost_{reason}"] for reason in reasons}
 
     def _told(self, trouble: str) -> None:
         """Called by the book's thread."""
