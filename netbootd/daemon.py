@@ -207,6 +207,7 @@ class Daemon:
         self._desk = Desk(
             live=self._live,
             told=self._teller,
+            status=self._status,
             orders=self._keeper,
             now=time.time,
             reload=self._reload_for,

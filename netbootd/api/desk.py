@@ -7,7 +7,7 @@ The rooms above are met as they are called here; who built them put them on the 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -16,6 +16,7 @@ from netbootd.api.values import Picture
 from netbootd.boots.boot import Boot
 from netbootd.errors import Finding
 from netbootd.events.progress import Progress
+from netbootd.logbook.line import Line
 from netbootd.record.standing import Armed
 from netbootd.registry.live import LiveRegistry
 
@@ -33,14 +34,22 @@ class Boots(Protocol):
     def subscribe(self, callback: Callable[[Boot], None]) -> Callable[[], None]: ...
 
 
+class Logs(Protocol):
+    """What nodes have logged; *tail* reads files, and so is for a thread."""
+
+    def tail(
+        self, key: str, limit: int, boot: int = 0, before: str = ""
+    ) -> list[dict[str, Any]]: ...
+    def recent(self, key: str) -> tuple[Line, ...]: ...
+    def subscribe(self, callback: Callable[[Line], None]) -> Callable[[], None]: ...
+
+
 class Told(Protocol):
     """What the daemon says of itself."""
 
     troubles: list[str]
     last_reload: str
     refused: tuple[Finding, ...]
-
-    def status(self) -> dict[str, object]: ...
 
 
 class Orders(Protocol):
@@ -53,27 +62,36 @@ class Orders(Protocol):
 @dataclass(kw_only=True)
 class Desk:
     """
-    *now* gives Unix seconds.  *reload* is told which files were just written, reads the
-    configuration again and fires (a Deferred) with the findings that keep it from being taken, none
-    where it is in force.  *token* is the API token, empty while there is none.
+    *status* gives what ``/status`` has, *now* Unix seconds.  *reload* is told which files were just
+    written, reads the configuration again and fires (a Deferred) with the findings that keep it
+    from being taken, none where it is in force.  *observer* is this host's name, as lines of logs
+    have it; *token* the API token, empty while there is none.
     """
 
     live: LiveRegistry
     told: Told
+    status: Callable[[], Mapping[str, Any]]
     orders: Orders
     now: Callable[[], float]
     reload: Callable[[Sequence[Path]], Any]
     editor: Editor
     boots: Boots | None = None
+    logs: Logs | None = None
     transfers: Callable[[], Sequence[Progress]] = tuple
     token: str = ""
+    observer: str = ""
 
-    def picture(self) -> Picture:
-        """Everything as it is now, for any thread; to be taken in the reactor's."""
+    def glance(self) -> Picture:
+        """Everything as it is now, to be looked at before anything else happens."""
         return Picture(
             registry=self.live.snapshot,
-            standings=dict(self.live.record.items()),
-            boots=dict(self.boots.items()) if self.boots else {},
+            standings=self.live.record.items(),
+            boots=self.boots.items() if self.boots else {},
             sightings=self.live.sightings,
             now=self.now(),
         )
+
+    def picture(self) -> Picture:
+        """The same for any thread; to be taken in the reactor's."""
+        seen = self.glance()
+        return replace(seen, standings=dict(seen.standings), boots=dict(seen.boots))

@@ -131,6 +131,12 @@ def summary(machine: Machine, picture: Picture) -> dict[str, Any]:
     }
 
 
+def state_of_key(key: str, machine: Machine | None, picture: Picture) -> State:
+    """How the machine is that is remembered under *key*."""
+    standing = picture.standings.get(key, FRESH)
+    return state_of(picture.boots.get(key), standing, machine, picture.now)
+
+
 def _boot(boot: Boot | None, state: State, now: float) -> dict[str, Any]:
     """What its latest boot says; *since* is when the machine came to be as it is."""
     if boot is None:

@@ -10,7 +10,7 @@ header that no foreign page can send without our leave (Fetch Standard, "CORS-sa
 from __future__ import annotations
 
 from collections.abc import Callable, Coroutine, Iterator, Mapping
-from functools import cache
+from functools import cache, partial
 from http import HTTPStatus
 from http.cookies import CookieError, SimpleCookie
 from importlib import resources
@@ -25,7 +25,7 @@ from netbootd.errors import Forbidden, NotFound
 from netbootd.http import apireading, apiwriting, authority
 from netbootd.http.apicall import JSON, Call, nothing, refusal
 from netbootd.http.eventstream import Streams
-from netbootd.http.resource import Answer, Asked, Awaited, Reply, Work
+from netbootd.http.resource import Answer, Asked, Awaited, Feed, Reply, Work
 from netbootd.http.sessions import LIFE_S, Guesses, Sessions
 
 #: All that some page answers to.
@@ -51,6 +51,8 @@ PAGES: Mapping[str, Mapping[str, Page]] = {
     },
     "machines/{id}/boots": {"GET": apireading.boots},
     "machines/{id}/timeline": {"GET": apireading.timeline},
+    "machines/{id}/why": {"GET": apireading.why},
+    "machines/{id}/logs": {"GET": apireading.logs},
     "machines/{id}/next": {"PUT": apiwriting.arm, "DELETE": apiwriting.disarm},
     "machines/{id}/release": {"POST": apiwriting.release},
     "boots/{number}": {"GET": apireading.boot},
@@ -111,7 +113,9 @@ class Api:
             headers = {"Allow": _allow(pages)}
             raise No(HTTPStatus.METHOD_NOT_ALLOWED, "method-not-allowed", told, headers=headers)
         by_cookie = pattern != "openapi.json" and self._admit(asked)
-        return pages[method](Call(self.desk, asked, self._turn, pattern, by_cookie), *arguments)
+        may_stay = partial(self.sessions.holds, _cookie(asked)) if by_cookie else _always
+        call = Call(self.desk, asked, self._turn, pattern, by_cookie, may_stay)
+        return pages[method](call, *arguments)
 
     # -- who may -------------------------------------------------------------------------------
 
@@ -156,6 +160,11 @@ class Api:
     def _close(self, call: Call) -> Answer:
         self.sessions.end(_cookie(call.asked))
         return nothing({"Set-Cookie": f"{COOKIE}=; Max-Age=0; {_ATTRIBUTES}"})
+
+
+def _always() -> bool:
+    """For whoever brought the token itself."""
+    return True
 
 
 def _page_of(path: str) -> tuple[str, list[str]]:
@@ -222,7 +231,7 @@ def _made(make: Callable[[], Answer]) -> Answer:
         return _no(problem)
 
 
-async def _arrived(coming: Coroutine[Any, Any, Answer]) -> Answer:
+async def _arrived(coming: Coroutine[Any, Any, Answer | Feed]) -> Answer | Feed:
     try:
         return await coming
     except Exception as problem:

@@ -5,7 +5,7 @@ One call of the API: what is asked and of whom, and its answers in JSON.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any
@@ -27,8 +27,8 @@ class Call:
     """
     What is *asked*, below ``/api/v1``; *page* is the path with ``{…}`` for what varies.
 
-    *by_cookie*: a browser asks in its session.  *turn* (a DeferredLock) is whose turn it is to
-    write.
+    *by_cookie*: a browser asks in its session, and *may_stay* as long as that is open.  *turn* (a
+    DeferredLock) is whose turn it is to write.
     """
 
     desk: Desk
@@ -36,6 +36,7 @@ class Call:
     turn: Any
     page: str = ""
     by_cookie: bool = False
+    may_stay: Callable[[], bool] = lambda: True
 
     @property
     def content_type(self) -> str:

@@ -7,11 +7,13 @@ from __future__ import annotations
 from collections.abc import Awaitable, Iterable
 from functools import partial
 from http import HTTPStatus
+from ipaddress import ip_address
 from typing import Any
 
 from twisted.internet.threads import deferToThread
 
 from netbootd.api import values
+from netbootd.api.diagnosing import Seen, diagnosis
 from netbootd.api.no import No, not_found, wrong
 from netbootd.boots.boot import Boot
 from netbootd.http.apicall import Call, key_of, machine_of, told, told_list
@@ -20,6 +22,7 @@ from netbootd.why.diagnosis import State
 
 _MOST_BOOTS = 1000
 _MOST_FINDINGS = 5000
+_MOST_LINES = 5000
 
 
 # -- machines --------------------------------------------------------------------------------------
@@ -127,6 +130,49 @@ async def _boot(call: Call, number: int) -> Answer:
     return told(found.as_dict())
 
 
+def why(call: Call, who: str) -> Awaited:
+    """What keeps a machine from booting, as far as it can be told."""
+    return Awaited(_why(call, who))
+
+
+async def _why(call: Call, who: str) -> Answer:
+    desk, picture = call.desk, call.desk.picture()
+    key = await in_thread(key_of, who, picture)
+    boots = desk.boots
+    seen = Seen(
+        boots=tuple(boots.recent(key)) if boots else (),
+        lines=desk.logs.recent(key) if desk.logs else (),
+        refused=tuple(desk.told.refused),
+        heard=dict(boots.heard) if boots else {},
+        strangers=tuple(boots.strangers()) if boots else (),
+    )
+    return told((await in_thread(diagnosis, key, picture, seen)).as_dict())
+
+
+def logs(call: Call, who: str) -> Work:
+    """The last lines of a machine, or of an address that is nobody's."""
+    book, picture = call.desk.logs, call.desk.picture()
+    limit = call.number("limit", 200, 1, _MOST_LINES)
+    boot = call.number("boot", 0, 0, 1 << 62)
+    before = call.asked.query.get("before", "")
+    if book is None:
+        raise No(HTTPStatus.SERVICE_UNAVAILABLE, "unavailable", "no logs are kept")
+
+    def make() -> Answer:
+        key = who if _is_address(who) else key_of(who, picture)
+        return told_list({}, "lines", book.tail(key, limit, boot, before))
+
+    return Work(make)
+
+
+def _is_address(text: str) -> bool:
+    try:
+        ip_address(text)
+    except ValueError:
+        return False
+    return True
+
+
 def _record(call: Call) -> Any:
     if call.desk.boots is None:
         told_so = "there is no record of boots"
@@ -140,7 +186,7 @@ def _record(call: Call) -> Any:
 def status(call: Call) -> Work:
     """How the daemon is."""
     desk, picture = call.desk, call.desk.picture()
-    base, refused = desk.told.status(), tuple(desk.told.refused)
+    base, refused = desk.status(), tuple(desk.told.refused)
 
     def make() -> Answer:
         lines = (values.summary(one, picture) for one in picture.machines().values())

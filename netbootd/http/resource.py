@@ -160,7 +160,7 @@ class Work:
 class Awaited:
     """An answer in which others have a part: *coming* awaits what they do."""
 
-    coming: Coroutine[Any, Any, Answer]
+    coming: Coroutine[Any, Any, Answer | Feed]
 
 
 @dataclass(frozen=True, slots=True)

@@ -53,6 +53,7 @@ class Record:
         self._secret = secret or secrets.token_bytes(32)
         self._strangers: OrderedDict[str, None] = OrderedDict()
         self._at: dict[str, str] = {}
+        self._listeners: tuple[Callable[[str], None], ...] = ()
         begun = [
             (attempt.began, attempt.peer, key)
             for key, standing in self._standings.items()
@@ -60,6 +61,15 @@ class Record:
         ]
         for _, peer, key in sorted(begun):
             self._at[peer] = key
+
+    def subscribe(self, callback: Callable[[str], None]) -> Callable[[], None]:
+        """Tell *callback* the key of each standing that is put; what is returned ends that."""
+        self._listeners = (*self._listeners, callback)
+
+        def unsubscribe() -> None:
+            self._listeners = tuple(one for one in self._listeners if one is not callback)
+
+        return unsubscribe
 
     def of(self, key: str) -> Standing:
         """What is remembered of the machine *key*."""
@@ -101,6 +111,8 @@ class Record:
             self._strangers.pop(key, None)
         else:
             self.is_stranger(key)
+        for listener in self._listeners:
+            listener(key)
 
     def is_stranger(self, key: str) -> None:
         """*key* is a machine without an entry of its own."""

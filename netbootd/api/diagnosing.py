@@ -1,0 +1,51 @@
+"""
+What is asked of a machine's boots when they go wrong, from what the daemon has seen of them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from netbootd.api.values import Picture
+from netbootd.boots.boot import Boot
+from netbootd.errors import Finding
+from netbootd.logbook.line import Line, Source
+from netbootd.record.record import Record
+from netbootd.why.diagnosis import Diagnosis
+from netbootd.why.gather import gather, look_closer
+from netbootd.why.why import diagnose
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Seen:
+    """
+    What was seen of one machine: its last *boots*, the newest first, and *lines* of its logs, the
+    oldest first; and of all: the findings of a *refused* configuration, when anybody was *heard* on
+    each interface, and the *strangers* that ask without being listed.
+    """
+
+    boots: tuple[Boot, ...] = ()
+    lines: tuple[Line, ...] = ()
+    refused: tuple[Finding, ...] = ()
+    heard: Mapping[str, float] = field(default_factory=dict)
+    strangers: tuple[Any, ...] = ()
+
+
+def diagnosis(key: str, picture: Picture, seen: Seen) -> Diagnosis:
+    """Why the machine *key* does not boot; reads files, so it is for a thread."""
+    evidence = gather(
+        key,
+        picture.registry,
+        Record(lambda: picture.now, picture.standings),
+        picture.sightings,
+        seen.boots,
+        [(line.at, line.text) for line in seen.lines if line.source is not Source.BOOT],
+        seen.refused,
+        seen.heard,
+        seen.strangers,
+        picture.now,
+        others=picture.boots.values(),
+    )
+    return diagnose(look_closer(evidence, picture.registry))
