@@ -30,7 +30,7 @@ def altered(value: _Value, **changes: Any) -> _Value:
     """*value* with *changes*.  Raises KeyError for a name that is none of its fields."""
     kind: Any = type(value)
     read, setters, by_name = _members(kind)
-    new = object.__new__(kind)
+    new: _Value = object.__new__(kind)
     for put, old in zip(setters, read(value), strict=True):
         put(new, old)
     for name, changed in changes.items():

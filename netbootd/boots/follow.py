@@ -28,7 +28,7 @@ from netbootd.boots.boot import Boot, Note, Outcome, Stage, Step
 from netbootd.boots.fetching import ended_of, with_end, with_start
 from netbootd.boots.identity import MOST_CARDS, Identities
 from netbootd.boots.shelf import Shelf
-from netbootd.boots.steps import MOST_PATH, MOST_TEXT, entered, noted
+from netbootd.boots.steps import MOST_WORD, entered, noted
 from netbootd.boots.turn import Outside, Turn
 from netbootd.events.event import (
     Event,
@@ -184,7 +184,7 @@ class Follower:
         by_ipxe = event.stage == _IPXE and not _is_loader(event.file)
         boot = self._boot(turn, Sign.IPXE if by_ipxe else Sign.FIRMWARE, note=event.arch)
         named: dict[str, Any] = {
-            "path": event.file[:MOST_PATH],
+            "path": event.file,
             "note": event.style or event.message,
             "protocol": _DHCP,
         }
@@ -202,8 +202,8 @@ class Follower:
             turn,
             steps=steps,
             notes=turn.noted(boot),
-            arch=boot.arch if by_ipxe and boot.arch else event.arch,
-            target=event.target or boot.target,
+            arch=boot.arch if by_ipxe and boot.arch else event.arch[:MOST_WORD],
+            target=event.target[:MOST_WORD] or boot.target,
         )
 
     def _unserved(self, turn: Turn) -> list[Boot]:
@@ -216,7 +216,7 @@ class Follower:
         boot = self._boot(turn, Sign.IPXE if by_ipxe else Sign.FIRMWARE, note=arch)
         stage = Stage.IPXE_DISCOVER if by_ipxe else Stage.DISCOVER
         steps = entered(boot.steps, turn.step(stage, note=boot.arch, protocol=_DHCP))
-        target = event.target or boot.target
+        target = event.target[:MOST_WORD] or boot.target
         return self._keep(boot, turn, steps=steps, notes=turn.noted(boot), target=target)
 
     def _requested(self, turn: Turn) -> list[Boot]:
@@ -247,7 +247,7 @@ class Follower:
         boot = self._current(turn)
         if boot is None or not has_script(boot):
             return self._beside(turn)
-        vendor = getattr(turn.event, "vendor_class", "")[:MOST_PATH]
+        vendor = getattr(turn.event, "vendor_class", "")
         steps = entered(boot.steps, turn.step(Stage.SYSTEM, note=vendor, protocol=_DHCP))
         peer = getattr(turn.event, "address", "") or boot.peer
         return self._keep(boot, turn, steps=steps, peer=peer)
@@ -260,10 +260,10 @@ class Follower:
             return []
         boot = self._boot(turn, Sign.SCRIPT)
         first = event.code == _FIRST or (event.mac is None and not event.code)
-        said = event.says[:MOST_TEXT]
+        said = event.says
         step = turn.step(
             Stage.SCRIPT,
-            path=event.path[:MOST_PATH],
+            path=event.path,
             note=FIRST if first else said,
             trouble=said if event.code in _NOTICES else "",
         )
@@ -275,7 +275,7 @@ class Follower:
             hidden=True,
             steps=entered(boot.steps, step),
             peer=boot.peer or event.peer,
-            target=event.target or boot.target,
+            target=event.target[:MOST_WORD] or boot.target,
             memory=event.memory or boot.memory,
         )
 
@@ -292,7 +292,7 @@ class Follower:
         if boot.peer != event.peer and event.mac and self._outside.looks_on(event.mac, event.peer):
             return []
         self._identities.learn(event.peer, turn)
-        step = turn.step(Stage.NODE_SCRIPT, note=event.says[:MOST_TEXT], protocol=_HTTP)
+        step = turn.step(Stage.NODE_SCRIPT, note=event.says, protocol=_HTTP)
         return self._keep(boot, turn, steps=entered(boot.steps, step), peer=event.peer)
 
     def _reported(self, turn: Turn) -> list[Boot]:
@@ -310,8 +310,8 @@ class Follower:
         said = event.status if good else (event.output.strip().rpartition("\n")[2] or event.status)
         step = turn.step(
             Stage.DONE if good else Stage.FAILED,
-            note=said[:MOST_TEXT],
-            trouble="" if good else said[:MOST_TEXT] or "failed",
+            note=said,
+            trouble="" if good else said or "failed",
             protocol=_HTTP,
         )
         outcome = Outcome.DONE if good else Outcome.FAILED
@@ -338,7 +338,7 @@ class Follower:
 
     def _fetching(self, turn: Turn, protocol: str) -> tuple[Boot | None, Step, bool]:
         """Which boot fetches, what it fetches as a step, and whether that shows a machine."""
-        path = turn.event.path[:MOST_PATH]
+        path: str = turn.event.path
         stage = self._stage(turn, path)
         boot = self._boot(turn, Sign.LOADER) if stage is Stage.LOADER else self._current(turn)
         hidden = stage is Stage.SCRIPT or (stage is Stage.LOADER and protocol == _HTTP)

@@ -19,6 +19,8 @@ MOST_NOTES = 64
 #: Characters of a path and of a note's text that are kept.
 MOST_PATH = 512
 MOST_TEXT = 512
+#: Those of the name of a target or an architecture.
+MOST_WORD = 128
 
 _BY_PATH = frozenset({Stage.LOADER, Stage.KERNEL, Stage.INITRD, Stage.ANSWER_FILE})
 #: What makes two signs of one stage two steps; those not named here are one step.

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 from netbootd.boots.boot import Boot, Note, Stage, Step
 from netbootd.boots.notes import note_of
-from netbootd.boots.steps import noted
+from netbootd.boots.steps import MOST_PATH, MOST_TEXT, noted
 from netbootd.mac import MAC
 
 
@@ -55,11 +55,17 @@ class Turn:
     known: bool = True
     uuid: str = ""
 
-    def step(self, stage: Stage, **more: Any) -> Step:
+    def step(
+        self, stage: Stage, *, path: str = "", note: str = "", trouble: str = "", protocol: str = ""
+    ) -> Step:
         """A sign of *stage*."""
         event = self.event
         return Step(
             stage=stage,
+            path=path[:MOST_PATH],
+            note=note[:MOST_TEXT],
+            trouble=trouble[:MOST_TEXT],
+            protocol=protocol,
             at=self.now,
             until=self.now,
             mac=self.mac,
@@ -67,7 +73,6 @@ class Turn:
             peer="" if getattr(event, "relay", "") else event.peer,
             interface=getattr(event, "interface", ""),
             generation=self.generation,
-            **more,
         )
 
     def noted(self, boot: Boot) -> tuple[Note, ...]:
