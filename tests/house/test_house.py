@@ -118,7 +118,7 @@ def test_the_live_cell_is_read_at_the_edges_only():
         if ".snapshot" in re.sub(r"import.*|from.*", "", file.read_text())
     }
     allowed = re.compile(
-        r"(\w+/service|tftp/locate|http/\w+|daemon|telling|keeper|chronicle|nodelogs|registry/live)"
+        r"(\w+/service|tftp/locate|http/\w+|api/desk|daemon|telling|keeper|chronicle|nodelogs|registry/live)"
     )
     assert all(allowed.fullmatch(name) for name in readers), readers
 
