@@ -338,7 +338,7 @@ class Served(Event):
     An HTTP body ended: *sent* of *count* bytes wanted, from byte *first* of *size*, in *seconds*.
 
     *problem* is why we could not send them all; where it is empty and bytes are missing, the client
-    went away.  A block device is read in thousands of ranges: only one from its beginning is for
+    went away.  Of a short one *sent* is what arrived, as far as TCP knows.  A block device is read in thousands of ranges: only one from its beginning is for
     a quiet day's log.
     """
 
