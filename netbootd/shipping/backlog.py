@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import gzip
 import zlib
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -40,16 +41,32 @@ class Backlog:
         Returns how many lines have gone since the last time without being sent.
         """
         there = files.identities(self._folder)
-        lost = sum(self._behind(one, reached)[0] for one in self._counted.keys() - set(there))
-        wanted = [identity for identity in there if identity >= reached.place.file]
-        self._counted = {one: self._counted.get(one, _Counted()) for one in wanted}
-        for identity, counted in self._counted.items():
+        lost = self._forget(self._counted.keys() - set(there), reached)
+        for identity in there:
+            if identity < reached.place.file:
+                continue
+            counted = self._counted.setdefault(identity, _Counted())
             if not counted.whole:
                 read = self._go_on(identity, counted)
                 counted.whole = read and identity != there[-1]
-        behind = [self._behind(one, reached) for one in wanted]
+        behind = [self._behind(one, reached) for one in self._counted]
         self.lines = sum(lines for lines, _ in behind)
         self.size = sum(size for _, size in behind)
+        return lost
+
+    def go_to(self, identity: str, reached: Reached) -> int:
+        """
+        Who was at *reached* reads the file *identity* now: how many lines were left out, because
+        what is between had gone.
+        """
+        return self._forget({one for one in self._counted if one < identity}, reached)
+
+    def _forget(self, identities: Iterable[str], reached: Reached) -> int:
+        """Files that nobody will read any more; the lines that nobody has read."""
+        lost = 0
+        for identity in identities:
+            lost += self._behind(identity, reached)[0]
+            del self._counted[identity]
         return lost
 
     def _behind(self, identity: str, reached: Reached) -> tuple[int, int]:

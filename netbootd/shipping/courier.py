@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import random
 import threading
+import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Protocol
@@ -73,6 +74,7 @@ class Courier(threading.Thread):
         self._held = 0, 0  # lines and bytes that were read and have not arrived
         self._most_bytes = _MOST_BYTES
         self._failures = 0
+        self._counted_at = 0.0
         self._told = told
         self._lost = lost
         self._after = after
@@ -122,6 +124,8 @@ class Courier(threading.Thread):
 
     def _step(self) -> None:
         """One batch, or a pause where there is none."""
+        if time.monotonic() - self._counted_at > _COUNT_S:
+            self._count()
         items = self._next()
         if items and self._deliver(items):
             self._save()
@@ -133,6 +137,8 @@ class Courier(threading.Thread):
         items = []
         for place, raw in self._tape.read(_MOST_ITEMS, self._most_bytes):
             same = place.file == self._read.place.file
+            if not same:
+                self._lose(self._backlog.go_to(place.file, self._read))
             self._read = Reached(place, self._read.number + 1 if same else 1)
             items.append(item_of(place, self._read.number, raw))
         return items
@@ -195,10 +201,15 @@ class Courier(threading.Thread):
 
     def _count(self) -> None:
         """What is to be sent; where files have gone, what is lost."""
+        self._counted_at = time.monotonic()
         if gone := self._backlog.count(self._read):
             self._tape.close()  # of a file that is gone, nothing more is read
-            self._counts["lost"] += gone
-            self._lost(self._destination.name, gone)
+            self._lose(gone)
+
+    def _lose(self, lines: int) -> None:
+        if lines:
+            self._counts["lost"] += lines
+            self._lost(self._destination.name, lines)
 
     def _put_aside(self, refused: Sequence[Aside]) -> bool:
         """They are on disk before we go on; False where we end before that."""

@@ -97,9 +97,10 @@ class Elastic:
 
     def stop(self) -> None:
         """Answer nobody any more."""
-        assert self._server is not None
-        self._server.shutdown()
-        self._server.server_close()
+        if self._server is not None:
+            self._server.shutdown()
+            self._server.server_close()
+            self._server = None
 
     @property
     def url(self) -> str:
