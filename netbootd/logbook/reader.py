@@ -7,6 +7,7 @@ Both read what another thread writes.  A line is there when its newline is.
 from __future__ import annotations
 
 import contextlib
+import gzip
 import json
 import zlib
 from collections import deque
@@ -52,6 +53,8 @@ class Tape:
         """
         The next lines without their newline, each with the place behind it: at most *most*, and not
         many more than *size* bytes.  Empty when there is no more yet.
+
+        Raises OSError where a file is there and cannot be opened: it may be another time.
         """
         found: list[tuple[Place, bytes]] = []
         length = 0
@@ -75,6 +78,9 @@ class Tape:
         """Have whole lines at hand; False where there are none yet, or no such file."""
         try:
             file = self._file or self._open()
+        except (FileNotFoundError, gzip.BadGzipFile, EOFError, zlib.error):
+            return False
+        try:
             while not self._whole and (more := file.read(_CHUNK)):
                 *whole, self._rest = (self._rest + more).split(b"\n")
                 self._whole.extend(whole)

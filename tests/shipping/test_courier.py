@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import os
 import ssl
@@ -359,3 +360,40 @@ def test_an_answer_tells_how_long_to_wait(log, elastic, ship, monkeypatch):
     until(lambda: elastic.texts == texts)
     assert 1.0 in pauses
     assert json.loads(json.dumps(elastic.answers)) == [503, 200]
+
+
+def test_a_file_that_cannot_be_opened_now_is_not_passed_over(log, elastic, ship, monkeypatch):
+    texts = log.say(3)
+    log.cut()
+    texts += log.say(3)
+    refusals = [1, 2]
+    real = files.opened
+
+    def opened(folder, identity):
+        if refusals and identity == files.identities(folder)[0]:
+            refusals.pop()
+            raise OSError(24, "Too many open files")
+        return real(folder, identity)
+
+    monkeypatch.setattr(files, "opened", opened)
+    monkeypatch.setattr(courier.Backlog, "count", lambda *_: 0)
+    told = []
+    ship(to(elastic), told=told.append)
+    until(lambda: elastic.texts == texts)
+    assert any("Too many open files" in one for one in told)
+
+
+@pytest.mark.parametrize("damage", ["cut", "garbled", "empty"])
+def test_a_damaged_file_costs_only_what_is_damaged(damage, log, elastic, ship, tmp_path):
+    first = log.say(400)
+    identity = log.cut()
+    packed = gzip.compress(files.plain(log.folder, identity).read_bytes())
+    files.plain(log.folder, identity).unlink()
+    ruined = {"cut": packed[: len(packed) // 2], "garbled": b"x" * len(packed), "empty": b""}
+    files.closed(log.folder, identity).write_bytes(ruined[damage])
+    Marker(tmp_path / "shipping", "elasticsearch").write(Reached(Place(identity, 1), 0))
+    second = log.say(3)
+    shipper = ship(to(elastic))
+    until(lambda: set(second) <= set(elastic.texts))
+    assert set(elastic.texts) <= {*first, *second}
+    until(lambda: shipper.depth == 0)
