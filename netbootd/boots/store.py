@@ -198,6 +198,7 @@ class Store(threading.Thread):
 
     def _serve(self, connection: sqlite3.Connection) -> bool:
         """With the file open; False when closed."""
+        self._prune(connection)
         while True:
             piece = self._piece()
             if piece is None:
