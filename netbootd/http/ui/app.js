@@ -10,7 +10,7 @@ import { byId, fill, setAttribute, setText } from "./dom.js";
 import { entry } from "./entry.js";
 import { findings } from "./findings.js";
 import { fleet } from "./fleet.js";
-import { loginForm, signIn, signOut, tokenOfAddress } from "./login.js";
+import { loginForm, signIn, signInAgain, signOut, tokenOfAddress } from "./login.js";
 import { machine } from "./machine.js";
 import { machines } from "./machines.js";
 import { counts, store } from "./store.js";
@@ -43,6 +43,7 @@ const views = {
 };
 let shown = "";
 let signedIn = false;
+let renewing = false;
 /** @type {number|undefined} */
 let leaving;
 
@@ -101,6 +102,16 @@ function enter() {
   shown = "";
   store.feed.open();
   route();
+}
+
+/** The session is over: once for all answers that say so. */
+async function expired() {
+  if (!signedIn || renewing) return;
+  renewing = true;
+  const again = await signInAgain();
+  renewing = false;
+  if (again === "yes") store.feed.open();
+  else if (again === "no") leave();
 }
 
 /** @param {unknown} [problem] */
@@ -165,7 +176,7 @@ function key(event) {
 
 store.on("feed", tellFeed);
 store.on("machines", title);
-unauthorized.addEventListener("401", () => signedIn && leave());
+unauthorized.addEventListener("401", () => void expired());
 window.addEventListener("hashchange", route);
 window.addEventListener("online", () => signedIn && store.feed.open());
 document.addEventListener("visibilitychange", seen);

@@ -80,10 +80,7 @@ export class Feed {
         cache: "no-store",
         signal: connection.signal,
       });
-      if (response.status === 401) {
-        this.close();
-        unauthorized.dispatchEvent(new Event("401"));
-      }
+      if (response.status === 401) unauthorized.dispatchEvent(new Event("401"));
       if (!response.ok || !response.body) return;
       const reader = response.body.pipeThrough(new TextDecoderStream()).getReader();
       this.#failures = 0;

@@ -12,11 +12,37 @@ export function tokenOfAddress() {
   return token.trim();
 }
 
+/** The token as long as this page is open: a daemon that restarts forgets its sessions. */
+let kept = "";
+
 /** Begin a session; throws ApiError. @param {string} token */
-export const signIn = (token) => call("POST", "/session", { token });
+export async function signIn(token) {
+  await call("POST", "/session", { token });
+  kept = token;
+}
+
+/**
+ * Begin one anew with the token that was good before.
+ *
+ * @returns {Promise<"yes"|"no"|"later">}  later: nobody was there to say
+ */
+export async function signInAgain() {
+  if (!kept) return "no";
+  try {
+    await signIn(kept);
+    return "yes";
+  } catch (problem) {
+    if (!(problem instanceof ApiError) || problem.status !== 401) return "later";
+    kept = "";
+    return "no";
+  }
+}
 
 /** End it. */
-export const signOut = () => call("DELETE", "/session");
+export function signOut() {
+  kept = "";
+  return call("DELETE", "/session");
+}
 
 /** What to say to a token that was not taken. @param {unknown} problem */
 function words(problem) {
