@@ -96,7 +96,8 @@ def offer_unanswered(case: Case) -> Iterator[Cause]:
     yield from foreign_file(case)
     yield from second_proxy(case)
     if takes(case):
-        if not (files_of_others(case) or proxies(case)):
+        asked = case.notes(Code.REFUSED, protocol="TFTP")
+        if not (files_of_others(case) or proxies(case) or asked):
             yield from _after_its_address(case)
     elif any(text(note, "address") for note in case.notes(Code.OVERHEARD)):
         yield from _no_request(case, has_address=True)
@@ -277,7 +278,8 @@ def boot_server_and_no_more(case: Case) -> Iterator[Cause]:
     if case.over and case.is_at(Stage.BOOT_SERVER):
         acked = case.step(Stage.BOOT_SERVER)
         yield from foreign_file(case)
-        yield tftp_blocked(case, because(acked, f"silent for {span(case.silent)}"), 88)
+        if not case.notes(Code.REFUSED, protocol="TFTP"):  # else a read request did arrive
+            yield tftp_blocked(case, because(acked, f"silent for {span(case.silent)}"), 88)
 
 
 SIGNATURES: tuple[Signature, ...] = (

@@ -20,6 +20,8 @@ from netbootd.errors import NetbootdError
 from netbootd.loaderfile import Format, inspect
 from netbootd.mac import MAC
 from netbootd.record.record import Record
+from netbootd.record.standing import Standing
+from netbootd.registry.facts import server_of
 from netbootd.registry.machine import Machine
 from netbootd.registry.sightings import Sightings
 from netbootd.registry.snapshot import Registry
@@ -81,9 +83,7 @@ def gather(
         enabled=not (machine is not None and is_off(machine)),
         standing=standing,
         boots=tuple(boots),
-        target=_target_facts(target, expected=bool(target) and expects_report(target, standing))
-        if target
-        else TargetFacts(),
+        target=_target_facts(target, registry, standing, boots) if target else TargetFacts(),
         loader=_loader_facts(boots, registry),
         company=_company(key, boots, others, now),
         console=tuple(console)[-_MOST_CONSOLE:],
@@ -123,22 +123,25 @@ def _target_of(machine: Machine | None, boots: Sequence[Boot], registry: Registr
     return registry.targets.get(title) or (machine.target if machine else None)
 
 
-def _target_facts(target: Target, *, expected: bool) -> TargetFacts:
+def _target_facts(
+    target: Target, registry: Registry, standing: Standing, boots: Sequence[Boot]
+) -> TargetFacts:
     files = tuple(one for one in target.fetched if one.startswith("/"))
     elsewhere = tuple(one for one in target.fetched if "://" in one)
+    ours = server_of(registry, "", boots[0].peer if boots else "") if files else ""
     linux = target if isinstance(target, Linux) else None
     return TargetFacts(
         title=target.title,
         kind=target.title.partition("/")[0],
         files=files,
         elsewhere=elsewhere,
-        names=tuple(dict.fromkeys(filter(None, map(_host_name, elsewhere)))),
+        names=tuple(dict.fromkeys(filter(None, map(_host_name, (ours, *elsewhere))))),
         kernel=linux.kernel if linux else "",
         initrds=linux.initrds if linux else (),
         answer=target.answer if isinstance(target, Install) else "",
         is_install=isinstance(target, Install),
         calls_back=target.common.calls_back,
-        expected=expected,
+        expected=expects_report(target, standing),
         asks_dhcp=asks_dhcp(target),
         up_within=target.common.up_within,
         broken=target.reason if isinstance(target, Notice) else "",

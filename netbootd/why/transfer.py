@@ -90,7 +90,7 @@ def _missing(case: Case) -> Iterator[Cause]:
             code="foreign-boot-file",
             sentence=f"{case.called} asked for {printable(text(others[-1], 'path'), 100)!r}, which "
             "we never told it: somebody else names its boot file.",
-            confidence=82,
+            confidence=86,
             because=because(offer, *some(others, 2)),
             advice="Take the boot file (option 67, the field file) out of the DHCP server's scope.",
         )

@@ -77,6 +77,8 @@ class Pretender:
 
     def discover(self, wait: float = 1.2) -> list[Message]:
         """One DISCOVER, and all offers that come within *wait* seconds."""
+        while select.select([self._socket], [], [], 0)[0]:  # what it fetched fills the buffer
+            self._socket.recv(4096)
         self._xid += 1
         asked = self.firmware.discover(self.mac)._replace(xid=self._xid)
         self.send(asked)
