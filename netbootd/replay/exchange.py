@@ -154,10 +154,7 @@ def _theirs(question: Question) -> Iterator[Said]:
     """The answers in the capture; of a transfer the first alone."""
     if question.kind is Kind.HTTP:
         if question.answers:
-            first = question.answers[0]
-            what, fields = status_of(joined(question))
-            by = str(first.source)
-            yield Said(what=what, by=by, fields=fields, number=first.number, at=first.at)
+            yield _over_http(question)
         return
     for answer in question.answers:
         number, at, by = answer.number, answer.at, str(answer.source)
@@ -183,6 +180,20 @@ def _theirs(question: Question) -> Iterator[Said]:
 
 
 _TYPES = frozenset(MessageType)
+
+
+def _over_http(question: Question) -> Said:
+    first, answer = question.answers[0], joined(question)
+    what, fields = status_of(answer) if answer else ("an answer", {})
+    return Said(
+        what=what,
+        by=str(first.source),
+        fields=fields,
+        number=first.number,
+        at=first.at,
+        boots=bool(answer),
+        cut=not answer,  # its beginning was lost, by a capture that could not keep up
+    )
 
 
 def _first_of_transfer(answer: Datagram) -> Said:

@@ -56,7 +56,8 @@ def lines(exchange: Exchange, began: float) -> Iterator[str]:
 
 
 def _theirs(exchange: Exchange, theirs: Said, began: float) -> Iterator[str]:
-    remarks = (*theirs.because, *(() if theirs.boots else ("no boot file",)))
+    bare = not theirs.boots and not theirs.cut
+    remarks = (*theirs.because, *(("no boot file",) if bare else ()))
     more = f", {', '.join(remarks)}" if remarks else ""
     found = exchange.differences(theirs)
     same = "" if found or exchange.ours is None or not theirs.boots else ": the same"

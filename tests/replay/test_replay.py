@@ -225,6 +225,13 @@ def test_a_script_over_http_is_compared_line_by_line(replay, pcap):
     assert theirs["fields"]["text"] == body.decode()
 
 
+def test_an_answer_whose_beginning_was_lost_is_told_as_such(replay, pcap):
+    late = tcp(b"rest of a file", (OURS_AT, 3000), (CLIENT, 5000), 500, 1100)
+    _, told = replay(pcap(get("/boot/52:54:00:aa:00:02"), late))
+    assert "the capture has not all of this answer" in told
+    assert "no boot file" not in told
+
+
 def test_what_a_browser_or_an_installer_fetches_is_nothing_of_ours(replay, pcap):
     status, told = replay(pcap(get("/debian/pool/a.deb", agent="Debian APT-HTTP/1.3")))
     assert status == 0
