@@ -21,7 +21,11 @@ _ANSWER_NAMES = frozenset({"user-data", "meta-data", "vendor-data", "network-con
 _ANSWER_ENDINGS = (".cfg", ".ks", ".seed", ".preseed", ".xml", ".yaml", ".yml", ".toml", ".ign")
 _OVERLAY = re.compile(r"(^|/)overlay/[^/]+$")
 _LOADER_ENDINGS = (".efi", ".kpxe", ".kkpxe", ".pxe", ".0", ".c32", ".elf", ".mod", ".lst", ".pf2")
-_KERNEL = re.compile(r"(vmlinu[xz]|bzimage|linux|kernel|unix|wimboot|memdisk|image)([-_.\d]|$)")
+#: A package is none, though "linux-image" may stand in its name.
+_PACKAGE = r"(?!.*\.(u?deb|rpm|apk|pkg|t?[gx]z|zst|txt|asc|sig|img|iso)$)"
+_KERNEL = re.compile(
+    _PACKAGE + r"(vmlinu[xz]|bzimage|linux|kernel|unix|wimboot|memdisk|image)([-_.\d]|$)"
+)
 _INITRD = re.compile(r"(initrd|initramfs|boot_archive|modloop)|.*\.(initrd|cpio)(\.\w+)?$")
 #: What the firmware of a Raspberry Pi reads of itself.
 _PI_FIRMWARE = re.compile(r"(bootcode|recovery|pieeprom|fixup|start)\w*\.(bin|dat|elf|sig|upd)")

@@ -351,7 +351,7 @@ class Follower:
         """What *path* is to the boot that is on; what was offered is a loader by any name."""
         boot = self._hidden.get(turn.key) or self.shelf.latest.get(turn.key)
         target = boot.target if boot and boot.target else turn.event.target
-        stage = self._outside.stage_of(path, target, turn.event.mac)
+        stage = self._outside.stage_of(path, target, turn.card)
         if boot is None or stage is not Stage.FILES:
             return stage
         offer = boot.step(Stage.OFFER)

@@ -47,13 +47,14 @@ class Identities:
         if event.mac is not None:
             who = self._outside.who(event.mac)
             key = who.key if who.known or not who.uuid else self._by_its_uuid(who)
-            return Turn(event, now, generation, key, str(event.mac), who.known, who.uuid)
+            mac = str(event.mac)
+            return Turn(event, now, generation, key, mac, event.mac, who.known, who.uuid)
         at = self._at.get(event.peer)
         if at is None:
             return None
-        mac = MAC.maybe(at.mac)
-        known = self._outside.who(mac).known if mac else True
-        return Turn(event, now, generation, at.key, at.mac, known)
+        card = MAC.maybe(at.mac)
+        known = self._outside.who(card).known if card else True
+        return Turn(event, now, generation, at.key, at.mac, card, known)
 
     def _by_its_uuid(self, who: Who) -> str:
         """The key of a machine that is not listed: that of the card which said its UUID first."""

@@ -45,13 +45,17 @@ class Outside:
 
 @dataclass(slots=True)
 class Turn:
-    """*event* at *now*, Unix seconds, of the machine *key*; *known*: it is listed."""
+    """
+    *event* at *now*, Unix seconds, of the machine *key* and its *card*, which is *mac* in text;
+    *known*: it is listed.
+    """
 
     event: Any
     now: float
     generation: int
     key: str
     mac: str
+    card: MAC | None
     known: bool = True
     uuid: str = ""
 
