@@ -477,7 +477,7 @@ class Daemon:
         return [f"the API's socket {file}: {why}"] if problem else []
 
     def _transfers(self) -> list[Progress]:
-        return self._tftp.transfers()
+        return [*self._tftp.transfers(), *self._http.transfers()]
 
     def _is_served(self, address: str) -> bool:
         """Whether a connection to this address of ours came by an interface that is served."""
@@ -534,7 +534,7 @@ class Daemon:
             },
             states=self._census.take(self._live.snapshot, standings, boots, time.time()),
             strangers=len(self._chronicle.strangers()),
-            transfers=self._tftp.transfers(),
+            transfers=self._transfers(),
             received=self._logs.received,
             stored=self._logs.book.counts["stored"],
             dropped=self._logs.dropped,
