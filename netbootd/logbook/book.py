@@ -140,7 +140,7 @@ class Logbook:
             if len(self._recent) > _RECENT_KEYS:
                 self._recent.popitem(last=False)
         self._recent.move_to_end(key)
-        if len(line.text) > _RECENT_TEXT or line.original:
+        if len(line.original) > _RECENT_TEXT or len(line.text) > _RECENT_TEXT:
             line = replace(line, text=line.text[:_RECENT_TEXT], original="")
         lines.append(line)
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Any
 
 from netbootd.logbook.line import Filing, Line, Source
@@ -48,23 +49,28 @@ class Shape:
     namespace: str = "default"
     original: bool = False
 
+    def encode(self, line: Line, sequence: int, identity: str) -> bytes:
+        """
+        *line* as the document number *sequence* of its file: one line of JSON, with its newline
+        and no other.  *identity* is its own for ever.
+        """
+        # Most of a document is the same as in the one before: those parts are made once.
+        parts = (
+            f'"@timestamp":"{timestamp(line.at)}","message":{_encode(line.text)}',
+            f'"event":{_encode(self._event(line, sequence, identity))}',
+            f'"log":{_log(line)}',
+            _surroundings(self.observer, self.namespace, line.source),
+            _sender(line.filing, line.peer, line.port, line.said_at),
+            _program(line.app, line.procid),
+            f',"tags":{_encode(line.tags)}' if line.tags else "",
+        )
+        text = "{" + ",".join(parts[:4]) + "".join(parts[4:]) + "}\n"
+        return text.encode("utf-8", "replace")
+
     def document(self, line: Line, sequence: int, identity: str) -> dict[str, Any]:
-        """*line* as the document number *sequence* of its file; *identity* is its own for ever."""
-        document: dict[str, Any] = {
-            "@timestamp": timestamp(line.at),
-            "message": line.text,
-            "ecs": {"version": VERSION},
-            "event": self._event(line, sequence, identity),
-            "log": _log(line),
-            "data_stream": {
-                "type": "logs",
-                "dataset": line.source.value,
-                "namespace": self.namespace,
-            },
-            "observer": {"hostname": self.observer, "type": "netboot"},
-            **_optional(line),
-        }
-        return document
+        """The same as values, for who wants to show it."""
+        found: dict[str, Any] = json.loads(self.encode(line, sequence, identity))
+        return found
 
     def _event(self, line: Line, sequence: int, identity: str) -> dict[str, Any]:
         event: dict[str, Any] = {
@@ -82,63 +88,107 @@ class Shape:
         return event
 
 
-def encode(document: dict[str, Any]) -> bytes:
-    """One line of JSON, with its newline and no other."""
-    return _encode(document).encode("utf-8", "replace") + b"\n"
-
-
+@lru_cache(maxsize=1024)
 def timestamp(at: float) -> str:
     """Unix seconds *at* as Elasticsearch reads them: UTC, microseconds."""
     return datetime.fromtimestamp(at, UTC).isoformat(timespec="microseconds")[:-6] + "Z"
 
 
-def _log(line: Line) -> dict[str, Any]:
-    log: dict[str, Any] = {"level": LEVELS[line.severity]}
-    if line.source is not Source.BOOT:
-        log["syslog"] = _syslog(line)
-    return log
+@lru_cache(maxsize=16)
+def _surroundings(observer: str, namespace: str, source: Source) -> str:
+    return _members(
+        {
+            "ecs": {"version": VERSION},
+            "data_stream": {"type": "logs", "dataset": source.value, "namespace": namespace},
+            "observer": {"hostname": observer, "type": "netboot"},
+        }
+    )
 
 
-def _syslog(line: Line) -> dict[str, Any]:
+def _members(found: dict[str, Any]) -> str:
+    """The members of an object, as they stand between its braces."""
+    return _encode(found)[1:-1]
+
+
+def _more(found: dict[str, Any]) -> str:
+    """The same behind others."""
+    return f",{_members(found)}" if found else ""
+
+
+# -- what it says ----------------------------------------------------------------------------------
+
+
+def _log(line: Line) -> str:
+    if line.source is Source.BOOT:
+        return _encode({"level": LEVELS[line.severity]})
+    log = _plain_log(
+        line.facility,
+        line.severity,
+        line.host_name,
+        line.app,
+        line.procid,
+        line.msgid,
+        line.version,
+    )
+    if not line.structured:
+        return log
+    data = {
+        identifier: {name: list(values) for name, values in parameters.items()}
+        for identifier, parameters in line.structured.items()
+    }
+    return f'{log[:-2]},"structured_data":{_encode(data)}}}}}'  # within both its braces
+
+
+@lru_cache(maxsize=8192)
+def _plain_log(
+    facility: int,
+    severity: int,
+    host_name: str,
+    app: str,
+    procid: str,
+    msgid: str,
+    version: int,
+) -> str:
     syslog: dict[str, Any] = {
-        "priority": line.facility * 8 + line.severity,
-        "facility": {"code": line.facility, "name": FACILITIES[line.facility]},
-        "severity": {"code": line.severity, "name": SEVERITIES[line.severity]},
+        "priority": facility * 8 + severity,
+        "facility": {"code": facility, "name": FACILITIES[facility]},
+        "severity": {"code": severity, "name": SEVERITIES[severity]},
     }
     for name, value in (
-        ("hostname", line.host_name),
-        ("appname", line.app),
-        ("procid", line.procid),
-        ("msgid", line.msgid),
-        ("version", str(line.version) if line.version else ""),
+        ("hostname", host_name),
+        ("appname", app),
+        ("procid", procid),
+        ("msgid", msgid),
+        ("version", str(version) if version else ""),
     ):
         if value:
             syslog[name] = value
-    if line.structured:
-        syslog["structured_data"] = {
-            identifier: {name: list(values) for name, values in parameters.items()}
-            for identifier, parameters in line.structured.items()
-        }
-    return syslog
+    return _encode({"level": LEVELS[severity], "syslog": syslog})
 
 
-def _optional(line: Line) -> dict[str, Any]:
-    """What only some lines have."""
+@lru_cache(maxsize=8192)
+def _program(app: str, procid: str) -> str:
+    if not app:
+        return ""
+    process: dict[str, Any] = {"name": app}
+    if procid.isascii() and procid.isdecimal() and len(procid) <= _PID_DIGITS:
+        process["pid"] = int(procid)
+    return _more({"process": process})
+
+
+# -- who says it -----------------------------------------------------------------------------------
+
+
+@lru_cache(maxsize=8192)
+def _sender(filing: Filing, peer: str, port: int, said_at: str) -> str:
     found: dict[str, Any] = {}
-    if line.app:
-        process: dict[str, Any] = {"name": line.app}
-        if line.procid.isascii() and line.procid.isdecimal() and len(line.procid) <= _PID_DIGITS:
-            process["pid"] = int(line.procid)
-        found["process"] = process
-    if line.peer:
-        found["source"] = {"ip": line.peer, "port": line.port} if line.port else {"ip": line.peer}
-    if line.tags:
-        found["tags"] = list(line.tags)
-    if host := _host(line.filing, line.peer):
+    if peer:
+        found["source"] = {"ip": peer, "port": port} if port else {"ip": peer}
+    if host := _host(filing, peer):
         found["host"] = host
-    if ours := _netbootd(line):
+    if ours := _netbootd(filing, said_at):
         found["netbootd"] = ours
-    return found
+    return _more(found)
 
 
 def _host(filing: Filing, peer: str) -> dict[str, Any]:
@@ -155,16 +205,12 @@ def _host(filing: Filing, peer: str) -> dict[str, Any]:
     return host
 
 
-def _netbootd(line: Line) -> dict[str, Any]:
-    filing = line.filing
-    ours: dict[str, Any] = {}
-    for name, value in (
-        ("machine", filing.key),
-        ("mapped_by", filing.by),
-        ("target", filing.target),
-        ("boot_id", filing.boot),
-        ("said_at", line.said_at),
-    ):
-        if value:
-            ours[name] = value
-    return ours
+def _netbootd(filing: Filing, said_at: str) -> dict[str, Any]:
+    ours = {
+        "machine": filing.key,
+        "mapped_by": filing.by,
+        "target": filing.target,
+        "boot_id": filing.boot,
+        "said_at": said_at,
+    }
+    return {name: value for name, value in ours.items() if value}

@@ -85,8 +85,7 @@ class Writer:
         encoded: list[bytes] = []
         length = 0
         for number, line in enumerate(lines, self._marks.lines + 1):
-            document = self.shape.document(line, number, f"{self._identity}-{number}")
-            encoded.append(ecs.encode(document))
+            encoded.append(self.shape.encode(line, number, f"{self._identity}-{number}"))
             length += len(encoded[-1])
             if length >= room:
                 break

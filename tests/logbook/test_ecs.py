@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import json
 
-from netbootd.logbook.ecs import Shape, encode
+from netbootd.logbook.ecs import Shape
 from netbootd.logbook.line import Filing, Source
 
 from .lines import NOON, line, nobodys
@@ -11,7 +11,7 @@ SHAPE = Shape("boot1", "lab")
 
 
 def document(of, shape=SHAPE):
-    encoded = encode(shape.document(of, 3, "file-3"))
+    encoded = shape.encode(of, 3, "file-3")
     assert encoded.endswith(b"\n")
     assert encoded.count(b"\n") == 1
     return json.loads(encoded)
