@@ -213,7 +213,7 @@ def _no_client(request: Message, arrival: Arrival, registry: Registry, marks: Ma
                 reason, unserved=True, decision=decision, code="proxyless", client=client
             )
     told = reason or f"not a netboot client (vendor class {request.vendor_class!r})"
-    return Ignored(told, code="proxyless" if pxe.is_firmware(request) else NOT_NETBOOT)
+    return Ignored(told, code="proxyless" if pxe.is_other_firmware(request) else NOT_NETBOOT)
 
 
 def _reply_type(request: Message, arrival: Arrival, client: Client) -> MessageType | Ignored:

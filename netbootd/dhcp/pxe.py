@@ -228,11 +228,9 @@ _POWER_OPAL, _OPEN_FIRMWARE = TABLE[14], TABLE[12]
 _UBOOT = "U-Boot"
 
 
-def is_firmware(message: Message) -> bool:
-    """Whether firmware or a loader sent *message*, and no running system: a proxy's or not."""
-    if Option.ARCH in message.options or message.vendor_class.startswith(_UBOOT):
-        return True
-    return _stage_of(message) is not None
+def is_other_firmware(message: Message) -> bool:
+    """Whether what is no client of a proxy's is firmware or a loader, and no running system."""
+    return Option.ARCH in message.options or message.vendor_class.startswith(_UBOOT)
 
 
 def beyond_a_proxy(message: Message, server: IPv4Address) -> str | None:
