@@ -17,7 +17,7 @@ import signal
 import socket
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
 from ipaddress import IPv4Address
@@ -199,7 +199,7 @@ class Daemon:
         self._http = HttpService(
             self._reactor, self._live, self._events, self._status, allowed=self._is_served
         )
-        self._census = Census()
+        self._census = Census(_in_thread)
         self._metrics = Metrics(self._vitals, time.time())
         self._events.subscribe(self._metrics)
         self._chronicle.subscribe(self._metrics.boot)
@@ -575,6 +575,13 @@ def _trouble(what: str, problem: OSError, protocol: ports.Protocol, port: int, s
     if problem.errno in (errno.EACCES, errno.EPERM):
         return f"{what}: not allowed; it needs root, or CAP_NET_BIND_SERVICE and CAP_NET_RAW"
     return f"{what}: {problem.strerror or problem}"
+
+
+def _in_thread(work: Callable[[], Any], then: Callable[[Any], None]) -> None:
+    """*then* gets what *work* returns, None after a fault of ours."""
+    working = deferToThread(work)
+    working.addErrback(lambda failure: log.failure("fault in a thread", failure=failure))
+    working.addCallback(then)
 
 
 def _report(_problem: Exception) -> None:
