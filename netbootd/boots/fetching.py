@@ -76,6 +76,12 @@ def with_end(boot: Boot, sign: Step, end: Ended) -> Steps:
     return put(boot.steps, number, more)
 
 
+def broken_off(steps: Steps) -> Steps:
+    """*steps* when all transfers have ended with the netbootd that served them."""
+    why = "netbootd was stopped"
+    return tuple(altered(step, open=False, trouble=why) if step.open else step for step in steps)
+
+
 def _more_files(step: Step, sign: Step) -> Step:
     """Files are summed up: the size is what was sent of those that are done."""
     return altered(

@@ -25,7 +25,7 @@ from netbootd import loaders, urls
 from netbootd.boots.altered import altered
 from netbootd.boots.begins import FIRST, Sign, goes_on, has_script, is_again, is_over
 from netbootd.boots.boot import Boot, Note, Outcome, Stage, Step
-from netbootd.boots.fetching import ended_of, with_end, with_start
+from netbootd.boots.fetching import broken_off, ended_of, with_end, with_start
 from netbootd.boots.identity import MOST_CARDS, Identities
 from netbootd.boots.shelf import Shelf
 from netbootd.boots.steps import MOST_WORD, entered, noted
@@ -86,8 +86,8 @@ class Follower:
         return key, mac, boot.number if boot else 0
 
     def remember(self, boot: Boot) -> None:
-        """*boot* was read from disk; newest first."""
-        self.shelf.fill(boot)
+        """*boot* was read from disk; newest first.  What was under way then has broken off."""
+        self.shelf.fill(altered(boot, steps=broken_off(boot.steps)))
         self._identities.remember(boot)
 
     def rename(self, old: str, new: str) -> None:
