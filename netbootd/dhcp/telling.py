@@ -42,6 +42,7 @@ def told(request: Message, arrival: Arrival, answer: Answer | Ignored) -> Event:
         reason=answer.reason,
         vendor_class=request.vendor_class[:_LONGEST],
         host_name=request.text(Option.HOST_NAME)[:_LONGEST],
+        interface=arrival.interface,
     )
 
 
@@ -64,12 +65,13 @@ def _offered(request: Message, arrival: Arrival, answer: Answer) -> Offered:
         style=answer.style,
         warning=answer.decision.warning,
         stage=answer.client.stage.value,
-        relay=str(request.giaddr) if int(request.giaddr) else "",
+        vendor_class=request.vendor_class[:_LONGEST],
+        relay=_relay(request),
     )
 
 
 def _unserved(request: Message, arrival: Arrival, answer: Ignored) -> Unserved:
-    step = answer.decision.step if answer.decision else None
+    step, client = answer.decision.step if answer.decision else None, answer.client
     kind = Loaderless if isinstance(step, Refusal) and step.missing else Unserved
     return kind(
         mac=pxe.mac_of(request),
@@ -78,9 +80,16 @@ def _unserved(request: Message, arrival: Arrival, answer: Ignored) -> Unserved:
         protocol="DHCP",
         reason=answer.reason,
         code=answer.code,
-        stage=answer.client.stage.value if answer.client else "",
+        stage=client.stage.value if client else "",
         interface=arrival.interface,
+        arch=str(client.arch) if client and client.arch else "",
+        vendor_class=request.vendor_class[:_LONGEST],
+        relay=_relay(request),
     )
+
+
+def _relay(request: Message) -> str:
+    return str(request.giaddr) if int(request.giaddr) else ""
 
 
 def _target(answer: Answer | Ignored) -> str:

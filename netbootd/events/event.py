@@ -81,15 +81,20 @@ class Unserved(Passed):
     """
     A netboot client that got no answer: somebody will ask why.
 
-    *code* is the reason for programs: ``unknown``, ``disabled``, ``subnet``, ``no-loader``,
-    ``relay`` (it came through one that did not say so), ``proxyless`` (firmware that heeds no
-    proxy), ``no-uuid`` …; *stage* is the client's, as in Offered.
+    *code* is the reason for programs: ``unknown``, ``subnet``, ``no-loader``,
+    ``relay`` (it came through one that does not say so), ``proxyless`` (firmware that heeds no
+    proxy), ``no-arch``, ``reserved`` (its MAC is nobody's), ``boot-server``, ``credentials``,
+    ``unsent``; of TFTP ``no-room``.  *arch*, *stage*, *vendor_class* and *relay* are the client's,
+    as in Offered, each empty where it is not known.
     """
 
     level: ClassVar[str] = "info"
     code: str = ""
     stage: str = ""
     interface: str = ""
+    arch: str = ""
+    vendor_class: str = ""
+    relay: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -108,8 +113,8 @@ class Offered(Event):
     """
     A boot file or script was named to a client; *message* is ``offered`` or ``acknowledged``,
     *style* the reply style of an offer.  *warning* is what may go wrong all the same.  *stage* is
-    the client's: ``firmware``, ``HTTP boot`` or ``iPXE``.  *relay* is the address of the relay that
-    it came through, if it did.
+    the client's: ``firmware``, ``HTTP boot`` or ``iPXE``, *vendor_class* what it calls itself
+    (option 60).  *relay* is the address of the relay that it came through, if it did.
     """
 
     arch: str
@@ -121,6 +126,7 @@ class Offered(Event):
     style: str = ""
     warning: str = ""
     stage: str = "firmware"
+    vendor_class: str = ""
     relay: str = ""
 
     @property
@@ -338,8 +344,8 @@ class Served(Event):
     An HTTP body ended: *sent* of *count* bytes wanted, from byte *first* of *size*, in *seconds*.
 
     *problem* is why we could not send them all; where it is empty and bytes are missing, the client
-    went away.  Of a short one *sent* is what arrived, as far as TCP knows.  A block device is read in thousands of ranges: only one from its beginning is for
-    a quiet day's log.
+    went away.  Of a short one *sent* is what arrived, as far as TCP knows.  A block device is read
+    in thousands of ranges: only one from its beginning is for a quiet day's log.
     """
 
     path: str

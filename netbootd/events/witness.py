@@ -64,3 +64,4 @@ class NotNetboot(Passed):
 
     vendor_class: str = ""
     host_name: str = ""
+    interface: str = ""

@@ -239,6 +239,7 @@ def test_a_running_system_is_told_with_its_own_words():
     [event] = Edge().receive(asked).events
     assert isinstance(event, NotNetboot)
     assert (event.vendor_class, event.host_name) == ("d-i", name.decode())
+    assert event.interface == "eth1"
     assert "\x1b" not in str(event)
 
 
@@ -260,6 +261,14 @@ def test_a_client_without_an_answer_is_told_with_code_stage_and_interface(name, 
     [event] = Edge(known).receive(discover(name)).events
     assert isinstance(event, Unserved)
     assert (event.code, event.stage, event.interface) == (code, stage, "eth1")
+    assert event.vendor_class == wire.decode(captures.capture(name).payload).vendor_class
+
+
+def test_a_client_without_an_answer_is_told_with_what_it_is_and_its_relay():
+    payload = bytearray(captures.capture("qemu-ovmf-x64-pxe-discover").payload)
+    payload[24:28] = bytes((203, 0, 113, 9))
+    edge = Edge(registry()).receive((bytes(payload), to("192.168.77.2"), ("203.0.113.9", 67)))
+    assert (edge.events[0].arch, edge.events[0].relay) == ("UEFI x64", "203.0.113.9")
 
 
 @pytest.mark.parametrize(
@@ -297,6 +306,7 @@ def test_a_relay_that_says_so_is_told_with_the_offer():
 def test_an_offer_is_told_with_the_stage_of_its_client(name, stage):
     [event] = Edge().receive(discover(name)).events
     assert (event.stage, event.relay) == (stage, "")
+    assert event.vendor_class == wire.decode(captures.capture(name).payload).vendor_class
 
 
 # -- an iPXE that lacks something, and a loader that is not there --------------------------------
