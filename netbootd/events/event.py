@@ -217,8 +217,10 @@ class TransferEnded(Event):
 
     *end* is the name of a ``tftp.outcome.End`` in lower case (``unheard``, ``lost``, ``aborted``
     …); *acked* of *size* bytes were acknowledged, in blocks of *blksize*, within *seconds*.  *size*
-    is 0 where it is not known.  *oack*: options were granted, so one that is ``unheard`` never
-    acknowledged these, and one that is ``lost`` with nothing *acked* did, but not the first block.
+    is 0 where it is not known.  *oack*: options were granted; *confirmed*: the client acknowledged
+    these, or a block.  So one that is ``unheard`` never acknowledged the options, one that is
+    ``lost`` with nothing *acked* did, but not the first block; and who asks for the size alone
+    aborts before anything is *confirmed*.
     """
 
     level: ClassVar[str] = "debug"
@@ -230,6 +232,7 @@ class TransferEnded(Event):
     blksize: int = 0
     seconds: float = 0.0
     oack: bool = False
+    confirmed: bool = False
 
     @property
     def what(self) -> str:

@@ -336,6 +336,7 @@ class Crowd:
                 blksize=reach.blksize,
                 seconds=self.now() - running.began_at,
                 oack=reach.oack,
+                confirmed=running.heard,
             )
         )
 

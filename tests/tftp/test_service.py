@@ -433,7 +433,7 @@ SIZE = 74_213  # of "loader"
 
 
 def facts(event):
-    return event.end, event.acked, event.size, event.blksize, event.oack
+    return event.end, event.acked, event.size, event.blksize, event.oack, event.confirmed
 
 
 def test_a_transfer_is_told_when_it_begins(house, guest):
@@ -454,14 +454,14 @@ def test_options_that_are_never_acknowledged_are_told_apart(house, guest):
     guest.ask(ReadRequest("loader", "octet", ETHERNET))
     pass_time(house, 13)
     [event] = house.seen(TransferEnded)
-    assert facts(event) == ("unheard", 0, SIZE, 1468, True)
+    assert facts(event) == ("unheard", 0, SIZE, 1468, True, False)
     assert 11.9 < event.seconds < 12.2
 
 
 def test_data_that_is_never_acknowledged_is_told_apart(house, guest):
     guest.ask(ReadRequest("loader"))
     pass_time(house, 13)
-    assert facts(house.seen(TransferEnded)[0]) == ("unheard", 0, SIZE, 512, False)
+    assert facts(house.seen(TransferEnded)[0]) == ("unheard", 0, SIZE, 512, False, False)
 
 
 def test_a_first_full_block_that_never_arrives_is_told_apart(house, guest):
@@ -469,7 +469,7 @@ def test_a_first_full_block_that_never_arrives_is_told_apart(house, guest):
     guest.ask(ReadRequest("loader", "octet", ETHERNET))
     guest.say(Ack(0))
     pass_time(house, 31)
-    assert facts(house.seen(TransferFailed)[0]) == ("lost", 0, SIZE, 1468, True)
+    assert facts(house.seen(TransferFailed)[0]) == ("lost", 0, SIZE, 1468, True, True)
 
 
 def test_a_transfer_that_stops_tells_where(house, guest):
@@ -477,13 +477,20 @@ def test_a_transfer_that_stops_tells_where(house, guest):
     for block in range(4):
         guest.say(Ack(block))
     pass_time(house, 31)
-    assert facts(house.seen(TransferFailed)[0]) == ("lost", 3 * 1468, SIZE, 1468, True)
+    assert facts(house.seen(TransferFailed)[0]) == ("lost", 3 * 1468, SIZE, 1468, True, True)
 
 
 def test_the_size_probe_of_firmware_has_nothing_acknowledged(house, guest):
     guest.ask(ReadRequest("loader", "octet", {"tsize": "0"}))
     guest.say(Error(8, "User aborted the transfer"))
-    assert facts(house.seen(TransferEnded)[0]) == ("aborted", 0, SIZE, 512, True)
+    assert facts(house.seen(TransferEnded)[0]) == ("aborted", 0, SIZE, 512, True, False)
+
+
+def test_a_client_that_gives_up_on_the_first_block_asked_for_more_than_the_size(house, guest):
+    guest.ask(ReadRequest("loader", "octet", ETHERNET))
+    guest.say(Ack(0))
+    guest.say(Error(0, "timed out"))
+    assert facts(house.seen(TransferEnded)[0]) == ("aborted", 0, SIZE, 1468, True, True)
 
 
 def test_what_goes_on_is_listed_with_how_far_it_is(house, guest):
