@@ -7,15 +7,19 @@ hour from now: nobody waits for a machine that is silent.
 
 from __future__ import annotations
 
+import http.client
 import json
+import socket
 import sqlite3
 import time
 from collections.abc import Callable, Iterable, Sequence
+from datetime import datetime
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 from netbootd.boots.boot import Boot, Code, Stage
+from netbootd.logbook.line import Source
 from netbootd.mac import MAC
 from netbootd.record import store
 from netbootd.record.record import Record
@@ -85,6 +89,35 @@ class Asker:
         connection.close()
         return [one for one in boots if key in ("", one.key)]
 
+    def api(self, path: str) -> Any:
+        """What the daemon's own API answers."""
+        connection = http.client.HTTPConnection("localhost", timeout=10)
+        connection.sock = socket.socket(socket.AF_UNIX)
+        connection.sock.connect(str(self.state / "api.sock"))
+        try:
+            connection.request("GET", f"/api/v1{path}")
+            answer = connection.getresponse()
+            body = answer.read()
+            assert answer.status == 200, body
+            return json.loads(body)
+        finally:
+            connection.close()
+
+    def console(self, mac: str, wanted: str) -> list[tuple[float, str]]:
+        """The machine's log lines with their times, once one has *wanted* in it."""
+        deadline = time.monotonic() + PATIENCE_S
+        while True:
+            found = self.api(f"/machines/{mac}/logs")["lines"]
+            said = [
+                (_seconds(line["@timestamp"]), line["message"])
+                for line in found
+                if line["event"]["dataset"] != Source.BOOT
+            ]
+            if any(wanted in text for _, text in said):
+                return said
+            assert time.monotonic() < deadline, f"no {wanted!r} among {found}"
+            time.sleep(0.1)
+
     def why(
         self,
         mac: str,
@@ -122,6 +155,10 @@ class Asker:
             others=everybody,
         )
         return diagnose(look_closer(evidence, self.registry))
+
+
+def _seconds(timestamp: str) -> float:
+    return datetime.fromisoformat(timestamp).timestamp()
 
 
 def _asked(mac: str) -> Any:

@@ -24,6 +24,7 @@ from netbootd.dhcp.message import Message, MessageType, Option
 from netbootd.mac import MAC
 from netbootd.simulate.firmware import firmware
 from tests.end_to_end.lab import BOOT_SERVER, Lab
+from tests.end_to_end.process import Process
 
 PATIENCE_S = 10.0
 AGENT = "iPXE/1.21.1"
@@ -160,6 +161,31 @@ class Pretender:
             *("curl", "-sS", "-f", "-A", AGENT, "-m", str(within), "-o", str(file)), *options, url
         )
         return _text(file) if done.returncode == 0 else None
+
+    def begins_http(self, path: str, *options: str) -> Process:
+        """The same, still under way."""
+        url = f"http://{BOOT_SERVER}:3000{path}"
+        return self.lab.spawn(self.place, "curl", "-sS", "-f", "-o", "/dev/null", *options, url)
+
+    def runs_a_system(self) -> None:
+        """A system's own DHCP client asks: busybox's, as in many an initramfs."""
+        asked = ("-i", "eth0", "-n", "-q", "-t", "3", "-T", "1", "-s", "/bin/true")
+        assert self.run("busybox", "udhcpc", *asked).returncode == 0
+
+    def says(self, line: str) -> None:
+        """*line* by syslog over UDP."""
+        text = f"<2>kernel: {line}"
+        with entered(self.lab.prefix + self.place):
+            sender = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        with sender:
+            sender.sendto(text.encode(), (BOOT_SERVER, 514))
+
+    def netconsole(self, line: str) -> None:
+        """*line* as a kernel's netconsole sends it."""
+        with entered(self.lab.prefix + self.place):
+            sender = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        with sender:
+            sender.sendto(f"{line}\n".encode(), (BOOT_SERVER, 6666))
 
     # -- the way -------------------------------------------------------------------------------
 
