@@ -277,13 +277,15 @@ class Scripted(Event):
 
     *code* is empty for one that boots; else ``first`` (first contact), ``menu``, ``held``,
     ``unknown``, ``subnet`` or ``broken`` (a notice that says why not).  *path* is what was asked
-    for, *memory* the machine's main memory in MiB where it says so, else 0.
+    for, *memory* the machine's main memory in MiB where it says so, else 0.  *surely*: a loader
+    asked; else it may have been somebody with a browser.
     """
 
     says: str
     code: str = ""
     path: str = ""
     memory: int = 0
+    surely: bool = False
 
     @property
     def what(self) -> str:

@@ -148,6 +148,7 @@ def _told(asked: Asked, script: BootScript, mac: MAC | None) -> Answer:
         code=script.code,
         path=asked.path,
         memory=_memory(asked),
+        surely=asked.by_ipxe or asked.by_loader,
     )
     return text(HTTPStatus.OK, script.text, event)
 

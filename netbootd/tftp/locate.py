@@ -120,7 +120,15 @@ class Locator:
         title = script.machine.title if script.machine else ""
         says = script.holds or script.logged
         self._publish(
-            kind(mac=mac, target=title, peer=peer, says=says, code=script.code, path=path)
+            kind(
+                mac=mac,
+                target=title,
+                peer=peer,
+                says=says,
+                code=script.code,
+                path=path,
+                surely=True,
+            )
         )
 
     def _is_ipxe_again(
