@@ -20,8 +20,8 @@ compgen -G '/usr/lib/*/libarchive.so.13' >/dev/null || packages+=(libarchive13)
 # bzip2, xorriso, xz-utils, zstd: installation media made up for tests of the import.  pxelinux: what
 # legacy machines boot without iPXE.
 quick=(atftp bsdutils bzip2 chromium chromium-driver cpio curl dnsmasq-base ethtool grub-common iproute2
-    libjson-xs-perl netbase nftables procps pxelinux rsyslog shellcheck systemd tcpdump tftp-hpa wget
-    xorriso xz-utils zstd)
+    libjson-xs-perl netbase nftables openssl procps pxelinux rsyslog shellcheck systemd tcpdump tftp-hpa
+    wget xorriso xz-utils zstd)
 # Installing one of busybox and busybox-static removes the other: whichever is there will do.
 command -v busybox >/dev/null || quick+=(busybox)
 firmware=(ipxe-qemu ovmf qemu-system-x86 seabios)

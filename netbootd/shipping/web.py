@@ -127,7 +127,7 @@ def _words(problem: Exception) -> str:
     """Why, without the names of urllib3's objects."""
     text = str(problem)
     if isinstance(problem, urllib3.exceptions.NewConnectionError):
-        text = text.rpartition("] ")[2].rpartition(": ")[2]
+        text = text.rpartition("] ")[2].rpartition(": ")[2].rstrip(")")
     elif isinstance(problem, urllib3.exceptions.ConnectTimeoutError):
         text = "it does not answer"
     elif isinstance(problem, urllib3.exceptions.ReadTimeoutError):
