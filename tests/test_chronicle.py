@@ -247,7 +247,7 @@ def test_a_script_that_somebody_looks_at_while_a_machine_boots_is_nothing(start)
     rig.live.record.put(KEY, Standing(attempts=(attempt,)))
     rig.tell(*stories.boots())
     before = rig.chronicle.latest(KEY)
-    rig.tell(stories.script(peer=DESK))
+    rig.tell(stories.looked_at())
     assert rig.chronicle.latest(KEY) == before
 
 

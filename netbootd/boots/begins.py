@@ -27,6 +27,8 @@ RELOAD_S = 120.0
 RENEW_S = 10.0
 #: What still counts to a boot that is over.
 AFTERWARDS_S = 60.0
+#: Where nobody tells the end: a system that is heard of later was up long ago.
+STALE_S = 86_400.0
 #: Later nobody can say whether a machine that does not report was done.
 AGAIN_S = 3600.0
 
@@ -115,7 +117,7 @@ def is_over(boot: Boot) -> bool:
 def _still_counts(boot: Boot, quiet: float) -> bool:
     if is_over(boot):
         return quiet < AFTERWARDS_S
-    return quiet < LOADING_S or has_script(boot)
+    return quiet < (STALE_S if has_script(boot) else LOADING_S)
 
 
 def _elsewise(boot: Boot, mac: str, note: str) -> bool:

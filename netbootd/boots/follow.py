@@ -5,28 +5,26 @@ From events to boots: whether an event begins another boot of its machine, and w
 
     DISCOVER of firmware     begins a boot, unless it tries again          begins.goes_on
     DISCOVER of iPXE         goes on from its loader, or begins one
-    a loader, a script       likewise; they begin one that is *hidden*
+    a loader, a script       likewise; they may begin one that is hidden   attempts
     anything else            belongs to the boot that is on, or to nothing
 
-A script alone may have been looked at by somebody with a browser.  So a boot that begins with one
-is hidden until something follows that only a machine does.
-
 Everything is bounded, whatever comes over the wire: steps and notes (``steps``), boots in memory
-(``shelf``), cards and addresses (``identity``).  Pure: time comes in as *now*, Unix seconds.
+(``shelf``, ``attempts``), cards and addresses (``identity``).  Pure: time comes in as *now*, Unix
+seconds.
 """
 
 from __future__ import annotations
 
-from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from typing import Any
 
 from netbootd import loaders, urls
 from netbootd.boots.altered import altered
-from netbootd.boots.begins import FIRST, Sign, goes_on, has_script, is_again, is_over
+from netbootd.boots.attempts import Attempts
+from netbootd.boots.begins import FIRST, Sign, has_script, is_over
 from netbootd.boots.boot import Boot, Note, Outcome, Stage, Step
 from netbootd.boots.fetching import broken_off, ended_of, with_end, with_start
-from netbootd.boots.identity import MOST_CARDS, Identities
+from netbootd.boots.identity import Identities
 from netbootd.boots.shelf import Shelf
 from netbootd.boots.steps import MOST_WORD, entered, noted
 from netbootd.boots.turn import Outside, Turn
@@ -52,7 +50,6 @@ from netbootd.events.event import (
 from netbootd.events.progress import Started
 from netbootd.events.witness import NotNetboot, Overheard, Requested
 
-_MOST_HIDDEN = 1024
 _IPXE = "iPXE"
 _DHCP, _TFTP, _HTTP = "DHCP", "TFTP", "HTTP"
 _ACKNOWLEDGED = "acknowledged"
@@ -68,10 +65,15 @@ class Follower:
     """Told of every event; tells which boots have changed."""
 
     def __init__(self, outside: Outside) -> None:
-        self.shelf = Shelf()
         self._outside = outside
         self._identities = Identities(outside)
-        self._hidden: OrderedDict[str, Boot] = OrderedDict()
+        self._attempts = Attempts(outside, self._identities)
+        self._keep, self._current = self._attempts.keep, self._attempts.current
+
+    @property
+    def shelf(self) -> Shelf:
+        """The boots in memory."""
+        return self._attempts.shelf
 
     def notice(self, event: Event, now: float, generation: int) -> list[Boot]:
         """Take *event* in, served by the registry of *generation*; the boots that changed."""
@@ -91,17 +93,14 @@ class Follower:
         self._identities.remember(boot)
 
     def rename(self, old: str, new: str) -> None:
-        """The machine *old* is called *new* now; the boots of both are its."""
-        boots = [*self.shelf.take(old), *self.shelf.take(new)]
-        for boot in sorted(boots, key=lambda boot: boot.number):
-            self.shelf.put(altered(boot, key=new))
-        self._hidden.pop(old, None)
+        """The machine *old* is called *new* now."""
+        self._attempts.rename(old, new)
         self._identities.rename(old, new)
 
     def note(self, key: str, note: Note) -> list[Boot]:
         """Add *note* to the boot that *key* is in, or was in last."""
         boot = self.shelf.latest.get(key)
-        return self._put(altered(boot, notes=noted(boot.notes, note))) if boot else []
+        return self._attempts.put(altered(boot, notes=noted(boot.notes, note))) if boot else []
 
     def complete(self, key: str, now: float) -> list[Boot]:
         """The boot that *key* is in is done, as far as can be seen: its target never tells."""
@@ -110,71 +109,15 @@ class Follower:
             return []
         done = Step(stage=Stage.DONE, at=now, until=now, note="all that it fetches was served")
         steps = entered(boot.steps, done)
-        return self._put(altered(boot, steps=steps, outcome=Outcome.DONE, last=now))
-
-    def _put(self, boot: Boot) -> list[Boot]:
-        self.shelf.put(boot)
-        return [boot]
-
-    # -- which boot ----------------------------------------------------------------------------
-
-    def _current(self, turn: Turn, sign: Sign = Sign.LATER, *, note: str = "") -> Boot | None:
-        """The boot that is on and that *sign* belongs to."""
-        for boots in (self._hidden, self.shelf.latest):
-            boot = boots.get(turn.key)
-            if boot is not None and goes_on(boot, sign, turn.now, mac=turn.mac, note=note):
-                return boot
-        return None
+        return self._attempts.put(altered(boot, steps=steps, outcome=Outcome.DONE, last=now))
 
     def _boot(self, turn: Turn, sign: Sign, *, note: str = "") -> Boot:
-        """Likewise, or a new one."""
+        """The boot that *sign* belongs to, or a new one."""
         return self._current(turn, sign, note=note) or turn.new()
 
     def _is_known(self, turn: Turn) -> bool:
         """Whether anything was seen of the machine before."""
-        return turn.key in self.shelf.latest or turn.key in self._hidden
-
-    def _keep(self, boot: Boot, turn: Turn, *, hidden: bool = False, **more: Any) -> list[Boot]:
-        """*boot* with *more* changed; all boots that have changed by it."""
-        macs = boot.macs
-        if turn.mac and turn.mac not in macs and len(macs) < MOST_CARDS:
-            macs = (*macs, turn.mac)
-        changed = altered(
-            boot,
-            macs=macs,
-            uuid=turn.uuid or boot.uuid,
-            generation=turn.generation,
-            last=max(boot.last, turn.now),
-            **more,
-        )
-        if not changed.number and hidden:
-            self._hide(changed)
-            return []
-        if not changed.number:
-            return self._show(changed, turn)
-        self.shelf.put(changed, known=turn.known)
-        return [changed]
-
-    def _hide(self, boot: Boot) -> None:
-        self._hidden[boot.key] = boot
-        self._hidden.move_to_end(boot.key)
-        if len(self._hidden) > _MOST_HIDDEN:
-            self._hidden.popitem(last=False)
-
-    def _show(self, boot: Boot, turn: Turn) -> list[Boot]:
-        """A boot that is new; with it the one before is over."""
-        changed = []
-        self._hidden.pop(turn.key, None)
-        self._identities.learn(boot.peer, turn)
-        before = self.shelf.latest.get(turn.key)
-        if before is not None and is_again(
-            before, boot.began, self._outside.reports(before.target)
-        ):
-            changed.append(altered(before, outcome=Outcome.AGAIN))
-        changed.append(altered(boot, number=self._outside.number()))
-        for one in changed:
-            self.shelf.put(one, known=turn.known)
-        return changed
+        return self._attempts.last(turn.key) is not None
 
     # -- DHCP ----------------------------------------------------------------------------------
 
@@ -211,13 +154,18 @@ class Follower:
         if event.protocol != _DHCP:
             return self._beside(turn)
         by_ipxe = event.stage == _IPXE
-        latest = self.shelf.latest.get(turn.key)
-        arch = latest.arch if latest else ""  # which this event does not tell
-        boot = self._boot(turn, Sign.IPXE if by_ipxe else Sign.FIRMWARE, note=arch)
+        boot = self._boot(turn, Sign.IPXE if by_ipxe else Sign.FIRMWARE, note=event.arch)
         stage = Stage.IPXE_DISCOVER if by_ipxe else Stage.DISCOVER
-        steps = entered(boot.steps, turn.step(stage, note=boot.arch, protocol=_DHCP))
+        steps = entered(boot.steps, turn.step(stage, note=event.arch, protocol=_DHCP))
         target = event.target[:MOST_WORD] or boot.target
-        return self._keep(boot, turn, steps=steps, notes=turn.noted(boot), target=target)
+        return self._keep(
+            boot,
+            turn,
+            steps=steps,
+            notes=turn.noted(boot),
+            arch=boot.arch or event.arch[:MOST_WORD],
+            target=target,
+        )
 
     def _requested(self, turn: Turn) -> list[Boot]:
         event: Requested = turn.event
@@ -256,25 +204,23 @@ class Follower:
 
     def _scripted(self, turn: Turn) -> list[Boot]:
         event: Scripted = turn.event
-        if event.mac is not None and self._outside.looks_on(event.mac, event.peer):
+        if not event.surely and turn.card and self._outside.looks_on(turn.card, event.peer):
             return []
         boot = self._boot(turn, Sign.SCRIPT)
-        first = event.code == _FIRST or (event.mac is None and not event.code)
-        said = event.says
         step = turn.step(
             Stage.SCRIPT,
             path=event.path,
-            note=FIRST if first else said,
-            trouble=said if event.code in _NOTICES else "",
+            note=FIRST if event.code == _FIRST else event.says,
+            trouble=event.says if event.code in _NOTICES else "",
         )
-        sure = boot.number > 0 and boot.peer in ("", event.peer)
+        sure = event.surely or (boot.number > 0 and boot.peer in ("", event.peer))
         self._identities.learn(event.peer, turn, sure=sure)
         return self._keep(
             boot,
             turn,
-            hidden=True,
+            hidden=not event.surely,
             steps=entered(boot.steps, step),
-            peer=boot.peer or event.peer,
+            peer=event.peer if sure else boot.peer or event.peer,
             target=event.target[:MOST_WORD] or boot.target,
             memory=event.memory or boot.memory,
         )
@@ -289,23 +235,23 @@ class Follower:
         boot = self._current(turn)
         if boot is None or not has_script(boot):
             return []
-        if boot.peer != event.peer and event.mac and self._outside.looks_on(event.mac, event.peer):
-            return []
-        self._identities.learn(event.peer, turn)
+        self._identities.learn(event.peer, turn, sure=boot.peer == event.peer)
         step = turn.step(Stage.NODE_SCRIPT, note=event.says, protocol=_HTTP)
-        return self._keep(boot, turn, steps=entered(boot.steps, step), peer=event.peer)
+        return self._keep(boot, turn, steps=entered(boot.steps, step))
 
     def _reported(self, turn: Turn) -> list[Boot]:
-        """Of the last boot that has got a script; the machine may have begun another already."""
         event: Reported = turn.event
-        boots = [self._hidden.get(turn.key), *self.shelf.recent(turn.key)]
-        boot = next((one for one in boots if one and has_script(one)), None)
+        boot = self._attempts.with_script(turn.key)
         if boot is None:
             return []
         notes = turn.noted(boot)
         if event.outcome == _OVERDUE:
             late = boot.number > 0 and boot.outcome is Outcome.OPEN
-            return self._put(altered(boot, notes=notes, outcome=Outcome.OVERDUE)) if late else []
+            return (
+                self._attempts.put(altered(boot, notes=notes, outcome=Outcome.OVERDUE))
+                if late
+                else []
+            )
         good = event.outcome == "done"
         said = event.status if good else (event.output.strip().rpartition("\n")[2] or event.status)
         step = turn.step(
@@ -349,7 +295,7 @@ class Follower:
 
     def _stage(self, turn: Turn, path: str) -> Stage:
         """What *path* is to the boot that is on; what was offered is a loader by any name."""
-        boot = self._hidden.get(turn.key) or self.shelf.latest.get(turn.key)
+        boot = self._attempts.last(turn.key)
         target = boot.target if boot and boot.target else turn.event.target
         stage = self._outside.stage_of(path, target, turn.card)
         if boot is None or stage is not Stage.FILES:

@@ -185,11 +185,17 @@ def part(path: str, first: int, count: int, size: int, peer: str = HERE) -> Serv
 
 
 def script(mac: MAC | None = CARD, peer: str = HERE, target: str = NFS, **more) -> Scripted:
-    return Scripted(**{"mac": mac, "peer": peer, "target": target, "says": target, **more})
+    """To a loader; ``looked_at`` is to anybody."""
+    said = {"mac": mac, "peer": peer, "target": target, "says": target, "surely": True}
+    return Scripted(**{**said, **more})
+
+
+def looked_at(mac: MAC = CARD, peer: str = DESK) -> Scripted:
+    return script(mac, peer, surely=False)
 
 
 def first_script(peer: str = HERE) -> Scripted:
-    return Scripted(peer=peer, says="first contact", code="first", path="/boot")
+    return Scripted(peer=peer, says="first contact", code="first", path="/boot", surely=True)
 
 
 def node_script(mac: MAC = CARD, peer: str = HERE) -> NodeScripted:

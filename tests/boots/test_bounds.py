@@ -8,7 +8,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from netbootd.boots import follow, identity, shelf
+from netbootd.boots import attempts, identity, shelf
 from netbootd.boots.boot import Boot, Outcome
 from netbootd.boots.database import encode
 from netbootd.boots.steps import MOST_NOTES, MOST_PATH, MOST_STEPS, MOST_TEXT
@@ -105,7 +105,7 @@ def small(monkeypatch):
     monkeypatch.setattr(shelf, "MOST_OLDER", 30)
     monkeypatch.setattr(identity, "_MOST_ADDRESSES", 10)
     monkeypatch.setattr(identity, "_MOST_UUIDS", 10)
-    monkeypatch.setattr(follow, "_MOST_HIDDEN", 10)
+    monkeypatch.setattr(attempts, "_MOST_HIDDEN", 10)
 
 
 @pytest.mark.parametrize("listed", [True, False])
@@ -121,7 +121,7 @@ def test_nothing_grows_with_the_machines(small, listed):
     held = follower.shelf
     assert len(held.latest) == (20 if listed else 10)
     assert sum(len(held.recent(key)) for key in held.latest) <= 20 + 30
-    assert len(follower._hidden) <= 10
+    assert len(follower._attempts._hidden) <= 10
     assert len(follower._identities._at) <= 10
     assert len(follower._identities._by_uuid) <= 10
 

@@ -354,30 +354,55 @@ def test_what_cannot_report_is_complete_when_somebody_says_so(story):
 
 
 def test_a_script_that_somebody_looks_at_is_no_boot(story):
-    assert story.tell(stories.script(peer=DESK)) == []
+    assert story.tell(stories.looked_at()) == []
     assert story.follower.at(DESK) == ("", "", 0)
-    assert story.tell(stories.script(peer=DESK), every=4000) == []
+    assert story.tell(stories.looked_at(), every=4000) == []
 
 
 def test_a_script_that_somebody_looks_at_is_no_step_of_the_boot_that_is_on(story):
     story.tell(*stories.boots())
     story.elsewhere.add(DESK)
-    assert story.tell(stories.script(peer=DESK)) == []
+    assert story.tell(stories.looked_at()) == []
     assert story.boot.step(Stage.SCRIPT).times == 1
     assert story.follower.at(DESK) == ("", "", 0)
 
 
-def test_a_script_whose_files_are_fetched_is_a_boot_though_no_dhcp_was_heard(story):
-    story.tell(stories.script(), *stories.by_http("/images/vmlinuz"))
+def test_a_loader_gets_its_script_wherever_its_machine_is_said_to_live(story):
+    story.elsewhere.add(HERE)
+    story.tell(stories.firmware(), stories.script())
+    assert story.stages == [*DISCOVER, "script"]
+    assert story.boot.peer == HERE
+
+
+def test_a_script_that_a_loader_got_is_a_boot_though_no_dhcp_was_heard(story):
+    story.tell(stories.script())
+    assert story.stages == ["script"]
+    assert story.follower.at(HERE) == (KEY, str(CARD), 1)
+
+
+def test_a_script_whose_files_are_fetched_is_a_boot_whoever_asked_for_it(story):
+    story.tell(stories.looked_at(peer=HERE), *stories.by_http("/images/vmlinuz"))
     assert list(story.boots) == [1]
     assert story.stages == ["script", "kernel"]
     assert story.follower.at(HERE) == (KEY, str(CARD), 1)
 
 
 def test_a_look_at_a_script_before_a_boot_is_forgotten(story):
-    story.tell(stories.script(peer=DESK), *stories.loads())
+    story.tell(stories.looked_at(), *stories.loads())
     assert list(story.boots) == [1]
     assert story.stages == LOADED
+    assert story.boot.peer == HERE
+
+
+def test_a_look_at_the_first_script_of_all_is_no_address_of_the_machine(story):
+    story.tell(stories.firmware(), stories.is_given(), stories.looked_at())
+    assert story.boot.peer == HERE
+    assert story.follower.at(DESK) == ("", "", 0)
+
+
+def test_a_day_after_its_last_sign_a_boot_that_nobody_ended_is_left_alone(story):
+    story.tell(*stories.boots(), stories.runs())
+    assert story.tell(stories.node_script(), every=3 * 86_400) == []
 
 
 def test_who_runs_already_is_no_boot():
