@@ -156,10 +156,10 @@ class Web:
 
     def connection(self, patience: float) -> http.client.HTTPConnection:
         """A connection that goes there."""
-        parts = urlsplit(self.base)
-        https = parts.scheme == "https"
-        kind = http.client.HTTPSConnection if https else http.client.HTTPConnection
         try:
+            parts = urlsplit(self.base)
+            https = parts.scheme == "https"
+            kind = http.client.HTTPSConnection if https else http.client.HTTPConnection
             return kind(parts.hostname or "", parts.port, timeout=patience)
         except (ValueError, http.client.InvalidURL):
             raise NoDaemon(f"{self.base} is no address of HTTP") from None
