@@ -75,6 +75,7 @@ class Option(IntEnum):
     USER_CLASS = 77  # RFC 3004
     RELAY_AGENT = 82  # RFC 3046
     ARCH = 93  # RFC 4578, section 2.1
+    INTERFACE = 94  # RFC 4578, section 2.2
     UUID = 97  # RFC 4578, section 2.3
     TFTP_SERVERS = 150  # RFC 5859
     IPXE = 175  # https://ipxe.org/howto/dhcpd

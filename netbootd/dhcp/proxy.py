@@ -267,10 +267,20 @@ def _decide(request: Message, client: Client, registry: Registry, known: Known) 
     if isinstance(decision.step, Refusal) and _has_no_card(request):
         told = f"{decision.step.reason}; it is {pxe.addressed(request)}"
         return replace(decision, step=replace(decision.step, reason=told))
-    if not (pxe.lacks_http(request) and isinstance(decision.step, Loader)):
+    if not isinstance(decision.step, Loader):
+        return decision
+    if not decision.warning and pxe.heeds_no_proxy(request):
+        return replace(decision, warning=_HEEDS_NO_PROXY)
+    if not pxe.lacks_http(request):
         return decision
     remark = "its own iPXE has no HTTP, so it gets ours first"
     return replace(decision, because=(*decision.because, remark))
+
+
+_HEEDS_NO_PROXY = (
+    "U-Boot heeds no proxy, unless it was built with CONFIG_SERVERIP_FROM_PROXYDHCP: let the DHCP "
+    "server that gives it its address name next-server (siaddr) and file"
+)
 
 
 def _has_no_card(request: Message) -> bool:

@@ -226,11 +226,22 @@ def addressed(message: Message) -> str:
 
 _POWER_OPAL, _OPEN_FIRMWARE = TABLE[14], TABLE[12]
 _UBOOT = "U-Boot"
+_NO_UNDI = b"\1\0\0"  # UNDI 0.0, as U-Boot writes it (net/bootp.c)
 
 
 def is_other_firmware(message: Message) -> bool:
     """Whether what is no client of a proxy's is firmware or a loader, and no running system."""
     return Option.ARCH in message.options or message.vendor_class.startswith(_UBOOT)
+
+
+def heeds_no_proxy(message: Message) -> bool:
+    """
+    U-Boot that starts EFI programs by itself: it says PXEClient, and nothing of the machine.
+
+    EDK2 and iPXE send a UUID, and have an UNDI of some version (RFC 4578, section 2.2).
+    """
+    interface = message.options.get(Option.INTERFACE)
+    return interface == _NO_UNDI and Option.UUID not in message.options
 
 
 def beyond_a_proxy(message: Message, server: IPv4Address) -> str | None:

@@ -268,3 +268,10 @@ def test_every_packet_we_have_is_in_the_table():
 def test_every_packet_of_others_is_in_the_table():
     theirs = {capture.name for capture in captures.others()}
     assert theirs == {name for name in EXPECTED if name.startswith("tp-")}
+
+
+@EVERY_CAPTURE
+def test_only_the_efi_of_u_boot_is_warned_of_as_heeding_no_proxy(capture):
+    got = answer(capture)
+    warned = isinstance(got, proxy.Answer) and "U-Boot" in got.decision.warning
+    assert warned == ("uboot" in capture.name and "efi" in capture.name)
