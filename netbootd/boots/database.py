@@ -39,6 +39,9 @@ _MOST_LATEST = 16384
 _MOST_RECENT = 2048
 
 
+Row = tuple[int, str, float, float, bool, str]
+
+
 class NoBoots(NetbootdError):
     """The file of boots cannot be used; the text says why."""
 
@@ -55,6 +58,12 @@ class Unsaved(NamedTuple):
 
     boot: Boot
     known: bool
+
+    @property
+    def row(self) -> Row:
+        """As it is written."""
+        boot = self.boot
+        return boot.number, boot.key, boot.began, boot.last, self.known, encode(boot)
 
 
 def connect(file: Path) -> sqlite3.Connection:
@@ -144,13 +153,13 @@ def decoded(values: Iterable[str]) -> list[Boot]:
 
 def write(
     connection: sqlite3.Connection,
-    unsaved: Iterable[Unsaved],
+    rows: Iterable[Row],
     moves: Mapping[str, str],
     following: int,
 ) -> None:
     """
-    Write what is *unsaved*, after the machines in *moves* have got their new keys; *following* is
-    the number of the next boot.
+    Write *rows*, after the machines in *moves* have got their new keys; *following* is the number
+    of the next boot.
     """
     with _transaction(connection):
         for old, new in moves.items():
@@ -158,13 +167,7 @@ def write(
                 "UPDATE boot SET key = ?, value = json_set(value, '$.key', ?) WHERE key = ?",
                 (new, new, old),
             )
-        connection.executemany(
-            "INSERT OR REPLACE INTO boot VALUES (?, ?, ?, ?, ?, ?)",
-            (
-                (boot.number, boot.key, boot.began, boot.last, known, encode(boot))
-                for boot, known in unsaved
-            ),
-        )
+        connection.executemany("INSERT OR REPLACE INTO boot VALUES (?, ?, ?, ?, ?, ?)", rows)
         connection.execute("UPDATE counter SET next = max(next, ?)", (following,))
 
 

@@ -14,13 +14,13 @@ import queue
 import sqlite3
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import NamedTuple
 
 from netbootd.boots import database
 from netbootd.boots.boot import Boot
-from netbootd.boots.database import FILE, Loaded, NoBoots, Unsaved
+from netbootd.boots.database import FILE, Loaded, NoBoots, Row, Unsaved
 from netbootd.config import Boots
 
 _SOON_S = 0.25
@@ -254,7 +254,7 @@ class Store(threading.Thread):
             moves, self._moves = self._moves, {}
             following = self._next
         try:
-            database.write(connection, unsaved.values(), moves, following)
+            database.write(connection, _rows(unsaved.values()), moves, following)
         except BaseException:
             with self._lock:  # what has changed since counts
                 self._unsaved = {**unsaved, **self._unsaved}
@@ -271,3 +271,12 @@ class Store(threading.Thread):
         if trouble != self._trouble:
             self._trouble = trouble
             self._troubled(trouble)
+
+
+def _rows(unsaved: Iterable[Unsaved]) -> list[Row]:
+    """Made one by one: whoever waits for the interpreter, as the reactor may, goes before."""
+    rows = []
+    for one in unsaved:
+        rows.append(one.row)
+        time.sleep(0)
+    return rows

@@ -149,8 +149,8 @@ def test_of_too_many_the_oldest_are_forgotten_and_strangers_sooner(tmp_path, mon
     monkeypatch.setattr(database, "_PRUNED_AT_ONCE", 7)
     (tmp_path / "state").mkdir()
     with closing(database.connect(tmp_path / "state" / FILE)) as connection:
-        listed = [database.Unsaved(boot(n), known=True) for n in range(1, 101)]
-        strange = [database.Unsaved(boot(n, "x"), known=False) for n in range(101, 201)]
+        listed = [database.Unsaved(boot(n), known=True).row for n in range(1, 101)]
+        strange = [database.Unsaved(boot(n, "x"), known=False).row for n in range(101, 201)]
         database.write(connection, [*listed, *strange], {}, 201)
         database.prune(connection, Boots(kept=50), NOW)
     numbers = [number for number, _ in rows(tmp_path)]
