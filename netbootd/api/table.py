@@ -14,6 +14,7 @@ only stays as it is written.
 from __future__ import annotations
 
 import csv
+import io
 import re
 from collections.abc import Mapping
 from http import HTTPStatus
@@ -63,7 +64,7 @@ class Row(NamedTuple):
 def of_csv(raw: bytes) -> list[Row]:
     """The rows of *raw*; raises No with a finding, row and column, for each that is wrong."""
     text = _text(raw)
-    lines = csv.reader(text.splitlines(keepends=True), _dialect(text), strict=True)
+    lines = csv.reader(io.StringIO(text, newline=""), _dialect(text), strict=True)
     try:
         return _rows(lines)
     except csv.Error as problem:
@@ -122,7 +123,7 @@ def _text(raw: bytes) -> str:
 
 def _dialect(text: str) -> type[csv.Dialect]:
     """By the row of names, in which no separator stands in a name."""
-    first = next((line for line in text.splitlines() if line.strip()), "")
+    first = next((line for line in re.split(r"[\r\n]", text) if line.strip()), "")
 
     class Found(csv.excel):
         delimiter = max(_SEPARATORS, key=first.count)
@@ -187,7 +188,9 @@ def _row(header: list[str], cells: list[str], line: int, faults: _Faults) -> Row
 
 def _lay_in(keys: dict[str, Any], steps: list[str], value: Any) -> None:
     for step in steps[:-1]:
-        keys = keys.setdefault(step, {})
+        if keys.get(step) is None:
+            keys[step] = {}
+        keys = keys[step]
         if not isinstance(keys, dict):
             raise ValueError(f'"{step}" is a value of its own and cannot hold "{steps[-1]}"')
     if isinstance(keys.get(steps[-1]), dict) and value is not None:
