@@ -6,6 +6,8 @@ whatever comes over the wire.  Pure.
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Callable
+from operator import attrgetter
 
 from netbootd.boots.altered import altered
 from netbootd.boots.boot import Note, Stage, Step
@@ -24,25 +26,28 @@ MOST_WORD = 128
 
 _BY_PATH = frozenset({Stage.LOADER, Stage.KERNEL, Stage.INITRD, Stage.ANSWER_FILE})
 #: What makes two signs of one stage two steps; those not named here are one step.
-_APART: dict[Stage, tuple[str, ...]] = {
-    Stage.DISCOVER: ("mac", "note"),
-    Stage.OFFER: ("mac", "path"),
-    Stage.BOOT_SERVER: ("mac",),
-    Stage.IPXE_DISCOVER: ("mac",),
-    Stage.IPXE_OFFER: ("mac", "path"),
-    Stage.SCRIPT: ("note",),
-    **dict.fromkeys(_BY_PATH, ("path",)),
+_APART: dict[Stage, Callable[[Step], object]] = {
+    Stage.DISCOVER: attrgetter("mac", "note"),
+    Stage.OFFER: attrgetter("mac", "path"),
+    Stage.BOOT_SERVER: attrgetter("mac"),
+    Stage.IPXE_DISCOVER: attrgetter("mac"),
+    Stage.IPXE_OFFER: attrgetter("mac", "path"),
+    Stage.SCRIPT: attrgetter("note"),
+    **dict.fromkeys(_BY_PATH, attrgetter("path")),
 }
+_ONE = attrgetter("stage")
 
 Steps = tuple[Step, ...]
 
 
 def find(steps: Steps, like: Step) -> int:
     """The number of the step that *like* is another sign of, -1 if there is none."""
-    apart = _APART.get(like.stage, ())
+    stage = like.stage
+    apart = _APART.get(stage, _ONE)
+    said = apart(like)
     for number in range(len(steps) - 1, -1, -1):
         step = steps[number]
-        if step.stage is like.stage and all(getattr(step, a) == getattr(like, a) for a in apart):
+        if step.stage is stage and apart(step) == said:
             return number
     return _crowded(steps, like)
 
