@@ -484,8 +484,8 @@ class Daemon:
         return address in self._served_addresses or IPv4Address(address).is_loopback
 
     def _retry_troubles(self) -> None:
-        """A port may be free by now, an address may have come."""
-        if self._teller.troubles:
+        """A port may be free by now, an address may have come; and a disk may be full."""
+        if self._teller.troubles or self._keeper.trouble or self._chronicle.trouble:
             self._reconcile()
 
     def _logs_changed(self) -> None:
