@@ -40,6 +40,7 @@ def test_every_spelling_is_the_same_machine(text):
         "00:25:90:27:db:b4x",
         "00:25-90:27:db:b4",
         "00:25:90:27:db:g4",
+        "00:25:90:27:dbb:4",
         "100259027dbb4",
         "02-00-25-90-27-db-b4",
         "00::25:90:27:db",

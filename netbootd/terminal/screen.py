@@ -16,6 +16,7 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
+from netbootd import urls
 from netbootd.terminal.fleet import Fleet
 from netbootd.terminal.machines import remark
 from netbootd.terminal.paper import Bit, Look, Piece, text
@@ -104,10 +105,9 @@ def _part(one: Mapping[str, Any]) -> float:
 def _transfer(one: Mapping[str, Any], fleet: Fleet, bar: int) -> Iterator[RenderableType]:
     machine = fleet.machines.get(one.get("key") or "")
     yield text(Bit(_name(machine) if machine else one.get("mac") or one["peer"], Look.STRONG))
-    yield text(f"{one['protocol']} {one['path']}")
-    yield ProgressBar(
-        total=one["size"] or 1, completed=one["sent"] if one["size"] else 0, width=bar
-    )
+    yield text(f"{one['protocol']} {urls.split_mac(one['path'])[1]}")
+    done = one["sent"] if one["size"] else 0
+    yield ProgressBar(total=one["size"] or 1, completed=done, width=bar, complete_style=Look.BUSY)
     yield text(f"{100 * _part(one):3.0f} %" if one["size"] else size(one["sent"]))
     yield text(f"{size(one.get('rate', 0.0))}/s")
 
