@@ -280,9 +280,7 @@ class Editor:
             raise No(HTTPStatus.UNPROCESSABLE_ENTITY, "refused", told, fresh)
         if registry is None:
             broken = [one for one in grave if one.level >= Level.RELOAD]
-            told = (
-                f"nothing was changed: the configuration cannot be used until {broken[0]} is mended"
-            )
+            told = f"nothing was changed: the configuration cannot be used now: {broken[0]}"
             raise No(HTTPStatus.CONFLICT, "configuration-broken", told, broken)
         return registry
 
