@@ -1,7 +1,9 @@
 """
 How many lines a destination has yet to get, and how many it never will, their files being gone.
 
-The files are counted as they grow, each byte once: what was counted of a closed file stands.
+The files are counted as they grow, each byte once: what was counted of a closed file stands.  What
+is written and removed between two looks is not known of: where a folder is filled within seconds,
+the lines that were lost are at least so many.
 """
 
 from __future__ import annotations
