@@ -27,7 +27,7 @@ from tests.end_to_end.process import NotSeenError
 CHROMIUM = Path("/usr/bin/chromium")
 DRIVER = Path("/usr/bin/chromedriver")
 BASE = f"http://{BOOT_SERVER}:3000"
-PATIENCE_S = 20.0
+PATIENCE_S = 15.0
 _ARGUMENTS = (
     *("--headless=new", "--no-sandbox", "--remote-debugging-pipe", "--disable-gpu"),
     *("--disable-dev-shm-usage", "--no-first-run", "--disable-background-networking"),

@@ -45,6 +45,11 @@ class Web:
         """The node that *path* names, or *mac*, fetches it, whatever comes of it."""
         self.lab.run("lan", *self.fetch(f"{BASE}{path}", mac or path.strip("/")))
 
+    def load(self, mac: str) -> None:
+        """The node fetches its loader, with which a boot begins that has had an offer elsewhere."""
+        url = f"tftp://{BOOT_SERVER}/{mac}/snponly.efi"
+        self.lab.run("lan", *self.fetch(url, mac))
+
     @staticmethod
     def fetch(url: str, path: str, *options: str) -> list[str]:
         """curl at the address of the node whose MAC is in *path*."""
@@ -183,6 +188,8 @@ def test_the_picture_of_a_boot_grows_stage_by_stage(web: Web) -> None:
     browser = web.visit(f"#/machine/{STEPPER}")
     browser.see(".boots .empty", "It was never seen to boot.")
 
+    web.load(STEPPER)
+    browser.see(".picture .stage", "Loader")
     web.get(f"/boot/{STEPPER}")
     browser.see(".picture .stage", "Script")
     assert "Kernel" not in browser.all(".picture .stage")
@@ -195,7 +202,7 @@ def test_the_picture_of_a_boot_grows_stage_by_stage(web: Web) -> None:
     browser.click(".boots summary", "As a table")
     browser.see(".boots tbody tr", "Initrd")
     assert [row.split("\t")[0] for row in browser.all(".boots tbody tr")] == [
-        *("Script", "Kernel", "Initrd")
+        *("Loader", "Script", "Kernel", "Initrd")
     ]
     browser.see("#machine .badge", "booting")
     assert web.was_loaded_once()
@@ -204,7 +211,7 @@ def test_the_picture_of_a_boot_grows_stage_by_stage(web: Web) -> None:
 def test_earlier_boots_can_be_looked_at(web: Web) -> None:
     browser = web.visit(f"#/machine/{STEPPER}")
     browser.see(".picture .stage", "Initrd")
-    web.get(f"/boot/{STEPPER}")
+    web.load(STEPPER)
     earlier = browser.wait("return document.querySelector('.boots select').options[1]?.value")
 
     browser.wait("return document.querySelectorAll('.picture .stage').length < 4")
@@ -216,6 +223,7 @@ def test_earlier_boots_can_be_looked_at(web: Web) -> None:
 
 def test_why_a_boot_goes_nowhere_is_told(web: Web) -> None:
     browser = web.visit(f"#/machine/{LACKING}")
+    web.load(LACKING)
     web.get(f"/boot/{LACKING}")
     web.get(f"/{LACKING}/images/nothing")
 
@@ -250,9 +258,8 @@ def test_a_boot_is_armed_shown_and_taken_back(web: Web) -> None:
 
 def test_a_machine_that_is_held_says_why_and_is_released(web: Web) -> None:
     browser = web.visit(f"#/machine/{HELD}")
-    url = f"tftp://{BOOT_SERVER}/{HELD}/snponly.efi"
     for _ in range(5):
-        web.lab.run("lan", *web.fetch(url, HELD))
+        web.load(HELD)
 
     browser.see("#machine .badge", "held")
     browser.see(".order.held", "Held:")
@@ -402,7 +409,7 @@ def test_a_daemon_that_restarts_is_missed_and_found_again(web: Web) -> None:
     web.daemon = web.lab.netbootd(web.file)
     browser.see("#feed", "live", within=40)
     browser.wait("return document.querySelector('#offline').hidden")
-    web.get(f"/boot/{OFFLINE}")
+    web.load(OFFLINE)
     browser.see("#machines-rows .row[data-state='booting']", "offline")
     assert web.was_loaded_once()
 
