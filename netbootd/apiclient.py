@@ -12,10 +12,11 @@ import grp
 import http.client
 import json
 import os
+import re
 import socket
 import stat
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Protocol
 from urllib.parse import quote, urlencode, urlsplit
@@ -352,7 +353,25 @@ def connect(config: Path, url: str | None = None, token_file: Path | None = None
 def settings_of(config: Path) -> configuration.Config:
     """The daemon's settings in *config*, the usual ones where it cannot be read."""
     section = dropins.survey(config).merged("netbootd")
-    return configuration.parse(section, config.parent, [])
+    settings = configuration.parse(section, config.parent, [])
+    return settings if section is not None else replace(settings, **_guessed(config))
+
+
+#: Where the daemon is to be found.
+_PLACES = ("state", "api_socket", "api_token")
+
+
+def _guessed(config: Path) -> dict[str, Any]:
+    """
+    What a file says of these that is no JSON any more: that is when people ask why their edit does
+    nothing, and the daemon still is where it was.
+    """
+    try:
+        text = config.read_text(errors="replace")
+    except OSError:
+        return {}
+    found = {name: re.search(rf'"{name}"\s*:\s*"([^"\\]+)"', text) for name in _PLACES}
+    return {name: config.parent / match[1] for name, match in found.items() if match}
 
 
 def socket_of(settings: configuration.Config) -> Path:

@@ -28,7 +28,7 @@ examples:
 {STATUSES}"""
 
 _PAUSE_S = 1.0
-_MOST_SEEN = 4096
+_MOST_SEEN = 20_000
 
 
 def add(commands: Commands) -> None:

@@ -50,9 +50,13 @@ def at_of(document: Mapping[str, Any]) -> datetime | None:
 
 
 def identity(document: Mapping[str, Any]) -> str:
-    """What tells a document from all others."""
-    said = _at(document, "event", "id")
-    return str(said) if said else f"{document.get('@timestamp')} {document.get('message')}"
+    """
+    What tells a document from all others: when it came, to the microsecond, and what it says.
+
+    It may come twice, live and from the file; only there it has an ``event.id``.
+    """
+    created = _at(document, "event", "created")
+    return f"{document.get('@timestamp')} {created} {document.get('message')}"
 
 
 def _at(document: Mapping[str, Any], *path: str) -> Any:
