@@ -277,14 +277,13 @@ def test_an_unknown_machine_is_added_from_what_it_was_seen_to_be(web: Web) -> No
 
     browser.click("#unknown-rows .button")
     assert browser.see("#add input").get_attribute("value") == STRANGER
-    browser.write("#add textarea", '{ "hostnam": "new" }')
+    browser.write("#add textarea", '{ "name": "no-such" }')
     browser.choose("#add select", "rack1")
-    browser.write("#add .field:nth-child(2) input", "new one")
+    browser.write("#add .field:nth-child(2) input", "new1")
     browser.click("#add button", "Add")
-    browser.see("#add .field-error", "hostname")
+    browser.see("#add .field:nth-child(4) .field-error", "no-such")
 
     browser.run("document.querySelector('#add textarea').value = ''")
-    browser.write("#add .field:nth-child(2) input", "new1")
     browser.click("#add button", "Add")
     browser.see("#machine h1", "new1")
     browser.see("#machine .written", "written by netbootd")
@@ -337,6 +336,7 @@ def test_log_lines_follow_live_and_can_be_paused(web: Web) -> None:
 def test_what_looks_like_markup_is_shown_and_not_obeyed(web: Web) -> None:
     browser = web.visit(f"#/machine/{LOGGER}")
     log(web, f"{EVIL} \x1b[31m\u202eback")
+    web.load(STEPPER)
     web.get(f"/{STEPPER}/images/{EVIL_URL}")
 
     line = browser.see(".log", EVIL)

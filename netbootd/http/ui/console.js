@@ -40,6 +40,9 @@ function timeOf(line) {
   return Number.isNaN(at) ? 0 : at / 1000;
 }
 
+/** What tells lines apart; those that are heard have no number yet. @param {any} line */
+const nameOf = (line) => `${field(line, "@timestamp")} ${field(line, "message")}`;
+
 /** @param {any} line */
 function lineNode(line) {
   const severity = severityOf(line);
@@ -67,6 +70,10 @@ export class Console {
   /** @type {any[]} */
   #fresh = [];
   #drawing = 0;
+  /** The lines themselves, as many as are shown. @type {any[]} */
+  #heard = [];
+  /** Their names, where they are drawn as they were read. */
+  #shown = "";
 
   constructor() {
     this.lines = el("div", { class: "lines", tabindex: "0", role: "log", "aria-live": "off", "aria-label": "Console and log lines" });
@@ -98,12 +105,20 @@ export class Console {
     this.#filter();
   }
 
-  /** All anew. @param {any[]} lines  oldest first */
-  reset(lines) {
-    this.#waiting = [];
+  /**
+   * Those that are on disk, together with those that were heard: the last ones may not be written yet.
+   *
+   * @param {any[]} lines  oldest first
+   */
+  read(lines) {
+    if (this.#paused) return;
+    const all = new Map([...lines, ...this.#heard].map((line) => [nameOf(line), line]));
     this.#fresh = [];
-    this.#lost = 0;
-    fill(this.lines, ...lines.slice(-MOST_LINES).map(lineNode));
+    this.#heard = [...all.values()].sort((a, b) => timeOf(a) - timeOf(b)).slice(-MOST_LINES);
+    const names = [...all.keys()].sort().join("\n");
+    if (names === this.#shown) return;
+    this.#shown = names;
+    fill(this.lines, ...this.#heard.map(lineNode));
     this.#tell();
     this.#toEnd();
   }
@@ -118,6 +133,9 @@ export class Console {
       }
       return this.#tell();
     }
+    this.#heard.push(line);
+    if (this.#heard.length > MOST_LINES) this.#heard.shift();
+    this.#shown = "";
     this.#fresh.push(line);
     if (this.#fresh.length > MOST_LINES) this.#fresh.shift();
     this.#drawing ||= requestAnimationFrame(() => this.#draw());

@@ -17,6 +17,8 @@ import { showWhy } from "./why.js";
 const WHY_AFTER = 700;
 const WHY_EVERY = 20_000;
 const LINES = 300;
+/** Milliseconds after which what was not on disk yet when the page was opened is there. */
+const LOG_AGAIN = 2500;
 
 class Page {
   /** @type {Machine|null} */
@@ -25,6 +27,8 @@ class Page {
   /** @type {number|undefined} */
   #asking;
   #asked = 0;
+  /** @type {number|undefined} */
+  #again;
 
   /** @param {HTMLElement} place @param {string} key */
   constructor(place, key) {
@@ -65,6 +69,7 @@ class Page {
   close() {
     this.#closed = true;
     clearTimeout(this.#asking);
+    clearTimeout(this.#again);
     this.feed.close();
   }
 
@@ -77,13 +82,23 @@ class Page {
       this.boots.load(),
     ]);
     if (this.#closed) return;
-    if (logs.status === "fulfilled") this.console.reset(logs.value.lines);
+    if (logs.status === "fulfilled") this.console.read(logs.value.lines);
     if (machine.status === "fulfilled") {
       this.#writtenAs(machine.value);
       this.show(machine.value);
     }
+    this.#again = setTimeout(() => void this.#readLog(), LOG_AGAIN);
     const failed = [machine, boots, logs].find(({ status }) => status === "rejected");
     setText(this.trouble, failed?.reason instanceof ApiError ? failed.reason.message : "");
+  }
+
+  async #readLog() {
+    try {
+      const { lines } = await get(ofMachine(this.key, `/logs?limit=${LINES}`));
+      if (!this.#closed) this.console.read(lines);
+    } catch {
+      // what was heard is shown
+    }
   }
 
   /** @param {string} event @param {any} data */
