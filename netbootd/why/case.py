@@ -149,7 +149,7 @@ def _struggle(boots: tuple[Boot, ...]) -> Iterator[Boot]:
         apart = newer.began - older.last
         if older.outcome not in (Outcome.AGAIN, Outcome.OPEN) or not apart <= STRUGGLE_S:
             return
-        if older.generation != newer.generation and older.target != newer.target:
+        if older.generation != newer.generation:  # what failed may be mended
             return
         yield older
 
@@ -187,6 +187,14 @@ def clock(at: float) -> str:
     """``14:02:31``, in the time zone of this host; for a time that cannot be, ``?``."""
     try:
         return datetime.fromtimestamp(at).astimezone().strftime("%H:%M:%S")
+    except (OverflowError, ValueError, OSError):
+        return "?"
+
+
+def moment(at: float) -> str:
+    """The same with its day: ``Nov 21 14:02:31``."""
+    try:
+        return datetime.fromtimestamp(at).astimezone().strftime("%b %d %H:%M:%S")
     except (OverflowError, ValueError, OSError):
         return "?"
 

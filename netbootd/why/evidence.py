@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from netbootd.boots.boot import Boot
+from netbootd.events.progress import Progress
 from netbootd.record.standing import FRESH, Standing
 from netbootd.registry.machine import Machine
 
@@ -88,6 +89,8 @@ class Evidence:
     is in force; *in_refused* is whether the files of that one name this machine, None where nobody
     has looked.  *generation* is that of the registry in force.
 
+    *transfers* are those of its cards that are under way.
+
     *heard* tells for each interface when any DHCP client was last heard there.  *near* is a MAC
     that differs from this one by a slip of the pen: one that is listed and was never seen, where
     this one is not listed, or one that asks and is not listed, where this one never did.
@@ -109,6 +112,7 @@ class Evidence:
     console: tuple[tuple[float, str], ...] = ()
     refused: tuple[str, ...] = ()
     in_refused: bool | None = None
+    transfers: tuple[Progress, ...] = ()
     generation: int = 0
     heard: Mapping[str, float] = field(default_factory=dict)
     near: str = ""

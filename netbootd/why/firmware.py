@@ -214,13 +214,20 @@ def http_blocked(case: Case, why: tuple[str, ...], confidence: int) -> Cause:
     )
 
 
+def relay(case: Case) -> str:
+    """The relay through which its DISCOVERs come; empty where they come by themselves."""
+    discover = case.step(Stage.DISCOVER)
+    return discover.peer if discover is not None else ""
+
+
 def _no_address(case: Case) -> Cause:
     discover = case.step(Stage.DISCOVER)
     return Cause(
         code="no-address",
         sentence=f"{case.called} gets no address: no DHCP server answered its DISCOVERs, and "
         "without one it cannot follow our offer.",
-        confidence=80,
+        # What a relay brings back from the DHCP server passes us by.
+        confidence=50 if relay(case) else 80,
         because=because(
             discover, case.step(Stage.OFFER), "no OFFER of a DHCP server, no REQUEST of the client"
         ),
@@ -232,6 +239,10 @@ def _no_address(case: Case) -> Cause:
 
 def _no_request(case: Case, *, has_address: bool) -> Iterator[Cause]:
     """Addresses are offered or not; the client does not take one."""
+    if relay(case):
+        yield _relay_drops(case)
+        yield _heeds_none(case, 40)
+        return
     followed = case.evidence.company.followed
     sure = (48 if followed else 80) if has_address else (25 if followed else 45)
     discover, offer = case.step(Stage.DISCOVER), case.step(Stage.OFFER)
@@ -246,6 +257,20 @@ def _no_request(case: Case, *, has_address: bool) -> Iterator[Cause]:
         "snooping, trusted port), and allow UDP port 68 out of this host.",
     )
     yield _heeds_none(case, (62 if has_address else 35) + (20 if followed else 0))
+
+
+def _relay_drops(case: Case) -> Cause:
+    where = printable(relay(case), 40)
+    return Cause(
+        code="relay-drops-offers",
+        sentence=f"{case.called} asks through the relay {where}, and does not seem to get our "
+        "offers, which go back there.",
+        confidence=58,
+        because=because(case.step(Stage.DISCOVER), case.step(Stage.OFFER)),
+        advice=f"Is {where} the relay's address on the client's side, is there a route to it "
+        f"from here (ip route get {where}), and does a filter let UDP port 67 through, both "
+        "ways? Some relays pass on the answers of listed servers alone: list this one, too.",
+    )
 
 
 def _heeds_none(case: Case, confidence: int) -> Cause:

@@ -17,6 +17,7 @@ from netbootd import bzimage, urls
 from netbootd.boot.history import machine_of
 from netbootd.boots.boot import Boot, Stage
 from netbootd.errors import NetbootdError
+from netbootd.events.progress import Progress
 from netbootd.loaderfile import Format, inspect
 from netbootd.mac import MAC
 from netbootd.record.record import Record
@@ -59,13 +60,15 @@ def gather(
     strangers: Iterable[Asked],
     now: float,
     others: Iterable[Boot] = (),
+    transfers: Iterable[Progress] = (),
 ) -> Evidence:
     """
     What is known of the machine *key_or_mac* at *now*.
 
     *boots* are its own, newest first, *others* the latest of every machine; *console* its last
     lines with their times; *refused* the findings of a configuration that was not taken; *heard*
-    tells for each interface when a DHCP client was last heard there.
+    tells for each interface when a DHCP client was last heard there; *transfers* are all that are
+    under way.
     """
     machine = find(key_or_mac, registry, sightings)
     mac = MAC.maybe(key_or_mac)
@@ -74,10 +77,12 @@ def gather(
     standing = record.of(key)
     target = _target_of(machine, boots, registry)
     name = machine.variables.get("hostname") if machine and known else None
+    macs = _macs(machine if known else None, mac, boots)
+    others = tuple(others)
     return Evidence(
         key=key,
         name=name if isinstance(name, str) else machine.named if machine and known else "",
-        macs=_macs(machine if known else None, mac, boots),
+        macs=macs,
         machine=machine,
         known=known,
         enabled=not (machine is not None and is_off(machine)),
@@ -89,7 +94,8 @@ def gather(
         console=tuple(console)[-_MOST_CONSOLE:],
         refused=tuple(map(str, refused)),
         generation=registry.generation,
-        heard=dict(heard),
+        heard=dict(heard) or _heard_of(others),
+        transfers=tuple(one for one in transfers if str(one.mac or "") in macs),
         near=_near(machine, mac, boots, registry, record, strangers),
         now=now,
     )
@@ -204,6 +210,15 @@ def _company(key: str, boots: Sequence[Boot], others: Iterable[Boot], now: float
         and one.reached.rank > Stage.OFFER.rank
     ]
     return Company(followed=len(followed), alike=sum(one.arch == arch for one in followed))
+
+
+def _heard_of(others: Iterable[Boot]) -> dict[str, float]:
+    """Where machines were heard, as far as their boots tell: after a start nobody was yet."""
+    heard: dict[str, float] = {}
+    for boot in others:
+        if where := _interface(boot):
+            heard[where] = max(boot.began, heard.get(where, 0.0))
+    return heard
 
 
 def _interface(boot: Boot) -> str:

@@ -54,6 +54,8 @@ MENU_S = 900.0
 AFTER_TROUBLE_S = 15.0
 #: A system that reports nothing is taken to be up so long after its own DHCP request.
 SETTLED_S = 60.0
+#: DISCOVERs alike that are not patience any more.
+IN_VAIN = 4
 _OFF = "(switched off)"
 _SWITCHED_SILENTLY = frozenset({"localboot"})
 
@@ -148,6 +150,8 @@ def is_late(boot: Boot, machine: Machine | None, now: float) -> bool:
 
 def blocked(boot: Boot, machine: Machine | None) -> bool:
     """Whether its last sign is one after which nothing comes by itself."""
+    if _asks_in_vain(boot):
+        return True
     last = _last_note(boot)
     if last is None:
         return False
@@ -158,6 +162,14 @@ def blocked(boot: Boot, machine: Machine | None) -> bool:
     if last.code is Code.UNSERVED:
         return True
     return last.code is Code.REFUSED and _matters(last, boot, machine)
+
+
+def _asks_in_vain(boot: Boot) -> bool:
+    """A firmware that repeats its DISCOVER has all offers, and likes none of them."""
+    if boot.reached not in (Stage.DISCOVER, Stage.OFFER):
+        return False
+    step = boot.step(Stage.DISCOVER)
+    return step is not None and step.times >= IN_VAIN and step.seconds >= PATIENCE_S[Stage.OFFER]
 
 
 def _last_note(boot: Boot) -> Note | None:
@@ -193,11 +205,13 @@ def has_settled(boot: Boot, machine: Machine | None, standing: Standing, now: fl
     target = runs_target(boot, machine)
     if boot.reached is None or boot.reached.rank < Stage.SCRIPT.rank or blocked(boot, machine):
         return False
-    if any(note.code is Code.CONSOLE for note in boot.notes):
+    if any(note.code is Code.CONSOLE for note in boot.notes) or boot.step(Stage.FAILED):
         return False
     if boot.target.partition("/")[0] in _SWITCHED_SILENTLY or boot.target.endswith(_OFF):
         return True
-    if target is None or isinstance(target, Notice | Menu) or expects_report(target, standing):
+    if target is None:
+        return _has_settled_anyhow(boot, now)
+    if isinstance(target, Notice | Menu) or expects_report(target, standing):
         return False
     if not target.common.calls_back:
         return _all_fetched(boot, target)
@@ -206,6 +220,12 @@ def has_settled(boot: Boot, machine: Machine | None, standing: Standing, now: fl
     if not _all_fetched(boot, target) or not is_late(boot, machine, now):
         return False
     return not isinstance(target, Linux) or not asks_dhcp(target)
+
+
+def _has_settled_anyhow(boot: Boot, now: float) -> bool:
+    """Of a target that was armed or chosen, only its title is known here."""
+    far = boot.reached is not None and boot.reached.rank >= Stage.SYSTEM.rank
+    return far and not boot.target.startswith("install/") and now - boot.last > SETTLED_S
 
 
 def _all_fetched(boot: Boot, target: Target) -> bool:

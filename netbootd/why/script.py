@@ -248,7 +248,7 @@ def transfer_broke(case: Case) -> Iterator[Cause]:
     if ended_here := next((note for note in broken if "shorter" in text(note, "end")), None):
         yield _became_shorter(step, ended_here)
         return
-    sent = number(broken[-1], "sent") if broken else step.sent
+    sent = number(broken[-1], "sent") if broken else _under_way(case, step)
     initrd = step.stage is Stage.INITRD
     anew = _began_anew(case, step)
     yield from _too_large(case, step, broken, sent)
@@ -270,6 +270,14 @@ def _broken(boot: Boot, step: Step) -> list[Note]:
         for note in boot.notes
         if note.code is Code.BROKEN and base_name(text(note, "path")) == base_name(step.path)
     ]
+
+
+def _under_way(case: Case, step: Step) -> float:
+    """Bytes of a transfer that has not ended."""
+    alike = [
+        one.sent for one in case.evidence.transfers if base_name(one.path) == base_name(step.path)
+    ]
+    return max(alike, default=step.sent)
 
 
 def _how(broken: list[Note]) -> str:

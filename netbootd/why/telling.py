@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping
 
 from netbootd.boots.boot import Stage
 from netbootd.printable import printable
-from netbootd.why.case import clock
+from netbootd.why.case import moment
 from netbootd.why.diagnosis import Cause, Diagnosis, State
 
 _STATES: Mapping[State, str] = {
@@ -59,7 +59,7 @@ def _lines(diagnosis: Diagnosis, width: int) -> Iterator[str]:
     remark = diagnosis.causes and diagnosis.state is State.UP
     yield f"{name} {'is up' if remark else _STATES[diagnosis.state]}{boot}"
     if diagnosis.reached:
-        yield f"reached: {_STAGES[diagnosis.reached]}, at {clock(diagnosis.at)}"
+        yield f"reached: {_STAGES[diagnosis.reached]}, at {moment(diagnosis.at)}"
     if diagnosis.missing:
         yield f"missing: {diagnosis.missing}"
     for number, cause in enumerate(diagnosis.causes, 1):

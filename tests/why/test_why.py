@@ -7,6 +7,7 @@ from dataclasses import replace
 import pytest
 
 from netbootd.boots.boot import Code, Outcome, Stage
+from netbootd.events.progress import Progress
 from netbootd.record.standing import Standing
 from netbootd.why.diagnosis import State
 from netbootd.why.evidence import Company, TargetFacts
@@ -499,3 +500,47 @@ def test_a_diagnosis_is_plain_values_for_json():
     assert plain["causes"][0]["code"] == "kernel-missing"
     assert plain["state"] == "stuck"
     assert TargetFacts() == TargetFacts()
+
+
+def test_firmware_that_asks_in_vain_is_stuck_between_two_tries_as_well():
+    story = Story().offered_address().asks(5, 60)
+    diagnosis = diagnose(evidence(story, later=1.0))
+    assert diagnosis.state is State.STUCK
+    assert diagnosis.causes[0].code == "offers-dropped"
+
+
+def test_what_was_mended_by_a_reload_is_no_cause_any_more():
+    failed = Story(1).to_script().note(Code.REFUSED, **not_found(KERNEL)).ends(Outcome.AGAIN)
+    again = Story(2, 40).has(generation=2).asks(4, 28)
+    assert diagnose(evidence(again, failed)).boot == 2
+
+
+def test_a_target_that_was_armed_is_up_once_its_system_asks_for_an_address():
+    story = Story().to_system().has(target="linux/rescue")
+    assert diagnose(evidence(story)).state is State.UP
+    story = Story().to_system().has(target="install/rescue")
+    assert diagnose(evidence(story)).state is State.STUCK
+
+
+def test_offers_that_a_relay_does_not_bring_back():
+    story = Story().asks(4, 28)
+    steps = tuple(replace(step, peer="198.51.100.1") for step in story.boot.steps)
+    found = diagnose(evidence(story.has(steps=steps)))
+    assert found.causes[0].code == "relay-drops-offers"
+    assert "198.51.100.1" in found.causes[0].sentence
+
+
+def test_how_far_a_transfer_under_way_has_come_is_told():
+    story = Story().to_script().fetches(Stage.KERNEL, KERNEL, 10 << 20, sent=0, open=True)
+    moving = Progress(
+        protocol="HTTP",
+        path=KERNEL,
+        peer="192.0.2.50",
+        mac=None,
+        size=10 << 20,
+        sent=3 << 20,
+        began=NOON,
+    )
+    first_cause = diagnose(evidence(story, transfers=(moving,))).causes[0]
+    assert first_cause.code == "http-stalls"
+    assert "3.0 MiB of 10.0 MiB" in first_cause.sentence
