@@ -1,0 +1,206 @@
+"""The API on the wire: curl over the Unix socket and from the network, against the running daemon."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from tests.end_to_end.lab import BOOT_SERVER, LAN_SERVER, NETBOOTD, Lab
+from tests.end_to_end.process import LabError
+
+pytestmark = pytest.mark.wire
+
+LISTED, NEW = "00:25:90:27:db:b4", "00:25:90:27:db:c0"
+BASE = f"http://{BOOT_SERVER}:3000/api/v1"
+
+
+class Server:
+    """The daemon in its namespace; ``local`` asks it by its socket, ``curl`` from the network."""
+
+    def __init__(self, lab: Lab, folder: Path) -> None:
+        self.lab, self.folder, self.state = lab, folder, folder / "state"
+        (folder / "files").mkdir()
+        self.config = {
+            "targets": {"localboot": {"disk": {}}},
+            "machines": {
+                LISTED: {"type": "localboot", "name": "disk", "hostname": "n1", "ip": LAN_SERVER}
+            },
+            "netbootd": {
+                "interfaces": ["eth0"],
+                "files": str(folder / "files"),
+                "state": str(self.state),
+            },
+        }
+        self.daemon = lab.netbootd(self.config)
+
+    @property
+    def token(self) -> str:
+        return (self.state / "api.token").read_text().strip()
+
+    def local(self, path: str, *options: str) -> tuple[int, dict[str, object]]:
+        socket_file = str(self.state / "api.sock")
+        return self._curl("boot", f"http://x/api/v1{path}", "--unix-socket", socket_file, *options)
+
+    def curl(self, path: str, *options: str) -> tuple[int, dict[str, object]]:
+        return self._curl("lan", BASE + path, *options)
+
+    def authorised(self, path: str, *options: str) -> tuple[int, dict[str, object]]:
+        return self.curl(path, "-H", f"Authorization: Bearer {self.token}", *options)
+
+    def _curl(self, place: str, url: str, *options: str) -> tuple[int, dict[str, object]]:
+        told = self.lab.run(place, "curl", "-sS", "-m", "60", "-w", "\n%{http_code}", *options, url)
+        body, _, status = told.rpartition("\n")
+        return int(status), json.loads(body) if body.strip() else {}
+
+
+def as_json(value: object, method: str = "POST") -> tuple[str, ...]:
+    return ("-X", method, "-H", "Content-Type: application/json", "-d", json.dumps(value))
+
+
+@pytest.fixture
+def server(tmp_path):
+    with Lab() as lab:
+        yield Server(lab, tmp_path)
+
+
+def until(condition, seconds=20):
+    deadline = time.monotonic() + seconds
+    while not (found := condition()):
+        assert time.monotonic() < deadline, "it does not come"
+        time.sleep(0.05)
+    return found
+
+
+def test_a_machine_that_was_added_is_answered_at_once(server):
+    simulate = [str(NETBOOTD), "simulate", "--interface", "eth0", "--firmware", "bios", NEW]
+    with pytest.raises(LabError):
+        server.lab.run("lan", *simulate)
+    said = {"mac": NEW, "target": "localboot/disk", "hostname": "n2"}
+    status, told = server.local("/machines", *as_json(said))
+    assert (status, told["key"]) == (201, NEW)
+    assert "undionly.kpxe" in server.lab.run("lan", *simulate)
+    status, told = server.authorised("/machines/n2/boots")
+    assert status == 200
+    assert told["boots"][0]["key"] == NEW
+    # The daemon's own writing is no reason to read everything a second time.
+    time.sleep(1.5)
+    assert server.daemon.text.count("configuration reloaded") == 1
+
+
+def test_who_may_ask_from_the_network(server):
+    assert server.curl("/machines")[0] == 401
+    assert server.authorised("/machines")[0] == 200
+    jar = str(server.folder / "jar")
+    assert server.authorised("/session", "-X", "POST", "-c", jar)[0] == 204
+    assert server.curl("/machines", "-b", jar)[0] == 200
+    assert server.curl("/reload", "-b", jar, "-X", "POST", "-d", "x=1")[0] == 403
+    assert (
+        server.curl("/reload", "-b", jar, "-X", "POST", "-H", "X-Requested-With: netbootd")[0]
+        == 200
+    )
+    bad = ("-H", "Authorization: Bearer guess")
+    assert [server.curl("/status", *bad)[0] for _ in range(11)] == [401] * 10 + [429]
+    assert server.local("/status")[0] == 200
+
+
+def test_the_socket_is_for_its_group_and_survives_a_kill(server):
+    file = server.state / "api.sock"
+    assert file.stat().st_mode & 0o777 == 0o660
+    server.daemon.send(signal.SIGKILL)
+    server.daemon.close()
+    assert file.is_socket()
+    server.daemon = server.lab.netbootd(server.config)
+    assert server.local("/machines")[0] == 200
+    server.daemon.close()
+    assert not file.exists()
+
+
+def test_a_file_in_the_place_of_the_socket_is_told_and_the_rest_is_served(server):
+    server.daemon.close()
+    (server.state / "api.sock").write_text("precious")
+    server.daemon = server.lab.netbootd(server.config)
+    status, told = server.authorised("/status")
+    assert status == 200
+    assert any("is no socket" in trouble for trouble in told["troubles"])
+    assert (server.state / "api.sock").read_text() == "precious"
+
+
+def test_somebody_without_rights_cannot_open_the_socket(server):
+    nobody = shutil.which("setpriv")
+    if nobody is None or os.geteuid() != 0:
+        pytest.skip("needs setpriv, and root")
+    for folder in (server.state, server.folder, *server.folder.parents):
+        if str(folder) not in ("/", "/tmp"):
+            folder.chmod(folder.stat().st_mode | 0o011)
+    asking = f"curl -sS --unix-socket {server.state}/api.sock http://x/api/v1/machines"
+    told = subprocess.run(
+        [nobody, "--reuid=65534", "--regid=65534", "--clear-groups", *asking.split()],
+        capture_output=True,
+        text=True,
+    )
+    assert told.returncode == 7, told
+    assert told.stdout == ""
+
+
+def test_a_hand_edit_after_ours_is_still_seen(server):
+    said = {"mac": NEW, "target": "localboot/disk", "hostname": "n2"}
+    server.local("/machines", *as_json(said))
+    _, told = server.local("/machines/n2")
+    file = Path(told["file"])
+    file.write_text(file.read_text().replace('"n2"', '"n3"'))
+    until(lambda: server.local("/machines/n3")[0] == 200)
+
+
+def test_many_writers_at_once_lose_nothing(server):
+    macs = [f"00:25:90:00:00:{n:02x}" for n in range(12)]
+    body = '{"mac": "$0", "target": "localboot/disk"}'
+    writers = [
+        subprocess.Popen(
+            server.lab.inside(
+                "boot",
+                *("curl", "-sS", "-m", "60", "-o", "/dev/null", "-w", "%{http_code}"),
+                *("--unix-socket", str(server.state / "api.sock")),
+                *("-H", "Content-Type: application/json", "-d", body.replace("$0", mac)),
+                "http://x/api/v1/machines",
+            ),
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        for mac in macs
+    ]
+    assert [one.communicate(timeout=60)[0] for one in writers] == ["201"] * len(macs)
+    _, told = server.local("/machines")
+    assert {one["key"] for one in told["machines"]} == {LISTED, *macs}
+
+
+FLOOD = """
+import socket, sys, time
+line = b"<13>kernel: " + b"x" * 900
+with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sending:
+    for number in range(1500):
+        sending.sendto(line, (sys.argv[1], 514))
+        time.sleep(0.001)
+"""
+
+
+def test_a_browser_that_never_reads_is_cut_off_and_others_go_on(server):
+    with socket.socket(socket.AF_UNIX) as deaf:
+        deaf.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        deaf.connect(str(server.state / "api.sock"))
+        deaf.sendall(b"GET /api/v1/events?machine=n1 HTTP/1.1\r\nHost: x\r\n\r\n")
+        until(lambda: deaf.recv(1, socket.MSG_PEEK))
+        server.lab.run("lan", sys.executable, "-c", FLOOD, BOOT_SERVER)
+        server.daemon.wait_for("a listener to events does not read; cut off", 20)
+        assert server.local("/machines/n1")[0] == 200
+        status, told = server.local("/machines/n1/logs?limit=5")
+        assert status == 200
+        assert len(told["lines"]) == 5
