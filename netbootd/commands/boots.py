@@ -82,10 +82,11 @@ def _timeline(arguments: argparse.Namespace) -> int:
 
 
 def _why(arguments: argparse.Namespace) -> int:
+    said = reach(arguments).get("machines", arguments.machine, "why")
+
     from netbootd.terminal.boots import diagnosis_of, is_wrong, show_why  # noqa: PLC0415
     from netbootd.terminal.paper import Paper  # noqa: PLC0415
 
-    said = reach(arguments).get("machines", arguments.machine, "why")
     diagnosis = diagnosis_of(said)
     if arguments.json:
         print_json(said)

@@ -190,4 +190,20 @@ def test_commands_that_only_read_the_configuration_are_light():
         [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True
     )
     loaded = set(json.loads(done.stdout.splitlines()[-1]))
-    assert not loaded & {"scapy", "twisted", "tftpy", "pyroute2"}
+    assert not loaded & {"scapy", "twisted", "tftpy", "pyroute2", "rich", "shtab", "sqlite3"}
+
+
+@pytest.mark.parametrize("command", ["machines", "why", "logs", "status", "watch"])
+def test_commands_over_the_api_load_nothing_of_the_daemon(command, tmp_path):
+    """And nothing of a terminal's, where there is none: completion of names calls them."""
+    words = [command, *(["00:25:90:27:db:b4"] if command in ("why", "logs") else [])]
+    code = (
+        "import sys, json; from netbootd.cli import main\n"
+        f"main({words!r} + ['--config', {str(tmp_path / 'none.json')!r}, '--url', 'http://[::1]:9'])\n"
+        "print(json.dumps(sorted({name.partition('.')[0] for name in sys.modules})))\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    loaded = set(json.loads(done.stdout.splitlines()[-1]))
+    assert not loaded & {"scapy", "twisted", "tftpy", "pyroute2", "rich", "shtab", "jinja2"}
