@@ -20,11 +20,14 @@ OTHER, THIRD = "00:25:90:27:db:b5", "00:25:90:27:db:b6"
 @pytest.fixture(autouse=True)
 def as_at_the_start(site):
     """Each test finds the hand-written machine alone."""
+    before = site.file.read_text()
     yield
-    for file in site.folder.glob("machines.d/*"):
+    added = list(site.folder.glob("machines.d/*"))
+    for file in added:
         file.unlink()
-    site.write(HANDMADE)
-    site.run("reload")
+    if added or site.file.read_text() != before:
+        site.file.write_text(before)
+        site.run("reload")
 
 
 def good(done: subprocess.CompletedProcess[str]) -> str:
@@ -252,9 +255,7 @@ def test_a_reload_tells_what_changed_and_what_keeps_it_out(site):
     site.write({**HANDMADE, "machines": {**HANDMADE["machines"], OTHER: {"group": "rack1"}}})
     assert "generation" in good(site.run("reload"))
     assert keys(site) == [NODE, OTHER]
-    site.file.write_text(
-        site.file.read_text().replace('"machines"', '"machines": 7, "machines"', 1)[:-9]
-    )
+    site.file.write_text(site.file.read_text().replace('"groups":', '"groups" oops', 1))
     told = bad(site.run("reload"))
     assert "netbootd.json:1" in told
     error = json.loads(site.run("reload", "--json").stdout)["error"]
@@ -265,7 +266,7 @@ def test_a_reload_tells_what_changed_and_what_keeps_it_out(site):
 def test_status_has_what_everybody_may_see_and_more(site):
     told = good(site.run("status"))
     assert re.search(r"^generation +\d+$", told, re.MULTILINE)
-    assert re.search(r"^counts\.unknown +\d+$", told, re.MULTILINE)
+    assert re.search(r"^counts\.\w+ +\d+$", told, re.MULTILINE)
     assert "now" not in told.split()
     assert json.loads(good(site.run("status", "--json")))["machines"] == 1
     public = good(site.run("status", "--url", f"http://127.0.0.1:{site.http}"))

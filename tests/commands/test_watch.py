@@ -146,7 +146,11 @@ def test_nothing_is_written_beyond_a_terminal_of_80_by_24(terminal):
     shown.press("q")
     assert shown.end() == 0
     before, _, _after = shown.seen.partition(BACK)
-    assert all(len(line) <= 80 for line in _PLAIN.sub("", before).splitlines())
+    screens = [_PLAIN.sub("", one) for one in re.split(r"\x1b\[H", before)]
+    lines = [line for screen in screens for line in screen.splitlines()]
+    assert max(map(len, lines)) <= 80
+    assert max(map(len, screens[-1].splitlines())) <= 40
+    assert all(screen.count("\n") < 24 for screen in screens)
 
 
 def test_colours_are_for_terminals_that_want_them(terminal):
