@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
@@ -69,6 +70,18 @@ def acts(lab: Lab, kind: str) -> None:
 def curl(lab: Lab, path: str, *options: str) -> str:
     agent = "iPXE/1.21.1"
     return lab.run("lan", "curl", "-sSf", "-A", agent, "-o", "/dev/null", *options, BASE + path)
+
+
+def troubles(lab: Lab) -> list[str]:
+    found: list[str] = json.loads(lab.run("lan", "curl", "-sSf", f"{BASE}/status"))["troubles"]
+    return found
+
+
+def fill(ballast: Path) -> None:
+    """Leave no room on the disk of *ballast*."""
+    with contextlib.suppress(OSError), ballast.open("ab", buffering=0) as opened:
+        while True:
+            opened.write(bytes(4096))
 
 
 def on_disk(tmp_path: Path) -> list[dict[str, Any]]:
@@ -141,3 +154,33 @@ def test_a_script_that_curl_looks_at_is_no_boot(lab, config, tmp_path):
     acts(lab, "firmware")
     (boot,) = until(tmp_path, reached("loader"))
     assert "script" not in [step["stage"] for step in boot["steps"]]
+
+
+def test_a_full_disk_costs_no_boot_and_is_told(lab, config, tmp_path):
+    state = tmp_path / "state"
+    state.mkdir()
+    lab.run("boot", "mount", "-t", "tmpfs", "-o", "size=2m", "none", str(state))
+    try:
+        _on_a_full_disk(lab, config, tmp_path)
+    finally:
+        lab.run("boot", "umount", "-l", str(state))
+
+
+def _on_a_full_disk(lab: Lab, config: dict[str, Any], tmp_path: Path) -> None:
+    daemon = lab.netbootd(config)
+    acts(lab, "firmware")
+    until(tmp_path, reached("loader"))
+    ballast = tmp_path / "state" / "ballast"
+    fill(ballast)
+    acts(lab, "ipxe")
+    curl(lab, f"/boot/{NODE}")
+    deadline = time.monotonic() + 30
+    while not any("boots.sqlite" in trouble for trouble in troubles(lab)):
+        assert time.monotonic() < deadline, "the status does not tell"
+        fill(ballast)  # a journal has some room left, and gives it back when it is closed
+        curl(lab, "/images/vmlinuz")
+    daemon.wait_for("boots are not kept over a restart: .*boots.sqlite", 5)
+    ballast.unlink()
+    daemon.wait_for("the record of boots is written again", 20)
+    (boot,) = until(tmp_path, reached("kernel"))
+    assert boot["steps"][-1]["sent"] == 6_000_000
