@@ -219,6 +219,27 @@ def test_an_ipxe_of_the_card_that_asks_again_after_its_kernel_has_been_reset(sto
     assert story.boots[2].outcome is Outcome.OPEN
 
 
+def test_a_script_may_ask_for_an_address_on_a_vlan_at_once(story):
+    story.tell(stories.ipxe(), stories.script(), stories.ipxe(), stories.script())
+    assert list(story.boots) == [1]
+
+
+def test_an_ipxe_of_the_card_that_asks_again_after_its_script_has_been_reset(story):
+    story.tell(stories.ipxe(), stories.script())
+    story.tell(stories.ipxe(), every=30)
+    assert list(story.boots) == [1, 2]
+
+
+def test_a_script_that_is_asked_for_again_when_its_initrd_broke_off_is_the_same_boot(story):
+    broken = stories.by_http("/images/initrd", sent=10)
+    story.tell(*stories.loads(), *stories.by_http("/images/vmlinuz"), *broken)
+    story.tell(stories.script(), every=30)
+    assert list(story.boots) == [1]
+    story.tell(*stories.by_http("/images/vmlinuz"))
+    story.tell(stories.script(), every=300)
+    assert list(story.boots) == [1, 2]
+
+
 # -- other loaders -----------------------------------------------------------------------------
 
 
