@@ -32,10 +32,11 @@ from netbootd.errors import RenderError
 from netbootd.mac import MAC
 from netbootd.record.standing import FRESH, Standing
 from netbootd.registry import overlays, scripts
-from netbootd.registry.facts import STRANGER, facts_of
+from netbootd.registry.facts import STRANGER, facts_of, logs_of
 from netbootd.registry.machine import Machine
 from netbootd.registry.snapshot import Registry
 from netbootd.rendering import told_of
+from netbootd.targets import logs
 from netbootd.targets.base import Facts, Target
 from netbootd.targets.menu import LOCAL, Menu
 from netbootd.targets.notice import Notice
@@ -212,7 +213,9 @@ def first_script(registry: Registry, base: str, peer: str = "") -> BootScript:
         facts = facts_of(STRANGER, None, registry, base, peer)
         notice = _notice(Ipxe(registry.notice_template), facts, reason, _AGAIN)
         return BootScript(notice, reason, 403, code="subnet")
-    text = registry.first_template.render(base=server)
+    sent = logs_of(registry, base)
+    syslog = logs.ipxe_address(sent["log_host"], sent["log_port"]) if sent else ""
+    text = registry.first_template.render(base=server, syslog_address=syslog)
     return BootScript(text, "first contact", code="first")
 
 

@@ -4,6 +4,9 @@ What a template may know of a machine; also for a look at what it would make, wh
 
 from __future__ import annotations
 
+from typing import Any
+from urllib.parse import urlsplit
+
 from netbootd import urls
 from netbootd.mac import MAC
 from netbootd.registry.machine import Machine
@@ -41,7 +44,21 @@ def facts_of(
         peer=peer,
         token=token,
         overlay=machine is not None and (bool(machine.overlays) or machine.target.wants_overlay),
+        **logs_of(registry, base),
     )
+
+
+def logs_of(registry: Registry, base: str) -> dict[str, Any]:
+    """
+    Where logs go, as in ``Facts``; nothing where none are received.
+
+    To the address *base* by which we are reached, since another boot server need not receive any.
+    """
+    syslog = registry.config.syslog
+    host = urlsplit(base).hostname
+    if not syslog.enabled or not host:
+        return {}
+    return {"log_host": host, "log_port": syslog.port, "netconsole_port": syslog.netconsole}
 
 
 def server_of(registry: Registry, base: str, peer: str = "") -> str:

@@ -18,7 +18,7 @@ from netbootd.errors import RenderError
 from netbootd.features import Feature
 from netbootd.loaders import NO_CHOICE, Choice
 from netbootd.mac import MAC
-from netbootd.targets import ipxe, placeholders, vlan
+from netbootd.targets import ipxe, logs, placeholders, vlan
 from netbootd.targets.ipxe import ScriptTemplate
 from netbootd.targets.plan import OnlyIpxe, Plan
 
@@ -38,6 +38,9 @@ class Facts:
     *extras* the sections of the file that are nobody's but the templates'.  *peer* is the address
     it asks from and *token* the one of this boot attempt, both empty where there is none.
     *overlay*: the machine has an extra initrd, at ``overlay_url``.
+
+    *log_host* is where it may send its log, a host name or address of ours, *log_port* by UDP and
+    TCP, *netconsole_port* what its kernel says; empty and 0 where we receive none.
     """
 
     mac: MAC
@@ -49,6 +52,9 @@ class Facts:
     peer: str = ""
     token: str = ""
     overlay: bool = False
+    log_host: str = ""
+    log_port: int = 0
+    netconsole_port: int = 0
 
     def url(self, location: str) -> str:
         """*location* made absolute: one that begins with a slash is on our own server."""
@@ -70,7 +76,8 @@ class Facts:
         ``mac`` (and ``mac.dashed``, ``mac.raw``), ``target``, ``type``, ``name``, ``base``,
         ``server`` (host and port of it), ``machine`` (all variables as one mapping), the URLs
         ``script_url``, ``overlay_url``, ``install_url``, ``done_url``, ``failed_url`` and
-        ``retry``, ``token``; then every variable and every extra section by its own name, and
+        ``retry``, ``token``; where we receive logs, ``log_host``, ``log_port`` and
+        ``netconsole_port``; then every variable and every extra section by its own name, and
         ``ip``, which is the address it asks from where the configuration gives none.
         """
         type_, _, name = self.target.partition("/")
@@ -91,7 +98,15 @@ class Facts:
             "done_url": urls.done_url(self.base, self.mac, self.token),
             "failed_url": urls.failed_url(self.base, self.mac, self.token),
         }
-        return {**self.extras, **asked_from, **self.variables, **own}
+        return {**self.extras, **asked_from, **self.variables, **own, **self._log_names()}
+
+    def _log_names(self) -> dict[str, Any]:
+        found = {
+            "log_host": self.log_host,
+            "log_port": self.log_port,
+            "netconsole_port": self.netconsole_port,
+        }
+        return {name: value for name, value in found.items() if value}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -103,7 +118,8 @@ class Common:
     *once*: after one completed boot its machine boots *after*, a ``type/name``, or its own disk
     where that is empty; *calls_back*: it is complete when the node calls ``/done``; else, for a
     program that cannot call, when it was served.  *up_within*: seconds within which that call is
-    expected, 0 for any time.  *loader*: what the firmware of its machines loads.
+    expected, 0 for any time.  *loader*: what the firmware of its machines loads.  *send_logs*: they
+    are told to send us their logs.
     """
 
     variables: Mapping[str, Any] = field(default_factory=dict)
@@ -114,6 +130,7 @@ class Common:
     up_within: float = 0.0
     calls_back: bool = True
     loader: Choice = NO_CHOICE
+    send_logs: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -202,6 +219,8 @@ class Target(ABC):
     def script(self, facts: Facts) -> str:
         """The boot script for one machine; starts with ``#!ipxe``."""
         own = {"target": self.title, **self.own_names(facts), **self.values(facts)}
+        if self.common.send_logs:
+            own["syslog_address"] = logs.ipxe_address(facts.log_host, facts.log_port)
         if vlan.TEMPLATE in self.template.source:  # a notice tells of a vlan that is none
             own["vlan"] = vlan.tag(facts.variables)
         return self.template.render(**{**facts.names(), **own})

@@ -132,6 +132,7 @@ def _common(settings: Settings, kind: TargetType) -> Common:
         once=settings.flag("once", kind.once),
         after=_after(settings),
         up_within=settings.number("up_within", least=0) or 0.0,
+        send_logs=settings.flag("send_logs", False),
         calls_back=kind.calls_back,
         loader=_loader(settings, kind),
     )

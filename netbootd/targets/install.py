@@ -110,6 +110,10 @@ class Install(Linux):
     def reader(self) -> str:
         return _READERS.get(self.system, self.initramfs)
 
+    @property
+    def log_reader(self) -> str:
+        return self.system or self.initramfs
+
     def own_names(self, facts: Facts) -> dict[str, Any]:
         names = {"answer_url": facts.file_url(self.answer)} if self.answer else {}
         return names | ({"tree": facts.url(self.tree)} if self.tree else {})

@@ -17,7 +17,7 @@ from typing import Any, ClassVar, Self
 from netbootd.errors import RenderError
 from netbootd.features import Feature
 from netbootd.scripts import modules
-from netbootd.targets import ipxe, vlan
+from netbootd.targets import ipxe, logs, vlan
 from netbootd.targets.base import Facts, Target
 from netbootd.targets.ipxe import ScriptTemplate
 from netbootd.targets.plan import Kernel, Plan, without_settings
@@ -157,7 +157,8 @@ class Linux(Target):
         """
         words = tuple(self.filled(word, facts) for word in self.args)
         end = next((at for at, word in enumerate(words) if word in _NOT_KERNELS), len(words))
-        words = (*words[:end], *absent(words, self._module_options(facts)), *words[end:])
+        more = (*self._module_options(facts), *self._log_words(facts))
+        words = (*words[:end], *absent(words, more), *words[end:])
         return vlan.tagged(words, self.reader, vlan.tag(facts.variables), facts.mac)
 
     @property
@@ -188,6 +189,16 @@ class Linux(Target):
         if bad := ipxe.end_word(words):
             raise RenderError(f'modules: iPXE would end the line at "{bad}"')
         return words
+
+    def _log_words(self, facts: Facts) -> tuple[str, ...]:
+        if not self.common.send_logs:
+            return ()
+        return logs.words(self.log_reader, facts.log_host, facts.log_port)
+
+    @property
+    def log_reader(self) -> str:
+        """What is told by arguments to send its log."""
+        return self.reader
 
     def plan(self, facts: Facts) -> Plan:
         # An ``initrd=`` of the author names what iPXE loaded; PXELINUX would go and fetch it.

@@ -24,6 +24,7 @@ from netbootd.targets import ipxe
 #: Keys that say what a target boots; in a machine's entry they replace the target's.
 TARGET_KEYS = frozenset(
     {"kernel", "initrd", "boot_args", "boot_server", "sanboot", "once", "after", "up_within"}
+    | {"send_logs"}
 )
 EXTRA_ARGS = "extra_args"
 LOADER = "loader"
