@@ -12,22 +12,29 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from itertools import pairwise
-from typing import Any
+from typing import Any, NamedTuple
 
 from netbootd.boots.boot import Boot, Code, Note, Outcome, Stage, Step
 from netbootd.printable import printable
-from netbootd.why.console import tells_of_trouble
 from netbootd.why.diagnosis import Cause, State
 from netbootd.why.evidence import Evidence
-from netbootd.why.patience import base_name, blocked, is_late, state_of
+from netbootd.why.patience import base_name, blocked, gave_up, is_late, state_of
 
 #: Seconds between the last sign of a boot and the first of the next within one struggle.
 STRUGGLE_S = 600.0
 _MOST_TRIES = 6
 #: A machine that starts anew so soon has not run what it fetched.
 AT_ONCE_S = 12.0
+_SKEW_S = 2.0  # a line may be stamped a little earlier than its boot
 #: Boots of one struggle after which it counts as going in circles, however young the last one is.
 CIRCLES = 3
+
+
+class Said(NamedTuple):
+    """A line of a console, and its time."""
+
+    at: float
+    text: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,7 +133,8 @@ def case_of(evidence: Evidence) -> Case:
     tries = tuple(_struggle(evidence.boots))
     if state is State.BOOTING and len(tries) >= CIRCLES:
         state = State.STUCK
-    if state is State.UP and newest.outcome is Outcome.OPEN and _complains(evidence, newest):
+    on = state in (State.UP, State.BOOTING) and newest.outcome is Outcome.OPEN
+    if on and gave_up(newest, evidence.console):
         state = State.STUCK
     boot = newest
     if state is State.STUCK and not _turned_away(newest):
@@ -134,12 +142,13 @@ def case_of(evidence: Evidence) -> Case:
     return Case(evidence, boot, tries, state)
 
 
-def _complains(evidence: Evidence, boot: Boot) -> bool:
-    """Whether a system of which nothing more is awaited has said that it cannot go on."""
-    target = evidence.target
-    return target.calls_back and any(
-        at >= boot.began and tells_of_trouble(line) for at, line in evidence.console
-    )
+def said_in(evidence: Evidence, boot: Boot, tries: tuple[Boot, ...]) -> list[Said]:
+    """What the machine said in *boot*, which is one of *tries*, in the order of time."""
+    later = [one.began for one in tries if one.number > boot.number]
+    end = min(later, default=math.inf)
+    said = [(note.at, note.text) for note in boot.notes if note.code is Code.CONSOLE]
+    said += [line for line in evidence.console if boot.began - _SKEW_S <= line[0] < end]
+    return [Said(at, line) for at, line in sorted(dict.fromkeys(said))]
 
 
 def _struggle(boots: tuple[Boot, ...]) -> Iterator[Boot]:

@@ -8,9 +8,10 @@ firmware's own timers, and what was measured of loaders and systems.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 from netbootd.boots.boot import Boot, Code, Note, Outcome, Stage
+from netbootd.logbook.trouble import kind_of
 from netbootd.record.standing import Outcome as Reported
 from netbootd.record.standing import Standing
 from netbootd.registry.machine import Machine
@@ -56,6 +57,10 @@ AFTER_TROUBLE_S = 15.0
 SETTLED_S = 60.0
 #: DISCOVERs alike that are not patience any more.
 IN_VAIN = 4
+#: Kinds of console lines after which nothing comes, and those that say little.
+_ENDS = frozenset({"panic", "no-init", "no-root", "dracut"})
+_NO_END = frozenset({"ipxe", "link", "driver", "memory"})
+_COMING_UP_S = 300.0
 _OFF = "(switched off)"
 _SWITCHED_SILENTLY = frozenset({"localboot"})
 
@@ -73,16 +78,25 @@ def state_of(boot: Boot | None, standing: Standing, machine: Machine | None, now
     if boot is None or (boot.reached is None and not boot.notes):
         return _remembered(standing)
     if told := _TOLD.get(boot.outcome):
-        return told
+        return State.STUCK if told is State.UP and _panicked(boot) else told
     if told := _reported(boot, standing):
         return told
     if has_settled(boot, machine, standing, now):
         return State.UP
     if boot.reached is None and not blocked(boot, machine):
         return _remembered(standing)  # a running system that asked for its address
-    late = is_late(boot, machine, now)
-    stuck = late or boot.outcome is Outcome.AGAIN or blocked(boot, machine)
+    ended = boot.outcome is Outcome.AGAIN or blocked(boot, machine) or gave_up(boot)
+    stuck = ended or is_late(boot, machine, now)
     return State.STUCK if stuck else State.BOOTING
+
+
+def _panicked(boot: Boot) -> bool:
+    """Whether it was up, and its kernel has given up since."""
+    done = boot.step(Stage.DONE)
+    return done is not None and any(
+        note.code is Code.CONSOLE and note.until > done.until and kind_of(note.text) == "panic"
+        for note in boot.notes
+    )
 
 
 _TOLD = {
@@ -205,7 +219,7 @@ def has_settled(boot: Boot, machine: Machine | None, standing: Standing, now: fl
     target = runs_target(boot, machine)
     if boot.reached is None or boot.reached.rank < Stage.SCRIPT.rank or blocked(boot, machine):
         return False
-    if any(note.code is Code.CONSOLE for note in boot.notes) or boot.step(Stage.FAILED):
+    if boot.step(Stage.FAILED) or gave_up(boot):
         return False
     if boot.target.partition("/")[0] in _SWITCHED_SILENTLY or boot.target.endswith(_OFF):
         return True
@@ -220,6 +234,22 @@ def has_settled(boot: Boot, machine: Machine | None, standing: Standing, now: fl
     if not _all_fetched(boot, target) or not is_late(boot, machine, now):
         return False
     return not isinstance(target, Linux) or not asks_dhcp(target)
+
+
+def gave_up(boot: Boot, said: Iterable[tuple[float, str]] = ()) -> bool:
+    """
+    Whether its console has said last that it cannot go on; *said* are lines with their times.
+
+    A server that is up for weeks has its troubles with memory, links and file servers, too: these
+    count only while it comes up.
+    """
+    last = max((step.at for step in boot.steps), default=boot.began)
+    told = [(note.at, note.text) for note in boot.notes if note.code is Code.CONSOLE]
+    for at, text in (*told, *said):
+        kind = kind_of(text) if at >= last else ""
+        if kind in _ENDS or (kind and kind not in _NO_END and at - last < _COMING_UP_S):
+            return True
+    return False
 
 
 def _has_settled_anyhow(boot: Boot, now: float) -> bool:

@@ -17,14 +17,13 @@ from netbootd.why.case import (
     Case,
     Signature,
     because,
-    clock,
     number,
     some,
     span,
     text,
     told_note,
 )
-from netbootd.why.console import NFS, PANIC
+from netbootd.why.console import last_words
 from netbootd.why.diagnosis import Cause
 from netbootd.why.patience import PATIENCE_S
 
@@ -57,56 +56,17 @@ def node_failed(case: Case) -> Iterator[Cause]:
     )
 
 
-def panic(case: Case) -> Iterator[Cause]:
-    """Its last lines tell of a kernel that could not go on."""
-    if not case.over or case.rank < Stage.SCRIPT.rank:
-        return
-    lines = _console(case)
-    found = [number for number, (_, line) in enumerate(lines) if PANIC.search(line)]
-    if not found:
-        return
-    shown = lines[max(0, found[0] - 1) : found[0] + _SHOWN]
-    first = printable(lines[found[0]][1].strip(), 160)
-    yield Cause(
-        code="kernel-panic",
-        sentence=f"The kernel of {case.called} gave up: {first}",
-        confidence=95,
-        because=tuple(f"{clock(at)} {printable(line.strip(), 160)}" for at, line in shown),
-        advice="Read the lines before it. 'unable to mount root' wants the right root= and the "
-        "driver of its disk or card in the initrd; 'unpacking failed' a whole initrd.",
-    )
-
-
-def _console(case: Case) -> list[tuple[float, str]]:
-    """What it said in this boot; a boot that is not known to have begun has no bound."""
-    began = case.boot.began
-    later = [one.began for one in case.tries if one.number > case.boot.number]
-    end = min(later, default=float("inf"))
-    said = [(note.at, note.text) for note in case.notes(Code.CONSOLE)]
-    said += [(at, line) for at, line in case.evidence.console if began - 2 <= at <= end]
-    return sorted(dict.fromkeys(said))
-
-
 def nfs_root(case: Case) -> Iterator[Cause]:
-    """Its root over NFS is not to be had."""
-    target = case.evidence.target
-    said = [(at, line) for at, line in _console(case) if NFS.search(line)]
-    loaded = case.is_at(Stage.KERNEL, Stage.INITRD, Stage.SYSTEM, Stage.FILES)
-    if not case.over or not loaded or not (said or target.kind == "nfs"):
+    """Its root over NFS is not to be had, though it says nothing of it."""
+    if not case.over or not case.is_at(Stage.SYSTEM) or case.evidence.target.kind != "nfs":
         return
-    silent = case.is_at(Stage.SYSTEM)
-    if not said and not silent:
-        return
-    system = case.step(Stage.SYSTEM)
     yield Cause(
         code="nfs-root-missing",
         sentence=f"The system of {case.called} has its card and an address, and does not get its "
         "root over NFS.",
-        confidence=96 if said else 76,
+        confidence=76,
         because=because(
-            system,
-            *(f"{clock(at)} {printable(line.strip(), 160)}" for at, line in said[-3:]),
-            f"nothing since, for {span(case.silent)}",
+            case.step(Stage.SYSTEM), f"nothing since, for {span(case.silent)}", *last_words(case)
         ),
         advice="On the NFS server: exportfs -v (is the folder exported to this address?), "
         'rpcinfo -p, nfs.service; compare with "root" of the target; try mount -t nfs.',
@@ -144,18 +104,11 @@ def nothing_of_the_system(case: Case) -> Iterator[Cause]:
             case.step(Stage.KERNEL),
             case.step(Stage.INITRD),
             f"no DHCP request of the system for {span(case.silent)}",
-            *_last_words(case),
+            *last_words(case),
         ),
         advice="Put the card's driver and its firmware into the initrd (lspci -k on a running "
         "one; dracut --add-drivers, /etc/initramfs-tools/modules); look at its console.",
     )
-
-
-def _last_words(case: Case) -> tuple[str, ...]:
-    said = _console(case)[-3:]
-    if not said:
-        return ("no console line of it has arrived",)
-    return tuple(f"{clock(at)} {printable(line.strip(), 160)}" for at, line in said)
 
 
 def answer_refused(case: Case) -> Iterator[Cause]:
@@ -217,7 +170,7 @@ def overdue(case: Case) -> Iterator[Cause]:
         code="overdue",
         sentence=f"{case.called} has not reported that it is up{allowed}.",
         confidence=60 if late and far else 42,
-        because=because(reached, *some(case.notes(Code.REPORTED), 1), *_last_words(case)),
+        because=because(reached, *some(case.notes(Code.REPORTED), 1), *last_words(case)),
         advice="Does it come as far as to call done_url (curl, at the end of its installation or "
         "its start)? Look at its console; is 'up_within' long enough?",
     )
@@ -225,7 +178,6 @@ def overdue(case: Case) -> Iterator[Cause]:
 
 SIGNATURES: tuple[Signature, ...] = (
     node_failed,
-    panic,
     nfs_root,
     nothing_of_the_system,
     answer_refused,

@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from netbootd.boots.boot import Outcome, Stage
-from netbootd.why import firmware, policy, script, system, transfer
+from netbootd.why import console, firmware, policy, script, system, transfer
 from netbootd.why.case import Case, Signature, case_of
 from netbootd.why.diagnosis import Cause, Diagnosis, State
 from netbootd.why.evidence import Evidence
@@ -26,6 +26,7 @@ SIGNATURES: tuple[Signature, ...] = (
     *transfer.SIGNATURES,
     *script.SIGNATURES,
     *system.SIGNATURES,
+    *console.SIGNATURES,
 )
 _REMARKS: tuple[Signature, ...] = (policy.refused_reload, transfer.slow_port)
 _MOST_CAUSES = 6

@@ -544,3 +544,56 @@ def test_how_far_a_transfer_under_way_has_come_is_told():
     first_cause = diagnose(evidence(story, transfers=(moving,))).causes[0]
     assert first_cause.code == "http-stalls"
     assert "3.0 MiB of 10.0 MiB" in first_cause.sentence
+
+
+# -- the console -----------------------------------------------------------------------------------
+
+SAID = {
+    "Kernel panic - not syncing: Fatal exception": "kernel-panic",
+    "run-init: opening console: No such file or directory": "init-missing",
+    "Gave up waiting for root file system device.": "root-missing",
+    "mount.nfs: access denied by server while mounting 192.0.2.10:/srv": "nfs-root-missing",
+    "Warning: dracut-initqueue timeout - starting timeout scripts": "initramfs-shell",
+    "IP-Config: No response after 300 secs - giving up": "system-no-address",
+    "main-menu[246]: WARNING **: Menu item 'partman-base' failed.": "installer-failed",
+    "tmpfs: No space left on device": "memory-full",
+    "bnx2 0000:01:00.0: firmware: failed to load bnx2/bnx2-mips-06.fw (-2)": "driver-missing",
+}
+
+
+@pytest.mark.parametrize("line", SAID)
+def test_what_a_console_says_comes_first_and_is_shown(line):
+    story = Story(boots=target(common={"up_within": 600.0})).to_initrd()
+    diagnosis = diagnose(evidence(story, console=((NOON + 90, "before"), (NOON + 91, line))))
+    assert diagnosis.causes[0].code == SAID[line]
+    assert any(line[:60] in shown for shown in diagnosis.causes[0].because)
+
+
+def test_a_root_that_is_missing_is_nfs_where_the_target_has_such():
+    story = Story(boots=target("nfs")).to_system()
+    story.note(Code.CONSOLE, "Gave up waiting for root file system device.", kind="no-root")
+    assert first(evidence(story)) == "nfs-root-missing"
+
+
+def test_a_panic_needs_no_patience():
+    story = Story().to_initrd().after(5).note(Code.CONSOLE, "Kernel panic - not syncing")
+    assert diagnose(evidence(story, later=1.0)).causes[0].code == "kernel-panic"
+
+
+def test_a_line_of_the_boot_before_is_none_of_this_one():
+    story = Story(2, 5000).to_initrd()
+    of = evidence(story, console=((NOON + 100, "Kernel panic - not syncing"),))
+    assert first(of) == "kernel-silent"
+
+
+def test_a_server_that_is_up_for_days_may_lose_its_file_server():
+    story = Story().to_system()
+    story.after(90_000).note(Code.CONSOLE, "nfs: server home not responding, timed out")
+    assert diagnose(evidence(story)).state is State.UP
+
+
+def test_a_server_whose_kernel_gives_up_after_days_is_up_no_more():
+    story = Story().to_system().step(Stage.DONE).ends(Outcome.DONE)
+    story.after(90_000).note(Code.CONSOLE, "Kernel panic - not syncing: Fatal exception")
+    diagnosis = diagnose(evidence(story))
+    assert (diagnosis.state, diagnosis.causes[0].code) == (State.STUCK, "kernel-panic")
