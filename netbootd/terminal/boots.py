@@ -14,7 +14,8 @@ from netbootd.why.telling import lines
 
 _BAR = 24  # columns for the whole boot
 _OUTCOMES = {"": Look.BUSY, "done": Look.GOOD, "failed": Look.BAD, "overdue": Look.BAD}
-_STEPS = ("at", "after", "took", "", "stage", "bytes", "what", "trouble")
+_BAR_HEADING = " "
+_STEPS = ("at", "after", "took", _BAR_HEADING, "stage", "bytes", "what", "trouble")
 _BOOTS = ("boot", "began", "lasted", "outcome", "reached", "target", "address")
 
 
@@ -27,7 +28,8 @@ def show_timeline(paper: Paper, boot: Mapping[str, Any], now: float) -> None:
     paper.line()
     rows = [(step["at"], _step(step, boot, now)) for step in boot.get("steps", ())]
     rows += [(note["at"], _note(note, boot, now)) for note in boot.get("notes", ())]
-    paper.table(_STEPS, (row for _, row in sorted(rows, key=lambda one: one[0])))
+    in_order = (row for _, row in sorted(rows, key=lambda one: one[0]))
+    paper.table(_STEPS, in_order, fold=("what", "trouble"), spare=(_BAR_HEADING, "after"))
 
 
 _FACTS = (

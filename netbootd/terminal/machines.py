@@ -14,7 +14,8 @@ _UNKNOWN = ("mac", "last", "first", "times", "arch", "interface", "vendor class"
 
 def show_machines(paper: Paper, machines: Sequence[Mapping[str, Any]], now: float) -> None:
     """The list, and below it how many there are of each state."""
-    paper.table(_HEADINGS, (_row(machine, now) for machine in machines))
+    rows = (_row(machine, now) for machine in machines)
+    paper.table(_HEADINGS, rows, fold=("target", "remark"), spare=("address", "groups"))
     counts: dict[str, int] = {}
     for machine in machines:
         counts[machine["state"]] = counts.get(machine["state"], 0) + 1
@@ -87,6 +88,8 @@ def show_unknown(paper: Paper, machines: Iterable[Mapping[str, Any]], now: float
             )
             for one in machines
         ),
+        fold=("vendor class", "uuid"),
+        spare=("uuid", "relay", "first", "vendor class"),
     )
 
 

@@ -12,7 +12,7 @@ from __future__ import annotations
 import io
 import os
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from enum import StrEnum
 from typing import TYPE_CHECKING, NamedTuple, TextIO
 
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 LONGEST = 20_000  # characters of one text
 _GAP = "  "
+_FOLDED = 20  # columns that a text which is folded should have
 
 
 class Look(StrEnum):
@@ -80,8 +81,20 @@ class Paper:
         """Nothing waits for more, where somebody reads along."""
         self._to.flush()
 
-    def table(self, headings: Sequence[str], rows: Iterable[Sequence[Piece]]) -> None:
-        """*rows* below *headings*; columns in which nothing stands are left out."""
+    def table(
+        self,
+        headings: Sequence[str],
+        rows: Iterable[Sequence[Piece]],
+        *,
+        fold: Collection[str] = (),
+        spare: Sequence[str] = (),
+    ) -> None:
+        """
+        *rows* below *headings*; columns in which nothing stands are left out.
+
+        Where a terminal is too narrow, those of *spare* are left out, the first one first; then
+        those of *fold* are folded.
+        """
         kept = [tuple(row) for row in rows]
         used = [at for at in range(len(headings)) if any(plain(row[at]) for row in kept)]
         names = [headings[at] for at in used]
@@ -89,7 +102,23 @@ class Paper:
         if self._console is None:
             self._plain_table(names, cells)
         else:
-            self._rich_table(names, cells)
+            self._rich_table(*self._fitting(names, cells, fold, spare), fold)
+
+    def _fitting(
+        self,
+        names: list[str],
+        cells: list[list[Piece]],
+        fold: Collection[str],
+        spare: Sequence[str],
+    ) -> tuple[list[str], list[list[Piece]]]:
+        """Without as many columns of *spare* as the terminal has no room for."""
+        for name in spare:
+            if name not in names or _width(names, cells, fold) <= self.width:
+                continue
+            gone = names.index(name)
+            names = names[:gone] + names[gone + 1 :]
+            cells = [row[:gone] + row[gone + 1 :] for row in cells]
+        return names, cells
 
     def _plain_table(self, headings: list[str], rows: list[list[Piece]]) -> None:
         texts = [[heading.upper() for heading in headings]]
@@ -99,16 +128,28 @@ class Paper:
             cells = (cell.ljust(width) for cell, width in zip(row, widths, strict=True))
             print(_GAP.join(cells).rstrip(), file=self._to)
 
-    def _rich_table(self, headings: list[str], rows: list[list[Piece]]) -> None:
+    def _rich_table(
+        self, headings: list[str], rows: list[list[Piece]], fold: Collection[str]
+    ) -> None:
         from rich.table import Table  # noqa: PLC0415  for a terminal only
 
         table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style=Look.FAINT)
-        for number, heading in enumerate(headings):
-            table.add_column(heading, no_wrap=number == 0, overflow="fold")
+        for heading in headings:
+            table.add_column(heading, no_wrap=heading not in fold, overflow="fold")
         for row in rows:
             table.add_row(*(text(cell) for cell in row))
         assert self._console is not None
         self._console.print(table)
+
+
+def _width(headings: list[str], rows: list[list[Piece]], fold: Collection[str]) -> int:
+    """What a table needs where the columns of *fold* are folded, but not too much."""
+    needed = 0
+    for at, heading in enumerate(headings):
+        widest = max((len(plain(row[at])) for row in rows), default=0)
+        widest = min(widest, _FOLDED) if heading in fold else widest
+        needed += max(widest, len(heading)) + len(_GAP)
+    return needed
 
 
 def text(*pieces: Piece) -> Text:

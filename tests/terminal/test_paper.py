@@ -42,6 +42,22 @@ def test_a_pipe_gets_aligned_columns_and_no_escape_sequences():
     assert out.getvalue() == "MACHINE  STATE\nnode7    up\nnode10   failed\n"
 
 
+def test_a_narrow_terminal_gets_fewer_columns_and_the_rest_folded(monkeypatch):
+    def draw(paper):
+        row = ("node7", "x" * 30, "y" * 30, "word " * 8)
+        names = ("machine", "address", "groups", "remark")
+        paper.table(names, [row], fold=("remark",), spare=("groups", "address"))
+
+    wide = on_terminal(draw, monkeypatch, COLUMNS="200")
+    assert "groups" in wide
+    shown = on_terminal(draw, monkeypatch)  # of 80
+    assert "groups" not in shown
+    assert "x" * 30 in shown
+    narrow = on_terminal(draw, monkeypatch, COLUMNS="30")
+    assert "address" not in narrow
+    assert narrow.count("word") == 8
+
+
 def test_an_empty_cell_is_a_hyphen_so_that_awk_counts_right():
     out = io.StringIO()
     Paper(out).table(("a", "b", "c"), [("1", "", "3"), ("", "2", "")])
