@@ -80,6 +80,9 @@ from netbootd.watch import Watcher
 log = Logger(namespace="netbootd")
 
 _HOOK_OUTPUT = 4096  # characters of a node's last words that a hook is told
+# A thread that reads a configuration of thousands lets the reactor in after so long; the usual 5 ms
+# are felt by whoever asks for the next block.
+_SWITCH_S = 0.001
 _RETRY_S = 5.0  # a port that was taken is tried again this often
 
 
@@ -92,6 +95,7 @@ def main(file: Path, only_interfaces: tuple[str, ...], *, verbose: bool) -> int:
     # A clock that is set back, as on a host without a battery, must stop no timer.
     reactor: Any = global_reactor
     reactor.seconds = time.monotonic
+    sys.setswitchinterval(_SWITCH_S)
     journal.begin(sys.stderr, os.environ, verbose=verbose)
     _finish_writing(file)
     registry = _rehearsed(file, only_interfaces)

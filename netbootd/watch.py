@@ -107,7 +107,8 @@ class Watcher:
         self._arm()
         now = _states(self._paths)
         self._seen = {path: self._seen.get(path, now[path]) for path in self._paths}
-        self._look()
+        if now != self._seen:
+            self._ring(certain=False)
 
     def about_to_read(self, written: Iterable[Path] = ()) -> None:
         """
@@ -273,12 +274,30 @@ def _absolute(paths: Iterable[Path]) -> tuple[str, ...]:
 def _spots(paths: Iterable[str]) -> dict[str, _Spot]:
     """The folders to listen in, and what counts there."""
     spots: dict[str, _Spot] = {}
+    folders: dict[str, str] = {}  # each that was walked to, and where that leads
     for path in paths:
-        for folder, name in _hops(path):
-            spots.setdefault(folder, _Spot()).names.add(name)
-        if os.path.isdir(path):
+        folder, name = os.path.split(path)
+        real = folders.get(folder)
+        mode = 0 if real is None else _mode(os.path.join(real, name))
+        if real is None or stat.S_ISLNK(mode):
+            for spot, hop in _hops(path):
+                spots.setdefault(spot, _Spot()).names.add(hop)
+            mode = _mode(os.path.realpath(path))
+            if os.path.isdir(folder):
+                folders[folder] = os.path.realpath(folder)
+        else:  # thousands of files have the same way before them
+            spots.setdefault(real, _Spot()).names.add(name)
+        if stat.S_ISDIR(mode):
             spots.setdefault(os.path.realpath(path), _Spot()).whole = True
     return spots
+
+
+def _mode(path: str) -> int:
+    """What *path* is itself, 0 for nothing."""
+    try:
+        return os.lstat(path).st_mode
+    except OSError:
+        return 0
 
 
 def _hops(path: str) -> Iterator[tuple[str, str]]:

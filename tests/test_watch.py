@@ -593,3 +593,58 @@ def test_a_real_reactor_tells_of_each_way_within_a_second(tmp_path):
         impatience.cancel()
         process.kill()
         process.wait()
+
+
+# --- what we write ourselves ----------------------------------------------------------------------
+
+
+def put(file, text):
+    """As drop-ins are written: a hidden file that gets the name."""
+    new = file.with_name(f".new-{file.name}")
+    new.write_text(text)
+    new.rename(file)
+
+
+@pytest.mark.parametrize("events_come_first", [True, False])
+@pytest.mark.parametrize("is_new", [True, False])
+def test_what_we_are_about_to_read_is_not_told(room, is_new, events_come_first):
+    folder = room.folder / "machines.d"
+    folder.mkdir()
+    ours = folder / "managed-a.json"
+    if not is_new:
+        ours.write_text("{}")
+    room.watch(room.config, folder, *([] if is_new else [ours]))
+    put(ours, '{"new": 1}')
+    if events_come_first:
+        room.hear()
+    room.watcher.about_to_read([ours])
+    room.hear()
+    room.watcher.update([room.config, folder, ours])
+    assert room.told() == 0
+    assert room.told(31) == 0
+
+
+def test_what_is_changed_by_hand_after_that_is_told(room):
+    folder = room.folder / "machines.d"
+    folder.mkdir()
+    ours = folder / "managed-a.json"
+    room.watch(room.config, folder)
+    put(ours, '{"new": 1}')
+    room.watcher.about_to_read([ours])
+    room.watcher.update([room.config, folder, ours])
+    assert room.told() == 0
+    put(ours, '{"new": 2}')
+    assert room.told() == 1
+    (folder / "other.json").write_text("{}")
+    assert room.told() == 1
+
+
+def test_what_is_changed_by_hand_while_we_read_is_told(room):
+    folder = room.folder / "machines.d"
+    folder.mkdir()
+    room.watch(room.config, folder)
+    put(folder / "managed-a.json", "{}")
+    room.watcher.about_to_read([folder / "managed-a.json"])
+    room.config.write_text('{"by": "hand"}')
+    room.watcher.update([room.config, folder, folder / "managed-a.json"])
+    assert room.told() == 1
