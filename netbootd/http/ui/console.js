@@ -34,9 +34,14 @@ export function severityOf(line) {
   return place < 0 ? (SPELLINGS[word] ?? 6) : place;
 }
 
-/** @param {any} line @returns {number} Unix seconds */
+/**
+ * When it came here, in Unix seconds: senders tell whole seconds of clocks of their own, and the
+ * order is lost.
+ *
+ * @param {any} line
+ */
 function timeOf(line) {
-  const at = Date.parse(field(line, "@timestamp"));
+  const at = Date.parse(field(line, "event.created") ?? field(line, "@timestamp"));
   return Number.isNaN(at) ? 0 : at / 1000;
 }
 
@@ -55,7 +60,7 @@ function lineNode(line) {
   return el(
     "div",
     { class: "log", "data-severity": severity, "data-source": source },
-    el("time", {}, at ? instant(at).slice(-12) : ""),
+    el("time", { title: `its own time: ${field(line, "@timestamp") ?? ""}` }, at ? instant(at).slice(-12) : ""),
     el("span", { class: "severity" }, severity < 5 ? SEVERITIES[severity] : ""),
     el("span", { class: "text" }, app ? el("b", {}, `${app}: `) : source === "boot" ? el("b", {}, "netbootd: ") : "", text),
   );

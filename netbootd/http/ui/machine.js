@@ -131,8 +131,8 @@ class Page {
   tick() {
     if (!this.machine) return;
     const seconds = age(this.machine, store.now());
-    const word = underWay(this.machine) ? "since its first packet" : "so far";
-    setText(this.time, seconds === null ? "" : `${coarse(seconds)} ${word}`);
+    const words = underWay(this.machine) ? ["", " since its first packet"] : ["for ", ""];
+    setText(this.time, seconds === null ? "" : words.join(coarse(seconds)));
     this.boots.tick();
     const waiting = this.machine.state !== "up" && this.machine.state !== "unknown";
     if (waiting && Date.now() - this.#asked > WHY_EVERY) this.#ask(0);
