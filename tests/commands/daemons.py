@@ -24,6 +24,8 @@ HANDMADE = {
     "groups": {"rack1": {"type": "localboot", "name": "disk"}},
     "machines": {NODE: {"type": "nfs", "name": "one", "hostname": "node7"}},
 }
+#: A shell lets its background jobs ignore Ctrl-C, and tests may be one.
+HEEDS_INT = ["env", "--default-signal=INT"]
 NETBOOTD = [sys.executable, "-m", "netbootd"]
 
 
@@ -88,7 +90,7 @@ class Site:
         )
 
     def spawn(self, *words: str) -> Process:
-        command = [*NETBOOTD, words[0], "--config", str(self.file), *words[1:]]
+        command = [*HEEDS_INT, *NETBOOTD, words[0], "--config", str(self.file), *words[1:]]
         return Process(command)
 
     def boots(self, mac: str, *files: str) -> None:

@@ -20,7 +20,7 @@ import pytest
 
 from tests.end_to_end.process import ROOT
 
-from .daemons import NETBOOTD, NODE, Site, until
+from .daemons import HEEDS_INT, NETBOOTD, NODE, Site, until
 
 _PLAIN = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07]*\x07|[@-Z\\-_=>])")
 BACK = "\x1b[?1049l"  # the screen that was there before (xterm, "Alternate Screen Buffer")
@@ -41,7 +41,7 @@ class Terminal:
         self._theirs = theirs
         self.process = subprocess.Popen(
             # Its own terminal, whose doing it is that Ctrl-C ends programs.
-            ["setsid", "--ctty", *NETBOOTD, *words],
+            ["setsid", "--ctty", *HEEDS_INT, *NETBOOTD, *words],
             stdin=theirs,
             stdout=theirs,
             stderr=theirs,
