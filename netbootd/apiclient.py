@@ -128,18 +128,31 @@ def _who_may(path: Path) -> str:
     try:
         about = path.stat()
     except OSError:
-        return f"you may not look into {path.parent}: try sudo, or ask who runs netbootd"
+        return _in_the_way(path.parent)
     if not stat.S_ISSOCK(about.st_mode):
         return f"{path} is no socket"
+    return f"you may not use {path}: {_of_group(about, stat.S_IWGRP)}"
+
+
+def _in_the_way(folder: Path) -> str:
+    try:
+        about = folder.stat()
+    except OSError:
+        return f"you may not look for {folder}: try sudo"
+    return f"you may not look into {folder}: {_of_group(about, stat.S_IXGRP)}"
+
+
+def _of_group(about: os.stat_result, wanted: int) -> str:
+    """Whom to belong to; *wanted* is the bit by which a group would be let in."""
+    if not about.st_mode & wanted or about.st_gid == 0:
+        return "try sudo"
     try:
         group = grp.getgrgid(about.st_gid).gr_name
     except KeyError:
         group = str(about.st_gid)
-    if not about.st_mode & stat.S_IWGRP or about.st_gid == 0:
-        return f"you may not use {path}: try sudo"
     return (
-        f"you may not use {path}: it is for the group {group}; be in it "
-        f"('sudo usermod -aG {group} NAME', then log in anew), or try sudo"
+        f"it is for the group {group}; be in it ('sudo usermod -aG {group} NAME', then log in "
+        "anew), or try sudo"
     )
 
 

@@ -52,7 +52,8 @@ except Exception as problem:
         (0o660, 4, 0o755, "it is for the group adm"),
         (0o660, 0, 0o755, "try sudo"),
         (0o600, 4, 0o755, "try sudo"),
-        (0o660, 4, 0o700, "you may not look into"),
+        (0o660, 4, 0o700, "state: try sudo"),
+        (0o660, 4, 0o750, "state: it is for the group adm"),
     ],
 )
 def test_who_may_not_open_the_socket_is_told_who_may(mode, group, folder, told):
@@ -64,6 +65,7 @@ def test_who_may_not_open_the_socket_is_told_who_may(mode, group, folder, told):
         inner.mkdir()
         with pretending(inner / "api.sock", http(b"{}")) as path:
             os.chown(path, 0, group)
+            os.chown(inner, 0, group)
             path.chmod(mode)
             inner.chmod(folder)
             Path(made).chmod(0o755)
