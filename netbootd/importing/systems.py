@@ -48,6 +48,9 @@ def _answer_hint(what: str, path: str) -> tuple[Line, ...]:
     )
 
 
+_LOG_HINT = ('To have its log in "netbootd logs MAC":', '"send_logs" : true,')
+
+
 def debian(found: Found) -> Plan:
     system, version, arch = _identity(found)
     name = found.name(system, version, found.groups.get("arch") or arch)
@@ -58,6 +61,7 @@ def debian(found: Found) -> Plan:
         found.items(),
         ("os", installer),
         *_answer_hint("a preseed file", f"install/{name}/preseed.cfg"),
+        *_LOG_HINT,
         title=_title(system.capitalize(), version, "installer for network boot"),
     )
 
@@ -168,6 +172,7 @@ def red_hat(found: Found) -> Plan:
         ("os", f"{(short or 'rhel').partition('-')[0]} {version}".strip()),
         *lines,
         *_answer_hint("a kickstart file", f"install/{name}/node.ks"),
+        *_LOG_HINT,
         title=_title(family, version, f"{'with' if complete else 'without'} its packages"),
     )
 

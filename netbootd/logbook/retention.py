@@ -1,8 +1,8 @@
 """
 What becomes of a file when it is closed: it is indexed, compressed, and one day removed.
 
-A thread of its own, with less claim to the processor than the rest: compressing takes a second for
-what came in a quiet week, and nothing waits for it.
+A thread of its own: compressing takes a second for what came in a quiet week.  It has the same
+priority as the others, which would wait for a slower one where it holds the interpreter.
 """
 
 from __future__ import annotations
@@ -22,7 +22,6 @@ from netbootd.logbook import files, index, reader
 from netbootd.logbook.marks import Marks
 
 _PACE_S = 60.0  # how often it looks at ages, if no file is cut meanwhile
-_NICENESS = 10
 _DAY = 86_400.0
 
 
@@ -59,8 +58,6 @@ class Retention(threading.Thread):
 
     def run(self) -> None:
         """Until closed."""
-        with contextlib.suppress(OSError):
-            os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), _NICENESS)
         for left in files.parts(self._folder):
             with contextlib.suppress(OSError):
                 left.unlink()

@@ -37,7 +37,7 @@ from netbootd.syslog.senders import Flood, Senders
 
 log = Logger(namespace="netbootd")
 
-_BUFFER = 8 << 20  # bytes: a thousand nodes boot together
+_BUFFER = 16 << 20  # bytes: a thousand nodes boot together, while we wait for a processor
 _SO_RCVBUFFORCE = 33  # asm-generic/socket.h: passes net.core.rmem_max, needs CAP_NET_ADMIN
 _DATAGRAM = 1 << 16
 _BACKLOG = 1024

@@ -314,6 +314,15 @@ def test_the_log_goes_to_the_log_server(box, syslog, line):
     assert done.files["/etc/rsyslog.d/90-netbootd.conf"] == line + "\n"
 
 
+def test_the_log_of_a_smartos_node_goes_to_the_log_server_once(box):
+    box.program("uname", _SUNOS)
+    box.program("svcadm", "#!/bin/sh\necho svcadm $*\n")
+    box.put("/etc/syslog.conf", "*.err\t/dev/sysmsg\n*.debug\t@old # netbootd\n")
+    done = run(box, "syslog", syslog="tcp://10.0.0.3:514")
+    assert done.files["/etc/syslog.conf"] == "*.err\t/dev/sysmsg\n*.debug\t@10.0.0.3 # netbootd\n"
+    assert "svcadm restart system-log" in done.output
+
+
 def test_the_time_zone(box):
     box.put("/usr/share/zoneinfo/Europe/Berlin", "")
     box.put("/etc/timezone", "Etc/UTC\n")
