@@ -25,6 +25,7 @@ from netbootd.boots.store import Store
 from netbootd.boots.strangers import HEARD, Stranger, Strangers
 from netbootd.boots.turn import Outside, Who
 from netbootd.events.event import Event, Scripted, Served, Transferred
+from netbootd.events.witness import Overheard
 from netbootd.mac import MAC
 from netbootd.record.standing import Outcome as Ended
 from netbootd.registry import marks
@@ -122,7 +123,8 @@ class Chronicle:
     def __call__(self, event: Event) -> None:
         """Take *event* in."""
         now = self._now()
-        if interface := getattr(event, "interface", ""):
+        interface = getattr(event, "interface", "")
+        if interface and not isinstance(event, Overheard):  # which a server sent
             self._hear(interface, now)
         if event.mac is not None and isinstance(event, HEARD):
             who = self._who(event.mac)

@@ -109,6 +109,11 @@ def is_again(before: Boot, now: float, reports: bool | None) -> bool:
     return far is not None and far.rank < Stage.SYSTEM.rank and now - before.last < AGAIN_S
 
 
+def renews(boot: Boot, now: float) -> bool:
+    """Whether DHCP is no sign of *boot* any more: its system has long run, and renews its lease."""
+    return boot.step(Stage.SYSTEM) is not None and now - boot.last > RETRY_S
+
+
 def is_over(boot: Boot) -> bool:
     """Whether it was told how it ended, or the machine began another."""
     return boot.outcome not in _NOT_OVER

@@ -21,7 +21,7 @@ from typing import Any
 from netbootd import loaders, urls
 from netbootd.boots.altered import altered
 from netbootd.boots.attempts import Attempts
-from netbootd.boots.begins import FIRST, Sign, has_script, is_over
+from netbootd.boots.begins import FIRST, Sign, has_script, is_over, renews
 from netbootd.boots.boot import Boot, Note, Outcome, Stage, Step
 from netbootd.boots.fetching import broken_off, ended_of, with_end, with_start
 from netbootd.boots.identity import Identities
@@ -178,6 +178,9 @@ class Follower:
         event: Overheard = turn.event
         if not self._is_known(turn):
             return []
+        boot = self._current(turn)
+        if boot is not None and renews(boot, turn.now):
+            return []
         address = event.address if event.message == _ACK else ""
         self._identities.learn(address, turn)
         return self._beside(turn, address)
@@ -195,6 +198,8 @@ class Follower:
         boot = self._current(turn)
         if boot is None or not has_script(boot):
             return self._beside(turn)
+        if renews(boot, turn.now):
+            return []
         vendor = getattr(turn.event, "vendor_class", "")
         steps = entered(boot.steps, turn.step(Stage.SYSTEM, note=vendor, protocol=_DHCP))
         peer = getattr(turn.event, "address", "") or boot.peer

@@ -106,7 +106,9 @@ def _ended(event: TransferEnded) -> _Facts | None:
 
 def is_probe(event: TransferEnded) -> bool:
     """Whether the client wanted the file's size alone, as firmware does before it fetches."""
-    return event.acked == 0 and (event.end == "aborted" or "abort" in event.reason)
+    if event.acked or event.confirmed:
+        return False
+    return event.end == "aborted" or "abort" in event.reason
 
 
 def _served(event: Served) -> _Facts | None:

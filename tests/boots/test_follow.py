@@ -591,3 +591,28 @@ def test_a_machine_that_gets_another_name_keeps_its_boots(story):
     assert [boot.number for boot in story.follower.shelf.recent("node1")] == [2, 1]
     assert story.follower.shelf.recent(KEY) == ()
     assert story.follower.at(HERE)[0] == "node1"
+
+
+def test_a_system_that_renews_its_lease_makes_its_boot_no_longer(story):
+    story.tell(*stories.boots(), stories.runs())
+    before = story.boot
+    for _ in range(3):
+        story.tell(stories.runs(), every=1800)
+    assert story.boot.last == before.last
+    assert story.boot.steps == before.steps
+
+
+def test_a_transfer_that_stalls_and_is_given_up_by_its_client_is_no_probe_of_the_size(story):
+    story.tell(
+        stories.firmware(),
+        TransferEnded(
+            mac=CARD,
+            peer=HERE,
+            path="snponly.efi",
+            reason="aborted by the client",
+            end="aborted",
+            size=170_000,
+            confirmed=True,
+        ),
+    )
+    assert codes(story.boot) == ["broken"]
