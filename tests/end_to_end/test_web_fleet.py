@@ -72,7 +72,7 @@ def test_the_laggard_of_five_hundred_is_named(fleet: tuple[Lab, Browser]) -> Non
     boot_all(lab, 4.0)
 
     browser.see("#fleet .headline", f"{COUNT - 1} of {COUNT} machines up, 1 under way", within=60)
-    browser.see("#fleet .headline", f"{LAGGARD} is furthest behind", within=60)
+    browser.see("#fleet .headline b", LAGGARD, within=60)
     browser.see("#fleet-slow li:first-child", LAGGARD)
     assert len(browser.elements("#fleet-cells .cell")) == COUNT
     (last,) = browser.elements("#fleet-cells .last")

@@ -8,9 +8,11 @@
 /** @typedef {import("./types.js").Step} Step */
 /** @typedef {{from: number, to: number}} Span */
 
-/** A pause is drawn short where it is longer than so many seconds, and than LONG of the busy time. */
+/** A pause is drawn short where it is longer than so many seconds, and than LONG of all the rest. */
 const SHORTEST_CUT = 8;
-const LONG = 0.5;
+const LONG = 0.25;
+/** What is left must last so many seconds for another pause to be cut: else a wink fills the picture. */
+const LEAST_LEFT = 3;
 /** How much of the picture a pause that is drawn short takes. */
 const CUT_SHARE = 0.07;
 /** A pause is worth being shown where it is so long, or such a part of the whole. */
@@ -48,9 +50,7 @@ export function gaps(pauses, whole) {
 export function scale(steps, from, to, true_ = false) {
   const quiet = pauses(steps, from, to);
   const all = Math.max(to - from, 1e-6);
-  const busy = all - quiet.reduce((sum, span) => sum + span.to - span.from, 0);
-  const longest = Math.max(SHORTEST_CUT, busy * LONG);
-  const cuts = true_ ? [] : quiet.filter((span) => span.to - span.from > longest);
+  const cuts = true_ ? [] : cutsOf(quiet, all);
   const drawn = all - cuts.reduce((sum, span) => sum + span.to - span.from, 0);
   const rest = 1 - cuts.length * share(cuts);
   const points = [{ time: from, place: 0 }];
@@ -62,6 +62,25 @@ export function scale(steps, from, to, true_ = false) {
   }
   points.push({ time: to, place: 1 });
   return { at: (/** @type {number} */ time) => placed(points, time), cuts, from, to };
+}
+
+/**
+ * Which pauses to draw short, the longest first; in the order of time.
+ *
+ * @param {Span[]} quiet @param {number} all  seconds
+ */
+function cutsOf(quiet, all) {
+  const found = [];
+  let drawn = all;
+  for (const span of [...quiet].sort((a, b) => b.to - b.from - (a.to - a.from))) {
+    const long = span.to - span.from;
+    const rest = drawn - long;
+    if (long <= Math.max(SHORTEST_CUT, rest * LONG)) break;
+    if (found.length && rest < LEAST_LEFT) break;
+    found.push(span);
+    drawn = rest;
+  }
+  return found.sort((a, b) => a.from - b.from);
 }
 
 /** Many cuts must leave room for the rest. @param {Span[]} cuts */
@@ -102,7 +121,7 @@ export function ticks(axis, many) {
     const place = axis.at(time);
     const hidden = axis.cuts.some(({ from, to }) => time > from && time < to);
     if (hidden || place - last < 0.8 / (many + 2)) continue;
-    found.push({ seconds: number * step, place });
+    found.push({ seconds: number * step, step, place });
     last = place;
   }
   return found;

@@ -130,8 +130,11 @@ export function fleet() {
 
   /** @param {Machine[]} machines @param {number} now @param {number} usually */
   function nameSlowest(machines, now, usually) {
-    const going = machines.filter(underWay).sort((a, b) => took(b, now) - took(a, now));
-    const longest = Math.max(usually * HEATS[0], took(going[0] ?? { seconds: 0 }, now));
+    const stuck = (/** @type {Machine} */ machine) => Number(machine.state === "stuck");
+    const going = machines
+      .filter(underWay)
+      .sort((a, b) => stuck(b) - stuck(a) || took(b, now) - took(a, now));
+    const longest = Math.max(usually * HEATS[0], ...going.map((machine) => took(machine, now)));
     fill(slow, going.slice(0, NAMED).map((machine) => slowLine(machine, now, usually, longest)));
     const more = going.length - NAMED;
     if (more > 0) slow.append(el("li", { class: "hint" }, `and ${more} more under way`));
@@ -139,7 +142,7 @@ export function fleet() {
     setText(slowEmpty, "Nobody is under way.");
     for (const cell of place.querySelectorAll(".last")) cell.classList.remove("last");
     const last = going[0];
-    const behind = last && heat(took(last, now), usually) > 0;
+    const behind = last && (stuck(last) > 0 || heat(took(last, now), usually) > 0);
     if (behind) cells.get(last.key)?.classList.add("last");
     fill(headline, ...summary(machines, behind ? last : undefined, now, usually));
   }
@@ -232,7 +235,7 @@ function summary(machines, last, now, usually) {
   const words = [`${of.up ?? 0} of ${counted(machines.length, "machine")} up, ${going} under way. `];
   if (last) {
     words.push(
-      el("b", {}, el("a", { href: `#/machine/${encodeURIComponent(last.key)}` }, nameOf(last)), " is furthest behind"),
+      el("b", {}, el("a", { href: `#/machine/${encodeURIComponent(last.key)}` }, nameOf(last)), last.state === "stuck" ? " is stuck" : " is furthest behind"),
       `: ${coarse(took(last, now))}, where ${coarse(usually)} is usual${last.reached ? `; it came as far as ${stageWord(last.reached)}` : ""}.`,
     );
   } else if (going) {

@@ -13,6 +13,8 @@ import { bytes, coarse, counted, duration, instant, moment, stageWord } from "./
 
 /** A bar that takes no time is as wide as this part of the picture. */
 const NARROWEST = 0.006;
+/** The part of the picture that the words of a bar need. */
+const ROOM = 0.22;
 /** Notes that are drawn; a machine that asks in vain for days has more. */
 const MOST_NOTES = 60;
 /** What only explains, and is no reason to look twice. */
@@ -93,16 +95,23 @@ function line(axis, step, end) {
     bar.append(done);
   }
   const word = el("span", { class: "amount" }, ...amounts(step, until));
-  // Behind the bar where there is room, else before it.
-  const before = axis.at(until) > 0.6;
-  place(word, axis, before ? step.at : until, until);
-  word.classList.add(before ? "before" : "behind");
+  place(word, axis, step.at, until);
+  word.classList.add(sideOf(axis, step.at, until));
   return el(
     "div",
     { class: `line ${kind}` },
     el("span", { class: "stage" }, stageWord(step.stage)),
     el("span", { class: "track" }, bar, word),
   );
+}
+
+/** On which side of a bar there is room for words; in it where there is none.
+ * @param {Axis} axis @param {number} from @param {number} to */
+function sideOf(axis, from, to) {
+  const left = axis.at(from);
+  const right = 1 - axis.at(to);
+  if (Math.max(left, right) < ROOM) return "inside";
+  return right >= Math.min(left, 2 * ROOM) ? "behind" : "before";
 }
 
 /** @param {Step} step */
@@ -157,8 +166,10 @@ function noteLine(axis, notes) {
 
 /** @param {Axis} axis */
 function scaleLine(axis) {
-  const words = ticks(axis, 6).map(({ seconds, place: left }) => {
-    const word = el("span", { class: "tick" }, seconds < 1 ? duration(seconds) : coarse(seconds));
+  const words = ticks(axis, 6).map(({ seconds, step, place: left }) => {
+    const digits = step < 0.1 ? 2 : step < 1 ? 1 : 0;
+    const said = seconds < 60 ? `${seconds.toFixed(seconds ? digits : 0)} s` : coarse(seconds);
+    const word = el("span", { class: "tick" }, said);
     setStyle(word, "--left", left.toFixed(5));
     return word;
   });
