@@ -1,46 +1,37 @@
 """
 The running daemon's API, for the commands: over its Unix socket, or over HTTP with the token.
 
-Standard library only, and nothing of the daemon's own code: a command must start at once.  Every
-way in which nobody may answer has a text of its own, which says what to do.
+Standard library only, and nothing of the daemon's own code: a command must start at once.
 """
 
 from __future__ import annotations
 
-import errno
-import grp
 import http.client
 import json
-import os
-import re
-import socket
-import stat
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Protocol
-from urllib.parse import quote, urlencode, urlsplit
+from typing import Any
+from urllib.parse import quote, urlencode
 
-from netbootd import apitoken, dropins, urls
-from netbootd import config as configuration
+from netbootd import urls
+from netbootd.apidoors import (
+    Door,
+    NoDaemon,
+    NotAllowed,
+    UnixSocket,
+    Web,
+    settings_of,
+    socket_of,
+    token_of,
+)
 from netbootd.errors import NetbootdError
 from netbootd.printable import printable
 
-SOCKET = "api.sock"
 _PATIENCE_S = 60.0  # a reload of a large configuration takes its time
-_CONNECT_S = 5.0
 #: Of an event stream, which says something every 15 s.
 _SILENCE_S = 45.0
 _MOST_EVENT = 4 << 20  # bytes of one event that are believed
 _JSON = "application/json"
-
-
-class NoDaemon(NetbootdError):
-    """Nobody answers there; the text says what to do."""
-
-
-class NotAllowed(NetbootdError):
-    """The daemon is there, but not for this user or this token; the text says what it takes."""
 
 
 class Refused(NetbootdError):
@@ -57,147 +48,11 @@ class Refused(NetbootdError):
         self.findings = findings
 
 
-class _Door(Protocol):
-    """A way to the daemon."""
-
-    @property
-    def name(self) -> str:
-        """The path or the address."""
-
-    def connection(self, patience: float) -> http.client.HTTPConnection:
-        """Not yet connected."""
-
-    def trouble(self, problem: OSError) -> NetbootdError:
-        """What *problem* means here."""
-
-    def headers(self) -> Mapping[str, str]:
-        """What goes with each request."""
-
-
-@dataclass(frozen=True, slots=True)
-class UnixSocket:
-    """The daemon's socket; who may open the file may do everything."""
-
-    path: Path
-
-    @property
-    def name(self) -> str:
-        """For messages."""
-        return str(self.path)
-
-    def connection(self, patience: float) -> http.client.HTTPConnection:
-        """A connection that goes there."""
-        return _UnixConnection(self.path, patience)
-
-    def headers(self) -> Mapping[str, str]:
-        """Nothing: the kernel says who asks."""
-        return {}
-
-    def trouble(self, problem: OSError) -> NetbootdError:
-        """What *problem* means, and who may."""
-        if problem.errno in (errno.EACCES, errno.EPERM):
-            return NotAllowed(_who_may(self.path))
-        if problem.errno == errno.ENOENT:
-            return NoDaemon(f"{self.path} is not there: is netbootd running, with this --config?")
-        if problem.errno == errno.ECONNREFUSED:
-            return NoDaemon(f"nobody listens at {self.path}: netbootd is not running")
-        return NoDaemon(f"no answer from {self.path}: {problem.strerror or problem}")
-
-
-class _UnixConnection(http.client.HTTPConnection):
-    """HTTP over a Unix socket."""
-
-    def __init__(self, path: Path, patience: float) -> None:
-        super().__init__("netbootd", timeout=patience)
-        self._path = path
-
-    def connect(self) -> None:
-        """To the file."""
-        self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        try:
-            self.sock.settimeout(_CONNECT_S)
-            self.sock.connect(os.fsencode(self._path))
-            self.sock.settimeout(self.timeout)
-        except OSError:
-            self.sock.close()
-            raise
-
-
-def _who_may(path: Path) -> str:
-    """Why the socket cannot be opened: the group that may, or the folder that is in the way."""
-    try:
-        about = path.stat()
-    except OSError:
-        return _in_the_way(path.parent)
-    if not stat.S_ISSOCK(about.st_mode):
-        return f"{path} is no socket"
-    return f"you may not use {path}: {_of_group(about, stat.S_IWGRP)}"
-
-
-def _in_the_way(folder: Path) -> str:
-    try:
-        about = folder.stat()
-    except OSError:
-        return f"you may not look for {folder}: try sudo"
-    return f"you may not look into {folder}: {_of_group(about, stat.S_IXGRP)}"
-
-
-def _of_group(about: os.stat_result, wanted: int) -> str:
-    """Whom to belong to; *wanted* is the bit by which a group would be let in."""
-    if not about.st_mode & wanted or about.st_gid == 0:
-        return "try sudo"
-    try:
-        group = grp.getgrgid(about.st_gid).gr_name
-    except KeyError:
-        group = str(about.st_gid)
-    return (
-        f"it is for the group {group}; be in it ('sudo usermod -aG {group} NAME', then log in "
-        "anew), or try sudo"
-    )
-
-
-@dataclass(frozen=True, slots=True)
-class Web:
-    """The daemon's HTTP port at *base*, with its API *token*."""
-
-    base: str
-    token: str
-
-    @property
-    def name(self) -> str:
-        """For messages."""
-        return self.base
-
-    def connection(self, patience: float) -> http.client.HTTPConnection:
-        """A connection that goes there."""
-        try:
-            parts = urlsplit(self.base)
-            https = parts.scheme == "https"
-            kind = http.client.HTTPSConnection if https else http.client.HTTPConnection
-            return kind(parts.hostname or "", parts.port, timeout=patience)
-        except (ValueError, http.client.InvalidURL):
-            raise NoDaemon(f"{self.base} is no address of HTTP") from None
-
-    def headers(self) -> Mapping[str, str]:
-        """The token (RFC 6750)."""
-        return {"Authorization": f"Bearer {self.token}"} if self.token else {}
-
-    def trouble(self, problem: OSError) -> NetbootdError:
-        """What *problem* means."""
-        told = problem.strerror or str(problem)
-        return NoDaemon(f"no answer from {self.base}: {told}; is netbootd running?")
-
-
 class Api:
     """What is asked of the daemon behind *door*."""
 
-    def __init__(self, door: _Door) -> None:
+    def __init__(self, door: Door) -> None:
         self._door = door
-
-    @property
-    def where(self) -> str:
-        """The socket or the address, for messages."""
-        return self._door.name
 
     def get(self, *path: str, **query: str | int) -> Any:
         """
@@ -269,7 +124,7 @@ class Api:
 class _Open:
     """A connection that is closed at the end."""
 
-    def __init__(self, door: _Door, patience: float) -> None:
+    def __init__(self, door: Door, patience: float) -> None:
         self._connection = door.connection(patience)
 
     def __enter__(self) -> http.client.HTTPConnection:
@@ -279,7 +134,7 @@ class _Open:
         self._connection.close()
 
 
-def _whole(door: _Door, answer: http.client.HTTPResponse) -> bytes:
+def _whole(door: Door, answer: http.client.HTTPResponse) -> bytes:
     try:
         return answer.read()
     except OSError as problem:
@@ -288,19 +143,19 @@ def _whole(door: _Door, answer: http.client.HTTPResponse) -> bytes:
         raise _stranger(door, problem) from None
 
 
-def _value(door: _Door, text: bytes) -> Any:
+def _value(door: Door, text: bytes) -> Any:
     try:
         return json.loads(text)
     except ValueError:
         raise NoDaemon(f"{door.name} does not answer as netbootd does; what runs there?") from None
 
 
-def _stranger(door: _Door, problem: Exception) -> NoDaemon:
+def _stranger(door: Door, problem: Exception) -> NoDaemon:
     told = printable(str(problem), 80)
     return NoDaemon(f"{door.name} does not answer as netbootd does ({told}); what runs there?")
 
 
-def _refusal(door: _Door, answer: http.client.HTTPResponse, text: bytes) -> NetbootdError:
+def _refusal(door: Door, answer: http.client.HTTPResponse, text: bytes) -> NetbootdError:
     """What a status that is no success means."""
     try:
         error = json.loads(text)["error"]
@@ -313,14 +168,14 @@ def _refusal(door: _Door, answer: http.client.HTTPResponse, text: bytes) -> Netb
     return Refused(answer.status, code, told, findings)
 
 
-def _old(door: _Door, answer: http.client.HTTPResponse) -> NetbootdError:
+def _old(door: Door, answer: http.client.HTTPResponse) -> NetbootdError:
     """An answer without our kind of error."""
     if answer.status in (http.client.NOT_FOUND, http.client.METHOD_NOT_ALLOWED):
         return NoDaemon(f"{door.name} knows nothing of this: the daemon is older, or another one")
     return NoDaemon(f"{door.name} says {answer.status} {printable(answer.reason, 60)}")
 
 
-def _events(door: _Door, answer: http.client.HTTPResponse) -> Iterator[tuple[str, Any]]:
+def _events(door: Door, answer: http.client.HTTPResponse) -> Iterator[tuple[str, Any]]:
     """Server-sent events (HTML Standard, 9.2), as far as ours use them."""
     name, data = "message", b""
     while True:
@@ -346,9 +201,6 @@ def _events(door: _Door, answer: http.client.HTTPResponse) -> Iterator[tuple[str
             yield "", None
 
 
-# -- which daemon ----------------------------------------------------------------------------------
-
-
 def connect(config: Path, url: str | None = None, token_file: Path | None = None) -> Api:
     """
     The daemon of *config*, by its socket; with *url* the one there, by the token in *token_file*,
@@ -361,46 +213,3 @@ def connect(config: Path, url: str | None = None, token_file: Path | None = None
     if not base.startswith(("http://", "https://")):
         raise NoDaemon(f"{printable(base)} is no http:// address")
     return Api(Web(base, token_of(settings, token_file)))
-
-
-def settings_of(config: Path) -> configuration.Config:
-    """The daemon's settings in *config*, the usual ones where it cannot be read."""
-    section = dropins.survey(config).merged("netbootd")
-    settings = configuration.parse(section, config.parent, [])
-    return settings if section is not None else replace(settings, **_guessed(config))
-
-
-#: Where the daemon is to be found.
-_PLACES = ("state", "api_socket", "api_token")
-
-
-def _guessed(config: Path) -> dict[str, Any]:
-    """
-    What a file says of these that is no JSON any more: that is when people ask why their edit does
-    nothing, and the daemon still is where it was.
-    """
-    try:
-        text = config.read_text(errors="replace")
-    except OSError:
-        return {}
-    found = {name: re.search(rf'"{name}"\s*:\s*"([^"\\]+)"', text) for name in _PLACES}
-    return {name: config.parent / match[1] for name, match in found.items() if match}
-
-
-def socket_of(settings: configuration.Config) -> Path:
-    """Where the daemon's socket is."""
-    return settings.api_socket or settings.state / SOCKET
-
-
-def token_of(settings: configuration.Config, file: Path | None = None) -> str:
-    """The token, from *file* or where the daemon has it; raises NotAllowed."""
-    chosen = file or settings.api_token or settings.state / apitoken.NAME
-    try:
-        return apitoken.read(chosen)
-    except PermissionError:
-        raise NotAllowed(f"you may not read {chosen}, which has the token: try sudo") from None
-    except FileNotFoundError:
-        told = "netbootd makes it at its first start; --token-file names another"
-        raise NotAllowed(f"there is no {chosen} with the token: {told}") from None
-    except OSError as problem:
-        raise NotAllowed(str(problem)) from None

@@ -73,7 +73,7 @@ def followed(api: Api, who: str, query: Mapping[str, int]) -> Iterator[Mapping[s
     The last lines and all that come, each once; over restarts of the daemon, whose first answer
     must come all the same.
     """
-    from netbootd.apiclient import NoDaemon  # noqa: PLC0415
+    from netbootd.apidoors import NoDaemon  # noqa: PLC0415
     from netbootd.terminal.logs import identity  # noqa: PLC0415
 
     seen: dict[str, None] = {}

@@ -113,7 +113,7 @@ def _next_later(arguments: argparse.Namespace) -> int:
 
 def _daemon(arguments: argparse.Namespace) -> Api | None:
     """The daemon, None where none runs and nobody named one."""
-    from netbootd.apiclient import NoDaemon  # noqa: PLC0415
+    from netbootd.apidoors import NoDaemon  # noqa: PLC0415
 
     api = reach(arguments)
     if arguments.url or arguments.token_file:

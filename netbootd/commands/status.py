@@ -54,7 +54,8 @@ def _is_bad(name: str, text: str) -> bool:
 
 def _fetch(arguments: argparse.Namespace) -> Mapping[str, Any]:
     """By the API where we may, else what every host on the network may see."""
-    from netbootd.apiclient import NoDaemon, NotAllowed, Refused  # noqa: PLC0415
+    from netbootd.apiclient import Refused  # noqa: PLC0415
+    from netbootd.apidoors import NoDaemon, NotAllowed  # noqa: PLC0415
     from netbootd.status import fetch_status, shortened  # noqa: PLC0415
 
     if arguments.url is None or arguments.token_file is not None:

@@ -37,13 +37,13 @@ def add(commands: Commands) -> None:
 def _ui(arguments: argparse.Namespace) -> int:
     from urllib.parse import quote  # noqa: PLC0415
 
-    from netbootd import apiclient, urls  # noqa: PLC0415
+    from netbootd import apidoors, urls  # noqa: PLC0415
 
-    settings = apiclient.settings_of(arguments.config)
+    settings = apidoors.settings_of(arguments.config)
     if not settings.web:
         complain('the web page is switched off: "web" is false in the configuration')
         return 1
-    token = apiclient.token_of(settings, arguments.token_file)
+    token = apidoors.token_of(settings, arguments.token_file)
     base = arguments.url or _base(arguments.config, settings.http_port[0])
     print(f"{base.rstrip('/')}/{urls.UI}/#token={quote(token, safe='')}")
     if sys.stdout.isatty():

@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from netbootd.apiclient import Api, NoDaemon, NotAllowed, Refused, UnixSocket, Web, connect
+from netbootd.apiclient import Api, Refused, connect
+from netbootd.apidoors import NoDaemon, NotAllowed, UnixSocket, Web
 from tests.end_to_end.process import ROOT
 
 from .daemons import free_port, http, pretending
@@ -36,7 +37,8 @@ def test_a_socket_that_nobody_listens_at_is_a_daemon_that_is_not_running(tmp_pat
 _AS_NOBODY = """
 import os, sys
 from pathlib import Path
-from netbootd.apiclient import Api, UnixSocket
+from netbootd.apiclient import Api
+from netbootd.apidoors import UnixSocket
 os.setgroups([]); os.setgid(65534); os.setuid(65534)
 try:
     Api(UnixSocket(Path(sys.argv[1]))).get("status")

@@ -80,6 +80,7 @@ FLOORS: tuple[frozenset[str], ...] = (
             "simulate",
             "replay",
             "apiclient",
+            "apidoors",
             "terminal",
             "doctor",
             "hooks",
