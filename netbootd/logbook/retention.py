@@ -23,6 +23,7 @@ from netbootd.logbook.marks import Marks
 
 _PACE_S = 60.0  # how often it looks at ages, if no file is cut meanwhile
 _DAY = 86_400.0
+_LEVEL = 4  # of gzip: a tenth larger than with 6, in half the time
 
 
 class Retention(threading.Thread):
@@ -119,7 +120,7 @@ class Retention(threading.Thread):
         part = files.part(self._folder, identity)
         try:
             with path.open("rb") as plain, part.open("xb") as raw:
-                with gzip.GzipFile("", "wb", 6, raw) as packed:
+                with gzip.GzipFile("", "wb", _LEVEL, raw) as packed:
                     shutil.copyfileobj(plain, packed, 1 << 18)
                 os.fchmod(raw.fileno(), 0o640)
                 os.fsync(raw.fileno())

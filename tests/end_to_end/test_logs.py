@@ -355,3 +355,31 @@ def test_what_netbootd_saw_stands_among_the_lines_of_the_machine(lab, config):
     assert said["event"]["action"] == "scripted"
     assert said["message"].startswith("got its boot script")
     assert said["host"]["name"] == "n7"
+
+
+@pytest.mark.slow
+def test_every_one_of_a_hundred_thousand_messages_is_kept_or_counted(lab, config):
+    config["netbootd"]["syslog"] = {"rate": 1_000_000}
+    lab.netbootd(config)
+    send(
+        lab,
+        "begin = time.monotonic()\n"
+        "for n in range(100_000):\n"
+        "    if n % 10 == 0: time.sleep(max(0, begin + n / 5000 - time.monotonic()))\n"
+        "    udp.send(b'<30>Nov 21 18:40:24 node3 systemd[1]: Started Session %d of root' % n)\n",
+    )
+    send(
+        lab,
+        "c = tcp()\n"
+        "for n in range(100):\n"
+        "    c.sendall(b'<30>Nov 21 18:40:24 node3 systemd[1]: Stopped.\\n' * 1000)\n"
+        "c.close()\n",
+    )
+
+    def all_there() -> bool:
+        told = counts(lab)
+        assert told["lost_full"] == 0
+        return told["stored"] + told["lost_kernel"] >= 200_000
+
+    eventually(all_there, 120)
+    assert counts(lab)["received_tcp"] == 100_000
