@@ -137,8 +137,8 @@ class Conversations:
                 _keep(self._by_port, (datagram.source, datagram.sport), question)
             return
         asked = self._by_port.get((datagram.to, datagram.dport))
-        if asked and opcode in (_DATA, _ERROR, _OACK):
-            _answer(asked, datagram)
+        if asked and not asked.answers and opcode in (_DATA, _ERROR, _OACK):
+            _answer(asked, datagram)  # the first says it all; behind it comes the file
         mine = self._by_port.get((datagram.source, datagram.sport))
         if mine and opcode == _ERROR and mine.ended is None:
             mine.ended = datagram

@@ -193,6 +193,7 @@ def test_logs_are_the_lines_of_the_node_and_of_its_boot(site):
     assert document["log"]["level"] == "error"
 
 
+@pytest.mark.slow
 def test_logs_go_on_over_a_restart_of_the_daemon(tmp_path):
     site = Site(tmp_path)
     site.start()
@@ -235,6 +236,7 @@ def test_a_boot_is_armed_and_taken_back_over_the_socket(site):
     good(site.run("next", NODE, "--cancel"))
 
 
+@pytest.mark.slow
 def test_orders_wait_for_a_daemon_that_does_not_run(tmp_path):
     site = Site(tmp_path)
     site.start()

@@ -192,6 +192,7 @@ def test_as_json_each_event_is_a_line(site):
         site.run("next", "node7", "--cancel")
 
 
+@pytest.mark.slow
 def test_a_restart_of_the_daemon_is_waited_for(tmp_path: Path):
     site = Site(tmp_path)
     site.start()
