@@ -101,7 +101,7 @@ def clear(folder: Path, files: Mapping[str, object]) -> None:
     """Remove what a batch leaves beside its *files*, unless its list is still there."""
     if os.path.lexists(folder / LIST):
         return
-    for name in files:
+    for name in (*files, LIST):
         _remove(folder / f"{_NEW}{name}")
         _remove(folder / f"{_OLD}{name}")
 
