@@ -286,6 +286,32 @@ def test_a_long_pause_is_drawn_short_unless_that_is_unwanted(page: Browser) -> N
     assert exact["at"] == pytest.approx([0, 4 / 306, 300 / 306, 1])
 
 
+@pytest.mark.parametrize(
+    ("before", "after", "moved"),
+    [
+        ("abcd", "bcda", 1),
+        ("abcd", "dabc", 1),
+        ("abcd", "dcba", 3),
+        ("abc", "axc", 1),
+        ("", "ab", 2),
+    ],
+)
+def test_a_list_is_put_in_order_with_as_few_moves_as_can_be(
+    page: Browser, before: str, after: str, moved: int
+) -> None:
+    script = """
+        const { arrange, el } = await from("dom.js");
+        const nodes = Object.fromEntries([...before + after].map((x) => [x, el("i", {}, x)]));
+        const parent = el("div", {}, ...[...before].map((x) => nodes[x]));
+        const watch = new MutationObserver(() => {});
+        watch.observe(parent, { childList: true });
+        arrange(parent, [...after].map((x) => nodes[x]));
+        const added = watch.takeRecords().flatMap(({ addedNodes }) => [...addedNodes]);
+        return [parent.textContent, added.length]"""
+
+    assert computed(page, script, before=before, after=after) == [after, moved]
+
+
 def test_what_cannot_be_seen_is_made_visible(page: Browser) -> None:
     script = """
         const { pieces, visible } = await from("words.js");

@@ -85,21 +85,49 @@ export function byId(id) {
 }
 
 /**
- * Bring *parent*'s children into the order of *wanted* with as few moves as come by themselves, and
- * take away those that are not in it.  The focus stays where it is.
+ * Bring *parent*'s children into the order of *wanted* with as few moves as can be, and take away those
+ * that are not in it.  The focus stays where it is.
  *
  * @param {Element} parent @param {Element[]} wanted
  */
 export function arrange(parent, wanted) {
+  const focused = /** @type {HTMLElement|null} */ (document.activeElement);
   const staying = new Set(wanted);
   for (const child of [...parent.children]) if (!staying.has(child)) child.remove();
-  const focused = /** @type {HTMLElement|null} */ (document.activeElement);
-  let next = parent.firstElementChild;
-  for (const child of wanted) {
-    if (child === next) next = next.nextElementSibling;
-    else parent.insertBefore(child, next);
+  const places = new Map([...parent.children].map((child, place) => [child, place]));
+  const still = rising(wanted.map((child) => places.get(child) ?? -1));
+  let next = null;
+  for (let place = wanted.length - 1; place >= 0; place -= 1) {
+    if (!still.has(place)) parent.insertBefore(wanted[place], next);
+    next = wanted[place];
   }
   if (focused && parent.contains(focused) && document.activeElement !== focused) focused.focus();
+}
+
+/**
+ * Where in *values* its longest rising sequence stands (patience sorting); below 0 counts as absent.
+ *
+ * @param {number[]} values @returns {Set<number>}
+ */
+export function rising(values) {
+  /** The place of the smallest end of a sequence of each length. @type {number[]} */
+  const ends = [];
+  const before = new Int32Array(values.length).fill(-1);
+  values.forEach((value, place) => {
+    if (value < 0) return;
+    let low = 0;
+    let high = ends.length;
+    while (low < high) {
+      const middle = (low + high) >> 1;
+      if (values[ends[middle]] < value) low = middle + 1;
+      else high = middle;
+    }
+    before[place] = low ? ends[low - 1] : -1;
+    ends[low] = place;
+  });
+  const found = new Set();
+  for (let place = ends.at(-1) ?? -1; place >= 0; place = before[place]) found.add(place);
+  return found;
 }
 
 /** For those who cannot see the page: one sentence, said when there is time. @param {string} text */

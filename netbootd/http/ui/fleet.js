@@ -234,10 +234,13 @@ function summary(machines, last, now, usually) {
   const going = (of.booting ?? 0) + (of.stuck ?? 0);
   const words = [`${of.up ?? 0} of ${counted(machines.length, "machine")} up, ${going} under way. `];
   if (last) {
-    words.push(
-      el("b", {}, el("a", { href: `#/machine/${encodeURIComponent(last.key)}` }, nameOf(last)), last.state === "stuck" ? " is stuck" : " is furthest behind"),
-      `: ${coarse(took(last, now))}, where ${coarse(usually)} is usual${last.reached ? `; it came as far as ${stageWord(last.reached)}` : ""}.`,
-    );
+    const link = el("a", { href: `#/machine/${encodeURIComponent(last.key)}` }, nameOf(last));
+    const stuck = last.state === "stuck";
+    const silent = stuck && last.last ? ` for ${coarse(now - last.last)}` : "";
+    words.push(el("b", {}, link, stuck ? ` is stuck${silent}` : " is furthest behind"), ": ");
+    const came = last.reached ? `; it came as far as ${stageWord(last.reached)}` : "";
+    const slow = `${coarse(took(last, now))}, where ${coarse(usually)} is usual${came}`;
+    words.push(`${(stuck && last.trouble) || slow}.`);
   } else if (going) {
     words.push(`Nobody is behind; ${coarse(usually)} is usual.`);
   }
