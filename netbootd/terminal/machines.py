@@ -49,17 +49,26 @@ def _row(machine: Mapping[str, Any], now: float) -> Sequence[Piece]:
 
 
 def remark(machine: Mapping[str, Any]) -> Bit:
-    """What a list says of a machine: its trouble, else what is armed, or how far it is."""
+    """What a list says of a machine: its trouble, what is armed, else how far it is."""
+    armed = _armed(machine)
     if trouble := machine.get("trouble") or machine.get("held"):
-        return Bit(trouble, Look.BAD if machine["state"] in ("held", "failed") else Look.WARN)
-    if armed := machine.get("armed"):
-        times = "" if armed["times"] == 1 else f", {armed['times']} times"
-        return Bit(f"next: {armed['target']}{times}", Look.BUSY)
+        look = Look.BAD if machine["state"] in ("held", "failed") else Look.WARN
+        return Bit(f"{trouble}; {armed}" if armed else trouble, look)
+    if armed:
+        return Bit(armed, Look.BUSY)
     if not machine.get("known", True):
         return Bit("not listed", Look.FAINT)
     if machine["state"] == "booting" and machine.get("reached"):
         return Bit(f"{machine['reached']}{progress(machine)}", Look.BUSY)
     return Bit("")
+
+
+def _armed(machine: Mapping[str, Any]) -> str:
+    armed = machine.get("armed")
+    if not armed:
+        return ""
+    times = "" if armed["times"] == 1 else f", {armed['times']} times"
+    return f"next: {armed['target']}{times}"
 
 
 def progress(machine: Mapping[str, Any]) -> str:

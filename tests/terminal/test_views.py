@@ -60,14 +60,14 @@ def test_a_list_tells_what_is_wrong_what_is_armed_and_how_far_a_boot_is():
         show_machines,
         [
             machine(state="stuck", trouble="nothing came after kernel", hostname="node7"),
-            machine(armed={"target": "install/x", "times": 2, "until": 0}),
+            machine(armed={"target": "install/x", "times": 2, "until": 0}, trouble="it was held"),
             machine(state="booting", reached="initrd", bytes_sent=50, bytes_size=200),
             machine(known=False, groups=["a", "b"]),
         ],
         NOW,
     ).splitlines()
     assert "nothing came after kernel" in told[1]
-    assert "next: install/x, 2 times" in told[2]
+    assert "it was held; next: install/x, 2 times" in told[2]
     assert "initrd, 25 % of 200 B" in told[3]
     assert "a b" in told[4]
     assert "not listed" in told[4]
