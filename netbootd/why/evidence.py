@@ -95,7 +95,8 @@ class Evidence:
     that differs from this one by a slip of the pen: one that is listed and was never seen, where
     this one is not listed, or one that asks and is not listed, where this one never did.
 
-    *short* tells of files of its target that end too early, by their paths.
+    *short* tells of files of its target that end too early, *unfit* of those that are something
+    else, both by their paths.
     """
 
     key: str
@@ -117,6 +118,7 @@ class Evidence:
     heard: Mapping[str, float] = field(default_factory=dict)
     near: str = ""
     short: Mapping[str, str] = field(default_factory=dict)
+    unfit: Mapping[str, str] = field(default_factory=dict)
     now: float = 0.0
 
     @property

@@ -8,6 +8,7 @@ bytes of files on disk, and is for a thread.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import closing, suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Protocol
@@ -37,6 +38,9 @@ from netbootd.why.patience import asks_dhcp, expects_report, is_off
 _LATELY_S = 86400.0
 _MOST_CONSOLE = 50
 _DIGITS = "0123456789abcdef"
+_TEXT = 48  # bytes that are letters in a text alone
+#: An archive of cpio(5) has digits first, a script is for iPXE.
+_BINARY_FOR_ALL_THAT = (b"07070", b"#!")
 #: The most of a configuration file that is looked through for a machine.
 _MOST_READ = 16 << 20
 
@@ -277,7 +281,8 @@ def look_closer(evidence: Evidence, registry: Registry) -> Evidence:
     in_refused = evidence.in_refused
     if evidence.refused and in_refused is None:
         in_refused = _is_named(evidence, registry)
-    return replace(evidence, in_refused=in_refused, short=_short(evidence, registry))
+    short, unfit = _looked_at(evidence, registry)
+    return replace(evidence, in_refused=in_refused, short=short, unfit=unfit)
 
 
 def _is_named(evidence: Evidence, registry: Registry) -> bool | None:
@@ -313,25 +318,30 @@ def _files(registry: Registry) -> Iterator[Path]:
                 yield one
 
 
-def _short(evidence: Evidence, registry: Registry) -> dict[str, str]:
-    target, short = evidence.target, dict[str, str]()
+def _looked_at(evidence: Evidence, registry: Registry) -> tuple[dict[str, str], dict[str, str]]:
+    """What is wrong with kernel and initrds as files: those that end early, those that are none."""
+    target, short, unfit = evidence.target, dict[str, str](), dict[str, str]()
     for location in filter(None, (target.kernel, *target.initrds)):
-        if location.startswith("/") and (told := _too_short(location, registry)):
-            short[location] = told
-    return short
+        if not location.startswith("/"):
+            continue
+        try:
+            content = registry.library.lookup(location.lstrip("/"))
+        except (NetbootdError, OSError):
+            continue
+        with closing(content), suppress(OSError):
+            head = content.read(0, bzimage.HEAD)
+            if told := "it is empty" if not content.size else bzimage.shortage(head, content.size):
+                short[location] = told
+            elif told := as_text(head):
+                unfit[location] = told
+    return short, unfit
 
 
-def _too_short(location: str, registry: Registry) -> str:
-    """Why the file at *location* cannot be whole; empty where nothing speaks against it."""
-    try:
-        content = registry.library.lookup(location.lstrip("/"))
-    except (NetbootdError, OSError):
+def as_text(head: bytes) -> str:
+    """What a file that begins with *head* says, if it is a text; empty for any other."""
+    first = head[:_TEXT]
+    if len(first) < _TEXT or first.startswith(_BINARY_FOR_ALL_THAT):
         return ""
-    try:
-        if not content.size:
-            return "it is empty"
-        return bzimage.shortage(content.read(0, bzimage.HEAD), content.size)
-    except OSError:
+    if any(byte not in b"\t\r\n" and not 32 <= byte < 127 for byte in first):
         return ""
-    finally:
-        content.close()
+    return f"it is a text that begins with {first.decode('ascii').split(chr(10))[0].strip()!r}"

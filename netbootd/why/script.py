@@ -39,6 +39,9 @@ _MIB = 1 << 20
 #: Bytes within which two transfers broke off at the same place: what a socket's buffers hold.
 _SAME_PLACE = 4 << 20
 _QUICK_S = 5.0
+#: Bytes of a kernel that tell that a way carries full packets; those of an initrd that is large.
+_SOUND = 1 << 20
+_LARGE = 128 << 20
 
 
 def no_script(case: Case) -> Iterator[Cause]:
@@ -196,7 +199,7 @@ def _refusal(case: Case, what: str, note: Note) -> Cause:
 
 
 def file_short(case: Case) -> Iterator[Cause]:
-    """A kernel or initrd whose file on our disk ends too early."""
+    """A kernel or initrd whose file on our disk ends too early, or is something else."""
     if not case.over or not (Stage.KERNEL.rank <= case.rank < Stage.SYSTEM.rank):
         return
     for path, told in case.evidence.short.items():
@@ -208,6 +211,17 @@ def file_short(case: Case) -> Iterator[Cause]:
             confidence=95,
             because=because(case.step(Stage[what.upper()]), printable(told, 160)),
             advice="Copy it again from where it came, and compare sizes and hashes (sha256sum).",
+        )
+    for path, told in case.evidence.unfit.items():
+        what = "kernel" if path == case.evidence.target.kernel else "initrd"
+        yield Cause(
+            code=f"{what}-unfit",
+            sentence=f"The {what} {printable(path, 120)} on this server is none: "
+            f"{printable(told, 160)}",
+            confidence=95,
+            because=because(case.step(Stage[what.upper()]), printable(told, 160)),
+            advice="Was an error page of a mirror saved, or a pointer of git-lfs? Fetch the file "
+            "itself. iPXE for BIOS takes any file for a program, and starts it.",
         )
     if not case.evidence.short:
         yield from _shrunk(case)
@@ -249,15 +263,13 @@ def transfer_broke(case: Case) -> Iterator[Cause]:
         yield _became_shorter(step, ended_here)
         return
     sent = number(broken[-1], "sent") if broken else _under_way(case, step)
-    initrd = step.stage is Stage.INITRD
-    anew = _began_anew(case, step)
     yield from _too_large(case, step, broken, sent)
     stalls = _stalls(case, step, broken)
     yield Cause(
         code="http-stalls",
         sentence=f"The {step.stage.value} of {case.called} stops after {size(sent)} of "
         f"{size(step.size)}: {_how(broken)}.",
-        confidence=(88 if stalls else 70) - (22 if anew and initrd and not stalls else 0),
+        confidence=_sure_of_stall(case, step, sent, stalls=stalls),
         because=because(step, *some(broken), f"silent for {span(case.silent)}"),
         advice="Look for a hop with a smaller MTU (ping -M do -s 1472 CLIENT), a filter that cuts "
         "long connections, a bad cable (ethtool -S), and at the machine's console.",
@@ -303,6 +315,27 @@ def _stalls(case: Case, step: Step, broken: list[Note]) -> bool:
     return times > 1 and close and not _began_anew(case, step)
 
 
+def _sure_of_stall(case: Case, step: Step, sent: float, *, stalls: bool) -> int:
+    if _never_began(case, step, sent):
+        return 66
+    if stalls:
+        return 88
+    return 48 if step.stage is Stage.INITRD and _began_anew(case, step) else 70
+
+
+def _never_began(case: Case, step: Step, sent: float) -> bool:
+    """
+    Whether a large initrd stands still at its beginning, when the kernel came well by the same way.
+
+    iPXE for BIOS that has no memory for it falls silent so, without closing the connection.
+    """
+    kernel = case.step(Stage.KERNEL)
+    well = kernel is not None and not kernel.open and not kernel.trouble
+    sound = well and kernel is not None and kernel.sent >= _SOUND
+    large = step.stage is Stage.INITRD and step.size >= _LARGE
+    return sound and large and sent <= _SAME_PLACE
+
+
 def _began_anew(case: Case, step: Step) -> bool:
     """Whether the machine started again after its transfer broke off, this time or the last."""
     return case.restarted is not None or any(
@@ -325,6 +358,7 @@ def _became_shorter(step: Step, note: Note) -> Cause:
 def _too_large(case: Case, step: Step, broken: list[Note], sent: float) -> Iterator[Cause]:
     initrd = step.stage is Stage.INITRD
     memory, wanted = case.boot.memory * _MIB, _all_wanted(case)
+    no_begin = _never_began(case, step, sent)
     tight = bool(memory) and wanted * _ROOM > memory
     anew = _began_anew(case, step)
     by_client = bool(broken) and text(broken[-1], "end") == "client"
@@ -332,7 +366,11 @@ def _too_large(case: Case, step: Step, broken: list[Note], sent: float) -> Itera
     again = sum(bool(_broken(boot, step)) for boot in case.tries) > 1
     if tight:
         sure = 93
-    elif memory or not initrd or not by_client:
+    elif memory or not initrd:
+        return
+    elif no_begin and not anew:
+        sure = 84
+    elif not by_client:
         return
     elif anew:
         sure = 80 if again else 72

@@ -109,9 +109,9 @@ def test_an_initrd_that_is_cut_while_it_is_sent(site: Site, node: Pretender) -> 
     assert_first(Asker(site).why(NODE, noted(Code.BROKEN)), "initrd-truncated")
 
 
-def test_a_file_that_iPXE_takes_for_no_kernel(site: Site, node: Pretender) -> None:
+def test_a_file_that_ipxe_takes_for_no_kernel(site: Site, node: Pretender) -> None:
     """It is fetched whole, and the script ends there."""
-    site.put("images/vmlinuz", b"<html>404 by a clever mirror</html>")
+    site.put("images/vmlinuz", os.urandom(100_000))
     site.serve()
     node.gets_script()
     assert node.http(KERNEL) is not None

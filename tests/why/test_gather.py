@@ -15,7 +15,7 @@ from netbootd.mac import MAC
 from netbootd.record.record import Record
 from netbootd.registry.load import load
 from netbootd.registry.sightings import Sightings
-from netbootd.why.gather import gather, look_closer, slips
+from netbootd.why.gather import as_text, gather, look_closer, slips
 from netbootd.why.why import diagnose
 from tests.binaries import pe
 
@@ -208,6 +208,29 @@ def test_a_kernel_that_is_not_whole_is_found_on_the_disk(registry, tmp_path, con
     short = look_closer(look(registry), registry).short
     assert told in short.get("/linux/vmlinuz", "")
     assert bool(short) == bool(told)
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"<!DOCTYPE html>\n<html><head><title>404 Not Found</title>",
+        b"version https://git-lfs.github.com/spec/v1\noid sha256:",
+    ],
+    ids=["page", "pointer"],
+)
+def test_a_text_in_the_place_of_a_kernel_is_shown(registry, tmp_path, content):
+    (tmp_path / "files" / "linux" / "vmlinuz").write_bytes(content)
+    unfit = look_closer(look(registry), registry).unfit
+    assert content.split(b"\n")[0].decode() in unfit["/linux/vmlinuz"]
+
+
+@pytest.mark.parametrize(
+    "content",
+    [b"#!ipxe\n" + b"echo hello\n" * 9, b"070701" + b"0" * 200, b"\x1f\x8b" + bytes(99), b"ab"],
+    ids=["script", "cpio", "gzip", "short"],
+)
+def test_what_only_looks_like_a_text_is_none(content):
+    assert as_text(content) == ""
 
 
 def test_a_file_that_is_gone_is_no_matter_of_its_length(registry, tmp_path):

@@ -72,6 +72,12 @@ def half_an_initrd(number: int = 1, at: float = 0.0, **more) -> Story:
     return story.note(Code.BROKEN, **http(INITRD, sent, end=end, **more))
 
 
+def huge_initrd(size: int = 900 << 20) -> Story:
+    """An initrd that is under way and does not begin to move."""
+    story = Story().to_script().after(1).fetches(Stage.KERNEL, KERNEL)
+    return story.after(2).fetches(Stage.INITRD, INITRD, size, sent=0, open=True)
+
+
 def broken_loader(**broken) -> Story:
     story = Story().asks().after(4).takes_address().asks_4011().after(1)
     sent = broken.get("sent", 0)
@@ -176,6 +182,9 @@ TABLE = {
     "kernel-refused": evidence(Story().to_script().fetches(Stage.KERNEL, KERNEL)),
     "kernel-truncated": evidence(
         Story().to_script().fetches(Stage.KERNEL, KERNEL), short={KERNEL: "it has 5 bytes"}
+    ),
+    "kernel-unfit": evidence(
+        Story().to_initrd(), unfit={KERNEL: "it is a text that begins with '<html>'"}
     ),
     "initrd-truncated": evidence(half_an_initrd(end="the file has become shorter")),
     "http-stalls": evidence(half_an_initrd(end="the client has long taken nothing", seconds=300.0)),
@@ -314,6 +323,14 @@ NEIGHBOURS = {
             half_an_initrd(1, seconds=1.0).ends(Outcome.AGAIN),
         ),
         "initrd-too-large",
+    ),
+    "a large initrd stands still at its beginning, the kernel came well": (
+        evidence(huge_initrd()),
+        "initrd-too-large",
+    ),
+    "a small initrd stands still at its beginning": (
+        evidence(huge_initrd(1 << 20)),
+        "http-stalls",
     ),
     "memory enough, and the transfer stops: no matter of size": (
         evidence(half_an_initrd(times=2).has(memory=16_000)),
