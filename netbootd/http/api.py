@@ -77,6 +77,7 @@ class Api:
     def __init__(self, reactor: Any, desk: Desk) -> None:
         self.desk = desk
         self.sessions = Sessions(reactor.seconds)
+        self._token = desk.token
         self.guesses = Guesses(reactor.seconds)
         self.streams = Streams(reactor, desk)
         self._turn = DeferredLock()
@@ -123,6 +124,9 @@ class Api:
         """Let in who may, or raise No; True for one whose session alone says so."""
         if asked.uid is not None:
             return False
+        if self.desk.token != self._token:  # what sessions were opened with counts no more
+            self.sessions.clear()
+            self._token = self.desk.token
         if "authorization" in asked.headers:
             self._must_bring_token(asked)
             return False

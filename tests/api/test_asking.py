@@ -101,6 +101,21 @@ def test_a_session_ends_by_itself(rig):
     assert rig.raw("GET", "/machines", Cookie=cookie).status == 401
 
 
+def test_another_token_ends_the_sessions_of_the_old_one(rig):
+    cookie = session(rig)
+    rig.desk.token = "another"
+    assert rig.raw("GET", "/machines", Cookie=cookie).status == 401
+    rig.desk.token = TOKEN
+    assert rig.raw("GET", "/machines", Cookie=cookie).status == 401
+
+
+def test_a_session_counts_from_the_first_request_on(rig):
+    rig.desk.token = "read-after-the-start"
+    opened = rig.ask("POST", "/session", token="read-after-the-start")
+    cookie = opened.headers["set-cookie"].partition(";")[0]
+    assert rig.raw("GET", "/machines", Cookie=cookie).status == 200
+
+
 def test_sessions_are_bounded_and_the_oldest_gives_way(rig):
     first = session(rig)
     for _ in range(256):
