@@ -2,14 +2,12 @@
 The composition root: builds every service, hands each what it needs, and keeps them in step with
 the configuration and the interfaces.  Long and flat; it knows everybody and decides nothing.
 
-SIGHUP, a changed file and a changed interface all end in ``_reconcile``: what should be listening
-minus what is listening is started, the rest stopped, and a socket that did not change never closes.
+SIGHUP and a changed file end in ``_take``, and that and a changed interface in ``_reconcile``.
 """
 
 from __future__ import annotations
 
 import contextlib
-import errno
 import gc
 import os
 import resource
@@ -20,10 +18,8 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
-from ipaddress import IPv4Address
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
 from twisted.application.service import MultiService
 from twisted.internet import reactor as global_reactor
@@ -31,48 +27,38 @@ from twisted.internet.defer import Deferred, DeferredList
 from twisted.internet.task import LoopingCall
 from twisted.internet.threads import deferToThread
 from twisted.logger import Logger
-from twisted.python.failure import Failure
 
-from netbootd import apitoken, banner, dropins, journal, ports
+from netbootd import apitoken, dropins, journal
 from netbootd import interfaces as networks
 from netbootd.api import batch
 from netbootd.api.desk import Desk
 from netbootd.api.edit import Editor
-from netbootd.banner import Socket
 from netbootd.boot import history
 from netbootd.census import Census
-from netbootd.check import rehearse
 from netbootd.chronicle import Chronicle
 from netbootd.config import Config
-from netbootd.dhcp.destination import Port
 from netbootd.dhcp.service import DhcpService
-from netbootd.dropins import NOTHING_PENDING, Pending
-from netbootd.errors import ConfigErrors, Finding, Level, Place
 from netbootd.events.event import Event, Reported
 from netbootd.events.loops import LoopDetector
-from netbootd.events.progress import Progress
 from netbootd.events.silence import SilenceDetector
 from netbootd.events.stream import Stream
 from netbootd.hooks import Hooks
 from netbootd.http.api import Api
-from netbootd.http.local import SOCKET
 from netbootd.http.service import HttpService
-from netbootd.interfaces import Interface
 from netbootd.keeper import Keeper
 from netbootd.learning import Learner
+from netbootd.listening import Listening, Served, tftp_limits
 from netbootd.metrics import Metrics
 from netbootd.nodelogs import NodeLogs
 from netbootd.printable import counted
 from netbootd.registry.live import LiveRegistry
-from netbootd.registry.load import load
-from netbootd.registry.snapshot import Changes, Registry, changes
+from netbootd.registry.snapshot import Changes, Registry
+from netbootd.reloading import Refusals, Reloader, rehearsed
 from netbootd.shipping import shipper
 from netbootd.shipping.shipper import Shipper
 from netbootd.systemd import Notifier
 from netbootd.telling import Teller
-from netbootd.tftp.limits import Limits
 from netbootd.tftp.locate import Locator
-from netbootd.tftp.port import Listener
 from netbootd.tftp.service import TftpService
 from netbootd.vitals import Vitals, health
 from netbootd.watch import Watcher
@@ -98,22 +84,11 @@ def main(file: Path, only_interfaces: tuple[str, ...], *, verbose: bool) -> int:
     sys.setswitchinterval(_SWITCH_S)
     journal.begin(sys.stderr, os.environ, verbose=verbose)
     _finish_writing(file)
-    registry = _rehearsed(file, only_interfaces)
+    registry = rehearsed(file, only_interfaces)
     _allow_many_files()
     daemon = Daemon(reactor, file, only_interfaces, registry, Notifier(os.environ))
     daemon.run()
     return daemon.exit_status
-
-
-def _rehearsed(
-    file: Path, only_interfaces: tuple[str, ...], pending: Pending = NOTHING_PENDING
-) -> Registry:
-    """
-    *file*, with what is *pending*, and with what a rehearsal of every machine's boot found as well;
-    raises ConfigErrors.
-    """
-    registry = load(file, only_interfaces, pending)
-    return replace(registry, findings=(*registry.findings, *rehearse(registry)))
 
 
 def _finish_writing(file: Path) -> None:
@@ -158,12 +133,17 @@ class Daemon:
         )
         self._notifier = notifier
         self._teller = Teller(self._live, file, notifier)
-        self._reload_again = False
-        self._awaiting: list[Deferred[tuple[Finding, ...]]] = []
-        self._awaiting_next: list[Deferred[tuple[Finding, ...]]] = []
+        self._reloader = Reloader(
+            file,
+            partial(rehearsed, file, only_interfaces),
+            lambda new: self._take_token(new.config),
+            self._live,
+            self._teller,
+            notifier,
+            self._take,
+            self._leave,
+        )
         self._stopping = False
-        self._served_addresses: set[str] = set()
-        self._holders: dict[str, str] = {}
         self._build(registry)
 
     def _build(self, registry: Registry) -> None:
@@ -192,17 +172,19 @@ class Daemon:
         locator = Locator(self._live, self._reactor.seconds, self._events.publish)
         self._events.subscribe(locator.notice)
         config = registry.config
-        self._dhcp = DhcpService(self._reactor, self._live, self._events)
-        self._tftp = TftpService(
+        served = Served()
+        dhcp = DhcpService(self._reactor, self._live, self._events)
+        tftp = TftpService(
             self._reactor,
             locator.locate,
             self._events,
-            _tftp_limits(config),
+            tftp_limits(config),
             grace=config.grace,
         )
         self._http = HttpService(
-            self._reactor, self._live, self._events, self._status, allowed=self._is_served
+            self._reactor, self._live, self._events, self._status, allowed=served.__contains__
         )
+        self._listening = Listening(dhcp, tftp, self._http, self._logs, served)
         self._census = Census(_in_thread)
         self._metrics = Metrics(self._vitals, time.time())
         self._events.subscribe(self._metrics)
@@ -215,15 +197,15 @@ class Daemon:
             orders=self._keeper,
             now=time.time,
             reload=self._reload_for,
-            editor=Editor(self._file, partial(_rehearsed, self._file, self._only_interfaces)),
+            editor=Editor(self._file, partial(rehearsed, self._file, self._only_interfaces)),
             boots=self._chronicle,
             logs=self._logs.book,
-            transfers=self._transfers,
+            transfers=self._listening.transfers,
             observer=socket.gethostname(),
         )
         self._http.serve_api(Api(self._reactor, self._desk))
         self._services = MultiService()
-        for service in (self._dhcp, self._tftp, self._http, self._logs.service):
+        for service in (dhcp, tftp, self._http, self._logs.service):
             service.setServiceParent(self._services)  # type: ignore[no-untyped-call]
 
     # -- life ----------------------------------------------------------------------------------
@@ -245,7 +227,7 @@ class Daemon:
             self._logs.start()
             self._shipper.configure(self._live.snapshot.config.ship)
             self._monitor = networks.Monitor(self._interfaces_moved)
-            self._watcher = Watcher(self._reactor, self._watched(), self.reload)
+            self._watcher = Watcher(self._reactor, self._watched(), self._reloader.begin)
             self._retry = LoopingCall(self._retry_troubles)
             self._retry.clock = self._reactor
             self._retry.start(_RETRY_S, now=False)
@@ -319,41 +301,15 @@ class Daemon:
     # -- reload --------------------------------------------------------------------------------
 
     def _hangup(self, *_: object) -> None:
-        self._reactor.callFromThread(self.reload)
+        self._reactor.callFromThread(self._reloader.begin)
 
-    def _reload_for(self, written: Sequence[Path]) -> Deferred[tuple[Finding, ...]]:
-        """
-        Reload, for somebody who waits for the end of it and has *written* these files for it.
-
-        Fires with the findings that keep the files from being taken, none where they are in force.
-        """
+    def _reload_for(self, written: Sequence[Path]) -> Deferred[Refusals]:
+        """Reload, for somebody who waits for the end of it and has *written* files for it."""
         self._watcher.about_to_read(written)
-        done: Deferred[tuple[Finding, ...]] = Deferred()
-        (self._awaiting_next if self._teller.reloading else self._awaiting).append(done)
-        self.reload()
-        return done
+        return self._reloader.awaited()
 
-    def reload(self) -> None:
-        """Read the configuration again, off the reactor's thread; one at a time."""
-        if self._teller.reloading:
-            self._reload_again = True
-            return
-        self._teller.reloading = True
-        self._notifier.reloading(time.monotonic_ns() // 1000)
-        loading = deferToThread(self._load)
-        loading.addCallbacks(self._loaded, self._refused)
-        loading.addBoth(self._reload_done)
-
-    def _load(self) -> tuple[Registry, Changes]:
-        """In a thread of its own: all that takes time."""
-        registry = _rehearsed(self._file, self._only_interfaces)
-        if any(finding.level is Level.RELOAD for finding in registry.findings):
-            raise ConfigErrors(registry.findings, registry.watched)
-        self._take_token(registry.config)
-        return registry, changes(self._live.snapshot, registry)
-
-    def _loaded(self, loaded: tuple[Registry, Changes]) -> None:
-        registry, changed = loaded
+    def _take(self, registry: Registry, changed: Changes) -> None:
+        """A new configuration that can be used."""
         gc.unfreeze()
         if registry.config.state != self._live.snapshot.config.state:
             log.warn("another state folder counts after a restart: {s}", s=registry.config.state)
@@ -367,33 +323,9 @@ class Daemon:
         self._reconcile()
         self._settle_memory()
 
-    def _refused(self, failure: Failure) -> None:
-        failure.trap(ConfigErrors)
-        assert isinstance(failure.value, ConfigErrors)
-        self._teller.refuses(failure.value.findings)
-        self._watcher.update([*self._watched(), *map(Path, failure.value.files)])
-
-    def _reload_done(self, failure: Failure | None) -> None:
-        if failure is not None:
-            log.failure("reload failed, a fault of netbootd's", failure=failure)
-            self._teller.last_reload = f"failed: {failure.getErrorMessage()}"
-        self._teller.reloading = False
-        self._teller.systemd()
-        self._tell_of_reload(failure)
-        if self._reload_again:
-            self._reload_again = False
-            self.reload()
-
-    def _tell_of_reload(self, failure: Failure | None) -> None:
-        """Whoever waited for this one; those who came later wait for the next."""
-        refused = self._teller.refused
-        if failure is not None:
-            told = f"{self._teller.last_reload}; the log has more"
-            refused = (Finding(Level.RELOAD, "reload-failed", told, Place(str(self._file))),)
-        waited, self._awaiting = self._awaiting, self._awaiting_next
-        self._awaiting_next = []
-        for done in waited:
-            done.callback(refused)
+    def _leave(self, files: list[Path]) -> None:
+        """One that cannot, made of *files*: when these change it is time to look again."""
+        self._watcher.update([*self._watched(), *files])
 
     def _watched(self) -> tuple[Path, ...]:
         return tuple(Path(path) for path in self._live.snapshot.watched)
@@ -406,86 +338,12 @@ class Daemon:
 
     def _reconcile(self) -> None:
         """Bring what listens in step with the configuration and the interfaces."""
-        registry = self._live.snapshot
         network = self._monitor.network
-        served, missing = networks.served(
-            network.interfaces,
-            registry.config.interfaces,
-            _addresses(registry),
-            network.default_route,
-        )
-        served = tuple(_boot_server_first(interface, _addresses(registry)) for interface in served)
-        self._served_addresses = {
-            str(address.ip) for interface in served for address in interface.addresses
-        }
-        troubles = [f"{name}: {reason}" for name, reason in missing]
-        troubles += self._serve_dhcp(registry, served)
-        troubles += self._serve_tftp(registry, served)
-        troubles += self._serve_http(registry)
-        troubles += self._serve_socket(registry)
-        troubles += self._serve_logs(served)
+        interfaces, troubles = self._listening.reconcile(self._live.snapshot, network)
         books = (self._keeper, self._chronicle, self._logs)
         troubles += [one.trouble for one in books if one.trouble]
         troubles += self._shipper.troubles
-        self._teller.announce(served, self._sockets(), troubles)
-
-    def _serve_dhcp(self, registry: Registry, served: tuple[Interface, ...]) -> list[str]:
-        wanted = served if registry.config.proxydhcp.enabled else ()
-        failed = self._dhcp.serve(wanted, registry.config.proxydhcp.mode)
-        # Looked up once: who had the port when we began to share it.
-        snooped = self._dhcp.snooped
-        self._holders = {
-            name: self._holders.get(name) or ports.holder_of("udp", Port.DHCP) for name in snooped
-        }
-        return [
-            _trouble(f"ProxyDHCP on {interface.name}", problem, "udp", problem.port, "proxydhcp")
-            for interface, problem in failed
-        ]
-
-    def _serve_tftp(self, registry: Registry, served: tuple[Interface, ...]) -> list[str]:
-        wanted = served if registry.config.tftp.enabled else ()
-        self._tftp.limits = _tftp_limits(registry.config)
-        self._tftp.grace_s = registry.config.grace
-        listeners = [
-            Listener(address.ip, interface.name, interface.mtu, registry.config.tftp.port)
-            for interface in wanted
-            for address in interface.addresses
-        ]
-        return [
-            _trouble(f"TFTP on {listener.address}", problem, "udp", listener.port, "tftp")
-            for listener, problem in self._tftp.listen_on(listeners)
-        ]
-
-    def _serve_http(self, registry: Registry) -> list[str]:
-        return [
-            _trouble(f"HTTP on port {port}", problem, "tcp", port, "http_port")
-            for port, problem in self._http.listen(registry.config.http_port)
-        ]
-
-    def _serve_logs(self, served: tuple[Interface, ...]) -> list[str]:
-        return [
-            _trouble(
-                f"{one.service} on {one.address}",
-                problem,
-                one.protocol,
-                one.port,
-                "syslog.port" if one.service == "syslog" else "syslog.netconsole",
-            )
-            for one, problem in self._logs.serve(served)
-        ]
-
-    def _serve_socket(self, registry: Registry) -> list[str]:
-        file = registry.config.api_socket or registry.config.state / SOCKET
-        problem = self._http.listen_locally(file)
-        why = problem and (problem.strerror or str(problem))
-        return [f"the API's socket {file}: {why}"] if problem else []
-
-    def _transfers(self) -> list[Progress]:
-        return [*self._tftp.transfers(), *self._http.transfers()]
-
-    def _is_served(self, address: str) -> bool:
-        """Whether a connection to this address of ours came by an interface that is served."""
-        return address in self._served_addresses or IPv4Address(address).is_loopback
+        self._teller.announce(interfaces, self._listening.sockets(), troubles)
 
     def _retry_troubles(self) -> None:
         """A port may be free by now, an address may have come; and a disk may be full."""
@@ -510,18 +368,6 @@ class Daemon:
 
     # -- telling -------------------------------------------------------------------------------
 
-    def _sockets(self) -> list[Socket]:
-        sockets = [
-            banner.proxydhcp(interface.name, self._holders.get(interface.name))
-            for interface in self._dhcp.interfaces
-        ]
-        sockets += [
-            Socket("TFTP", f"UDP {port} on {address}")
-            for address, port in self._tftp.addresses.items()
-        ]
-        sockets += [Socket("HTTP", f"TCP {port}") for port in self._http.ports]
-        return sockets + self._logs.sockets()
-
     def _status(self) -> dict[str, object]:
         """For ``/status``."""
         return {**self._teller.status(), "logs": self._logs.status()}
@@ -538,7 +384,7 @@ class Daemon:
             },
             states=self._census.take(self._live.snapshot, standings, boots, time.time()),
             strangers=len(self._chronicle.strangers()),
-            transfers=self._transfers(),
+            transfers=self._listening.transfers(),
             received=self._logs.received,
             stored=self._logs.book.counts["stored"],
             dropped=self._logs.dropped,
@@ -567,20 +413,6 @@ class Daemon:
                 self._events.publish(found)
 
 
-def _tftp_limits(config: Config) -> Limits:
-    tftp = config.tftp
-    return Limits(windowsize=tftp.windowsize, blksize=tftp.blksize, single_port=tftp.single_port)
-
-
-def _trouble(what: str, problem: OSError, protocol: ports.Protocol, port: int, setting: str) -> str:
-    """A socket that cannot be had, in words for the operator."""
-    if problem.errno == errno.EADDRINUSE:
-        return ports.explain_taken(protocol, port, None, setting)
-    if problem.errno in (errno.EACCES, errno.EPERM):
-        return f"{what}: not allowed; it needs root, or CAP_NET_BIND_SERVICE and CAP_NET_RAW"
-    return f"{what}: {problem.strerror or problem}"
-
-
 def _in_thread(work: Callable[[], Any], then: Callable[[Any], None]) -> None:
     """*then* gets what *work* returns, None after a fault of ours."""
     working = deferToThread(work)
@@ -590,18 +422,3 @@ def _in_thread(work: Callable[[], Any], then: Callable[[Any], None]) -> None:
 
 def _report(_problem: Exception) -> None:
     log.failure("an event's listener failed")
-
-
-def _addresses(registry: Registry) -> set[IPv4Address]:
-    """The addresses that the configuration calls boot servers; names are not looked up."""
-    found = set()
-    for server in registry.servers.values():
-        with contextlib.suppress(ValueError):
-            found.add(IPv4Address(urlsplit(server).hostname or ""))
-    return found
-
-
-def _boot_server_first(interface: Interface, addresses: set[IPv4Address]) -> Interface:
-    """Of several addresses, the one that the configuration names is the one to answer from."""
-    ordered = sorted(interface.addresses, key=lambda address: address.ip not in addresses)
-    return replace(interface, addresses=tuple(ordered))

@@ -86,6 +86,8 @@ FLOORS: tuple[frozenset[str], ...] = (
             "hooks",
             "daemon",
             "telling",
+            "listening",
+            "reloading",
             "vitals",
             "census",
             "metrics",

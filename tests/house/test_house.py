@@ -39,7 +39,7 @@ DOORS = {
     "jinja2": {"rendering", "targets/ipxe", "boot/script", "check"},
 }
 TWISTED = re.compile(
-    r"(\w+/service|syslog/connections|http/\w+|daemon|telling|hooks|keeper|chronicle|nodelogs|journal|watch)$"
+    r"(\w+/service|syslog/connections|http/\w+|daemon|telling|reloading|hooks|keeper|chronicle|nodelogs|journal|watch)$"
 )
 #: Pure rooms: values in, values out.
 PURE = re.compile(
@@ -118,7 +118,7 @@ def test_the_live_cell_is_read_at_the_edges_only():
         if ".snapshot" in re.sub(r"import.*|from.*", "", file.read_text())
     }
     allowed = re.compile(
-        r"(\w+/service|tftp/locate|http/\w+|api/desk|daemon|telling|keeper|chronicle|nodelogs|registry/live)"
+        r"(\w+/service|tftp/locate|http/\w+|api/desk|daemon|telling|reloading|keeper|chronicle|nodelogs|registry/live)"
     )
     assert all(allowed.fullmatch(name) for name in readers), readers
 

@@ -1,0 +1,168 @@
+"""
+What listens, kept in step with the configuration and the interfaces: what should be listening minus
+what is listening is started, the rest stopped, and a socket that did not change never closes.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+from dataclasses import dataclass, field, replace
+from ipaddress import IPv4Address
+from urllib.parse import urlsplit
+
+from netbootd import banner, ports
+from netbootd import interfaces as networks
+from netbootd.banner import Socket
+from netbootd.config import Config
+from netbootd.dhcp.destination import Port
+from netbootd.dhcp.service import DhcpService
+from netbootd.events.progress import Progress
+from netbootd.http.local import SOCKET
+from netbootd.http.service import HttpService
+from netbootd.interfaces import Interface, Network
+from netbootd.nodelogs import NodeLogs
+from netbootd.registry.snapshot import Registry
+from netbootd.tftp.limits import Limits
+from netbootd.tftp.port import Listener
+from netbootd.tftp.service import TftpService
+
+
+@dataclass(slots=True)
+class Served:
+    """The *addresses* of ours where connections are welcome."""
+
+    addresses: frozenset[str] = frozenset()
+
+    def __contains__(self, address: str) -> bool:
+        """Whether a connection to this address of ours came by an interface that is served."""
+        return address in self.addresses or IPv4Address(address).is_loopback
+
+
+@dataclass(slots=True)
+class Listening:
+    """The services that have sockets; *served* is kept for those who are asked by strangers."""
+
+    dhcp: DhcpService
+    tftp: TftpService
+    http: HttpService
+    logs: NodeLogs
+    served: Served
+    _holders: dict[str, str] = field(default_factory=dict)
+
+    def reconcile(
+        self, registry: Registry, network: Network
+    ) -> tuple[tuple[Interface, ...], list[str]]:
+        """Listen as *registry* wants it on *network*: the interfaces, and what cannot be had."""
+        ours = _addresses(registry)
+        found, missing = networks.served(
+            network.interfaces, registry.config.interfaces, ours, network.default_route
+        )
+        interfaces = tuple(_boot_server_first(interface, ours) for interface in found)
+        self.served.addresses = frozenset(
+            str(address.ip) for interface in interfaces for address in interface.addresses
+        )
+        troubles = [f"{name}: {reason}" for name, reason in missing]
+        troubles += self._serve_dhcp(registry.config, interfaces)
+        troubles += self._serve_tftp(registry.config, interfaces)
+        troubles += self._serve_http(registry.config)
+        troubles += self._serve_socket(registry.config)
+        troubles += self._serve_logs(interfaces)
+        return interfaces, troubles
+
+    def sockets(self) -> list[Socket]:
+        """What is listened on."""
+        sockets = [
+            banner.proxydhcp(interface.name, self._holders.get(interface.name))
+            for interface in self.dhcp.interfaces
+        ]
+        sockets += [
+            Socket("TFTP", f"UDP {port} on {address}")
+            for address, port in self.tftp.addresses.items()
+        ]
+        sockets += [Socket("HTTP", f"TCP {port}") for port in self.http.ports]
+        return sockets + self.logs.sockets()
+
+    def transfers(self) -> list[Progress]:
+        """What is being fetched."""
+        return [*self.tftp.transfers(), *self.http.transfers()]
+
+    def _serve_dhcp(self, config: Config, interfaces: tuple[Interface, ...]) -> list[str]:
+        wanted = interfaces if config.proxydhcp.enabled else ()
+        failed = self.dhcp.serve(wanted, config.proxydhcp.mode)
+        # Looked up once: who had the port when we began to share it.
+        self._holders = {
+            name: self._holders.get(name) or ports.holder_of("udp", Port.DHCP)
+            for name in self.dhcp.snooped
+        }
+        return [
+            _trouble(f"ProxyDHCP on {interface.name}", problem, "udp", problem.port, "proxydhcp")
+            for interface, problem in failed
+        ]
+
+    def _serve_tftp(self, config: Config, interfaces: tuple[Interface, ...]) -> list[str]:
+        self.tftp.limits = tftp_limits(config)
+        self.tftp.grace_s = config.grace
+        listeners = [
+            Listener(address.ip, interface.name, interface.mtu, config.tftp.port)
+            for interface in (interfaces if config.tftp.enabled else ())
+            for address in interface.addresses
+        ]
+        return [
+            _trouble(f"TFTP on {listener.address}", problem, "udp", listener.port, "tftp")
+            for listener, problem in self.tftp.listen_on(listeners)
+        ]
+
+    def _serve_http(self, config: Config) -> list[str]:
+        return [
+            _trouble(f"HTTP on port {port}", problem, "tcp", port, "http_port")
+            for port, problem in self.http.listen(config.http_port)
+        ]
+
+    def _serve_socket(self, config: Config) -> list[str]:
+        file = config.api_socket or config.state / SOCKET
+        problem = self.http.listen_locally(file)
+        why = problem and (problem.strerror or str(problem))
+        return [f"the API's socket {file}: {why}"] if problem else []
+
+    def _serve_logs(self, interfaces: tuple[Interface, ...]) -> list[str]:
+        return [
+            _trouble(
+                f"{one.service} on {one.address}",
+                problem,
+                one.protocol,
+                one.port,
+                "syslog.port" if one.service == "syslog" else "syslog.netconsole",
+            )
+            for one, problem in self.logs.serve(interfaces)
+        ]
+
+
+def tftp_limits(config: Config) -> Limits:
+    """What the settings say of transfers."""
+    tftp = config.tftp
+    return Limits(windowsize=tftp.windowsize, blksize=tftp.blksize, single_port=tftp.single_port)
+
+
+def _trouble(what: str, problem: OSError, protocol: ports.Protocol, port: int, setting: str) -> str:
+    """A socket that cannot be had, in words for the operator."""
+    if problem.errno == errno.EADDRINUSE:
+        return ports.explain_taken(protocol, port, None, setting)
+    if problem.errno in (errno.EACCES, errno.EPERM):
+        return f"{what}: not allowed; it needs root, or CAP_NET_BIND_SERVICE and CAP_NET_RAW"
+    return f"{what}: {problem.strerror or problem}"
+
+
+def _addresses(registry: Registry) -> set[IPv4Address]:
+    """The addresses that the configuration calls boot servers; names are not looked up."""
+    found = set()
+    for server in registry.servers.values():
+        with contextlib.suppress(ValueError):
+            found.add(IPv4Address(urlsplit(server).hostname or ""))
+    return found
+
+
+def _boot_server_first(interface: Interface, addresses: set[IPv4Address]) -> Interface:
+    """Of several addresses, the one that the configuration names is the one to answer from."""
+    ordered = sorted(interface.addresses, key=lambda address: address.ip not in addresses)
+    return replace(interface, addresses=tuple(ordered))
