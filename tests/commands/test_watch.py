@@ -20,7 +20,7 @@ import pytest
 
 from tests.end_to_end.process import ROOT
 
-from .daemons import HEEDS_INT, NETBOOTD, NODE, Site, until
+from .daemons import HEEDS_INT, NETBOOTD, NODE, Site, http, pretending, until
 
 _PLAIN = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07]*\x07|[@-Z\\-_=>])")
 BACK = "\x1b[?1049l"  # the screen that was there before (xterm, "Alternate Screen Buffer")
@@ -209,3 +209,37 @@ def test_a_restart_of_the_daemon_is_waited_for(tmp_path: Path):
     finally:
         shown.close()
         site.stop()
+
+
+@pytest.mark.parametrize(
+    ("typed", "status", "added"),
+    [("2\n", 0, "52:54:00:00:00:08"), ("\n", 1, ""), ("3\n", 1, ""), ("x\n", 1, "")],
+    ids=["second", "nobody", "too-high", "no-number"],
+)
+def test_of_several_strangers_one_is_chosen_at_the_terminal(tmp_path, typed, status, added):
+    stranger = {"first": 1.0, "times": 2, "arch": "UEFI x64", "uuid": "", "interface": "eth0"}
+    strangers = [
+        {**stranger, "mac": "52:54:00:00:00:08", "last": 5.0, "vendor_class": "PXE\x1b[2JClient"},
+        {**stranger, "mac": "52:54:00:00:00:09", "last": 9.0, "vendor_class": ""},
+    ]
+    said = {"machines": strangers, "key": "new", "hostname": "", "target": "nfs/one", "groups": []}
+    heard: list[bytes] = []
+
+    class There:
+        file = tmp_path / "c.json"
+
+    There.file.write_text(json.dumps({"netbootd": {"api_socket": str(tmp_path / "s")}}))
+    with pretending(tmp_path / "s", http(json.dumps(said).encode()), heard):
+        shown = Terminal(There, "machines", "add", "--unknown", "--group", "rack1")
+        try:
+            shown.wait_for("which one, 1 to 2")
+            table = _PLAIN.sub("", shown.seen)
+            assert table.index("00:09") < table.index("00:08")  # the latest first
+            assert "\x1b[2JClient" not in shown.seen
+            shown.press(typed)
+            assert shown.end() == status
+        finally:
+            shown.close()
+    changes = [one for one in heard if one.startswith(b"POST")]
+    assert len(changes) == (1 if added else 0)
+    assert all(added.encode() in one and b"rack1" in one for one in changes)
