@@ -75,9 +75,9 @@ def unknown(call: Call) -> Work:
 
 
 def _stranger(one: Any) -> dict[str, Any]:
-    names = ("mac", "first", "last", "times", "arch", "uuid", "interface", "vendor_class")
-    found = {name: getattr(one, name) for name in names}
-    return {**found, "mac": str(one.mac), "relay": str(getattr(one, "relay", "") or "")}
+    names = ("first", "last", "times", "arch", "uuid", "interface", "vendor_class", "relay")
+    said = {name: getattr(one, name) for name in (*names, "netboot")}
+    return {"mac": str(one.mac), **said}
 
 
 def fleet(call: Call) -> Work:

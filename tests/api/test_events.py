@@ -11,7 +11,8 @@ from twisted.python.failure import Failure
 
 from netbootd.boots.boot import Boot, Outcome, Stage, Step
 from netbootd.events.progress import Progress
-from netbootd.http.eventstream import MOST_HELD, MOST_OVER_TCP
+from netbootd.http.eventstream import MOST_OVER_TCP
+from netbootd.http.listener import MOST_HELD
 from netbootd.logbook.line import Filing, Line, Source
 from netbootd.mac import MAC
 from netbootd.record.standing import FRESH, holds
