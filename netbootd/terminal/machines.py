@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
+from netbootd.printable import counted
 from netbootd.terminal.paper import Bit, Look, Paper, Piece
 from netbootd.terminal.words import ago, size, state
 
@@ -24,7 +25,7 @@ def show_machines(paper: Paper, machines: Sequence[Mapping[str, Any]], now: floa
 
 
 def _counted(total: int, counts: Mapping[str, int]) -> Iterator[Piece]:
-    yield f"{total} machine{'s' if total != 1 else ''}"
+    yield counted(total, "machine")
     for number, (word, count) in enumerate(sorted(counts.items(), key=lambda one: -one[1])):
         yield ": " if not number else ", "
         yield f"{count} "

@@ -17,6 +17,7 @@ from rich.table import Table
 from rich.text import Text
 
 from netbootd import urls
+from netbootd.printable import counted
 from netbootd.terminal.fleet import Fleet
 from netbootd.terminal.machines import remark
 from netbootd.terminal.paper import Bit, Look, Piece, text
@@ -73,7 +74,7 @@ def _title(fleet: Fleet, now: float) -> Iterator[Piece]:
 
 
 def _sums(fleet: Fleet) -> Iterator[Piece]:
-    yield f"{len(fleet.machines)} machines"
+    yield counted(len(fleet.machines), "machine")
     for number, (word, count) in enumerate(fleet.counts().items()):
         yield ": " if not number else ", "
         yield f"{count} "

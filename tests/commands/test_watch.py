@@ -120,7 +120,7 @@ def test_sigterm_gives_the_terminal_back(terminal):
 
 def test_a_boot_and_its_transfer_are_seen_as_they_go(site, terminal):
     shown = terminal("watch")
-    shown.wait_for("1 machines")
+    shown.wait_for("1 machine: ")
     site.boots(NODE)
     shown.wait_for(r"node7 +booting")
     slow = ["curl", "-sS", "--limit-rate", "400k", "-A", "iPXE/1.21", "-o", os.devnull]
