@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from tests.end_to_end.browser import Browser
-from tests.end_to_end.test_web import ARMED, LACKING, STEPPER, STRANGER, Web, web
+from tests.end_to_end.webpage import ARMED, LACKING, STEPPER, STRANGER, Web, web
 
 __all__ = ["web"]
 pytestmark = [pytest.mark.wire, pytest.mark.slow]

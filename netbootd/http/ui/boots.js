@@ -102,13 +102,26 @@ export class Boots {
     this.any.hidden = this.choice.hidden = boot === undefined;
     if (!boot) return;
     const now = store.now();
+    const drawn = flown(boot);
     setText(this.told, facts(boot));
-    fill(this.drawn, picture(boot, now, this.trueScale.checked));
-    fill(this.numbers, table(boot, now));
+    fill(this.drawn, picture(drawn, now, this.trueScale.checked));
+    fill(this.numbers, table(drawn, now));
     this.beside.hidden = boot.notes.length === 0;
     setText(this.seenTitle, `Also seen (${counted(boot.notes.length, "note")})`);
     notes(this.seen, boot);
   }
+}
+
+/** *boot* with the bytes that its open steps have by now: the record learns of them at the end.
+ * @param {Boot} boot @returns {Boot} */
+function flown(boot) {
+  const own = store.transfers.filter(({ key }) => key === boot.key);
+  if (!own.length) return boot;
+  const steps = boot.steps.map((step) => {
+    const flight = step.open ? own.find(({ path }) => path === step.path) : undefined;
+    return flight ? { ...step, sent: flight.sent, size: flight.size || step.size } : step;
+  });
+  return { ...boot, steps };
 }
 
 /** @param {Boot} boot */
