@@ -15,33 +15,22 @@ import errno
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from http import HTTPStatus
 from pathlib import Path
 from typing import Any, NamedTuple
-from urllib.parse import quote
 
 from netbootd.api import batch
+from netbootd.api.dropin import Author, Change, file_name, text_of
 from netbootd.api.no import No
 from netbootd.dropins import FOLDER, MACHINES, MANAGED, NOTHING_PENDING, Pending
 from netbootd.errors import ConfigErrors, Finding, Level, Place
 from netbootd.mac import MAC
-from netbootd.printable import printable
 from netbootd.registry.machine import Machine
 from netbootd.registry.snapshot import Registry
 from netbootd.relaxedjson import Object, decode
 
-_LONGEST_NAME = 255  # bytes, limits.h
 _NO_ROOM = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 _NOT_OURS = {errno.EACCES, errno.EPERM, errno.EROFS}
-
-
-class Author(NamedTuple):
-    """*who* changes something, *how* (``command`` or ``web``) and when, in Unix seconds."""
-
-    who: str
-    how: str
-    at: float
 
 
 class Written(NamedTuple):
@@ -50,14 +39,6 @@ class Written(NamedTuple):
     value: dict[str, Any] | None
     place: Place
     managed: bool
-
-
-class Change(NamedTuple):
-    """*key* gets the *entry*; None: ours goes.  *over* is what is written by hand about it."""
-
-    key: str
-    entry: Mapping[str, Any] | None
-    over: Place | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,28 +53,6 @@ class Done:
 def key_of(machine: Machine) -> str:
     """What an entry of *machine* has for its key."""
     return machine.named or str(machine.macs[0] if machine.macs else machine.mac)
-
-
-def file_name(key: str) -> str:
-    """The drop-in of the entry *key*; raises No where that would be no file's name."""
-    mac = MAC.maybe(key)
-    name = f"{MANAGED}{mac.dashed if mac else quote(key, safe=' ')}.json"
-    if len(name) + len(".netbootd-new-") > _LONGEST_NAME:
-        told = f'"{printable(key, 40)}" is too long for the name of a file'
-        raise No(HTTPStatus.UNPROCESSABLE_ENTITY, "key-invalid", told)
-    return name
-
-
-def text_of(change: Change, author: Author) -> bytes:
-    """The drop-in as it is written, with who wrote it and when."""
-    when = datetime.fromtimestamp(int(author.at), UTC).isoformat().replace("+00:00", "Z")
-    who = printable(author.who, 100)
-    lines = [f"# Written by netbootd for {who} at {when}, by {author.how}."]
-    if change.over is not None:
-        lines.append(f"# It counts over the entry at {printable(str(change.over), 300)}.")
-    document = {MACHINES: {change.key: change.entry}}
-    body = json.dumps(document, indent=4, ensure_ascii=False, separators=(",", " : "))
-    return "\n".join([*lines, body, ""]).encode("utf-8")
 
 
 @dataclass(slots=True)

@@ -122,7 +122,7 @@ def test_files_that_have_their_names_are_taken_back_when_another_fails(rig, time
 
 
 def _changes(rig):
-    from netbootd.api.edit import Author
+    from netbootd.api.dropin import Author
 
     new = "52:54:00:12:34:04"
     rows = [(A, {"rack": 1}), (B, {"rack": 2}), (new, {"type": "nfs", "name": "a"})]
@@ -215,7 +215,8 @@ def test_who_is_killed_at_any_moment_has_written_all_or_nothing(tmp_path):
 ASKING = """
 import json, sys
 from pathlib import Path
-from netbootd.api.edit import Author, Editor
+from netbootd.api.dropin import Author
+from netbootd.api.edit import Editor
 from netbootd.api.no import No
 from netbootd.registry.load import load
 
