@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from netbootd.boots.boot import Outcome, Stage
-from netbootd.why import console, firmware, policy, script, system, transfer
+from netbootd.why import console, files, firmware, policy, script, system, transfer
 from netbootd.why.case import Case, Signature, case_of
 from netbootd.why.diagnosis import Cause, Diagnosis, State
 from netbootd.why.evidence import Evidence
@@ -25,6 +25,7 @@ SIGNATURES: tuple[Signature, ...] = (
     *firmware.SIGNATURES,
     *transfer.SIGNATURES,
     *script.SIGNATURES,
+    *files.SIGNATURES,
     *system.SIGNATURES,
     *console.SIGNATURES,
 )
