@@ -3,7 +3,8 @@ What the test machines boot: a small Linux, and disks of one sector that say who
 
 The kernel and busybox are Debian's packages, downloaded by apt and unpacked below ``.cache/``;
 nothing is installed, so the machine that runs the tests keeps its own.  ``python guest.py`` (the
-set-up does it) fetches them; tests only use what is there and never touch the outside network.
+set-up does it) fetches them, ``--missing`` says whether that is wanted; tests only use what is
+there and never touch the outside network.
 
 The Linux prints its MAC and command line, takes an address with an ordinary DHCP client, fetches
 an address named on its command line, and powers off.  A test reads all that on the serial line.
@@ -12,11 +13,13 @@ an address named on its command line, and powers off.  A test reads all that on 
 from __future__ import annotations
 
 import gzip
+import inspect
 import lzma
 import re
 import shutil
+import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -37,6 +40,8 @@ FLOPPY_SIZE = 1474560  # memdisk takes an image of this size for a floppy
 
 # Debian builds none of these in; the rest follows from each module's own "depends".
 MODULES = ("virtio_pci", "virtio_net")
+#: Kept beside the initrd, for the test that puts them into one.
+NETCONSOLE = ("netconsole",)
 
 INIT = f"""#!/bin/busybox sh
 /bin/busybox mkdir -p /proc /sys /dev
@@ -75,11 +80,16 @@ class Guest:
     kernel: Path
     initrd: Path
 
+    @property
+    def netconsole(self) -> list[Path]:
+        """The kernel's netconsole, and before it the modules that it needs."""
+        return sorted((self.kernel.parent / "netconsole").glob("*.ko"))
+
 
 def installed() -> Guest | None:
     """The newest guest in the cache, its initrd rebuilt if this file changed; None if none."""
     folders = sorted(
-        (path.parent for path in CACHE.glob("*/complete")),
+        (path.parent for path in CACHE.glob("*/complete") if path.read_text() == _RECIPE),
         key=lambda folder: cache.numbers(folder.name),
     )
     if not folders:
@@ -103,7 +113,7 @@ def fetch() -> Guest:
         new = Path(scratch) / version
         new.mkdir()
         keep(new, cache.unpack(Path(scratch) / "tree", package, "busybox-static"))
-        (new / "complete").touch()
+        (new / "complete").write_text(_RECIPE)
         shutil.rmtree(CACHE / version, ignore_errors=True)
         new.rename(CACHE / version)
     guest = installed()
@@ -124,13 +134,19 @@ def keep(target: Path, tree: Path) -> None:
     """Copy what a guest needs of *tree*: kernel, busybox, and the modules in load order."""
     shutil.copy(next(tree.glob("boot/vmlinuz-*")), target / "vmlinuz")
     shutil.copy(next(path for path in tree.glob("**/bin/busybox")), target / "busybox")
-    for index, (name, body) in enumerate(_modules(tree)):
-        (target / f"{index:02}-{name}.ko").write_bytes(body)
+    (target / "netconsole").mkdir()
+    for folder, wanted in ((target, MODULES), (target / "netconsole", NETCONSOLE)):
+        for index, (name, body) in enumerate(_modules(tree, wanted)):
+            (folder / f"{index:02}-{name}.ko").write_bytes(body)
 
 
-def _modules(tree: Path) -> Iterator[tuple[str, bytes]]:
+#: What a guest is made of; one that was made of less is fetched anew.
+_RECIPE = inspect.getsource(keep) + " ".join((*MODULES, *NETCONSOLE))
+
+
+def _modules(tree: Path, wanted: Iterable[str]) -> Iterator[tuple[str, bytes]]:
     """
-    ``MODULES`` and what they depend on, in the order in which they load.
+    The modules *wanted* and what they depend on, in the order in which they load.
 
     The package has no modules.dep (depmod runs on installing), but each module names what it
     needs in its .modinfo section.  A name without a file is built into the kernel.
@@ -150,7 +166,7 @@ def _modules(tree: Path) -> Iterator[tuple[str, bytes]]:
             yield from walk(need.replace("-", "_"))
         yield name, body
 
-    for name in MODULES:
+    for name in wanted:
         yield from walk(name)
 
 
@@ -262,4 +278,7 @@ def configuration(root: Path, http: str) -> dict[str, Any]:
 
 
 if __name__ == "__main__":
-    print(f"guest: Linux {fetch().version} in {CACHE}")
+    if sys.argv[1:] == ["--missing"]:
+        print("" if installed() else METAPACKAGE)
+    else:
+        print(f"guest: Linux {fetch().version} in {CACHE}")
