@@ -62,7 +62,7 @@ function route() {
   if (shown) views[shown].hide();
   for (const one of Object.keys(views)) byId(one).hidden = one !== wanted;
   shown = wanted;
-  views[wanted].show(query, decodeURIComponent(rest.join("/")));
+  views[wanted].show(query, decoded(rest.join("/")));
   for (const link of byId("nav").querySelectorAll("a")) {
     const here = link.getAttribute("href") === `#/${wanted}`;
     setAttribute(link, "aria-current", here ? "page" : null);
@@ -72,6 +72,15 @@ function route() {
   if (moved && wanted !== "add") {
     window.scrollTo(0, 0);
     byId(wanted).querySelector("h1")?.focus({ preventScroll: true });
+  }
+}
+
+/** What somebody typed into the address may be no encoding. @param {string} text */
+function decoded(text) {
+  try {
+    return decodeURIComponent(text);
+  } catch {
+    return text;
   }
 }
 

@@ -246,12 +246,14 @@ function visibleJson(value) {
 /** A button whose refusal is told beside it. @param {string} word @param {() => Promise<void>|any} act */
 function button(word, act) {
   const node = /** @type {HTMLButtonElement} */ (el("button", { type: "button" }, word));
+  const told = el("p", { class: "field-error", role: "alert" });
   node.addEventListener("click", async () => {
     node.disabled = true;
+    told.remove();
     try {
       await act();
     } catch (problem) {
-      const told = el("p", { class: "field-error", role: "alert" }, problem instanceof Error ? problem.message : "");
+      setText(told, problem instanceof Error ? problem.message : String(problem));
       node.after(told);
     } finally {
       node.disabled = false;
