@@ -69,6 +69,7 @@ _HOOK_OUTPUT = 4096  # characters of a node's last words that a hook is told
 # A thread that reads a configuration of thousands lets the reactor in after so long; the usual 5 ms
 # are felt by whoever asks for the next block.
 _SWITCH_S = 0.001
+_SETTLE_S = 30.0  # after the last of several reloads
 _RETRY_S = 5.0  # a port that was taken is tried again this often
 
 
@@ -143,6 +144,7 @@ class Daemon:
             self._take,
             self._leave,
         )
+        self._settling: Any = None  # a delayed call
         self._stopping = False
         self._build(registry)
 
@@ -292,9 +294,17 @@ class Daemon:
             ping.clock = self._reactor
             ping.start(interval / 2)
 
+    def _settle_soon(self) -> None:
+        """Once for many changes in a row: nothing else is done meanwhile."""
+        if self._settling is not None and self._settling.active():
+            self._settling.reset(_SETTLE_S)
+        else:
+            self._settling = self._reactor.callLater(_SETTLE_S, self._settle_memory)
+
     @staticmethod
     def _settle_memory() -> None:
         """A registry of 100,000 machines need not be walked by every garbage collection."""
+        gc.unfreeze()
         gc.collect()
         gc.freeze()
 
@@ -310,7 +320,6 @@ class Daemon:
 
     def _take(self, registry: Registry, changed: Changes) -> None:
         """A new configuration that can be used."""
-        gc.unfreeze()
         if registry.config.state != self._live.snapshot.config.state:
             log.warn("another state folder counts after a restart: {s}", s=registry.config.state)
         self._live.swap(registry)
@@ -321,7 +330,7 @@ class Daemon:
         self._teller.reloaded(registry, changed)
         self._watcher.update(self._watched())
         self._reconcile()
-        self._settle_memory()
+        self._settle_soon()
 
     def _leave(self, files: list[Path]) -> None:
         """One that cannot, made of *files*: when these change it is time to look again."""
