@@ -13,6 +13,7 @@ from http import HTTPStatus
 from netbootd.boots.boot import Boot, Code, Note, Stage, Step
 from netbootd.printable import printable
 from netbootd.why.case import (
+    STRUGGLE_S,
     Case,
     Signature,
     because,
@@ -218,8 +219,16 @@ def _never_began(case: Case, step: Step, sent: float) -> bool:
 def _began_anew(case: Case, step: Step) -> bool:
     """Whether the machine started again after its transfer broke off, this time or the last."""
     return case.restarted is not None or any(
-        _broken(boot, step) for boot in case.tries if boot.number < case.boot.number
+        _broken(boot, step) or _is_cut(boot, step)
+        for boot in case.earlier()
+        if case.boot.began - boot.last <= STRUGGLE_S
     )
+
+
+def _is_cut(boot: Boot, step: Step) -> bool:
+    """Whether the same file did not arrive whole in *boot*."""
+    same = boot.step(step.stage)
+    return same is not None and same.path == step.path and same.sent < same.size
 
 
 def _became_shorter(step: Step, note: Note) -> Cause:
