@@ -237,7 +237,7 @@ function summary(machines, last, now, usually) {
     const link = el("a", { href: `#/machine/${encodeURIComponent(last.key)}` }, nameOf(last));
     const stuck = last.state === "stuck";
     const silent = stuck && last.last ? ` for ${coarse(now - last.last)}` : "";
-    words.push(el("b", {}, link, stuck ? ` is stuck${silent}` : " is furthest behind"), ": ");
+    words.push(el("b", {}, link, stuck ? ` has been stuck${silent}` : " is furthest behind"), ": ");
     const came = last.reached ? `; it came as far as ${stageWord(last.reached)}` : "";
     const slow = `${coarse(took(last, now))}, where ${coarse(usually)} is usual${came}`;
     words.push(`${(stuck && last.trouble) || slow}.`);

@@ -126,8 +126,8 @@ function amounts(step, until) {
   const took = until - step.at;
   const words = [];
   if (step.trouble) words.push(el("b", { class: "mark" }, "▲ "));
-  words.push(took >= 0.0005 ? duration(took) : "");
-  if (step.sent || step.size) words.push(` ${sent(step)}`);
+  const counts = [took >= 0.0005 ? duration(took) : "", step.sent || step.size ? sent(step) : ""];
+  words.push(counts.filter(Boolean).join(" · "));
   if (step.times > 1) words.push(el("b", { class: "times" }, ` ×${step.times}`));
   if (step.trouble) words.push(el("span", { class: "trouble" }, ` ${step.trouble}`));
   return words;
@@ -168,7 +168,7 @@ function noteLine(axis, notes) {
 function scaleLine(axis) {
   const words = ticks(axis, 6).map(({ seconds, step, place: left }) => {
     const digits = step < 0.1 ? 2 : step < 1 ? 1 : 0;
-    const said = seconds < 60 ? `${seconds.toFixed(seconds ? digits : 0)} s` : coarse(seconds);
+    const said = seconds < 60 ? `${seconds.toFixed(seconds ? digits : 0)} s` : coarse(seconds).replace(" 00 s", "");
     const word = el("span", { class: "tick" }, said);
     setStyle(word, "--left", left.toFixed(5));
     return word;
