@@ -11,6 +11,7 @@ from typing import Any
 from netbootd.api.values import Picture
 from netbootd.boots.boot import Boot
 from netbootd.errors import Finding
+from netbootd.events.progress import Progress
 from netbootd.logbook.line import Line, Source
 from netbootd.record.record import Record
 from netbootd.why.diagnosis import Diagnosis
@@ -23,7 +24,7 @@ class Seen:
     """
     What was seen of one machine: its last *boots*, the newest first, and *lines* of its logs, the
     oldest first; and of all: the findings of a *refused* configuration, when anybody was *heard* on
-    each interface, and the *strangers* that ask without being listed.
+    each interface, the *strangers* that ask without being listed, and the *transfers* under way.
     """
 
     boots: tuple[Boot, ...] = ()
@@ -31,6 +32,7 @@ class Seen:
     refused: tuple[Finding, ...] = ()
     heard: Mapping[str, float] = field(default_factory=dict)
     strangers: tuple[Any, ...] = ()
+    transfers: tuple[Progress, ...] = ()
 
 
 def diagnosis(key: str, picture: Picture, seen: Seen) -> Diagnosis:
@@ -47,5 +49,6 @@ def diagnosis(key: str, picture: Picture, seen: Seen) -> Diagnosis:
         seen.strangers,
         picture.now,
         others=picture.boots.values(),
+        transfers=seen.transfers,
     )
     return diagnose(look_closer(evidence, picture.registry))

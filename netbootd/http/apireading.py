@@ -145,6 +145,7 @@ async def _why(call: Call, who: str) -> Answer:
         refused=tuple(desk.told.refused),
         heard=dict(boots.heard) if boots else {},
         strangers=tuple(boots.strangers()) if boots else (),
+        transfers=tuple(desk.transfers()),
     )
     return told((await in_thread(diagnosis, key, picture, seen)).as_dict())
 
