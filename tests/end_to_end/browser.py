@@ -121,6 +121,13 @@ class Browser:
         found: WebElement = self.wait(script, selector, text, within=within)
         return found
 
+    def logged(self, text: str, within: float = PATIENCE_S) -> None:
+        """Until a log line has *text*, be it out of sight, where a browser renders none."""
+        script = """
+            return [...document.querySelectorAll(".log .text")].some(({ textContent }) =>
+              textContent.includes(arguments[0]))"""
+        self.wait(script, text, within=within)
+
     def text(self, selector: str) -> str:
         """The visible text of the first element, empty where there is none."""
         script = "return document.querySelector(arguments[0])?.innerText ?? ''"

@@ -67,8 +67,8 @@ def test_a_boot_shows_from_discover_to_done_with_its_console(site: Site) -> None
             browser.see("#machine .badge", "booting", within=BOOT_S)
             for stage in ("iPXE DISCOVER", "iPXE OFFER", "Script", "Kernel", "Initrd"):
                 browser.see(".picture .stage", stage, within=BOOT_S)
-            browser.see(".log .text", "Linux version", within=BOOT_S)
-            browser.see(".log .text", "the node script is through", within=BOOT_S)
+            browser.logged("Linux version", within=BOOT_S)
+            browser.logged("the node script is through", within=BOOT_S)
             browser.see(".picture .line.good .stage", "Done", within=BOOT_S)
             browser.see("#machine .badge", "up")
 
