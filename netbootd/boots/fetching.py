@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from netbootd import configfiles, urls
 from netbootd.boots.altered import altered
 from netbootd.boots.boot import Boot, Stage, Step
 from netbootd.boots.notes import CLIENT_LEFT, is_probe
@@ -25,6 +26,17 @@ class Ended:
     seconds: float
     trouble: str = ""
     part: bool = False
+
+
+def is_anybodys(path: str) -> bool:
+    """
+    Whether a script of that name is the same for all machines, and lets the loader ask for its own,
+    unless the machine was known by its address and got that at once.
+    """
+    if urls.is_autoexec(path):
+        return True
+    config = configfiles.parse(path)
+    return config is not None and config.reader is configfiles.Reader.GRUB and config.anonymous
 
 
 def ended_of(event: Transferred | TransferEnded | Served) -> Ended:
@@ -44,8 +56,9 @@ def with_start(boot: Boot, sign: Step, size: int) -> Steps:
     """The steps of *boot* when the transfer begins that *sign* tells of."""
     number = _find(boot.steps, sign)
     if number < 0:
-        times = 0 if sign.stage is Stage.FILES else 1
-        return entered(boot.steps, altered(sign, open=True, size=size, times=times))
+        if sign.stage is Stage.FILES:  # they are summed up at the end of each
+            return entered(boot.steps, altered(sign, open=True, times=0))
+        return entered(boot.steps, altered(sign, open=True, size=size))
     step = boot.steps[number]
     # A script was counted when it was made, files are counted at their end; and one of which the
     # size alone was asked before is not fetched for a second time.

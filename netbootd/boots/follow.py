@@ -23,7 +23,7 @@ from netbootd.boots.altered import altered
 from netbootd.boots.attempts import Attempts
 from netbootd.boots.begins import FIRST, Sign, has_script, is_over, renews
 from netbootd.boots.boot import Boot, Note, Outcome, Stage, Step
-from netbootd.boots.fetching import broken_off, ended_of, with_end, with_start
+from netbootd.boots.fetching import broken_off, ended_of, is_anybodys, with_end, with_start
 from netbootd.boots.identity import Identities
 from netbootd.boots.shelf import Shelf
 from netbootd.boots.steps import MOST_WORD, entered, noted
@@ -295,7 +295,7 @@ class Follower:
         hidden = stage is Stage.SCRIPT or (stage is Stage.LOADER and protocol == _HTTP)
         if boot is not None and (protocol == _TFTP or stage in _LOADED):
             self._identities.learn(turn.event.peer, turn)
-        note = FIRST if stage is Stage.SCRIPT and urls.is_autoexec(path) else ""
+        note = FIRST if stage is Stage.SCRIPT and is_anybodys(path) else ""
         return boot, turn.step(stage, path=path, protocol=protocol, note=note), hidden
 
     def _stage(self, turn: Turn, path: str) -> Stage:

@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import pytest
 
+from netbootd.boots.begins import has_script
 from netbootd.boots.boot import Code, Outcome, Stage
 from netbootd.boots.steps import MOST_NOTES, MOST_STEPS
 from netbootd.boots.turn import Who
@@ -210,6 +211,42 @@ def test_ipxe_asks_for_an_address_again_after_its_first_script(story):
         "first contact",
         stories.NFS,
     ]
+
+
+def grub(*scripts):
+    """From firmware to the configuration that names no machine, and *scripts* behind it."""
+    loader = [stories.firmware(), stories.takes(), *stories.by_tftp("grubx64.efi")]
+    return [*loader, *scripts]
+
+
+def test_grub_has_its_script_when_it_has_asked_by_its_mac(story):
+    own = "/grub.cfg-01-00:25:90:27:db:b4"
+    story.tell(*grub(*stories.by_tftp("/grub/grub.cfg", mac=None)))
+    assert not has_script(story.boot)
+    story.tell(stories.script(path=own), *stories.by_tftp(own, mac=None))
+    assert has_script(story.boot)
+    scripts = [step for step in story.boot.steps if step.stage is Stage.SCRIPT]
+    assert [(step.note, step.path) for step in scripts] == [
+        ("first contact", "/grub/grub.cfg"),
+        (stories.NFS, own),
+    ]
+
+
+def test_grub_has_its_script_at_once_where_its_address_is_a_machines(story):
+    anybodys = stories.by_tftp("/grub/grub.cfg", mac=None)
+    story.tell(*grub(stories.script(path="/grub/grub.cfg"), *anybodys))
+    scripts = [step for step in story.boot.steps if step.stage is Stage.SCRIPT]
+    assert [step.note for step in scripts] == [stories.NFS]
+    assert has_script(story.boot)
+
+
+def test_files_that_came_whole_are_as_large_as_what_was_sent(story):
+    story.tell(*stories.boots(), *stories.by_http("/live/filesystem.squashfs", size=1000))
+    files = story.boot.step(Stage.FILES)
+    assert (files.times, files.sent, files.size, files.open) == (1, 1000, 1000, False)
+    story.tell(stories.part("/cd.iso", 200, 100, 9000), *stories.by_http("/packages", size=50))
+    files = story.boot.step(Stage.FILES)
+    assert (files.times, files.sent, files.size) == (3, 1150, 1150)
 
 
 def test_an_ipxe_of_the_card_that_asks_again_after_its_kernel_has_been_reset(story):
