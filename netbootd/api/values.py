@@ -264,6 +264,11 @@ def finding(one: Finding) -> dict[str, Any]:
     }
 
 
+def part(transfer: Mapping[str, Any]) -> float:
+    """How much of *transfer* has arrived, from 0 to 1."""
+    return transfer["sent"] / transfer["size"] if transfer["size"] else 0.0
+
+
 def transfers(running: Iterable[Progress], picture: Picture) -> Iterator[dict[str, Any]]:
     """What is on its way; the rate is the mean since it began."""
     for one in running:

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Mapping
+from heapq import nsmallest
 from http import HTTPStatus
 from typing import Any
 
@@ -42,6 +43,7 @@ _TICK_S = 0.25
 _AT_ONCE = 40  # machines told of before the reactor goes on
 _BREATH_S = 0.01
 _TRANSFERS_S = 1.0
+_MOST_TRANSFERS = 200  # a second, those furthest behind; the rest is counted
 _AGAIN_S = 5.0  # machines under way are looked at again: that nothing comes is news too
 _PING_S = 15.0
 _MOST_WATCHED = 10_000
@@ -239,7 +241,9 @@ class Streams:
         if lines or self._were_transfers:
             for listener in listening:
                 own = [one for one in lines if listener.key in ("", one["key"])]
-                listener.send(_event("transfers", own))
+                behind = nsmallest(_MOST_TRANSFERS, own, key=values.part)
+                told = {"total": len(own), "transfers": behind}
+                listener.send(_event("transfers", told))
         self._were_transfers = bool(lines)
 
     def _tell_status(self) -> None:

@@ -28,12 +28,13 @@ Machine = Mapping[str, Any]
 @dataclass(slots=True)
 class Fleet:
     """
-    *machines* by key, *transfers* under way and the daemon's *status*, as last heard.  *away* is
-    what keeps us from hearing more, empty while nothing does.
+    *machines* by key, *transfers* of all that are *under_way* and the daemon's *status*, as last
+    heard.  *away* is what keeps us from hearing more, empty while nothing does.
     """
 
     machines: dict[str, Machine] = field(default_factory=dict)
     transfers: Sequence[Mapping[str, Any]] = ()
+    under_way: int = 0
     status: dict[str, Any] = field(default_factory=dict)
     away: str = ""
 
@@ -49,11 +50,11 @@ class Fleet:
                 self.machines[value["key"]] = value
                 return [value] if differs(before, value) else []
             case "transfers":
-                self.transfers = value if isinstance(value, list) else value["transfers"]
+                self.transfers, self.under_way = value["transfers"], value["total"]
             case "status":
                 self.status |= value
             case "away":
-                self.away, self.transfers = value, ()
+                self.away, self.transfers, self.under_way = value, (), 0
         return []
 
     def by_interest(self) -> list[Machine]:

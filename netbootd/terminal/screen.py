@@ -87,8 +87,8 @@ def _transfers(fleet: Fleet, room: int, width: int) -> Iterator[RenderableType]:
     if not running or room < 2:
         return
     shown = running[: room - 1]
-    left = len(running) - len(shown)
-    told = f"on their way: {len(running)}" + (f", {left} more than shown" if left else "")
+    left = fleet.under_way - len(shown)
+    told = f"on their way: {fleet.under_way}" + (f", {left} more than shown" if left else "")
     yield _short((Bit(told, Look.FAINT),), width)
     bar = min(_MOST_BAR, max(width // 4, 4))
     table = Table.grid(padding=(0, 1), expand=True)

@@ -219,10 +219,23 @@ def test_transfers_are_told_each_second_and_their_end_once(rig):
     ticks(rig, 3)
     told = listening.events()
     assert 2 <= len(told) <= 4
-    assert told[0][1][0]["key"] == N1
+    assert told[0][1]["transfers"][0]["key"] == N1
     running.clear()
     ticks(rig, 4)
-    assert listening.events() == [("transfers", [])]
+    assert listening.events() == [("transfers", {"total": 0, "transfers": []})]
+
+
+def test_of_very_many_transfers_those_furthest_behind_are_told_and_all_counted(rig):
+    running = [
+        Progress(protocol="HTTP", path=f"{n}", peer="p", mac=None, size=2000, sent=n, began=rig.now)
+        for n in reversed(range(1500))
+    ]
+    rig.desk.transfers = lambda: running
+    listening = Listening(rig, "?topics=transfers")
+    ticks(rig, 3)
+    told = listening.events()[0][1]
+    assert told["total"] == 1500
+    assert [one["sent"] for one in told["transfers"]] == list(range(200))
 
 
 def test_silence_is_broken_now_and_then(rig):

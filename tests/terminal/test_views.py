@@ -215,11 +215,11 @@ def a_fleet(machines: int, transfers: int) -> Fleet:
     )
     fleet.hear(
         "transfers",
-        [
+        {"total": transfers, "transfers": [
             {"protocol": "HTTP", "path": "/images/" + "y" * number * 9, "mac": None, "peer": "::1",
              "key": f"{number:012x}", "size": number % 3 * 100, "sent": number, "rate": 1e6}
             for number in range(transfers)
-        ],
+        ]},
     )  # fmt: skip
     fleet.hear("status", {"version": "9", "troubles": ["z" * 300]})
     return fleet

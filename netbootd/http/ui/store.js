@@ -21,6 +21,8 @@ class Store {
   machines = new Map();
   /** @type {Transfer[]} */
   transfers = [];
+  /** How many there are in all, of which `transfers` holds those furthest behind. */
+  underWay = 0;
   /** What `event: status` and `GET /status` say. @type {any} */
   status = {};
   generation = 0;
@@ -97,6 +99,7 @@ class Store {
   clear() {
     this.machines.clear();
     this.transfers = [];
+    this.underWay = 0;
     this.status = {};
     this.loaded = false;
     this.#all = true;
@@ -120,7 +123,7 @@ class Store {
     if (event === "machine") {
       this.put(data);
     } else if (event === "transfers") {
-      this.#fly(Array.isArray(data) ? data : data.transfers);
+      this.#fly(data.transfers, data.total);
     } else if (event === "status") {
       this.tell(data.now);
       this.status = { ...this.status, ...data };
@@ -132,13 +135,14 @@ class Store {
     }
   }
 
-  /** @param {Transfer[]} transfers */
-  #fly(transfers) {
+  /** @param {Transfer[]} transfers @param {number} total of which these are the ones told of */
+  #fly(transfers, total) {
     clearTimeout(this.#transfersEnd);
     if (transfers.length) {
-      this.#transfersEnd = setTimeout(() => this.#fly([]), TRANSFERS_LAST);
+      this.#transfersEnd = setTimeout(() => this.#fly([], 0), TRANSFERS_LAST);
     }
     this.transfers = transfers;
+    this.underWay = total;
     this.#tell("transfers", transfers);
   }
 

@@ -74,8 +74,8 @@ export function transfers() {
   const rows = new Map();
   let open = false;
   store.on("transfers", () => {
-    count.hidden = store.transfers.length === 0;
-    setText(count, String(store.transfers.length));
+    count.hidden = store.underWay === 0;
+    setText(count, String(store.underWay));
     if (open) draw();
   });
 
@@ -90,7 +90,10 @@ export function transfers() {
     arrange(place, [...rows.values()].map(({ node }) => node));
     byId("transfers-empty").hidden = rows.size > 0;
     const rate = [...rows.values()].reduce((sum, row) => sum + row.rateNow, 0);
-    const sum = rows.size ? `${counted(rows.size, "file")} under way, ${bytes(rate)}/s together` : "";
+    const shown = rows.size < store.underWay ? `; the ${rows.size} furthest behind` : "";
+    const sum = rows.size
+      ? `${counted(store.underWay, "file")} under way${shown}, ${bytes(rate)}/s together`
+      : "";
     setText(byId("transfers-sum"), sum);
   }
 
