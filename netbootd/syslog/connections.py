@@ -1,6 +1,10 @@
 """
 Syslog over TCP: the connections, which are bounded in number, and wait while the log is behind.
 
+What they bring is read piece by piece, a piece of each in turn, and for a short time only before
+the reactor may serve others: a few bytes can be thousands of messages.  A connection whose last
+bytes were not read yet is paused, so it holds no more than these.
+
 A node that is switched off never says goodbye, so its connection is found dead by the kernel's own
 probes (RFC 9293, 3.8.4); and where there are too many, the one that has been silent for longest
 goes.  A plain TCP sender does not learn that its last line was not read, so a connection that is
@@ -10,7 +14,7 @@ merely quiet is left alone for hours.
 from __future__ import annotations
 
 import socket
-from collections import OrderedDict
+from collections import OrderedDict, deque
 from collections.abc import Callable
 from typing import Any
 
@@ -18,9 +22,8 @@ from twisted.internet.interfaces import IAddress
 from twisted.internet.protocol import Factory, Protocol
 from twisted.internet.task import LoopingCall
 
-from netbootd.errors import WireError
 from netbootd.syslog.framing import Frames
-from netbootd.syslog.inbox import Inbox
+from netbootd.syslog.inbox import TURN_S, Inbox
 from netbootd.syslog.senders import Senders
 
 MOST = 2048  # connections, of all senders
@@ -29,6 +32,8 @@ _IDLE_S = 4 * 3600.0
 _FRAME_S = 120.0  # for the rest of a message that has begun
 _LOOK_S = 10.0
 _PAUSE_S = 0.05
+_AT_ONCE = 1 << 13  # bytes that a connection holds unread
+_PIECE = 512  # bytes of them that are read before another's turn
 _PROBES = ((socket.TCP_KEEPIDLE, 60), (socket.TCP_KEEPINTVL, 15), (socket.TCP_KEEPCNT, 4))
 
 
@@ -43,25 +48,34 @@ class Connection(Protocol):
         self.begun: float | None = None  # since when a message lacks its rest
         self._room = room
         self._frames = Frames()
+        self._unread = b""
 
     def connectionMade(self) -> None:
         """Let it in, if it may."""
         address = self.transport.getPeer()
         self.peer, self.port = address.host, address.port
+        self.transport.bufferSize = _AT_ONCE
         self._room.enter(self)
 
     def dataReceived(self, data: bytes) -> None:
-        """Bytes of a few messages, or of a part of one."""
-        try:
-            frames = self._frames.feed(data)
-        except WireError as problem:
-            self._room.broken(self, str(problem))
-            return
+        """Bytes of a few messages, or of a part of one: they wait for their turn."""
+        self._unread += data
+        self.transport.pauseProducing()
+        self._room.wait(self)
+
+    def read_on(self) -> bool:
+        """A piece of what has come; whether there is more."""
+        piece, self._unread = self._unread[:_PIECE], self._unread[_PIECE:]
+        frames = self._frames.feed(piece)
         if frames or not self._frames.pending:
             self.begun = None
         if self._frames.pending and self.begun is None:
             self.begun = self._room.seconds()
         self._room.received(self, frames)
+        if self._frames.problem:
+            self._unread = b""
+            self._room.broken(self, self._frames.problem)
+        return bool(self._unread)
 
     def connectionLost(self, reason: Any = None) -> None:
         """It is over."""
@@ -69,6 +83,8 @@ class Connection(Protocol):
 
     def finish(self) -> None:
         """What it had begun to say is a message too; nothing more is taken of it."""
+        while self._unread:
+            self.read_on()
         self._room.received(self, self._frames.end())
         self._room.leave(self)
 
@@ -91,9 +107,11 @@ class Connections(Factory):
         self._now = now
         self._all: OrderedDict[Connection, None] = OrderedDict()
         self._of: dict[str, OrderedDict[Connection, None]] = {}
-        self._resume = LoopingCall(self._perhaps_resume)
+        self._reactor = reactor
+        self._waiting: deque[Connection] = deque()  # with something unread
+        self._turn: Any = None  # a timer, while there are any
         self._look = LoopingCall(self._end_stuck)
-        self._resume.clock = self._look.clock = reactor
+        self._look.clock = reactor
 
     def buildProtocol(self, _address: IAddress | None) -> Connection:
         """A connection has come."""
@@ -121,8 +139,6 @@ class Connections(Factory):
             self._refuse(next(iter(own)))
         elif len(self._all) > MOST:
             self._refuse(next(iter(self._all)))
-        if self._resume.running:
-            transport.pauseProducing()
         if not self._look.running:
             self._look.start(_LOOK_S, now=False)
 
@@ -138,8 +154,11 @@ class Connections(Factory):
             self._inbox.counts["received_tcp"] += 1
             if self._senders.takes(connection.peer, connection.heard):
                 self._inbox.take(frame, connection.peer, connection.port, received)
-        if self._inbox.is_high and not self._resume.running:
-            self._pause()
+
+    def wait(self, connection: Connection) -> None:
+        """It has something unread."""
+        self._waiting.append(connection)
+        self._soon(0.0)
 
     def broken(self, connection: Connection, problem: str) -> None:
         """It cannot be read any further; that is told in its own log."""
@@ -162,8 +181,9 @@ class Connections(Factory):
         """All of them end."""
         for connection in list(self._all):
             connection.transport.loseConnection()
-        if self._resume.running:
-            self._resume.stop()
+        if self._turn is not None:
+            self._turn.cancel()
+            self._turn = None
 
     # -- for themselves ------------------------------------------------------------------------
 
@@ -172,16 +192,24 @@ class Connections(Factory):
         connection.finish()  # at once: what is aborted is told so only in the reactor's next turn
         connection.transport.abortConnection()
 
-    def _pause(self) -> None:
-        for connection in self._all:
-            connection.transport.pauseProducing()
-        self._resume.start(_PAUSE_S, now=False)
+    def _soon(self, seconds: float) -> None:
+        if self._turn is None:
+            self._turn = self._reactor.callLater(seconds, self._read_on)
 
-    def _perhaps_resume(self) -> None:
-        if not self._inbox.is_high:
-            self._resume.stop()
-            for connection in self._all:
+    def _read_on(self) -> None:
+        """A piece of each in turn, for a moment; none while the log is behind."""
+        self._turn = None
+        until = self.seconds() + TURN_S
+        while self._waiting and not self._inbox.is_high:
+            connection = self._waiting.popleft()
+            if connection.read_on():
+                self._waiting.append(connection)
+            elif connection in self._all:
                 connection.transport.resumeProducing()
+            if self.seconds() >= until:
+                break
+        if self._waiting:
+            self._soon(_PAUSE_S if self._inbox.is_high else 0.0)
 
     def _end_stuck(self) -> None:
         now = self.seconds()

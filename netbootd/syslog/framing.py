@@ -23,10 +23,11 @@ class Frames:
     The messages of one connection, from its bytes as they come.
 
     A frame without a count that is too long is given as far as it goes, and the rest of it is
-    skipped.
+    skipped.  ``problem`` tells why nothing behind what was given can be read, empty while it can.
     """
 
     def __init__(self) -> None:
+        self.problem = ""
         self._buffer = b""
         self._skipping = False
         self._searched = 0  # so far there is no end in the buffer
@@ -37,19 +38,16 @@ class Frames:
         return len(self._buffer)
 
     def feed(self, data: bytes) -> list[bytes]:
-        """
-        The messages that *data* completes.
-
-        Raises WireError for a count beyond the limit: how the stream goes on cannot be known.
-        """
+        """The messages that *data* completes, as far as it can be read."""
         buffer = self._buffer + data if self._buffer else data
         found: list[bytes] = []
         at = 0
-        while at < len(buffer):
-            end = self._end(buffer, at, found)
-            if end < 0:
-                break
-            at = end
+        try:
+            while at < len(buffer) and (end := self._end(buffer, at, found)) >= 0:
+                at = end
+        except WireError as problem:
+            self.problem = str(problem)
+            at = len(buffer)
         self._buffer = buffer[at:]
         return found
 
@@ -87,6 +85,7 @@ class Frames:
 
 
 def _counted(buffer: bytes, counted: re.Match[bytes], found: list[bytes]) -> int:
+    """Raises WireError for a count beyond the limit: how the stream goes on cannot be known."""
     length = int(counted[1])
     if length > LONGEST:
         raise WireError(f"a message of {length} bytes is announced, the limit is {LONGEST}")

@@ -17,6 +17,8 @@ from netbootd.syslog import wire
 from netbootd.syslog.lines import Arrival, line_of, own_mac
 from netbootd.syslog.wire import Said
 
+#: Seconds for which the reactor is kept at a time: boots wait for no longer than that.
+TURN_S = 0.005
 _MOST_NOTES = 20  # of one boot
 _MOST_BOOTS = 4096
 _MOST_UNKNOWN = 1024

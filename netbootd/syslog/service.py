@@ -28,6 +28,7 @@ from netbootd.logbook.line import Source
 from netbootd.logbook.neighbours import Neighbours
 from netbootd.ports import Protocol
 from netbootd.registry.snapshot import Registry
+from netbootd.syslog import datagrams
 from netbootd.syslog.connections import Connections
 from netbootd.syslog.drops import drops_in
 from netbootd.syslog.inbox import Inbox
@@ -39,7 +40,6 @@ log = Logger(namespace="netbootd")
 
 _BUFFER = 16 << 20  # bytes: a thousand nodes boot together, while we wait for a processor
 _SO_RCVBUFFORCE = 33  # asm-generic/socket.h: passes net.core.rmem_max, needs CAP_NET_ADMIN
-_DATAGRAM = 1 << 16
 _BACKLOG = 1024
 _PACE_S = 1.0
 _LOOK_EVERY = 5  # times of that: at what the kernel knows
@@ -139,9 +139,7 @@ class SyslogService(Service):
                 )
             else:
                 receiver = _Syslog(self) if wanted.service == "syslog" else _Netconsole(self)
-                port = self._reactor.listenUDP(
-                    wanted.port, receiver, interface=wanted.address, maxPacketSize=_DATAGRAM
-                )
+                port = datagrams.listen(self._reactor, wanted.port, receiver, wanted.address)
                 _widen(port.socket)
         except CannotListenError as problem:
             error: OSError = problem.socketError

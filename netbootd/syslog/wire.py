@@ -20,6 +20,7 @@ from typing import NamedTuple
 
 #: Bytes of a message; more are cut off.  UDP cannot carry as much.
 LONGEST = 1 << 16
+_MOST_DATA = 256  # elements and parameters of structured data that are told apart; more are text
 _MOST_NAME = 255  # characters of a host or program (RFC 5424, 6); what is longer is no name
 _BELIEVED_S = 86_400.0  # a clock that is further off is not believed
 _DAY = 86_400.0
@@ -233,11 +234,12 @@ def _broken(said: Said, rest: str) -> Said:
 
 def _structured(said: Said, rest: str) -> Said:
     found: dict[str, dict[str, list[str]]] = {}
-    at = 0
-    while match := _IDENTIFIER.match(rest, at):
-        parameters, end = _parameters(rest, match.end())
+    at, left = 0, _MOST_DATA
+    while left > 0 and (match := _IDENTIFIER.match(rest, at)):
+        parameters, end = _parameters(rest, match.end(), left)
         if not rest.startswith("]", end):
             break
+        left -= 1 + len(parameters)
         for name, value in parameters:
             found.setdefault(match[1], {}).setdefault(name, []).append(value)
         found.setdefault(match[1], {})
@@ -248,9 +250,9 @@ def _structured(said: Said, rest: str) -> Said:
     return _broken(said, rest[at:])
 
 
-def _parameters(rest: str, at: int) -> tuple[list[tuple[str, str]], int]:
-    found = []
-    while match := _PARAMETER.match(rest, at):
+def _parameters(rest: str, at: int, most: int) -> tuple[list[tuple[str, str]], int]:
+    found: list[tuple[str, str]] = []
+    while len(found) < most and (match := _PARAMETER.match(rest, at)):
         value = _ESCAPED.sub(r"\1", match[2]) if "\\" in match[2] else match[2]
         found.append((match[1], value))
         at = match.end()

@@ -39,7 +39,7 @@ DOORS = {
     "jinja2": {"rendering", "targets/ipxe", "boot/script", "check"},
 }
 TWISTED = re.compile(
-    r"(\w+/service|syslog/connections|http/\w+|daemon|telling|reloading|hooks|keeper|chronicle|nodelogs|journal|watch)$"
+    r"(\w+/service|syslog/(?:connections|datagrams)|http/\w+|daemon|telling|reloading|hooks|keeper|chronicle|nodelogs|journal|watch)$"
 )
 #: Pure rooms: values in, values out.
 PURE = re.compile(

@@ -207,3 +207,16 @@ def test_no_rubbish_is_lost_or_harmful(seed):
         if said.stamp:
             moment(said.stamp, NOW)
         read(chance.randbytes(chance.randrange(300)))
+
+
+@pytest.mark.parametrize(
+    "data",
+    [b"[a" + b' b="c"' * 300 + b"]", b"[a]" * 300, b'[a b="c"]' * 200],
+    ids=["parameters", "elements", "both"],
+)
+def test_structured_data_without_end_is_text_from_somewhere_on(data):
+    said = read(b"<13>1 - host app - - " + data + b" behind")
+    told = sum(1 + sum(map(len, parameters.values())) for parameters in said.structured.values())
+    assert told <= 257
+    assert said.tags == ("unparsed",)
+    assert said.text.endswith("] behind")
