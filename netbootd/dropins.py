@@ -257,7 +257,7 @@ class _Reading:
         self._watch(named.file)
         try:
             held = self.pending.get(named.file)
-            raw = _bytes(named.file) if held is None else held
+            raw = bytes_of(named.file) if held is None else held
             document = decode(raw, _printable(named.file))
         except OSError as problem:
             self._unreadable(named, problem)
@@ -306,8 +306,12 @@ class _Reading:
         self.findings.append(Finding(level, code, text, place, path))
 
 
-def _bytes(file: Path) -> bytes:
-    """All of a regular file; a FIFO or device in its place would keep us waiting for ever."""
+def bytes_of(file: Path) -> bytes:
+    """
+    All of a regular file; a FIFO or device in its place would keep us waiting for ever.
+
+    Raises OSError.
+    """
     descriptor = os.open(file, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     with open(descriptor, "rb") as opened:
         if not stat.S_ISREG(os.fstat(descriptor).st_mode):

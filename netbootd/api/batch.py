@@ -147,7 +147,7 @@ def _carry_out(folder: Path, files: Mapping[str, bytes | None]) -> None:
             if content is not None:
                 os.replace(folder / f"{_NEW}{name}", folder / name)
             else:
-                os.unlink(folder / name)
+                _remove(folder / name)
         _sync_folder(folder)
     except OSError:
         _take_back(folder, files)

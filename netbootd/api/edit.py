@@ -22,7 +22,7 @@ from typing import Any, NamedTuple
 from netbootd.api import batch
 from netbootd.api.dropin import Author, Change, file_name, text_of
 from netbootd.api.no import No
-from netbootd.dropins import FOLDER, MACHINES, MANAGED, NOTHING_PENDING, Pending
+from netbootd.dropins import FOLDER, MACHINES, MANAGED, NOTHING_PENDING, Pending, bytes_of
 from netbootd.errors import ConfigErrors, Finding, Level, Place
 from netbootd.mac import MAC
 from netbootd.registry.machine import Machine
@@ -65,7 +65,7 @@ class _Files:
         """The document of *file*, None where there is none that could be read."""
         if file not in self.tops:
             try:
-                value = decode(Path(file).read_bytes(), file).value
+                value = decode(bytes_of(Path(file)), file).value
             except (OSError, ConfigErrors):
                 value = None
             self.tops[file] = value if isinstance(value, Object) else None
@@ -132,7 +132,13 @@ class Editor:
                 f'switch it off with "enabled": false'
             )
             raise No(HTTPStatus.CONFLICT, "hand-written", told)
-        return self._make([Change(key_of(machine), None)], before, author)
+        key, stands = key_of(machine), Path(machine.place.file)
+        if stands != self.folder / file_name(key):
+            told = (
+                f"{key} stands at {machine.place}, a file that was renamed by hand; remove it there"
+            )
+            raise No(HTTPStatus.CONFLICT, "changed-by-hand", told)
+        return self._make([Change(key, None)], before, author)
 
     def plan(
         self, rows: Iterable[tuple[str, Mapping[str, Any]]], before: Registry
@@ -143,12 +149,16 @@ class Editor:
         """
         files, found = _Files(), list[Change]()
         added = unchanged = 0
+        told_of: dict[str, str] = {}
         for key, keys in rows:
             machine = _listed(key, before)
             if machine is None:
                 added += 1
                 found.append(Change(key, patched({}, keys)))
                 continue
+            if (other := told_of.setdefault(key_of(machine), key)) != key:
+                told = f"{other} and {key} are cards of one machine; give it one row"
+                raise No(HTTPStatus.UNPROCESSABLE_ENTITY, "table-invalid", told)
             written = self._must_stand(machine, files)
             entry = patched(written.value, keys)
             if entry == written.value:
@@ -205,7 +215,7 @@ class Editor:
     def _must_be_ours(self, file: Path, change: Change) -> None:
         """Whether *file* holds what we once wrote: its machine, and nothing else."""
         try:
-            raw = file.read_bytes()
+            raw = bytes_of(file)
         except FileNotFoundError:
             return
         except OSError as problem:

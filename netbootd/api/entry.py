@@ -17,6 +17,8 @@ from netbootd.registry.wildcards import prefix_of
 #: What says whose entry it is; one of them has to be there.
 IDENTIFYING = frozenset({"mac", "key"})
 TARGET = "target"
+#: Parts of a path that lead elsewhere, or are lost on the way.
+_NO_NAMES = frozenset({"", ".", ".."})
 
 
 def keyed(said: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
@@ -47,6 +49,8 @@ def _card(mac: MAC) -> str:
 def _name(key: str, entry: Mapping[str, Any]) -> str:
     if key == DEFAULT or prefix_of(key) or MAC.maybe(key[:-1]):
         raise ValueError(f'"{key:.60}" stands for more than one machine, or for none')
+    if "\\" in key or not _NO_NAMES.isdisjoint(key.split("/")) or key == "import":
+        raise ValueError(f'"{key:.60}" cannot be asked for as /api/v1/machines/{key:.60}')
     if entry.keys().isdisjoint(IDENTITY):
         told = ", ".join(sorted(IDENTITY))
         raise ValueError(f'"{key:.60}" is no MAC, so its entry must hold one of {told}')

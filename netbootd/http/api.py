@@ -9,7 +9,7 @@ header that no foreign page can send without our leave (Fetch Standard, "CORS-sa
 
 from __future__ import annotations
 
-from collections.abc import Callable, Coroutine, Iterator, Mapping
+from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
 from functools import cache, partial
 from http import HTTPStatus
 from http.cookies import CookieError, SimpleCookie
@@ -173,16 +173,30 @@ def _always() -> bool:
 
 def _page_of(path: str) -> tuple[str, list[str]]:
     """The pattern that fits *path*, and what its braces stand for; raises No."""
-    parts = path.split("/")
-    for pattern, wanted in _PATTERNS:
-        if len(parts) == len(wanted) and all(
-            one.startswith("{") or one == part for one, part in zip(wanted, parts, strict=True)
-        ):
-            return pattern, [
-                part for one, part in zip(wanted, parts, strict=True) if one.startswith("{")
-            ]
+    for parts in _readings(path.split("/")):
+        for pattern, wanted in _PATTERNS:
+            if (arguments := _arguments(parts, wanted)) is not None:
+                return pattern, arguments
     told = f"no page {path!r:.100} in the API; /api/v1/openapi.json lists them"
     raise No(HTTPStatus.NOT_FOUND, "not-found", told)
+
+
+def _readings(parts: list[str]) -> Iterator[list[str]]:
+    """*parts* as they stand, then with those joined that may be one: keys may have slashes."""
+    yield parts
+    if parts[0] == "machines" and len(parts) > 2:
+        yield [parts[0], "/".join(parts[1:-1]), parts[-1]]
+        yield [parts[0], "/".join(parts[1:])]
+
+
+def _arguments(parts: Sequence[str], wanted: Sequence[str]) -> list[str] | None:
+    """What stands for the braces in *wanted*; None where *parts* do not fit."""
+    if len(parts) != len(wanted):
+        return None
+    pairs = list(zip(wanted, parts, strict=True))
+    if not all(one.startswith("{") or one == part for one, part in pairs):
+        return None
+    return [part for one, part in pairs if one.startswith("{")]
 
 
 def _allow(pages: Mapping[str, Page]) -> str:

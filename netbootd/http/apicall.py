@@ -19,6 +19,7 @@ from netbootd.mac import MAC
 from netbootd.registry.machine import Machine
 
 JSON = "application/json"
+_DIGITS = len(str(1 << 62))
 _HEADERS = {"Content-Type": JSON, "X-Content-Type-Options": "nosniff", **NO_STORE}
 
 
@@ -48,7 +49,8 @@ class Call:
         text = self.asked.query.get(name, "")
         if not text:
             return default
-        if not (text.isascii() and text.isdecimal()) or not low <= int(text[:20]) <= high:
+        digits = len(text) <= _DIGITS and text.isascii() and text.isdecimal()
+        if not digits or not low <= int(text) <= high:
             raise wrong(f'"{name}" must be a whole number from {low} to {high}, not {text!r:.40}')
         return int(text)
 

@@ -28,6 +28,7 @@ from netbootd.registry.snapshot import Registry
 from netbootd.targets.notice import Notice
 
 _MOST_TIMES = 1000
+_LATEST = 253_402_300_799  # the last second that has a date of four digits in its year
 _CSV = ("text/csv", "text/tab-separated-values", "text/plain")
 
 log = Logger(namespace="netbootd.http")
@@ -173,6 +174,8 @@ def _armed_of(call: Call) -> Armed:
         raise wrong(f'"times" must be a whole number from 1 to {_MOST_TIMES}')
     if isinstance(until, bool) or not isinstance(until, int | float) or until < 0:
         raise wrong('"until" must be a time in Unix seconds, or 0 for ever')
+    if until > _LATEST:
+        raise wrong('"until" is beyond the year 9999; 0 is for ever')
     if until and until <= call.desk.now():
         raise wrong('"until" is in the past')
     found = call.desk.live.snapshot.targets.get(target)

@@ -158,14 +158,19 @@ def test_the_kernel_says_who_is_at_the_socket(rig):
 # -- pages and methods -----------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(
-    "path", ["", "/", "/nothing", "/machines/a/b/c", f"/machines/{MAC}/nothing", "/boots", "/v2"]
-)
+@pytest.mark.parametrize("path", ["", "/", "/nothing", "/boots", "/boots/1/2", "/v2"])
 def test_a_page_that_is_not_there_is_said_in_json(rig, path):
     no = rig.get(path)
     assert no.status == 404
     assert no.headers["content-type"] == "application/json"
     assert no.code == "not-found"
+
+
+@pytest.mark.parametrize("name", ["a/b/c", f"{MAC}/nothing", f"{MAC}/why/not"])
+def test_whatever_is_no_page_of_a_machine_may_be_its_name(rig, name):
+    no = rig.get(f"/machines/{name}")
+    assert (no.status, no.code) == (404, "no-such-machine")
+    assert f'"{name}"' in no.message
 
 
 @pytest.mark.parametrize(
@@ -298,6 +303,8 @@ def test_the_list_can_be_cut_down(rig, query, count):
         (f"/machines/{MAC}/boots?limit=-1", "limit"),
         (f"/machines/{MAC}/boots?limit=99999999999999999999999", "limit"),
         (f"/machines/{MAC}/boots?limit=%C2%B2", "limit"),
+        pytest.param(f"/machines/{MAC}/boots?limit={'0' * 19}1{'9' * 60}", "limit", id="zeros"),
+        pytest.param(f"/machines/{MAC}/boots?limit={'0' * 20}{'9' * 5000}", "limit", id="longer"),
         ("/events?topics=weather", "topic"),
     ],
 )

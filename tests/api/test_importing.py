@@ -83,6 +83,14 @@ def test_one_wrong_row_refuses_the_whole_table(rig, table, code, query):
     assert rig.reloads == 0
 
 
+def test_two_cards_of_one_machine_are_not_two_rows(make_rig):
+    rig = make_rig(machines='"52:54:00:00:00:0a" : { "macs" : [ "52:54:00:00:00:0b" ] },')
+    no = rig.table("mac,a,b\n52:54:00:00:00:0a,1,\n52:54:00:00:00:0b,,2\n")
+    assert (no.status, no.code) == (422, "table-invalid")
+    assert "52:54:00:00:00:0a and 52:54:00:00:00:0b" in no.message
+    assert rig.written() == []
+
+
 def test_findings_of_a_table_have_row_and_column(rig):
     no = rig.table(TABLE + "xx,x,nfs/a\n")
     (finding,) = no.json["error"]["findings"]
@@ -98,11 +106,12 @@ def test_a_table_of_another_type_is_refused(rig):
 
 
 def fails_at(monkeypatch, name, times, problem):
-    """The system call *name* fails when it is made that often."""
+    """The system call *name* fails when it is made that often, open(2) to write that is."""
     real, calls = getattr(os, name), []
 
     def call(*arguments, **options):
-        calls.append(arguments)
+        if name != "open" or arguments[1] & os.O_CREAT:
+            calls.append(arguments)
         if len(calls) == times:
             raise OSError(problem, os.strerror(problem))
         return real(*arguments, **options)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+from urllib.parse import quote
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -70,6 +72,17 @@ def test_a_machine_without_a_card_is_added_by_a_name(rig):
     assert rig.written() == ["managed-rack 4%2Fnode 7.json"]
 
 
+@pytest.mark.parametrize("name", ["rack 4/node 7", "rack 4/2/node 7"])
+def test_a_name_with_slashes_is_asked_for_as_any_other(rig, name):
+    rig.ask("POST", "/machines", {"key": name, "serial": "ABC0815", "target": "nfs/a"})
+    path = f"/machines/{quote(name, safe='')}"
+    assert rig.get(path).json["key"] == name
+    assert rig.get(f"{path}/boots").json == {"boots": []}
+    assert rig.ask("PATCH", path, {"target": "localboot/disk"}).json["target"] == "localboot/disk"
+    assert rig.ask("DELETE", path).status == 204
+    assert rig.written() == []
+
+
 def test_a_machine_that_is_listed_is_not_added_again(rig):
     no = rig.ask("POST", "/machines", {"mac": MAC.upper(), "target": "localboot/disk"})
     assert (no.status, no.code) == (409, "listed-already")
@@ -91,6 +104,10 @@ def test_a_machine_that_is_listed_is_not_added_again(rig):
         ({"key": "name"}, "must hold one of"),
         ({"key": ""}, "must be a name"),
         ({"key": "a\nb", "uuid": "x"}, "must be a name"),
+        ({"key": "..", "serial": "0815"}, "cannot be asked for"),
+        ({"key": "a/../b", "serial": "0815"}, "cannot be asked for"),
+        ({"key": "a\\b", "serial": "0815"}, "cannot be asked for"),
+        ({"key": "import", "serial": "0815"}, "cannot be asked for"),
         ({"key": "x" * 300, "serial": "0815-4711"}, "too long"),
         ({"mac": FREE, "target": "nfs"}, "TYPE/NAME"),
         ({"mac": FREE, "target": 7}, "TYPE/NAME"),
@@ -218,6 +235,22 @@ def test_what_is_written_by_hand_is_not_deleted(rig):
     assert f"{rig.file}:9" in no.message
 
 
+def test_a_file_of_ours_that_was_renamed_by_hand_is_not_deleted(rig):
+    rig.ask("POST", "/machines", {"mac": FREE, "target": "nfs/a"})
+    (rig.drop_ins / FILE).rename(rig.drop_ins / "managed-n9.json")
+    rig.ask("POST", "/reload")
+    no = rig.ask("DELETE", f"/machines/{FREE}")
+    assert (no.status, no.code) == (409, "changed-by-hand")
+    assert "managed-n9.json" in no.message
+
+
+def test_what_was_removed_by_hand_just_now_is_gone_when_it_is_deleted(rig):
+    rig.ask("POST", "/machines", {"mac": FREE, "target": "nfs/a"})
+    (rig.drop_ins / FILE).unlink()
+    assert rig.ask("DELETE", f"/machines/{FREE}").status == 204
+    assert booting(rig, FREE) is None
+
+
 # -- what is there already -------------------------------------------------------------------------
 
 
@@ -281,6 +314,13 @@ def test_a_drop_in_of_ours_that_is_broken_is_left_to_be_mended(rig):
     no = rig.ask("PUT", f"/machines/{FREE}", {"target": "nfs/a"})
     assert (no.status, no.code) == (409, "changed-by-hand")
     assert no.json["error"]["findings"][0]["line"] == 1
+
+
+def test_a_pipe_in_the_place_of_ours_holds_up_nobody(rig):
+    rig.drop_ins.mkdir()
+    os.mkfifo(rig.drop_ins / FILE)
+    no = rig.ask("POST", "/machines", {"mac": FREE, "target": "nfs/a"})
+    assert (no.status, no.code) == (409, "changed-by-hand")
 
 
 def test_a_file_that_is_half_written_is_no_drop_in(rig):
@@ -403,6 +443,8 @@ def test_an_order_is_carried_out_and_on_disk_before_the_answer(rig, tmp_path):
         ({"target": "nfs/a", "until": 5}, 400),
         ({"target": "nfs/a", "until": "tomorrow"}, 400),
         ({"target": "nfs/a", "until": -1}, 400),
+        ({"target": "nfs/a", "until": 1e300}, 400),
+        pytest.param({"target": "nfs/a", "until": 10**400}, 400, id="no float"),
         ({"target": "nfs/a", "untill": 0}, 400),
     ],
 )
