@@ -2,8 +2,9 @@
 When a sign of a machine belongs to the boot that it is in, and when it begins another.
 
 A machine says nothing of having been reset: it shows by what it asks for.  Firmware that asks again
-without having fetched anything tries again (several offers, a new xid); after its loader it goes on
-by another card, or by HTTP after PXE, or it was reset.  iPXE asks again for each of its cards, and
+without having fetched anything tries again (several offers, a new xid); after its loader, or after
+a script that sent it on to its disk, it goes on by another card, or by HTTP after PXE, or it was
+reset.  iPXE asks again for each of its cards, and
 after its first script; once a kernel was fetched, whoever asks has started anew.
 
 Times are Unix seconds.  Pure.
@@ -13,7 +14,7 @@ from __future__ import annotations
 
 from enum import Enum, auto
 
-from netbootd.boots.boot import Boot, Outcome, Stage
+from netbootd.boots.boot import Boot, Outcome, Stage, Step
 
 #: Firmware that tries again does so within this; a machine takes about as long to be reset.
 RETRY_S = 180.0
@@ -52,22 +53,24 @@ def goes_on(boot: Boot, sign: Sign, now: float, *, mac: str = "", note: str = ""
     Whether *sign*, by the card *mac*, belongs to *boot*, the last one of its machine; *note* is
     what firmware says it is.
     """
-    quiet = now - boot.last
+    quiet = abs(now - boot.last)  # where the clock was set back, it is as long ago as one can tell
     if sign is Sign.LATER:
         return _still_counts(boot, quiet)
     if boot.outcome not in _NOT_OVER:
         return False
     far = progress(boot)
     if sign is Sign.FIRMWARE:
-        if far is None or far in _EARLY:
+        if far is None or far in _EARLY or _still_asks(boot, mac, note):
             return quiet < RETRY_S
-        return far.rank < Stage.SCRIPT.rank and quiet < RETRY_S and _elsewise(boot, mac, note)
+        return far.rank <= Stage.SCRIPT.rank and quiet < RETRY_S and _elsewise(boot, mac, note)
     if sign is Sign.SCRIPT:
         rank = far.rank if far else 0
         return quiet < (MENU_S if rank <= Stage.SCRIPT.rank else RELOAD_S) and (
             rank <= Stage.INITRD.rank
         )
-    if far is None or far.rank < Stage.SCRIPT.rank or (far is Stage.SCRIPT and _only_first(boot)):
+    if far is None or far.rank < Stage.SCRIPT.rank:
+        return quiet < LOADING_S
+    if far is Stage.SCRIPT and (_only_first(boot) or _loads_anew(boot)):
         return quiet < LOADING_S
     if far is not Stage.SCRIPT or _from_disk(boot):
         return False
@@ -129,6 +132,26 @@ def _elsewise(boot: Boot, mac: str, note: str) -> bool:
     """Whether firmware goes on by another card, or in another way."""
     tried = {(step.mac, step.note) for step in boot.steps if step.stage is Stage.DISCOVER}
     return bool(tried) and (mac, note) not in tried
+
+
+def _still_asks(boot: Boot, mac: str, note: str) -> bool:
+    """Whether firmware was asking so when it was last seen: this is another try of the same."""
+    tried = [step for step in boot.steps if step.stage is Stage.DISCOVER]
+    last = max(tried, key=_until, default=None)
+    return (
+        last is not None
+        and (last.mac, last.note) == (mac, note)
+        and max(boot.steps, key=_until).stage in _EARLY
+    )
+
+
+def _loads_anew(boot: Boot) -> bool:
+    """Whether firmware was sent on by a script, and loads by another way since."""
+    return max(boot.steps, key=_until).stage.rank <= Stage.LOADER.rank
+
+
+def _until(step: Step) -> float:
+    return step.until
 
 
 def _only_first(boot: Boot) -> bool:

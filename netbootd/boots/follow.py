@@ -171,7 +171,7 @@ class Follower:
         event: Requested = turn.event
         if not self._is_known(turn):
             return []
-        self._identities.learn(event.address, turn)
+        self._identities.claim(event.address, turn)
         return self._beside(turn, event.address) if event.netboot else self._system(turn)
 
     def _overheard(self, turn: Turn) -> list[Boot]:
@@ -182,7 +182,7 @@ class Follower:
         if boot is not None and renews(boot, turn.now):
             return []
         address = event.address if event.message == _ACK else ""
-        self._identities.learn(address, turn)
+        self._identities.claim(address, turn)
         return self._beside(turn, address)
 
     def _not_netboot(self, turn: Turn) -> list[Boot]:

@@ -80,6 +80,20 @@ class Identities:
             if len(self._at) > _MOST_ADDRESSES:
                 self._at.popitem(last=False)
 
+    def claim(self, peer: str, turn: Turn) -> None:
+        """
+        The machine of *turn* says by DHCP that it has the address *peer*.
+
+        Anybody can say so in any name: one that is not listed takes no address from one that is.
+        """
+        at = self._at.get(peer)
+        if turn.known or at is None or at.key == turn.key or not self._is_listed(at):
+            self.learn(peer, turn)
+
+    def _is_listed(self, at: _At) -> bool:
+        card = MAC.maybe(at.mac)
+        return card is not None and self._outside.who(card).known
+
     def remember(self, boot: Boot) -> None:
         """Where *boot*, an earlier one than those that were remembered before, was."""
         if boot.peer not in _NOWHERE and boot.macs and boot.peer not in self._at:

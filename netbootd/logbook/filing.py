@@ -118,6 +118,8 @@ class Filer:
             machine = registry.by_key(key, mac, peer) if mac else registry.named.get(key)
             if machine is not None and machine.key == key:
                 return self._filed(machine, mac, "boot")
+            if (owner := registry.by_address(peer)) is not None:  # which no stranger takes from it
+                return self._filed(owner, owner.mac, "ip")
             return Filed(Filing(key=key, mac=mac, boot=self._boot(key), by="boot"))
         if (machine := registry.by_address(peer)) is not None:
             return self._filed(machine, machine.mac, "ip")

@@ -66,12 +66,12 @@ def _of_results(results: Sequence[tuple[int, str, str]], items: Sequence[Item]) 
     aside: list[Aside] = []
     problem, grave = "", False
     for item, (status, kind, reason) in zip(items, results, strict=True):
-        if status < 300 or status == _CONFLICT:
+        if 200 <= status < 300 or status == _CONFLICT:
             continue
         if status in _OURS or kind in _STREAMS:
             again.append(item)
             problem, grave = f"it does not take {item.stream}: {status} {reason}", True
-        elif status in _BUSY or status >= 500:
+        elif status in _BUSY or status >= 500 or status < 200:
             again.append(item)
             problem = problem or f"it is busy: {status} {kind}"
         else:

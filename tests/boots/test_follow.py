@@ -157,6 +157,31 @@ def test_a_new_address_of_the_running_system_is_the_same_boot(story):
     assert story.follower.at(THERE) == (KEY, str(CARD), 1)
 
 
+@pytest.mark.parametrize("claim", [stories.takes, stories.is_given])
+def test_a_stranger_takes_no_address_from_a_listed_machine_by_dhcp(story, claim):
+    story.tell(*stories.boots(), stories.firmware(STRANGER), claim(STRANGER, HERE))
+    assert story.follower.at(HERE) == (KEY, str(CARD), 1)
+    story.tell(claim(STRANGER, THERE))
+    assert story.follower.at(THERE)[0] == str(STRANGER)
+    story.tell(claim(CARD, THERE))
+    assert story.follower.at(THERE)[0] == KEY
+
+
+def test_whoever_fetches_from_an_address_has_it(story):
+    path = f"{STRANGER}/undionly.kpxe"
+    story.tell(*stories.boots(), stories.firmware(STRANGER))
+    story.tell(*stories.by_tftp(path, STRANGER, HERE))
+    assert story.follower.at(HERE)[0] == str(STRANGER)
+
+
+def test_a_clock_that_is_set_back_makes_no_boot_endless(story):
+    story.tell(stories.firmware())
+    story.passes(-86_400)
+    story.tell(stories.firmware())
+    story.tell(stories.firmware())
+    assert len(story.boots) == 2
+
+
 def test_http_boot_after_pxe_is_the_same_boot(story):
     story.tell(stories.firmware(arch="UEFI x64"), *stories.by_tftp("snponly.efi"))
     story.tell(stories.http_firmware(), *stories.by_http(f"/{CARD.dashed}/snponly.efi", CARD))

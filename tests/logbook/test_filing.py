@@ -15,6 +15,7 @@ from netbootd.registry.load import load
 from netbootd.registry.sightings import Sightings
 
 ONE, TWO, SPARE = (MAC.parse(f"52:54:00:00:00:0{n}") for n in (1, 2, 3))
+STRANGER = MAC.parse("52:54:00:99:00:01")
 
 
 class Boots:
@@ -84,6 +85,13 @@ def test_who_booted_from_an_address_comes_before_whose_it_is(filer, boots):
     assert found(filer, "192.0.2.1") == (str(ONE), "ip")
     boots.boots("192.0.2.1", TWO, 4)
     assert found(filer, "192.0.2.1") == (str(TWO), "boot")
+
+
+def test_a_stranger_takes_no_address_that_the_configuration_gives_to_a_machine(filer, boots):
+    boots.boots("192.0.2.1", STRANGER, 4)
+    assert found(filer, "192.0.2.1") == (str(ONE), "ip")
+    boots.boots("192.0.2.9", STRANGER, 4)
+    assert found(filer, "192.0.2.9") == (str(STRANGER), "boot")
 
 
 def test_a_later_boot_has_its_own_number(filer, boots):

@@ -39,7 +39,7 @@ def test_all_were_stored():
     ("status", "fate"),
     [
         *[(one, "done") for one in (200, 201, 409)],
-        *[(one, "again") for one in (408, 429, 500, 502, 503, 504)],
+        *[(one, "again") for one in (-1, 0, 100, 408, 429, 500, 502, 503, 504)],
         *[(one, "grave") for one in (401, 403, 404)],
         *[(one, "aside") for one in (400, 405, 413, 422)],
     ],
