@@ -4,8 +4,8 @@ When a sign of a machine belongs to the boot that it is in, and when it begins a
 A machine says nothing of having been reset: it shows by what it asks for.  Firmware that asks again
 without having fetched anything tries again (several offers, a new xid); after its loader, or after
 a script that sent it on to its disk, it goes on by another card, or by HTTP after PXE, or it was
-reset.  iPXE asks again for each of its cards, and
-after its first script; once a kernel was fetched, whoever asks has started anew.
+reset.  iPXE asks again for each of its cards, and after its first script; once a kernel was
+fetched, whoever asks has started anew.
 
 Times are Unix seconds.  Pure.
 """

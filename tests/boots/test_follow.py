@@ -189,6 +189,54 @@ def test_http_boot_after_pxe_is_the_same_boot(story):
     assert story.stages == [*DISCOVER, "loader", *DISCOVER, "loader"]
 
 
+def test_firmware_that_asks_for_its_http_boot_again_is_the_same_boot(story):
+    story.tell(stories.firmware(arch="UEFI x64"), *stories.by_tftp("snponly.efi"))
+    story.tell(*[stories.http_firmware()] * 4, every=8)
+    assert list(story.boots) == [1]
+    assert [step.times for step in story.boot.steps] == [1, 1, 1, 4, 4]
+
+
+def sent_on_to_its_disk(story):
+    """By a script; its firmware has yet another way to boot from the network, and takes that."""
+    pxe = stories.firmware(arch="UEFI x64")
+    disk = stories.script(target=stories.DISK)
+    story.tell(pxe, stories.takes(), *stories.by_tftp("snponly.efi"), stories.ipxe(), disk)
+    story.tell(*[stories.http_firmware()] * 3, every=8)
+    story.tell(*stories.by_http(f"/{CARD.dashed}/snponly.efi", CARD))
+    return pxe, disk
+
+
+def test_firmware_that_was_sent_on_and_tries_http_is_in_the_same_boot(story):
+    _, disk = sent_on_to_its_disk(story)
+    story.tell(stories.ipxe(), every=40)
+    story.tell(disk)
+    assert list(story.boots) == [1]
+    assert story.stages == [
+        *(*DISCOVER, "loader", "ipxe-discover", "ipxe-offer", "script"),
+        *(*DISCOVER, "loader"),
+    ]
+    assert story.boot.step(Stage.SCRIPT).times == 2
+
+
+def test_firmware_that_was_sent_on_and_begins_from_the_front_was_reset(story):
+    pxe, _ = sent_on_to_its_disk(story)
+    story.tell(pxe)
+    assert list(story.boots) == [1, 2]
+
+
+def test_firmware_that_comes_by_another_way_long_after_its_script_was_reset(story):
+    story.tell(stories.firmware(arch="UEFI x64"), *stories.by_tftp("snponly.efi"), stories.ipxe())
+    story.tell(stories.script(target=stories.DISK))
+    story.tell(stories.http_firmware(), every=200)
+    assert list(story.boots) == [1, 2]
+
+
+def test_firmware_that_comes_by_another_way_after_its_kernel_was_reset(story):
+    story.tell(*stories.boots())
+    story.tell(stories.http_firmware())
+    assert list(story.boots) == [1, 2]
+
+
 def test_firmware_that_asks_again_after_its_loader_was_reset(story):
     story.tell(stories.firmware(), *stories.by_tftp("undionly.kpxe"))
     story.tell(stories.firmware(), every=40)
