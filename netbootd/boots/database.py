@@ -32,6 +32,9 @@ _BUSY_S = 5.0  # how long one waits for another's lock
 _PRUNED_AT_ONCE = 1000
 #: Of the boots that are kept, those of machines that are not listed are this part.
 _STRANGERS_SHARE = 10
+#: Of too many, the oldest go; first those of a machine that has more than this part of all, since
+#: somebody may have made them up in its name.
+_ONE_MACHINES_SHARE = 50
 #: Numbers that may have been given and not written when the daemon was killed.
 _SKIPPED = 100
 #: Rows read at the start: the latest of each machine, and the last of all.
@@ -185,7 +188,27 @@ def prune(connection: sqlite3.Connection, settings: Boots, now: float) -> None:
     ).rowcount:
         pass
     _prune_to(connection, settings.kept // _STRANGERS_SHARE, known=0)
+    _prune_greedy(connection, settings.kept)
     _prune_to(connection, settings.kept, known=1)
+
+
+def _prune_greedy(connection: sqlite3.Connection, kept: int) -> None:
+    """Of more than *kept*, delete the oldest rows of the machines that have most."""
+    excess = connection.execute("SELECT count(*) FROM boot").fetchone()[0] - kept
+    share = kept // _ONE_MACHINES_SHARE
+    while excess > 0:
+        key, count = connection.execute(
+            "SELECT key, count(*) FROM boot GROUP BY key ORDER BY count(*) DESC LIMIT 1"
+        ).fetchone()
+        some = min(excess, count - share, _PRUNED_AT_ONCE)
+        if some <= 0:
+            return
+        connection.execute(
+            "DELETE FROM boot WHERE number IN "
+            "(SELECT number FROM boot WHERE key = ? ORDER BY number LIMIT ?)",
+            (key, some),
+        )
+        excess -= some
 
 
 def _prune_to(connection: sqlite3.Connection, kept: int, *, known: int) -> None:

@@ -171,7 +171,7 @@ class Store(threading.Thread):
                     going = self._serve(connection)
             except NoBoots as problem:
                 self._report(str(problem))
-            except (OSError, sqlite3.Error) as problem:
+            except Exception as problem:  # the disk's, or ours: it must not end without a word
                 self._report(f"{self._file}: {problem}")
                 if isinstance(problem, sqlite3.Error) and database.is_broken(problem):
                     with contextlib.suppress(NoBoots):

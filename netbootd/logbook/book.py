@@ -198,7 +198,7 @@ class Logbook:
         self._retention.close()  # behind the writer, which hands it the last file
         if self._retention.is_alive():
             self._retention.join(max(0.0, until - time.monotonic()))
-        return not self._thread.is_alive() and not self._pending
+        return not self._thread.is_alive() and not self.depth
 
     # -- in the thread that writes -------------------------------------------------------------
 
@@ -209,8 +209,8 @@ class Logbook:
             self._wake.clear()
             while self._take() and not self._write() and not self._closing.wait(_AGAIN_S):
                 pass
-        self._take()
-        self._write()
+        while self._take() and self._write():  # what waited for the disk, and then the queue
+            pass
         self._close()
 
     def _take(self) -> bool:
@@ -234,6 +234,8 @@ class Logbook:
         except OSError as problem:
             reason = problem.strerror or str(problem)
             self._report(f"what nodes log is not written: {self.folder}: {reason}")
+        except Exception as problem:  # a fault of ours: the log must not end without a word
+            self._report(f"what nodes log is not written: {type(problem).__name__}: {problem}")
         else:
             self._report(self._trouble_of_room)
         return not self._pending

@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import gzip
 import json
+import logging
 import os
 import queue
 import shutil
@@ -20,6 +21,8 @@ from pathlib import Path
 
 from netbootd.logbook import files, index, reader
 from netbootd.logbook.marks import Marks
+
+log = logging.getLogger(__name__)
 
 _PACE_S = 60.0  # how often it looks at ages, if no file is cut meanwhile
 _DAY = 86_400.0
@@ -58,22 +61,28 @@ class Retention(threading.Thread):
         self._work.put(None)
 
     def run(self) -> None:
-        """Until closed."""
+        """Until closed; a fault of ours costs a minute, and not the room on the disk."""
         for left in files.parts(self._folder):
             with contextlib.suppress(OSError):
                 left.unlink()
-        self.tidy()
-        while True:
+        going = True
+        while going:
             try:
-                piece = self._work.get(timeout=_PACE_S)
-            except queue.Empty:
-                self.tidy()
-                continue
-            if piece is None:
-                return
+                if not self._closing:
+                    self.tidy()
+            except Exception:
+                log.exception("the log's files are not tidied")
+            going = self._take()
+
+    def _take(self) -> bool:
+        """Index the next file that is cut, if one is soon; False when closed."""
+        try:
+            piece = self._work.get(timeout=_PACE_S)
+        except queue.Empty:
+            return True
+        if piece is not None:
             self._index(*piece)
-            if not self._closing:
-                self.tidy()
+        return piece is not None
 
     def tidy(self) -> None:
         """Make room, and then compress and index what is not yet."""
@@ -104,7 +113,8 @@ class Retention(threading.Thread):
         except sqlite3.OperationalError:
             return
         except sqlite3.Error:
-            index.discard(self._folder)
+            with contextlib.suppress(OSError):
+                index.discard(self._folder)
             known = {}
         for identity in files.identities(self._folder):
             if identity not in known and self._is_closed(identity) and not self._closing:

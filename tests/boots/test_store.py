@@ -157,6 +157,16 @@ def test_of_too_many_the_oldest_are_forgotten_and_strangers_sooner(tmp_path, mon
     assert numbers == [*range(56, 101), *range(196, 201)]
 
 
+def test_one_machine_pushes_out_no_boots_of_the_others(tmp_path):
+    (tmp_path / "state").mkdir()
+    with closing(database.connect(tmp_path / "state" / FILE)) as connection:
+        others = [database.Unsaved(boot(n, f"node{n}"), known=True).row for n in range(1, 41)]
+        endless = [database.Unsaved(boot(n), known=True).row for n in range(41, 241)]
+        database.write(connection, [*others, *endless], {}, 241)
+        database.prune(connection, Boots(kept=100), NOW)
+    assert [number for number, _ in rows(tmp_path)] == [*range(1, 41), *range(181, 241)]
+
+
 def test_a_machine_that_is_renamed_has_its_boots_under_the_new_name(start, tmp_path):
     rig = start()
     rig.store.keep(boot(1))

@@ -217,6 +217,61 @@ def test_a_queue_that_is_full_refuses_and_counts(tmp_path):
     assert not book.put(line("x" * 60_000))
 
 
+def test_what_waited_for_the_disk_is_written_at_the_end_and_the_queue_as_well(tmp_path):
+    folder = tmp_path / "logs"
+    folder.write_text("in the way")
+    with logbook(folder) as book:
+        book.put(line("waits for the disk"))
+        assert eventually(lambda: book.trouble)
+        book.put(line("waits in the queue"))
+        folder.unlink()
+        assert book.stop()
+    assert texts(everything(folder)) == ["waits for the disk", "waits in the queue"]
+
+
+def test_what_is_left_at_the_end_is_told(tmp_path):
+    folder = tmp_path / "logs"
+    folder.write_text("in the way")
+    with logbook(folder) as book:
+        book.put(line("waits for the disk"))
+        assert eventually(lambda: book.trouble)
+        assert not book.stop()
+        assert book.depth == 1
+
+
+def test_a_fault_of_ours_is_told_and_does_not_end_the_log(tmp_path, monkeypatch):
+    with logbook(tmp_path) as book:
+        with monkeypatch.context() as broken:
+            broken.setattr(Shape, "encode", lambda *_: 1 / 0)
+            book.put(line("one"))
+            assert "ZeroDivisionError" in (eventually(lambda: book.trouble) or "")
+        book.put(line("two"))
+        written(book, 2)
+    assert texts(everything(tmp_path)) == ["one", "two"]
+
+
+def test_an_index_that_cannot_be_thrown_away_does_not_end_the_tidying(tmp_path, monkeypatch):
+    (tmp_path / index.FILE).write_bytes(b"this is no database" * 100)
+
+    def refused(_folder):
+        raise PermissionError
+
+    monkeypatch.setattr(index, "discard", refused)
+    with logbook(tmp_path, size=1) as book:
+        for number in range(600):
+            book.put(line(f"{number:04} " + chance_text(number)))
+        written(book, 600)
+        assert eventually(lambda: size_of(tmp_path) <= 1 << 20)
+
+
+def chance_text(seed):
+    return random.Random(seed).randbytes(3000).hex()
+
+
+def size_of(folder):
+    return sum(files.size(folder, one) for one in files.identities(folder))
+
+
 def test_the_last_lines_are_at_hand_in_memory(tmp_path):
     book = Logbook(tmp_path, Logs(), Shape("x"), lambda: NOON)
     for number in range(80):
