@@ -6,7 +6,7 @@ is wrong.  A template that would fail at boot fails here first.
 from __future__ import annotations
 
 import subprocess
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
@@ -21,6 +21,7 @@ from netbootd.registry import overlays, scripts
 from netbootd.registry.facts import (
     ITS_ADDRESS,
     OUR_ADDRESS,
+    STRANGER,
     everybody,
     facts_of,
     for_a_look,
@@ -123,6 +124,15 @@ def rehearse(registry: Registry) -> tuple[Finding, ...]:
         found += _render(machine, registry)
     broken = (one for one in found if one.level is Level.RELOAD)
     return *broken, *secureboot.remarks(registry)
+
+
+def tried(machines: Iterable[Machine], registry: Registry) -> tuple[Finding, ...]:
+    """What keeps *machines* from booting, each tried by itself, as ``check`` tries all."""
+    cards = [one if one.mac else one.for_card(STRANGER) for one in machines]
+    laid_over = [one for one in cards if overlays.is_overlaid(one)]
+    found = [fault for one in cards for fault in _render(one, registry)]
+    found += answers.faults(registry, cards) + overlays.faults(registry, laid_over)
+    return *found, *scripts.faults(registry, cards)
 
 
 def _render(machine: Machine, registry: Registry) -> list[Finding]:

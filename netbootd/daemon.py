@@ -35,6 +35,7 @@ from netbootd.api.desk import Desk
 from netbootd.api.edit import Editor
 from netbootd.boot import history
 from netbootd.census import Census
+from netbootd.check import tried
 from netbootd.chronicle import Chronicle
 from netbootd.config import Config
 from netbootd.dhcp.service import DhcpService
@@ -199,7 +200,7 @@ class Daemon:
             orders=self._keeper,
             now=time.time,
             reload=self._reload_for,
-            editor=Editor(self._file, partial(rehearsed, self._file, self._only_interfaces)),
+            editor=Editor(self._file, partial(rehearsed, self._file, self._only_interfaces), tried),
             boots=self._chronicle,
             logs=self._logs.book,
             transfers=self._listening.transfers,

@@ -5,7 +5,7 @@ The drop-in of one machine, as netbootd writes it: its name, and its text with w
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from http import HTTPStatus
 from typing import Any, NamedTuple
@@ -34,6 +34,14 @@ class Change(NamedTuple):
     key: str
     entry: Mapping[str, Any] | None
     over: Place | None = None
+
+
+def who_of(uid: int, names: Callable[[int], Any]) -> str:
+    """The name of a user, or the number of one that has none; *names* is ``pwd.getpwuid``."""
+    try:
+        return str(names(uid).pw_name)
+    except KeyError:
+        return f"user {uid}"
 
 
 def file_name(key: str) -> str:

@@ -21,6 +21,7 @@ from typing import Any, NamedTuple
 
 from netbootd.api import batch
 from netbootd.api.dropin import Author, Change, file_name, text_of
+from netbootd.api.entry import patched
 from netbootd.api.no import No
 from netbootd.dropins import FOLDER, MACHINES, MANAGED, NOTHING_PENDING, Pending, bytes_of
 from netbootd.errors import ConfigErrors, Finding, Level, Place
@@ -29,6 +30,8 @@ from netbootd.registry.machine import Machine
 from netbootd.registry.snapshot import Registry
 from netbootd.relaxedjson import Object, decode
 
+#: Machines of a table that are tried, each by itself; with more it would be a test of patience.
+_MOST_TRIED = 200
 _NO_ROOM = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 _NOT_OURS = {errno.EACCES, errno.EPERM, errno.EROFS}
 
@@ -76,12 +79,19 @@ class Editor:
     """
     Changes the machines of the configuration *main*.
 
-    *load* reads it as a reload does, with what is pending; it raises ConfigErrors.
+    *load* reads it as a reload does, with what is pending; it raises ConfigErrors.  A reload tries
+    one machine of each kind; *tried* says what is wrong with just those that are changed.
     """
 
-    def __init__(self, main: Path, load: Callable[[Pending], Registry]) -> None:
+    def __init__(
+        self,
+        main: Path,
+        load: Callable[[Pending], Registry],
+        tried: Callable[[list[Machine], Registry], tuple[Finding, ...]],
+    ) -> None:
         self._main = main
         self._load = load
+        self._tried = tried
         self.folder = main.parent / FOLDER
 
     def written(self, machine: Machine, files: _Files | None = None) -> Written:
@@ -206,6 +216,7 @@ class Editor:
             for file, change in files.items()
         }
         registry = self._checked(pending, before)
+        self._must_boot(changes, registry, before)
         for file, change in files.items():
             _must_count(registry, change, file)
         if not dry and pending:
@@ -253,6 +264,20 @@ class Editor:
             raise No(HTTPStatus.CONFLICT, "configuration-broken", told, broken)
         return registry
 
+    def _must_boot(self, changes: list[Change], registry: Registry, before: Registry) -> None:
+        """Raise No for an error that none but the changed machines have, and had not before."""
+        keys = [change.key for change in changes if change.entry is not None][:_MOST_TRIED]
+        found = self._tried([one for key in keys if (one := _listed(key, registry))], registry)
+        if not any(one.level >= Level.TARGET for one in found):
+            return
+        found_before = self._tried([one for key in keys if (one := _listed(key, before))], before)
+        known = {_identity(one) for one in (*found_before, *before.findings, *registry.findings)}
+        grave = (one for one in found if one.level >= Level.TARGET)
+        fresh = [one for one in grave if _identity(one) not in known]
+        if fresh:
+            told = f"nothing was changed: {fresh[0].text}"
+            raise No(HTTPStatus.UNPROCESSABLE_ENTITY, "refused", told, fresh)
+
     def _loaded(self, pending: Pending) -> tuple[Registry | None, tuple[Finding, ...]]:
         """As a reload would see it; None where it would keep what it has."""
         try:
@@ -291,27 +316,6 @@ class Editor:
             f"netbootd its unit needs ReadWritePaths=-{self.folder}"
         )
         return No(HTTPStatus.SERVICE_UNAVAILABLE, "not-writable", why + advice)
-
-
-def patched(entry: Any, keys: Any) -> Any:
-    """*keys* laid over *entry*, objects inside each other too; None takes away (RFC 7396)."""
-    if not isinstance(keys, Mapping):
-        return keys
-    found = dict(entry) if isinstance(entry, Mapping) else {}
-    for key, value in keys.items():
-        if value is None:
-            found.pop(key, None)
-        else:
-            found[key] = patched(found.get(key), value)
-    return found
-
-
-def who_of(uid: int, names: Callable[[int], Any]) -> str:
-    """The name of a user, or the number of one that has none; *names* is ``pwd.getpwuid``."""
-    try:
-        return str(names(uid).pw_name)
-    except KeyError:
-        return f"user {uid}"
 
 
 def _listed(key: str, registry: Registry) -> Machine | None:

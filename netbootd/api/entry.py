@@ -85,3 +85,16 @@ def targeted(entry: dict[str, Any]) -> dict[str, Any]:
     if entry.keys() & {"type", "name"}:
         raise ValueError('"target" stands for "type" and "name"; give one or the other')
     return {**entry, "type": type_.strip(), "name": name.strip()}
+
+
+def patched(entry: Any, keys: Any) -> Any:
+    """*keys* laid over *entry*, objects inside each other too; None takes away (RFC 7396)."""
+    if not isinstance(keys, Mapping):
+        return keys
+    found = dict(entry) if isinstance(entry, Mapping) else {}
+    for key, value in keys.items():
+        if value is None:
+            found.pop(key, None)
+        else:
+            found[key] = patched(found.get(key), value)
+    return found

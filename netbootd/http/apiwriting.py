@@ -16,8 +16,9 @@ from typing import Any
 from twisted.logger import Logger
 
 from netbootd.api import body, entry, table, values
-from netbootd.api.dropin import Author
-from netbootd.api.edit import Done, key_of, patched, who_of
+from netbootd.api.dropin import Author, who_of
+from netbootd.api.edit import Done, key_of
+from netbootd.api.entry import patched
 from netbootd.api.no import No, wrong
 from netbootd.http.apicall import JSON, Call, machine_of, nothing, told
 from netbootd.http.apireading import in_thread

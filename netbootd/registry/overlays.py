@@ -146,9 +146,14 @@ def remarks(registry: Registry) -> list[Finding]:
 def overlaid(registry: Registry) -> Iterator[Machine]:
     """Every machine with an extra initrd; one stands for all that are not listed."""
     for machine in everybody(registry):
-        wants = machine.overlays or machine.target.wants_overlay
-        if wants and not isinstance(machine.target, Notice):
+        if is_overlaid(machine):
             yield machine
+
+
+def is_overlaid(machine: Machine) -> bool:
+    """Whether it has an extra initrd."""
+    wants = machine.overlays or machine.target.wants_overlay
+    return bool(wants) and not isinstance(machine.target, Notice)
 
 
 def faults(registry: Registry, machines: Iterable[Machine]) -> list[Finding]:

@@ -16,7 +16,7 @@ from twisted.internet.testing import StringTransport
 
 from netbootd.api.desk import Desk
 from netbootd.api.edit import Editor
-from netbootd.check import rehearse
+from netbootd.check import rehearse, tried
 from netbootd.chronicle import Chronicle
 from netbootd.errors import ConfigErrors, Level
 from netbootd.events.stream import Stream
@@ -125,7 +125,7 @@ class Rig:
             orders=self.keeper,
             now=lambda: self.now,
             reload=self._reload,
-            editor=Editor(self.file, self._rehearsed),
+            editor=Editor(self.file, self._rehearsed, tried),
             boots=self.chronicle,
             token=TOKEN,
             observer="server",

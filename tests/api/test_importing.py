@@ -230,7 +230,7 @@ from netbootd.api.no import No
 from netbootd.registry.load import load
 
 main = Path(sys.argv[1])
-editor = Editor(main, lambda pending: load(main, (), pending))
+editor = Editor(main, lambda pending: load(main, (), pending), lambda machines, registry: ())
 rows = [(f"52:54:00:12:35:{n:02x}", {"type": "nfs", "name": "a", "note": "x" * 2000})
         for n in range(int(sys.argv[2]))]
 before = load(main)

@@ -127,6 +127,15 @@ def test_an_entry_that_would_be_wrong_is_refused_and_nothing_is_written(rig, sai
     assert rig.reloads == 0
 
 
+def test_what_only_the_new_machine_has_wrong_is_found_too(rig):
+    """A reload tries one of each kind, and n1 is one of the same."""
+    said = {"mac": FREE, "target": "nfs/a", "hostname": "bad\u001bname", "group": "rack1"}
+    no = rig.ask("POST", "/machines", said)
+    assert (no.status, no.code) == (422, "refused")
+    assert "control character" in no.message
+    assert rig.written() == []
+
+
 def test_a_refusal_names_the_place_in_the_file_that_would_be(rig):
     no = rig.ask("POST", "/machines", {"mac": FREE, "target": "nfs/b"})
     (finding,) = no.json["error"]["findings"]
