@@ -15,7 +15,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.end_to_end import guest
+from netbootd.boots.boot import Outcome, Stage
+from tests.end_to_end import guest, told
 from tests.end_to_end.conftest import Site
 from tests.end_to_end.lab import BOOT_SERVER, HTTP, LAN_SERVER
 from tests.end_to_end.node import Node
@@ -42,9 +43,17 @@ def arguments(node: Node, timeout: float) -> list[str]:
 
 
 def finish(node: Node) -> Packets:
-    """What was on the cable of *node* when Linux there has come to its end."""
+    """
+    What was on the cable of *node* when Linux there has come to its end.
+
+    However it came there, netbootd must tell of it as one boot.  It hears the system's own DHCP
+    where it takes part in DHCP.
+    """
     node.wait_for(guest.DONE, LINUX_S)
-    return node.packets()
+    packets = node.packets()
+    last = Stage.SYSTEM if packets.offers(BOOT_SERVER) else Stage.INITRD
+    told.one_boot(node, Stage.SCRIPT, Stage.KERNEL, last)
+    return packets
 
 
 def first_discover(packets: Packets) -> Dhcp:
@@ -144,6 +153,7 @@ def test_bios_update_runs_its_image_under_memdisk(site: Site) -> None:
     with site.lab.bios(NODE) as node:
         node.wait_for(guest.FLOPPY_LINE, IPXE_ROM_S)
         paths = node.packets().paths()
+        told.one_boot(node, Stage.KERNEL, Stage.INITRD, outcome=Outcome.DONE)
 
     assert [path for path in paths if path != SCRIPT] == ["/memdisk", "/biosupdate/floppy.img"]
 
@@ -170,6 +180,7 @@ def test_bios_machine_told_to_boot_its_disk_does(site: Site, tmp_path: Path) -> 
     with site.lab.bios(NODE, disk=disk) as node:
         node.wait_for("DISK-RUNS", IPXE_ROM_S)
         assert not set(node.packets().paths()) - {SCRIPT}
+        told.one_boot(node, Stage.SCRIPT)
 
 
 def test_uefi_machine_told_to_boot_its_disk_does(site: Site, tmp_path: Path) -> None:
@@ -184,6 +195,8 @@ def test_uefi_machine_told_to_boot_its_disk_does(site: Site, tmp_path: Path) -> 
     with site.lab.uefi(NODE, disk=tmp_path / "disk") as node:
         # OVMF may try HTTP boot on the same card before, for a minute.
         node.wait_for(r'BdsDxe: starting Boot\d+ "UEFI QEMU HARDDISK', 4 * UEFI_S)
+        (boot,) = told.boots(node)
+        assert boot["reached"] == Stage.SCRIPT
 
 
 def test_uefi_machine_whose_ipxe_starts_the_disk_or_goes_back_to_its_firmware_to_do_so(

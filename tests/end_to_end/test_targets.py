@@ -18,7 +18,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.end_to_end import guest, images
+from netbootd.boots.boot import Stage
+from netbootd.logbook.line import Source
+from tests.end_to_end import guest, images, told
 from tests.end_to_end.conftest import Site
 from tests.end_to_end.lab import HTTP, LAN_SERVER, NETBOOTD, Lab
 from tests.end_to_end.node import Node
@@ -72,9 +74,10 @@ def test_smartos_kernel_gets_its_address_its_properties_and_its_modules(site: Si
 
     with site.lab.bios(NODE) as node:
         node.wait_for("MB-END", IPXE_ROM_S)
-        told = [line.strip() for line in node.console.splitlines() if line.startswith("MB-")]
+        said = [line.strip() for line in node.console.splitlines() if line.startswith("MB-")]
+        told.one_boot(node, Stage.KERNEL, Stage.INITRD)
 
-    assert told == [
+    assert said == [
         f"MB-KERNEL {BASE}/{PLATFORM}/kernel/amd64/unix"
         ' -B smartos=true,hostname=cn7,console=ttya,ttya-mode="115200,8,n,1,-"',
         f"MB-MODULE {BASE}/{PLATFORM}/amd64/boot_archive type=rootfs name=ramdisk",
@@ -118,6 +121,7 @@ def test_xen_and_its_first_domain_boot_by_a_script_of_ones_own(site: Site) -> No
     with site.lab.bios(NODE, memory=512) as node:
         node.wait_for(f"{images.DOM0_UP} xen", XEN_S)
         words = node.wait_for(rf"{images.DOM0_ARGUMENTS} ([^\n]*)\n", XEN_S)[1].split()
+        told.one_boot(node, Stage.KERNEL, Stage.INITRD)
 
     assert "word=seven" in words
 
@@ -136,6 +140,7 @@ def test_a_cd_image_boots_under_memdisk(site: Site) -> None:
     with site.lab.bios(NODE) as node:
         node.wait_for(images.CD_LINE, IPXE_ROM_S)
         paths = node.packets().paths()
+        told.one_boot(node, Stage.KERNEL, Stage.INITRD)
 
     assert [path for path in paths if path != SCRIPT] == ["/memdisk", "/cd/cd.iso"]
 
@@ -151,9 +156,11 @@ def test_a_cd_image_boots_over_http_without_being_fetched_whole(site: Site) -> N
     with site.lab.bios(NODE) as node:
         node.wait_for(images.CD_LINE, IPXE_ROM_S)
         requests = [get for get in node.packets().http if get.path == "/cd/cd.iso"]
+        boot = told.one_boot(node, Stage.FILES)
 
     assert {get.method for get in requests} == {"HEAD", "GET"}
     assert all("range" in get.headers for get in requests if get.method == "GET")
+    assert told.stages(boot) == ["ipxe-discover", "ipxe-offer", "script", "files"]
 
 
 def offer_disk(lab: Lab, name: str, image: Path) -> Process:
@@ -198,6 +205,7 @@ def test_a_disk_boots_by_iscsi(site: Site, tmp_path: Path) -> None:
 
     with site.lab.bios(NODE) as node:
         node.wait_for("ISCSI-DISK-RUNS", IPXE_ROM_S)
+        told.one_boot(node, Stage.SCRIPT)
     server.send(signal.SIGKILL)  # a polite one it does not heed while it offers a disk
 
 
@@ -216,7 +224,11 @@ d-i mirror/http/proxy string
 
 @pytest.mark.ci
 def test_the_debian_installer_asks_nothing_and_goes_on_to_its_mirror(site: Site) -> None:
-    """Language, keyboard, network and mirror are answered: all that comes before the disks."""
+    """
+    Language, keyboard, network and mirror are answered: all that comes before the disks.
+
+    It sends its log, and with it stands the boot from the ROM to the mirror, as one.
+    """
     for name in ("linux", "initrd.gz"):
         site.put(f"installer/{name}", made("installer") / name)
     site.put("install/preseed.cfg.j2", PRESEED.encode())
@@ -228,6 +240,7 @@ def test_the_debian_installer_asks_nothing_and_goes_on_to_its_mirror(site: Site)
         initrd="installer/initrd.gz",
         answer="install/preseed.cfg",
         boot_args="console=ttyS0 DEBIAN_FRONTEND=text quiet ipv6.disable=1",
+        send_logs=True,
     )
     site.machine(NODE, "install", "debian", hostname="seven", rack="r4")
     # It asks when DHCP tells no router or no name server, whatever the answer file says: it has
@@ -238,11 +251,18 @@ def test_the_debian_installer_asks_nothing_and_goes_on_to_its_mirror(site: Site)
     with site.lab.bios(NODE, memory=1024) as node:
         daemon.wait_for("/debian/dists/", INSTALLER_S)
         paths = node.packets().paths()
+        boot = told.one_boot(node, Stage.FILES)
+        logged = told.logged(node, Source.SYSLOG, "Menu item 'choose-mirror' selected")
 
     answers = paths.index(f"/install/{NODE}/preseed.cfg")
     early = paths.index("/early/seven/r4")
     assert answers < early
     assert any(path.startswith("/debian/dists/") for path in paths[early:])
+    way = ["script", "kernel", "initrd", "system", "answer-file", "files"]
+    assert told.stages(boot) == ["ipxe-discover", "ipxe-offer", *way]
+    assert {line["netbootd"]["boot_id"] for line in logged} == {boot["number"]}
+    assert {line["host"]["name"] for line in logged} == {"seven"}
+    assert {"netcfg", "main-menu", "preseed"} <= {line["process"]["name"] for line in logged}
 
 
 def test_a_live_system_fetches_its_root_into_memory(site: Site) -> None:
@@ -263,6 +283,8 @@ def test_a_live_system_fetches_its_root_into_memory(site: Site) -> None:
     with site.lab.bios(NODE, memory=512) as node:
         node.wait_for(f"{images.LIVE_UP} overlay", LIVE_S)
         assert "/live/filesystem.squashfs" in node.packets().paths()
+        boot = told.one_boot(node, Stage.SYSTEM, Stage.FILES)
+    assert told.stages(boot)[-4:] == ["kernel", "initrd", "system", "files"]
 
 
 # --- choosing ----------------------------------------------------------------------------------
@@ -285,8 +307,11 @@ def test_a_menu_that_nobody_touches_takes_its_default(site: Site) -> None:
         assert "netbootd.word=two" in arguments(node)
         assert "First" in node.console
         paths = node.packets().paths()
+        boot = told.one_boot(node, Stage.INITRD)
 
     assert paths[:2] == [SCRIPT, f"{SCRIPT}?choice=2"]
+    scripts = [step["note"] for step in boot["steps"] if step["stage"] == Stage.SCRIPT]
+    assert scripts == ["menu/choose", "linux/two"]
 
 
 @pytest.mark.ci
