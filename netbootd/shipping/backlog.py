@@ -51,10 +51,14 @@ class Backlog:
             if not counted.whole:
                 read = self._go_on(identity, counted)
                 counted.whole = read and identity != there[-1]
+        self.move_to(reached)
+        return lost
+
+    def move_to(self, reached: Reached) -> None:
+        """Who is at *reached* now has so much less before it; nothing is looked at anew."""
         behind = [self._behind(one, reached) for one in self._counted]
         self.lines = sum(lines for lines, _ in behind)
         self.size = sum(size for _, size in behind)
-        return lost
 
     def go_to(self, identity: str, reached: Reached) -> int:
         """

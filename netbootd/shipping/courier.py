@@ -141,6 +141,7 @@ class Courier(threading.Thread):
                 self._lose(self._backlog.go_to(place.file, self._read))
             self._read = Reached(place, self._read.number + 1 if same else 1)
             items.append(item_of(place, self._read.number, raw))
+        self._backlog.move_to(self._read)
         return items
 
     def _deliver(self, items: Sequence[Item]) -> bool:

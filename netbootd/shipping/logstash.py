@@ -27,7 +27,7 @@ from netbootd.shipping.web import Address, BadSetting, NoAnswer, Web, authorizat
 _CONNECT_S = 10.0
 _LOOK_S = 0.5  # how often somebody who waits looks whether to end
 _BELIEVED_S = 30.0  # after the last byte was acknowledged
-_STALLED_S = 600_000  # milliseconds: who acknowledges nothing for so long is gone
+_STALLED_S = 600  # who takes or acknowledges nothing for so long is gone
 
 
 class Broken(OSError):
@@ -56,17 +56,20 @@ class LogstashTcp:
         return Outcome()
 
     def _deliver(self, connection: socket.socket, block: bytes) -> None:
-        """Wait as long as it takes: a Logstash that is busy reads nothing."""
+        """Wait for long: a Logstash that is busy reads nothing."""
         connection.settimeout(_LOOK_S)
         connection.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
-        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, _STALLED_S)
+        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, _STALLED_S * 1000)
         rest = memoryview(block)
+        until = time.monotonic() + _STALLED_S
         while rest:
             self._may_go_on()
             try:
                 rest = rest[connection.send(rest) :]
+                until = time.monotonic() + _STALLED_S
             except TimeoutError:
-                continue
+                if time.monotonic() > until:
+                    raise Broken("it is there, and reads nothing") from None
         connection.shutdown(socket.SHUT_WR)
         self._await_end(connection)
 

@@ -19,6 +19,7 @@ from netbootd.logbook.files import Place
 from netbootd.logbook.line import Line, Source
 from netbootd.shipping import courier, kept
 from netbootd.shipping.backlog import Backlog
+from netbootd.shipping.items import Outcome
 from netbootd.shipping.kept import START, Marker, Reached
 
 from .elastic import Answer, Elastic
@@ -162,6 +163,27 @@ def test_a_file_that_went_unseen_is_counted_when_it_is_passed_over(log):
     assert backlog.go_to(second, START) == 4
     assert backlog.count(Reached(Place(second, 0), 0)) == 0
     assert backlog.lines == 2
+
+
+def test_what_is_under_way_waits_once(log, tmp_path):
+    class Questioner:
+        name, where = "elasticsearch", "nowhere"
+
+        def send(self, items):
+            waiting.append(sender.shipped.lines)
+            sender.end()
+            return Outcome(items)
+
+        def close(self): ...
+
+    waiting = []
+    log.say(5)
+    sender = courier.Courier(
+        lambda _ends: Questioner(), log.folder, tmp_path / "s", lambda _: None, lambda *_: None
+    )
+    sender.start()
+    sender.join(20)
+    assert waiting == [5]
 
 
 def test_the_backlog_follows_files_that_grow_close_and_go(log):

@@ -186,6 +186,19 @@ def test_who_reads_slowly_is_waited_for(log, ship, tcp):
     assert server.lines == texts
 
 
+def test_who_reads_nothing_for_long_is_told_of(log, ship, tcp, monkeypatch):
+    monkeypatch.setattr(logstash, "_STALLED_S", 1)
+    monkeypatch.setattr(logstash, "_LOOK_S", 0.05)
+    server = tcp()
+    server.reads.clear()
+    texts = log.say(300, text="z" * 20_000)
+    shipper = ship(Ship(logstash=server.where))
+    until(lambda: "reads nothing" in shipper.trouble)
+    server.reads.set()
+    until(lambda: shipper.counts["logstash"].shipped == 300)
+    assert set(server.lines) == set(texts)
+
+
 def test_who_never_closes_is_believed_after_a_while(log, ship, tcp, monkeypatch):
     monkeypatch.setattr(logstash, "_BELIEVED_S", 0.2)
     monkeypatch.setattr(logstash, "_LOOK_S", 0.05)
