@@ -83,7 +83,8 @@ def with_end(boot: Boot, sign: Step, end: Ended) -> Steps:
     )
     number = _find(boot.steps, sign)
     if number < 0:
-        return entered(boot.steps, sign)
+        size = sign.sent if sign.stage is Stage.FILES else sign.size
+        return entered(boot.steps, altered(sign, size=size))
     step = boot.steps[number]
     more = _more_files(step, sign) if sign.stage is Stage.FILES else _more(step, sign, end)
     return put(boot.steps, number, more)
