@@ -106,6 +106,18 @@ class Finding:
         line = f"{self.place}: {self.level.word}: {self.code}: {self.text}{where}"
         return printable(line, _LONGEST_LINE)
 
+    def as_dict(self) -> dict[str, str | int]:
+        """For programs, wherever they meet one: from the commands and from the API."""
+        return {
+            "level": self.level.word,
+            "code": self.code,
+            "text": self.text,
+            "file": self.place.file,
+            "line": self.place.line,
+            "column": self.place.column,
+            "path": self.path,
+        }
+
 
 class ConfigErrors(NetbootdError):
     """

@@ -13,7 +13,7 @@ from typing import Any
 
 from netbootd.boot.history import machine_of
 from netbootd.boots.boot import Boot, Outcome
-from netbootd.errors import Finding, Level, NetbootdError
+from netbootd.errors import NetbootdError
 from netbootd.events.progress import Progress
 from netbootd.mac import MAC
 from netbootd.nearest import did_you_mean
@@ -24,14 +24,6 @@ from netbootd.registry.snapshot import Registry
 from netbootd.why.diagnosis import State
 from netbootd.why.patience import is_off, state_of
 
-_LEVELS = {
-    Level.DEBUG: "note",
-    Level.NOTE: "note",
-    Level.WARNING: "warning",
-    Level.TARGET: "error",
-    Level.RELOAD: "error",
-    Level.ERROR: "error",
-}
 #: How a boot that is over ended; while none of these, it may go on.
 _OVER = frozenset({Outcome.DONE, Outcome.FAILED, Outcome.AGAIN})
 _LONGEST_TROUBLE = 200
@@ -249,19 +241,6 @@ def fleet(picture: Picture) -> dict[str, Any]:
 
 
 # -- the rest --------------------------------------------------------------------------------------
-
-
-def finding(one: Finding) -> dict[str, Any]:
-    """A remark on the configuration."""
-    return {
-        "level": _LEVELS[one.level],
-        "code": one.code,
-        "text": one.text,
-        "file": one.place.file,
-        "line": one.place.line,
-        "column": one.place.column,
-        "path": one.path,
-    }
 
 
 def part(transfer: Mapping[str, Any]) -> float:

@@ -7,12 +7,11 @@ import time
 
 from netbootd.commands.daemon import (
     STATUSES,
-    print_json,
     reach,
     with_daemon,
     with_name,
 )
-from netbootd.commands.words import Commands, command, complain
+from netbootd.commands.words import Commands, command, complain, print_json
 
 _TIMELINE_MORE = f"""\
 examples:

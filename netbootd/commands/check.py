@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -12,6 +11,7 @@ from netbootd.commands.words import (
     Commands,
     command,
     print_findings,
+    print_json,
 )
 from netbootd.errors import Finding, Level
 
@@ -55,25 +55,9 @@ def _check(arguments: argparse.Namespace) -> int:
         summaries.append(f"{file}: {report.summary}")
     least = Level.DEBUG if arguments.verbose else Level.NOTE
     if arguments.json:
-        print(
-            json.dumps(
-                [_as_json(finding) for finding in findings if finding.level >= least], indent=1
-            )
-        )
+        print_json([finding.as_dict() for finding in findings if finding.level >= least])
     else:
         print_findings(findings, least, sys.stdout)
         print("\n".join(summaries))
     worst = max((finding.level for finding in findings), default=Level.DEBUG)
     return {Level.TARGET: 1, Level.RELOAD: 2, Level.ERROR: 2}.get(worst, 0)
-
-
-def _as_json(finding: Finding) -> dict[str, object]:
-    return {
-        "file": finding.place.file,
-        "line": finding.place.line,
-        "column": finding.place.column,
-        "level": finding.level.word,
-        "code": finding.code,
-        "text": finding.text,
-        "path": finding.path,
-    }

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 from collections.abc import Mapping
 from pathlib import Path
@@ -87,12 +86,6 @@ def reach(arguments: argparse.Namespace) -> Api:
     from netbootd.apiclient import connect  # noqa: PLC0415
 
     return connect(arguments.config, arguments.url, arguments.token_file)
-
-
-def print_json(value: Any) -> None:
-    """*value* for programs."""
-    json.dump(value, sys.stdout, indent=2)
-    print()
 
 
 def told_no(problem: Refused) -> None:

@@ -13,13 +13,12 @@ from netbootd.commands.daemon import (
     STATUSES,
     a_mac,
     named,
-    print_json,
     reach,
     told_no,
     with_daemon,
     with_name,
 )
-from netbootd.commands.words import Commands, command, complain
+from netbootd.commands.words import Commands, command, complain, print_json
 
 if TYPE_CHECKING:
     from netbootd.apiclient import Api
@@ -309,7 +308,7 @@ def _import(arguments: argparse.Namespace) -> int:
     would = "would be " if arguments.dry_run else ""
     print(f"{done['added']} {would}added, {done['changed']} {would}changed, "
           f"{done['unchanged']} as they were")  # fmt: skip
-    wrong = any(one.get("level") == "error" for one in done.get("findings", ()))
+    wrong = any(one["level"].endswith("error") for one in done.get("findings", ()))
     return 1 if wrong else 0
 
 

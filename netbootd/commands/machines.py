@@ -5,8 +5,8 @@ from __future__ import annotations
 import argparse
 
 from netbootd.commands import machinechange
-from netbootd.commands.daemon import STATUSES, print_json, reach, with_daemon
-from netbootd.commands.words import Commands, command
+from netbootd.commands.daemon import STATUSES, reach, with_daemon
+from netbootd.commands.words import Commands, command, print_json
 
 _MORE = f"""\
 Without a word more, it lists them.  What is added or changed stands in machines.d beside the

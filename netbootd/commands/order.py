@@ -10,12 +10,13 @@ import argparse
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from netbootd.commands.daemon import a_name, named, print_json, reach, with_daemon
+from netbootd.commands.daemon import a_name, named, reach, with_daemon
 from netbootd.commands.words import (
     Commands,
     a_machine,
     command,
     complain,
+    print_json,
 )
 
 if TYPE_CHECKING:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import argparse
 
-from netbootd.commands.daemon import print_json, reach, told_no, with_daemon
-from netbootd.commands.words import Commands, command
+from netbootd.commands.daemon import reach, told_no, with_daemon
+from netbootd.commands.words import Commands, command, print_json
 
 _MORE = """\
 The daemon sees most edits by itself; this one waits for the end and says what changed.

@@ -6,8 +6,8 @@ import argparse
 from collections.abc import Mapping
 from typing import Any
 
-from netbootd.commands.daemon import print_json, reach, with_daemon
-from netbootd.commands.words import Commands, command
+from netbootd.commands.daemon import reach, with_daemon
+from netbootd.commands.words import Commands, command, print_json
 
 _MORE = """\
 Works with a broken configuration, too: only where the daemon is to be found is read from it.

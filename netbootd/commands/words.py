@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import json
 import os
 import sys
 from collections.abc import Callable, Sequence
@@ -13,6 +14,7 @@ from typing import TYPE_CHECKING, Any, TextIO, TypeAlias
 from netbootd.config import DEFAULT_FILE
 from netbootd.errors import Finding, Level
 from netbootd.mac import MAC
+from netbootd.printable import printable
 
 if TYPE_CHECKING:
     from netbootd.boot.client import Client
@@ -20,6 +22,8 @@ if TYPE_CHECKING:
 
 #: Saves --config with every command, where the file is not at its usual place.
 VARIABLE = "NETBOOTD_CONFIG"
+
+_LONGEST = 2000  # characters of a line that complains
 
 Commands: TypeAlias = "argparse._SubParsersAction[Any]"
 
@@ -50,9 +54,15 @@ def with_config(parser: argparse.ArgumentParser, default: Path | str | None = No
     )
 
 
-def with_json(parser: argparse.ArgumentParser) -> None:
-    """Add ``--json``."""
-    parser.add_argument("--json", action="store_true", help="for programs")
+def with_json(parser: argparse.ArgumentParser, told: str = "for programs") -> None:
+    """Add ``--json``; *told* says what it is then."""
+    parser.add_argument("--json", action="store_true", help=told)
+
+
+def print_json(value: Any) -> None:
+    """*value* for programs."""
+    json.dump(value, sys.stdout, indent=2)
+    print()
 
 
 def a_machine(text: str) -> MAC | str:
@@ -123,5 +133,6 @@ def print_findings(findings: Sequence[Finding], least: Level, to: TextIO | None 
 
 
 def complain(problem: object) -> None:
-    """What is wrong, on standard error."""
-    print(f"netbootd: {problem}", file=sys.stderr)
+    """What is wrong, on standard error; it may quote names from anywhere."""
+    told = "\n".join(printable(line, _LONGEST) for line in str(problem).splitlines())
+    print(f"netbootd: {told}", file=sys.stderr)

@@ -88,7 +88,7 @@ def refusal(no: No) -> Answer:
     error = {
         "code": no.code,
         "message": no.text,
-        "findings": [values.finding(one) for one in no.findings],
+        "findings": [one.as_dict() for one in no.findings],
     }
     return told({"error": error}, no.status, no.headers)
 

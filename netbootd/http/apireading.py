@@ -211,7 +211,7 @@ def findings(call: Call) -> Work:
 
 
 def _findings(found: Iterable[Any]) -> list[dict[str, Any]]:
-    return [values.finding(one) for one in found]
+    return [one.as_dict() for one in found]
 
 
 def transfers(call: Call) -> Answer:

@@ -101,7 +101,7 @@ async def _imported(call: Call, read: Callable[[bytes], list[table.Row]], raw: b
         return (editor.check if dry else editor.make)(changes, before, author)
 
     done = await _write(call, make, dry=dry)
-    return told({**counts, "findings": [values.finding(one) for one in done.remarks]})
+    return told({**counts, "findings": [one.as_dict() for one in done.remarks]})
 
 
 async def _changed(call: Call, make: Edit, key: str, status: HTTPStatus = HTTPStatus.OK) -> Answer:
@@ -109,7 +109,7 @@ async def _changed(call: Call, make: Edit, key: str, status: HTTPStatus = HTTPSt
     done = await _write(call, make)
     picture = call.desk.picture()
     line = values.summary(machine_of(key, picture), picture)
-    findings = [values.finding(one) for one in done.remarks]
+    findings = [one.as_dict() for one in done.remarks]
     return told({**line, "findings": findings}, status)
 
 

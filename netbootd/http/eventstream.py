@@ -254,7 +254,7 @@ class Streams:
             _send(listening, "status", status)
         if reload != self._reload:
             self._reload = reload
-            refused = [values.finding(one) for one in self._desk.told.refused]
+            refused = [one.as_dict() for one in self._desk.told.refused]
             told = {
                 "generation": status["generation"],
                 "last_reload": status["last_reload"],

@@ -105,7 +105,7 @@ def show_unknown(paper: Paper, machines: Iterable[Mapping[str, Any]], now: float
 
 def show_findings(paper: Paper, findings: Iterable[Mapping[str, Any]]) -> None:
     """Remarks on the configuration, as ``netbootd check`` prints them."""
-    looks = {"error": Look.BAD, "warning": Look.WARN}
+    looks = {"error": Look.BAD, "target error": Look.BAD, "warning": Look.WARN}
     for one in findings:
         where = ":".join(str(part) for part in (one.get("file"), one.get("line")) if part)
         level = str(one.get("level", "note"))

@@ -396,7 +396,7 @@ def test_the_status_is_that_of_the_page_and_more(rig):
 def test_findings_name_file_and_line(rig):
     told = rig.get("/findings").json
     worst = told["findings"][0]
-    assert worst["level"] == "error"
+    assert worst["level"] == "target error"
     assert worst["file"] == str(rig.file)
     assert worst["line"] == 5
 
