@@ -33,6 +33,7 @@ _AGAIN_S = 1.0  # after the disk refused
 _RECENT = 50
 _RECENT_KEYS = 4096
 _RECENT_TEXT = 2048
+_RECENT_BYTES = 64 << 20  # of all of them: anybody can be many senders
 _CUTS = 64  # a file is cut at this part of the whole
 _SMALLEST, _LARGEST = 1 << 16, 1 << 26
 _FLOOR = 64 << 20  # bytes that are left free for others
@@ -72,6 +73,7 @@ class Logbook:
         self._wake = threading.Event()
         self._closing = threading.Event()
         self._recent: OrderedDict[str, deque[Line]] = OrderedDict()
+        self._recent_bytes = 0
         self._callbacks: tuple[Callable[[Line], None], ...] = ()
         self._writer = Writer(folder, shape, now, _SMALLEST, self._cut)
         self._retention = Retention(folder, now, lambda: self._writer.closed_until)
@@ -94,7 +96,7 @@ class Logbook:
 
     def put(self, line: Line) -> bool:
         """Keep *line*; False where there is no room."""
-        size = len(line.text) + len(line.original) + _LINE_BYTES
+        size = _size(line)
         with self._lock:
             if len(self._queue) >= _MOST_LINES or self._bytes + size > _MOST_BYTES:
                 self.counts["lost_full"] += 1
@@ -134,15 +136,17 @@ class Logbook:
         key = key_of(line)
         if not key:
             return
-        lines = self._recent.get(key)
-        if lines is None:
-            lines = self._recent[key] = deque(maxlen=_RECENT)
-            if len(self._recent) > _RECENT_KEYS:
-                self._recent.popitem(last=False)
+        if line.structured or max(len(line.original), len(line.text)) > _RECENT_TEXT:
+            line = replace(line, text=line.text[:_RECENT_TEXT], original="", structured={})
+        lines = self._recent.setdefault(key, deque())
         self._recent.move_to_end(key)
-        if len(line.original) > _RECENT_TEXT or len(line.text) > _RECENT_TEXT:
-            line = replace(line, text=line.text[:_RECENT_TEXT], original="")
         lines.append(line)
+        self._recent_bytes += _size(line)
+        if len(lines) > _RECENT:
+            self._recent_bytes -= _size(lines.popleft())
+        while len(self._recent) > _RECENT_KEYS or self._recent_bytes > _RECENT_BYTES:
+            _, gone = self._recent.popitem(last=False)
+            self._recent_bytes -= sum(map(_size, gone))
 
     # -- in any thread -------------------------------------------------------------------------
 
@@ -281,6 +285,11 @@ class Logbook:
     def _count(self, what: str, number: int) -> None:
         with self._lock:
             self.counts[what] += number
+
+
+def _size(line: Line) -> int:
+    """Bytes of memory, roughly."""
+    return len(line.text) + len(line.original) + _LINE_BYTES
 
 
 def _is_before(document: dict[str, Any], identity: str) -> bool:

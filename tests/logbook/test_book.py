@@ -9,6 +9,7 @@ import time
 import pytest
 
 from netbootd.config import Logs
+from netbootd.logbook import book as book_module
 from netbootd.logbook import files, index
 from netbootd.logbook.book import Logbook
 from netbootd.logbook.ecs import Shape
@@ -283,6 +284,22 @@ def test_the_last_lines_are_at_hand_in_memory(tmp_path):
     for number in range(5000):
         book.put(nobodys(peer=f"10.0.{number // 250}.{number % 250}"))
     assert book.recent(NODE.key) == ()
+
+
+def test_many_senders_do_not_fill_the_memory_with_their_last_lines(tmp_path, monkeypatch):
+    monkeypatch.setattr(book_module, "_RECENT_BYTES", 1 << 20)
+    book = Logbook(tmp_path, Logs(), Shape("x"), lambda: NOON)
+    senders = [f"10.0.0.{number}" for number in range(1, 200)]
+    for number in range(10):
+        for peer in senders:
+            book.put(nobodys("x" * 1000, peer, structured={"a": {"b": [str(number)] * 1000}}))
+    recent = [one for peer in senders for one in book.recent(peer)]
+    assert sum(len(one.text) for one in recent) < 1 << 20
+    assert not any(one.structured for one in recent)
+    before = book.recent(senders[-2])
+    for number in range(10_000):
+        book.put(nobodys(str(number), senders[-1]))
+    assert book.recent(senders[-2]) == before != ()
 
 
 def test_who_listens_hears_every_line_until_he_leaves(tmp_path):
