@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import stat
+from dataclasses import dataclass
+from typing import Any
 
 from netbootd import urls
 from netbootd.boot.client import Client
@@ -28,7 +30,44 @@ def built(registry: Registry, client: Client) -> bytes:
     return overlays.build(machine, facts, registry)
 
 
-def listing(registry: Registry, client: Client) -> str:
+@dataclass(frozen=True, slots=True)
+class Laid:
+    """
+    What is laid over the root of *machine*, which asks with *mac*: the files by their paths, each
+    with the overlay whose it is; *overlays* are all of them, the last wins.
+    """
+
+    mac: MAC
+    machine: Machine
+    overlays: tuple[str, ...]
+    files: tuple[tuple[Item, str], ...]
+
+    def as_text(self) -> str:
+        """For a person."""
+        names = ", ".join(self.overlays) or "none"
+        head = f"{self.mac} ({self.machine.title}): overlays {names}"
+        return "\n".join((head, *(_line(*file) for file in self.files))) + "\n"
+
+    def as_dict(self) -> dict[str, Any]:
+        """For programs; *link* is null for what is no symbolic link, *mode* octal."""
+        return {
+            "machine": str(self.mac),
+            "target": self.machine.title,
+            "overlays": list(self.overlays),
+            "files": [
+                {
+                    "path": f"/{item.path}",
+                    "mode": f"{stat.S_IMODE(item.mode):04o}",
+                    "link": _link(item),
+                    "overlay": name,
+                    "rendered": _is_rendered(item),
+                }
+                for item, name in self.files
+            ],
+        }
+
+
+def laid(registry: Registry, client: Client) -> Laid:
     """The files that overlays lay over the root of a machine, and whose they are; NotFound."""
     machine, mac = _machine(registry, client)
     names = overlays.names_of(machine)
@@ -37,16 +76,25 @@ def listing(registry: Registry, client: Client) -> str:
         if name in registry.overlays:
             items = registry.overlays[name].items
             found |= {item.path: (item, name) for item in items if not stat.S_ISDIR(item.mode)}
-    head = f"{mac} ({machine.title}): overlays {', '.join(names) or 'none'}"
-    return "\n".join((head, *(_line(*found[path]) for path in sorted(found)))) + "\n"
+    return Laid(mac, machine, tuple(names), tuple(found[path] for path in sorted(found)))
 
 
 def _line(item: Item, name: str) -> str:
-    told = f"{stat.filemode(item.mode)} /{item.path}"
+    link = _link(item)
+    led = "" if link is None else f" -> {link}"
+    made = ", rendered" if _is_rendered(item) else ""
+    return f"{stat.filemode(item.mode)} /{item.path}{led}  ({name}{made})"
+
+
+def _link(item: Item) -> str | None:
+    """Where a symbolic link leads."""
     if stat.S_ISLNK(item.mode) and isinstance(item.content, bytes):
-        told += f" -> {item.content.decode('utf-8', 'replace')}"
-    made = "" if isinstance(item.content, bytes) else ", rendered"
-    return f"{told}  ({name}{made})"
+        return item.content.decode("utf-8", "replace")
+    return None
+
+
+def _is_rendered(item: Item) -> bool:
+    return not isinstance(item.content, bytes)
 
 
 def _machine(registry: Registry, client: Client) -> tuple[Machine, MAC]:

@@ -11,8 +11,10 @@ from netbootd.commands.words import (
     Commands,
     command,
     complain,
+    print_json,
     the_client,
     with_config,
+    with_json,
     with_machine,
 )
 
@@ -25,6 +27,7 @@ The daemon serves it as /overlay/MAC.cpio.  Here the name "boot-server" stands f
 
 examples:
   netbootd overlay list 00:25:90:27:db:b4
+  netbootd overlay list --json 00:25:90:27:db:b4      {"overlays", "files": [{"path", "mode", ...}]}
   netbootd overlay build 00:25:90:27:db:b4 -o node.cpio
   netbootd overlay build 00:25:90:27:db:b4 | cpio -tv
 
@@ -39,6 +42,7 @@ def add(commands: Commands) -> None:
     inner = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
     lists = command(inner, "list", _overlay_list, "What is laid over its root, and by whom.", "")
     builds = command(inner, "build", _overlay_build, "The archive, as its kernel gets it.", "")
+    with_json(lists, "the list as one JSON object")
     for part in (lists, builds):
         with_config(part)
         with_machine(part)
@@ -48,11 +52,15 @@ def add(commands: Commands) -> None:
 
 
 def _overlay_list(arguments: argparse.Namespace) -> int:
-    from netbootd.overlaying import listing  # noqa: PLC0415
+    from netbootd.overlaying import laid  # noqa: PLC0415
     from netbootd.registry.load import load  # noqa: PLC0415  Jinja2
 
     registry = load(arguments.config)
-    print(listing(registry, the_client(arguments, registry, aside=True)), end="")
+    found = laid(registry, the_client(arguments, registry, aside=True))
+    if arguments.json:
+        print_json(found.as_dict())
+    else:
+        print(found.as_text(), end="")
     return 0
 
 

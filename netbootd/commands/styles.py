@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from netbootd.commands.words import Commands, command, with_config
+from netbootd.commands.words import Commands, command, print_json, with_config, with_json
 
 if TYPE_CHECKING:
     from netbootd.record.styles import Worked
@@ -19,6 +19,7 @@ proxydhcp.style and the key reply_style of a machine, group or subnet choose a s
 
 examples:
   netbootd styles
+  netbootd styles --json                {"styles": [{"maker", "arch", "style", "times", ...}]}
   netbootd styles --forget 00:25:90
   netbootd styles --forget all
 
@@ -32,6 +33,7 @@ def add(commands: Commands) -> None:
     text = "Show in which style each kind of firmware is told of its boot file."
     parser = command(commands, "styles", _styles, text, _MORE)
     with_config(parser)
+    with_json(parser, "the table as one JSON object; times are Unix seconds")
     parser.add_argument(
         "--forget",
         metavar="KEY",
@@ -43,9 +45,13 @@ def _styles(arguments: argparse.Namespace) -> int:
     from netbootd import orders  # noqa: PLC0415  Jinja2
 
     if arguments.forget is not None:
-        print(orders.forget_styles(arguments.config, arguments.forget))
+        told = orders.forget_styles(arguments.config, arguments.forget)
+        print_json({"told": told}) if arguments.json else print(told)
         return 0
     learned = orders.learned_styles(arguments.config)
+    if arguments.json:
+        print_json({"styles": [_as_dict(key, one) for key, one in sorted(learned.items())]})
+        return 0
     print(table(learned) if learned else "nothing was learned yet: all begin with the usual style")
     return 0
 
@@ -60,12 +66,32 @@ def table(learned: Mapping[str, Worked]) -> str:
     )
 
 
+def _as_dict(key: str, worked: Worked) -> dict[str, Any]:
+    """A kind of firmware and what it follows; *arch* is null where it does not say its own."""
+    maker, arch, firmware = _kind(key)
+    return {
+        "maker": maker,
+        "arch": int(arch) if arch.isdecimal() else None,
+        "firmware": firmware,
+        "style": worked.style,
+        "first": worked.first,
+        "times": worked.times,
+        "machine": worked.mac,
+        "when": worked.when,
+    }
+
+
+def _kind(key: str) -> list[str]:
+    """Maker, architecture and firmware, empty where a key has no more words."""
+    return ([*key.split(" ", 2), "", ""])[:3]
+
+
 def _row(key: str, worked: Worked) -> tuple[str, ...]:
     from datetime import datetime  # noqa: PLC0415
 
     from netbootd.printable import printable  # noqa: PLC0415
 
-    vendor, arch, rom = ([*key.split(" ", 2), "", ""])[:3]
+    vendor, arch, rom = _kind(key)
     when = datetime.fromtimestamp(worked.when).strftime("%Y-%m-%d %H:%M")
     texts = vendor, arch, rom, worked.style, worked.first, str(worked.times), worked.mac, when
     return tuple(printable(text) or "-" for text in texts)

@@ -11,7 +11,9 @@ from netbootd.commands.words import (
     Commands,
     command,
     print_findings,
+    print_json,
     with_config,
+    with_json,
 )
 from netbootd.errors import Level
 
@@ -22,7 +24,9 @@ if TYPE_CHECKING:
 _VMS_MORE = """\
 examples:
   netbootd vms list
+  netbootd vms list --json                       {"vms": [{"key", "machines", "source", ...}]}
   netbootd vms check vms/*.json                  what would vmadm say to these files?
+  netbootd vms check --json vms/*.json           {"refused", "files": [{"file", "remarks"}]}
   netbootd vms show web01 | vmadm create         by key, uuid or alias; byte for byte
 
 exit status: 0 all well, 1 vmadm would refuse a file or there is no such description,
@@ -36,7 +40,9 @@ def add(commands: Commands) -> None:
     inner = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
     lists = command(inner, "list", _vms_list, "All that are served, and by whom they are run.", "")
     with_config(lists)
+    with_json(lists, "the list as one JSON object")
     checks = command(inner, "check", _vms_check, "What vmadm would say to files.", "")
+    with_json(checks, "what is wrong as one JSON object")
     checks.add_argument("files", nargs="+", type=Path, metavar="FILE")
     shows = command(inner, "show", _vms_show, "One description, byte for byte.", "")
     with_config(shows)
@@ -44,7 +50,11 @@ def add(commands: Commands) -> None:
 
 
 def _vms_list(arguments: argparse.Namespace) -> int:
-    for line in _served(arguments.config).lines():
+    served = _served(arguments.config)
+    if arguments.json:
+        print_json(served.as_dict())
+        return 0
+    for line in served.lines():
         print(line)
     return 0
 
@@ -52,9 +62,13 @@ def _vms_list(arguments: argparse.Namespace) -> int:
 def _vms_check(arguments: argparse.Namespace) -> int:
     from netbootd.descriptions import check  # noqa: PLC0415
 
-    report = check(arguments.files)
-    print("\n".join(report.lines))
-    return 1 if report.refused else 0
+    reports = [check(file) for file in arguments.files]
+    refused = any(report.refused for report in reports)
+    if arguments.json:
+        print_json({"refused": refused, "files": [report.as_dict() for report in reports]})
+    else:
+        print("\n".join(line for report in reports for line in report.lines))
+    return 1 if refused else 0
 
 
 def _vms_show(arguments: argparse.Namespace) -> int:
