@@ -3,7 +3,7 @@ The commands.  A command that only reads the configuration imports no Twisted an
 it answers at once; ``run`` and ``simulate`` import what they need when they are asked for.
 
 Exit status: 0 all well; 1 something is not (a finding about one target, a boot that would fail);
-2 the configuration or the command line cannot be used.
+2 the configuration or the command line cannot be used; 130 ended by Ctrl-C, as shells have it.
 """
 
 from __future__ import annotations
@@ -43,6 +43,8 @@ from netbootd.commands.words import VARIABLE, complain, print_findings
 from netbootd.config import DEFAULT_FILE
 from netbootd.errors import ConfigErrors, Level, NetbootdError
 
+_INTERRUPTED = 128 + 2  # SIGINT
+
 _DESCRIPTION = """\
 One network boot daemon: ProxyDHCP, TFTP, HTTP and boot scripts from one JSON file.
 
@@ -76,8 +78,13 @@ One network boot daemon: ProxyDHCP, TFTP, HTTP and boot scripts from one JSON fi
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; the entry point of the ``netbootd`` program."""
+    if sys.stdout is None:  # the shell has closed it: netbootd >&-
+        sys.stdout = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115  to the end
     try:
         return _run_and_flush(argv)
+    except KeyboardInterrupt:
+        _give_up_output()
+        return _INTERRUPTED
     except ConfigErrors as problem:
         print_findings(problem.findings, Level.WARNING)
         complain("the configuration cannot be used")
@@ -101,14 +108,12 @@ def _run_and_flush(argv: Sequence[str] | None) -> int:
         command: Callable[[argparse.Namespace], int] = arguments.command
         return command(arguments)
     finally:
-        if sys.stdout is not None:  # None where the shell has closed it: netbootd >&-
-            sys.stdout.flush()
+        sys.stdout.flush()
 
 
 def _give_up_output() -> None:
     """What is still held for standard output goes nowhere, or Python would try it once more."""
-    if sys.stdout is not None:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _parser() -> argparse.ArgumentParser:

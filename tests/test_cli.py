@@ -176,6 +176,30 @@ def test_a_reader_that_has_gone_is_no_traceback(config):
     assert process.wait() == 1
 
 
+@pytest.mark.parametrize("arguments", ["check {}", "styles --config {}", "machines list --help"])
+def test_an_output_that_the_shell_has_closed_is_no_traceback(config, arguments):
+    netbootd = f"{sys.executable} -m netbootd {arguments.format(config(GOOD))} >&-"
+    done = subprocess.run(["sh", "-c", netbootd], stderr=subprocess.PIPE, text=True, env={})
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_ctrl_c_is_no_traceback(config, monkeypatch, capsys):
+    def interrupted(*_, **__):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("netbootd.check.check", interrupted)
+    monkeypatch.setattr("netbootd.cli._give_up_output", lambda: None)
+    assert main(["check", config(GOOD)]) == 130
+    assert capsys.readouterr().err == ""
+
+
+def test_a_complaint_moves_no_cursor(tmp_path, capsys):
+    assert main(["replay", str(tmp_path / "a\x1b[2J"), "--config", "etc/netbootd.json"]) == 1
+    told = capsys.readouterr().err
+    assert "a\\x1b[2J" in told
+    assert "\x1b" not in told
+
+
 def test_the_version(capsys):
     with pytest.raises(SystemExit):
         main(["--version"])

@@ -61,8 +61,9 @@ def a_name(text: str) -> str:
 
     if looks_like_mac(text) and (told := pointed(text)):
         raise argparse.ArgumentTypeError(told)
-    if not text.strip():
-        raise argparse.ArgumentTypeError("a MAC, a key or a host name")
+    if not text.strip() or not text.isprintable():
+        told = f"{text!r:.60} is no name of a machine: a MAC, a key or a host name"
+        raise argparse.ArgumentTypeError(told)
     return text
 
 

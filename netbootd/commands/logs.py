@@ -28,6 +28,7 @@ examples:
 {STATUSES}"""
 
 _PAUSE_S = 1.0
+_MOST = 5000  # lines, of the API as well
 _MOST_SEEN = 20_000
 
 
@@ -44,8 +45,8 @@ def add(commands: Commands) -> None:
 
 
 def _a_limit(text: str) -> int:
-    if not (text.isascii() and text.isdecimal()) or not 1 <= int(text[:6]) <= 10_000:
-        raise argparse.ArgumentTypeError(f"{text!r} is no number from 1 to 10000")
+    if not (text.isascii() and text.isdecimal() and len(text) <= 4) or not 1 <= int(text) <= _MOST:
+        raise argparse.ArgumentTypeError(f"{text!r} is no number from 1 to {_MOST}")
     return int(text)
 
 

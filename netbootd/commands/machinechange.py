@@ -179,9 +179,11 @@ def _put(parser: argparse.ArgumentParser, entry: dict[str, Any], name: str, valu
 def _value(text: str) -> Any:
     """*text* as JSON where it is any, else as it stands."""
     try:
-        return json.loads(text)
+        value = json.loads(text)
+        json.dumps(value, allow_nan=False)  # Python reads more than JSON has
     except (ValueError, RecursionError):
         return text
+    return value
 
 
 def _stranger(api: Api) -> str | None:

@@ -23,6 +23,7 @@ _LONGEST_FRAME = 262_144
 #: Bytes of one block of pcapng: a frame and generous options.
 _LONGEST_BLOCK = 16 << 20
 _MOST_INTERFACES = 4096
+_LATEST = 253_402_300_799  # the last second of the year 9999, beyond which is no time of a packet
 
 _CLASSIC = {
     b"\xa1\xb2\xc3\xd4": (">", 1e-6),
@@ -187,6 +188,7 @@ class _Pcapng:
         assert len(skipped) == (kind == _OBSOLETE)  # the number of drops
         interface = self._interface(index)
         at = ((high << 32) | low) * interface.unit + interface.offset
+        at = at if 0 <= at <= _LATEST else 0.0
         return Frame(self.number, at, interface.link, *self._data(body[head.size :], kept, size))
 
     def _simple(self, body: bytes) -> Frame:

@@ -30,7 +30,7 @@ def headline(reading: Reading, address: IPv4Address, why: str) -> str:
     """What the file is, and whose place we take."""
     lasted = f"{counted(reading.packets, 'packet')} in {reading.ended - reading.began:.1f} s"
     when = f", {datetime.fromtimestamp(reading.began):%Y-%m-%d %H:%M:%S}" if reading.began else ""
-    return f"{reading.file}: {lasted}{when}; we are {address}, {why}"
+    return f"{printable(str(reading.file))}: {lasted}{when}; we are {address}, {why}"
 
 
 def lines(exchange: Exchange, began: float) -> Iterator[str]:

@@ -79,6 +79,13 @@ def test_keys_of_the_entry_stand_anywhere_behind_the_mac(site, words):
     assert '"disk" : "/dev/sda"' in text
 
 
+@pytest.mark.parametrize("word", ["NaN", "Infinity", "1e999"])
+def test_what_is_no_json_after_all_is_text(site, word):
+    good(site.run("machines", "set", "node7", f"vars.disk={word}"))
+    [file] = site.folder.glob("machines.d/managed-*.json")
+    assert f'"disk" : "{word}"' in file.read_text()
+
+
 def test_a_typing_error_in_a_mac_is_pointed_at_and_nobody_is_asked(site):
     told = bad(site.run("machines", "add", "00:25:90:27:db:g4", "--group", "rack1"), 2)
     assert "column 16: 'g' is no hexadecimal digit\n" in told
@@ -99,6 +106,7 @@ def test_a_typing_error_in_a_mac_is_pointed_at_and_nobody_is_asked(site):
         (("add", "ff:ff:ff:ff:ff:ff"), 2, "broadcast"),
         (("add", "--unknown"), 1, "nobody asked"),
         (("set", "node7"), 2, "nothing to change"),
+        (("set", "no\x1bde", "a=1"), 2, "no name of a machine"),
         (("set", "node9", "a=1"), 1, 'did you mean "node7"'),
         (("remove", "node9"), 1, 'did you mean "node7"'),
         (("remove", "00:25:90:27:dbb:4"), 2, "column 15"),
@@ -191,6 +199,10 @@ def test_logs_are_the_lines_of_the_node_and_of_its_boot(site):
         json.loads(one) for one in site.run("logs", "node7", "--json", "-n1").stdout.splitlines()
     ]
     assert document["log"]["level"] == "error"
+
+
+def test_more_lines_than_there_are_at_once_are_a_wrong_command_line(site):
+    assert "1 to 5000" in bad(site.run("logs", "node7", "-n", "5001"), 2)
 
 
 @pytest.mark.slow

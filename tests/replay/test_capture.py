@@ -83,6 +83,15 @@ def test_a_section_of_pcapng_says_the_unit_of_its_times_and_where_they_begin(ord
     assert found[0].data == found[1].data == packet
 
 
+@pytest.mark.parametrize("high", [0xFFFFFFFF, 0x7FFFFFFF])
+def test_a_time_beyond_all_calendars_is_none(high):
+    packet = bytes(asked(PACKETS[0]))
+    enhanced = struct.pack("<IIIII", 0, high, 0, len(packet), len(packet)) + packet
+    begin = _section("<") + _block("<", 1, struct.pack("<HHI", 101, 0, 0))
+    [frame] = frames(io.BytesIO(begin + _block("<", 6, enhanced)))
+    assert frame.at == 0.0
+
+
 @pytest.mark.parametrize(
     ("content", "told"),
     [
