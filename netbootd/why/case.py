@@ -18,7 +18,14 @@ from netbootd.boots.boot import Boot, Code, Note, Outcome, Stage, Step
 from netbootd.printable import printable
 from netbootd.why.diagnosis import Cause, State
 from netbootd.why.evidence import Evidence
-from netbootd.why.patience import base_name, blocked, gave_up, is_late, state_of
+from netbootd.why.patience import (
+    base_name,
+    blocked,
+    gave_up,
+    is_late,
+    state_of,
+    was_handed_on,
+)
 
 #: Seconds between the last sign of a boot and the first of the next within one struggle.
 STRUGGLE_S = 600.0
@@ -131,6 +138,9 @@ def case_of(evidence: Evidence) -> Case:
     if newest is None:
         return Case(evidence, Boot(number=0, key=evidence.key, began=0.0, last=0.0), (), state)
     tries = tuple(_struggle(evidence.boots))
+    candidates = tries
+    if state is State.STUCK:  # by itself, so those that came up are no part of it
+        candidates = (newest, *(one for one in tries[1:] if not was_handed_on(one)))
     if state is State.BOOTING and len(tries) >= CIRCLES:
         state = State.STUCK
     on = state in (State.UP, State.BOOTING) and newest.outcome is Outcome.OPEN
@@ -138,7 +148,7 @@ def case_of(evidence: Evidence) -> Case:
         state = State.STUCK
     boot = newest
     if state is State.STUCK and not _turned_away(newest):
-        boot = max(tries, key=_weight)
+        boot = max(candidates, key=_weight)
     return Case(evidence, boot, tries, state)
 
 

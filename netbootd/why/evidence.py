@@ -96,7 +96,7 @@ class Evidence:
     this one is not listed, or one that asks and is not listed, where this one never did.
 
     *short* tells of files of its target that end too early, *unfit* of those that are something
-    else, both by their paths.
+    else, both by their paths; *there* are all that can be read now.
     """
 
     key: str
@@ -119,6 +119,7 @@ class Evidence:
     near: str = ""
     short: Mapping[str, str] = field(default_factory=dict)
     unfit: Mapping[str, str] = field(default_factory=dict)
+    there: frozenset[str] = frozenset()
     now: float = 0.0
 
     @property

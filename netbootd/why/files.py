@@ -52,7 +52,24 @@ def file_refused(case: Case) -> Iterator[Cause]:
             continue
         what = "kernel" if location == target.kernel else "initrd"
         what = what if location in (target.kernel, *target.initrds) else "file"
-        yield _refusal(case, what, refused[-1])
+        if (
+            refused[-1].data.get("status") == HTTPStatus.NOT_FOUND
+            and location in case.evidence.there
+        ):
+            yield _mended(case, what, refused[-1])
+        else:
+            yield _refusal(case, what, refused[-1])
+
+
+def _mended(case: Case, what: str, note: Note) -> Cause:
+    path = printable(text(note, "path"), 160)
+    return Cause(
+        code=f"{what}-missing",
+        sentence=f"The {what} of {case.called}, {path}, was not there when it asked; it is now.",
+        confidence=60,
+        because=(told_note(note),),
+        advice="Start the machine again.",
+    )
 
 
 def _refusal(case: Case, what: str, note: Note) -> Cause:

@@ -19,9 +19,9 @@ from netbootd.why.diagnosis import Cause, State
 
 _FRESH_S = 86400.0
 _SILENCE = (
-    "Make network boot the first boot device in its setup (UEFI: Boot Order, PXE IPv4, network "
-    "stack enabled; BIOS: Option ROM, LAN boot), plug in the card with this MAC, and put its "
-    "switch port into this VLAN. 'tcpdump -ni IF port 67' here shows what arrives."
+    "Power it on; make network boot the first boot device in its setup (UEFI: Boot Order, PXE "
+    "IPv4, network stack enabled; BIOS: Option ROM, LAN boot), plug in the card with this MAC, put "
+    "its switch port into this VLAN. 'tcpdump -ni IF port 67' here shows what arrives."
 )
 
 
@@ -29,7 +29,7 @@ def never_asked(case: Case) -> Iterator[Cause]:
     """No DISCOVER ever."""
     evidence = case.evidence
     seen = case.rank >= 0 or case.notes(Code.UNSERVED) or case.state is State.UP
-    if seen or not (evidence.known or evidence.machine is None):
+    if seen:
         return
     if evidence.near and evidence.known:
         yield Cause(

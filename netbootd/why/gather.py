@@ -281,8 +281,8 @@ def look_closer(evidence: Evidence, registry: Registry) -> Evidence:
     in_refused = evidence.in_refused
     if evidence.refused and in_refused is None:
         in_refused = _is_named(evidence, registry)
-    short, unfit = _looked_at(evidence, registry)
-    return replace(evidence, in_refused=in_refused, short=short, unfit=unfit)
+    short, unfit, there = _looked_at(evidence, registry)
+    return replace(evidence, in_refused=in_refused, short=short, unfit=unfit, there=there)
 
 
 def _is_named(evidence: Evidence, registry: Registry) -> bool | None:
@@ -318,9 +318,12 @@ def _files(registry: Registry) -> Iterator[Path]:
                 yield one
 
 
-def _looked_at(evidence: Evidence, registry: Registry) -> tuple[dict[str, str], dict[str, str]]:
-    """What is wrong with kernel and initrds as files: those that end early, those that are none."""
+def _looked_at(
+    evidence: Evidence, registry: Registry
+) -> tuple[dict[str, str], dict[str, str], frozenset[str]]:
+    """Kernel and initrds as files: those that end early, those that are none, and all there are."""
     target, short, unfit = evidence.target, dict[str, str](), dict[str, str]()
+    there = set()
     for location in filter(None, (target.kernel, *target.initrds)):
         if not location.startswith("/"):
             continue
@@ -328,13 +331,14 @@ def _looked_at(evidence: Evidence, registry: Registry) -> tuple[dict[str, str], 
             content = registry.library.lookup(location.lstrip("/"))
         except (NetbootdError, OSError):
             continue
+        there.add(location)
         with closing(content), suppress(OSError):
             head = content.read(0, bzimage.HEAD)
             if told := "it is empty" if not content.size else bzimage.shortage(head, content.size):
                 short[location] = told
             elif told := as_text(head):
                 unfit[location] = told
-    return short, unfit
+    return short, unfit, frozenset(there)
 
 
 def as_text(head: bytes) -> str:

@@ -221,7 +221,7 @@ def has_settled(boot: Boot, machine: Machine | None, standing: Standing, now: fl
         return False
     if boot.step(Stage.FAILED) or gave_up(boot):
         return False
-    if boot.target.partition("/")[0] in _SWITCHED_SILENTLY or boot.target.endswith(_OFF):
+    if was_handed_on(boot):
         return True
     if target is None:
         return _has_settled_anyhow(boot, now)
@@ -234,6 +234,12 @@ def has_settled(boot: Boot, machine: Machine | None, standing: Standing, now: fl
     if not _all_fetched(boot, target) or not is_late(boot, machine, now):
         return False
     return not isinstance(target, Linux) or not asks_dhcp(target)
+
+
+def was_handed_on(boot: Boot) -> bool:
+    """Whether its script sent it on to its own disk, which is the last that is seen of it."""
+    own = boot.target.partition("/")[0] in _SWITCHED_SILENTLY or boot.target.endswith(_OFF)
+    return own and boot.step(Stage.SCRIPT) is not None
 
 
 def gave_up(boot: Boot, said: Iterable[tuple[float, str]] = ()) -> bool:

@@ -54,7 +54,7 @@ def unknown(case: Case) -> Iterator[Cause]:
     """It is not in the configuration, so it got nothing, or the default."""
     evidence = case.evidence
     turned_away = case.notes(Code.UNSERVED, code="unknown")
-    if evidence.known or not (turned_away or evidence.boots or evidence.machine is None):
+    if evidence.known:
         return
     sentence = f"{case.called} is not in the configuration"
     if turned_away:

@@ -49,7 +49,7 @@ def lines(diagnosis: Diagnosis, width: int = 80) -> tuple[str, ...]:
 def short(diagnosis: Diagnosis) -> str:
     """*diagnosis* in one line."""
     first = diagnosis.causes[0] if diagnosis.causes else None
-    told = f": {first.sentence}" if first else ""
+    told = f": {printable(first.sentence, 1000)}" if first else ""
     return f"{printable(diagnosis.machine, 80)} {_STATES[diagnosis.state]}{told}"
 
 

@@ -10,10 +10,11 @@ lost half a minute, is worth a word even then.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 from netbootd.boots.boot import Outcome, Stage
 from netbootd.why import console, files, firmware, policy, script, system, transfer
-from netbootd.why.case import Case, Signature, case_of
+from netbootd.why.case import Case, Signature, case_of, clock
 from netbootd.why.diagnosis import Cause, Diagnosis, State
 from netbootd.why.evidence import Evidence
 from netbootd.why.patience import state_of
@@ -53,7 +54,7 @@ _NEXT: Mapping[Stage | None, str] = {
 def diagnose(evidence: Evidence) -> Diagnosis:
     """What *evidence* says; it never raises, whatever that is."""
     case = case_of(evidence)
-    causes = _causes(case)
+    causes = _with_the_latest(case, _causes(case))
     reached = case.boot.reached
     step = case.boot.step(reached) if reached else None
     return Diagnosis(
@@ -78,6 +79,16 @@ def _causes(case: Case) -> tuple[Cause, ...]:
     if not ordered and not well:
         ordered = [_no_idea(case)]
     return tuple(ordered[:_MOST_CAUSES])
+
+
+def _with_the_latest(case: Case, causes: tuple[Cause, ...]) -> tuple[Cause, ...]:
+    """*causes*, and how far the latest boot came, where they are of one before it."""
+    latest = case.evidence.boots[0] if case.evidence.boots else case.boot
+    step = latest.step(latest.reached) if latest.reached else None
+    if not causes or latest.number == case.boot.number or step is None:
+        return causes
+    fact = f"the latest try, boot {latest.number}, came less far: {step.stage}, at {clock(step.at)}"
+    return (replace(causes[0], because=(*causes[0].because, fact)), *causes[1:])
 
 
 def _no_idea(case: Case) -> Cause:

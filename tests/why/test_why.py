@@ -481,6 +481,27 @@ def test_a_boot_that_came_up_is_no_part_of_the_next_ones_struggle():
     assert (diagnosis.boot, diagnosis.causes[0].code) == (2, "no-address")
 
 
+def test_the_latest_try_is_told_of_where_another_is_diagnosed():
+    failed = Story(1).to_script().note(Code.REFUSED, **not_found(KERNEL)).ends(Outcome.AGAIN)
+    cause = diagnose(evidence(Story(2, 40).asks(4, 28), failed)).causes[0]
+    assert cause.because[-1].startswith("the latest try, boot 2, came less far: offer, at ")
+
+
+def test_what_went_to_its_own_disk_is_no_part_of_the_next_ones_struggle():
+    fine = Story(1, boots=OFF).to_script()
+    diagnosis = diagnose(evidence(Story(2, 100, boots=OFF).asks(), fine, boots_target=OFF))
+    assert (diagnosis.boot, diagnosis.state) == (2, State.STUCK)
+    assert diagnosis.causes[0].code != "unexplained"
+
+
+def test_a_kernel_that_is_there_now_is_told_of_as_mended():
+    failed = Story(1).to_script().note(Code.REFUSED, **not_found(KERNEL)).ends(Outcome.AGAIN)
+    of = replace(evidence(failed), there=frozenset({KERNEL}))
+    cause = diagnose(of).causes[0]
+    assert (cause.code, cause.confidence) == ("kernel-missing", 60)
+    assert "it is now" in cause.sentence
+
+
 def test_a_boot_of_yesterday_is_no_part_of_the_struggle():
     old = Story(1).to_script().note(Code.REFUSED, **not_found(KERNEL)).ends(Outcome.AGAIN)
     assert diagnose(evidence(Story(2, 80_000).asks(4, 28), old)).boot == 2
@@ -510,6 +531,15 @@ def test_a_machine_that_nobody_lists_and_that_never_asked_is_called_unknown():
     diagnosis = diagnose(evidence(known=False, machine=None, facts={}, boots_target=OFF))
     assert diagnosis.causes[0].code == "unknown-machine"
     assert KEY in diagnosis.causes[0].advice
+
+
+def test_a_machine_that_never_asked_is_called_unknown_where_others_get_a_default():
+    default = replace(machine(OFF), known=False, macs=())
+    causes = diagnose(evidence(known=False, machine=default)).causes
+    assert [cause.code for cause in causes if cause.code != "nobody-heard"] == [
+        "unknown-machine",
+        "no-discover",
+    ]
 
 
 def test_a_diagnosis_is_plain_values_for_json():
