@@ -9,13 +9,16 @@ from netbootd.commands.words import (
     Commands,
     an_arch,
     command,
+    print_json,
     with_config,
+    with_json,
     with_machine,
 )
 
 _SIMULATE_MORE = """\
 examples:
   netbootd simulate 00:25:90:27:db:b4
+  netbootd simulate --json 00:25:90:27:db:b4     {"boots", "ending", "how", "steps": [...], ...}
   netbootd simulate --style menu 00:25:90:27:db:b4
   netbootd simulate --firmware bios --interface eth1 00:25:90:27:db:b4
 
@@ -44,6 +47,7 @@ def add(commands: Commands) -> None:
         metavar="N",
         help="option 93, instead of the firmware's own: 22 and 21 are U-Boot, 41 a Raspberry Pi",
     )
+    with_json(parser, "the whole walk as one JSON object, when it is over")
     whom = parser.add_mutually_exclusive_group()
     whom.add_argument(
         "--style",
@@ -60,12 +64,15 @@ def add(commands: Commands) -> None:
 def _simulate(arguments: argparse.Namespace) -> int:
     from netbootd.simulate import simulate  # noqa: PLC0415  scapy
 
-    boots = simulate(
+    walked = simulate(
         arguments.config,
         arguments.machine,
         arguments.firmware,
         arguments.arch,
         arguments.interface,
         arguments.style,
+        (lambda _: None) if arguments.json else print,
     )
-    return 0 if boots else 1
+    if arguments.json:
+        print_json(walked.as_dict())
+    return 0 if walked.boots else 1

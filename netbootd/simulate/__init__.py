@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from netbootd.simulate.firmware import RPIBOOT, firmware
 from netbootd.simulate.memory import CLIENT_ADDRESS, Memory
 from netbootd.simulate.network import Unreachable
 from netbootd.simulate.walk import Walk
+from netbootd.simulate.walked import Walked
 from netbootd.simulate.wire import Wire
 
 
@@ -23,9 +25,10 @@ def simulate(
     arch: int | None,
     interface: str | None,
     style: str | None = None,
-) -> bool:
+    say: Callable[[str], None] = print,
+) -> Walked:
     """
-    Walk through a boot and print it; False where the machine would not boot.
+    Walk through a boot; *say* hears of it as it goes, line by line.
 
     *who* is a MAC, or a name that is the key of an entry.  *kind* is a key of ``firmware.KINDS``,
     *arch* option 93 where it is not that firmware's own; where nobody says them, they are what the
@@ -44,15 +47,15 @@ def simulate(
         arch = RPIBOOT
     known = Marks(asking.uuid, asking.serial, asking.asset, asking.client_id)
     client = firmware(*subject.firmware_of(asking, registry, kind, arch), known)
-    if remark := subject.remark(asking, registry):
-        print(f"{mac} {remark}")
+    remark = subject.remark(asking, registry)
     if registry is None or interface is not None:
         wire = _wire(interface or "")
-        return Walk(wire, client, mac, wire.address, print).run()
+        return Walk(wire, client, mac, wire.address, say, remark).run()
     if style is not None:
         settings = replace(registry.config.proxydhcp, style=style)
         registry = replace(registry, config=replace(registry.config, proxydhcp=settings))
-    return Walk(Memory(registry, str(config)), client, mac, CLIENT_ADDRESS, print).run()
+    memory = Memory(registry, str(config))
+    return Walk(memory, client, mac, CLIENT_ADDRESS, say, remark).run()
 
 
 def _wire(name: str) -> Wire:

@@ -104,8 +104,7 @@ class Loader(ABC):
                 file = self.fetch(at)
             self.tell.file(file)
             text = file.head.decode(errors="replace")
-            for line in text.splitlines():
-                self.tell.line(f"        | {line}")
+            self.tell.script(text)
             match self.plan(text, at):
                 case Leads(to):
                     at, file = to, None

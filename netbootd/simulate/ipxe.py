@@ -68,8 +68,7 @@ class Ipxe:
             self._tell.detail("format", what)
             return None
         text = file.head.decode(errors="replace")
-        for line in text.splitlines():
-            self._tell.line(f"        | {line}")
+        self._tell.script(text)
         return text
 
     def _ask_why(self, url: str) -> None:
@@ -124,7 +123,7 @@ class Ipxe:
 
     def _echo(self, text: str) -> None:
         self._console = text
-        self._tell.line(f"        on the console: {text}")
+        self._tell.console(text)
 
     def _ending(self, outcome: Outcome) -> str:
         match outcome.ending:

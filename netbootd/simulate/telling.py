@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 from netbootd import loaderfile, secureboot
 from netbootd.errors import NetbootdError
 from netbootd.secureboot import Kept
 from netbootd.simulate.network import File
+from netbootd.simulate.walked import Ending, Step, Walked
 
 
 class Failed(NetbootdError):
@@ -15,38 +17,56 @@ class Failed(NetbootdError):
 
 
 class Telling:
-    """*say* takes a line.  Each of the four endings tells whether the machine boots."""
+    """What goes into *walked* is told as it happens: *say* takes a line."""
 
-    def __init__(self, say: Callable[[str], None]) -> None:
-        self.line = say
-        self._number = 0
-        self._bytes = 0
-        self._files = 0
-        self._unchecked: list[str] = []
+    def __init__(self, walked: Walked, say: Callable[[str], None]) -> None:
+        self.walked = walked
+        self._line = say
+
+    def begin(self) -> None:
+        """Who asks whom."""
+        known = self.walked
+        if known.stands_for:
+            self._line(f"{known.machine} {known.stands_for}")
+        self._line(f"{known.machine} as {known.firmware} ({known.arch}), asking {known.asked}")
 
     def step(self, title: str, *text: str) -> None:
         """What the client does now, and why."""
-        self._number += 1
-        self.line("")
-        self.line(f"{self._number:2}  {title}")
+        self.walked.steps.append(Step(title, text))
+        self._line("")
+        self._line(f"{len(self.walked.steps):2}  {title}")
         for line in text:
-            self.line(f"      {line}")
+            self._line(f"      {line}")
 
     def detail(self, name: str, value: object) -> None:
         """A fact of the step."""
-        self.line(f"        {name:<15} {value}")
+        self.walked.steps[-1].details.append((name, str(value)))
+        self._told(name, value)
+
+    def _told(self, name: str, value: object) -> None:
+        self._line(f"        {name:<15} {value}")
 
     def file(self, file: File) -> None:
         """A file that came."""
-        self._files += 1
-        self._bytes += file.size
-        self.detail("size", f"{file.size:,} bytes in {file.seconds * 1000:.1f} ms ({file.how})")
-        self.detail("SHA-256", file.sha256)
+        self.walked.steps[-1].files.append(replace(file, head=b""))
+        self._told("size", f"{file.size:,} bytes in {file.seconds * 1000:.1f} ms ({file.how})")
+        self._told("SHA-256", file.sha256)
+
+    def script(self, text: str) -> None:
+        """The configuration that the client reads."""
+        self.walked.steps[-1].script = text
+        for line in text.splitlines():
+            self._line(f"        | {line}")
+
+    def console(self, text: str) -> None:
+        """What a person in front of it would see."""
+        self.walked.steps[-1].console.append(text)
+        self._line(f"        on the console: {text}")
 
     def leave_unchecked(self, what: str) -> None:
         """A fact that only the machine itself can know; the walk goes on."""
-        self.detail("not checked", f"could not be checked: {what}")
-        self._unchecked.append(what)
+        self._told("not checked", f"could not be checked: {what}")
+        self.walked.unchecked.append(what)
 
     def leave_unsigned(self, name: str, head: bytes) -> None:
         """
@@ -59,29 +79,33 @@ class Telling:
             told = secureboot.told_of_kernel(kernel)
             self.leave_unchecked(f"whether Secure Boot is on: {told}")
 
-    def success(self, ending: str, seconds: float) -> bool:
+    def success(self, how: str) -> None:
         """It boots, as far as all of it could be checked."""
-        if self._unchecked:
-            return self.unchecked()
-        self.line("")
-        self.line(f"{ending}  {self._files} files, {self._bytes:,} bytes, {seconds:.2f} s.")
-        return True
+        if self.walked.unchecked:
+            self.unchecked()
+            return
+        files = list(self.walked.files)
+        told = f"{len(files)} files, {sum(file.size for file in files):,} bytes"
+        self._end(Ending.BOOTS, how, f"{how}  {told}, {self.walked.seconds:.2f} s.")
 
-    def failure(self, reason: str) -> bool:
+    def failure(self, reason: str) -> None:
         """It does not."""
-        self.line("")
-        self.line(f"FAILED at step {self._number}: {reason}")
-        return False
+        at = len(self.walked.steps)
+        self._end(Ending.FAILED, reason, f"FAILED at step {at}: {reason}")
 
-    def unfollowed(self, reason: str) -> bool:
+    def unfollowed(self, reason: str) -> None:
         """Nobody can tell what comes now."""
-        self.line("")
-        self.line(f"NOT SIMULATED from here on, step {self._number}: {reason}")
-        return False
+        told = f"NOT SIMULATED from here on, step {len(self.walked.steps)}: {reason}"
+        self._end(Ending.NOT_SIMULATED, reason, told)
 
-    def unchecked(self, *more: str) -> bool:
+    def unchecked(self, *more: str) -> None:
         """Nobody can tell from here, so it counts as one that does not."""
-        self.line("")
-        names = ", ".join(dict.fromkeys((*self._unchecked, *more)))
-        self.line(f"All is well but for what could not be checked: {names}")
-        return False
+        self.walked.unchecked = list(dict.fromkeys((*self.walked.unchecked, *more)))
+        names = ", ".join(self.walked.unchecked)
+        told = f"All is well but for what could not be checked: {names}"
+        self._end(Ending.UNCHECKED, told, told)
+
+    def _end(self, ending: Ending, how: str, told: str) -> None:
+        self.walked.ending, self.walked.how = ending, how
+        self._line("")
+        self._line(told)

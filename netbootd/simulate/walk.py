@@ -24,6 +24,7 @@ from netbootd.simulate.follow import Location, NotFollowed
 from netbootd.simulate.machine import BY_THEMSELVES, FIRMWARE_AGENT, Machine
 from netbootd.simulate.network import File, Network, Unchecked
 from netbootd.simulate.telling import Failed, Telling
+from netbootd.simulate.walked import Walked
 
 _DISCOVERY_CONTROL = 6  # sub-option of 43 (PXE 2.1, section 2.2.3)
 _TAKE_THIS_FILE = 8
@@ -32,7 +33,7 @@ _URL = ("http://", "https://")
 
 
 class Walk:
-    """One client on one network; ``run`` tells it all to *say*."""
+    """One client on one network; ``run`` tells it all to *say*.  *stands_for* is of its MAC."""
 
     def __init__(
         self,
@@ -41,29 +42,38 @@ class Walk:
         mac: MAC,
         address: str,
         say: Callable[[str], None],
+        stands_for: str = "",
     ) -> None:
         self._network = network
         self._firmware = firmware
         self._mac = mac
         self._address = address
-        self._tell = Telling(say)
-
-    def run(self) -> bool:
-        """Walk to the end; False where the machine would not boot, or nobody can tell from here."""
-        began = time.monotonic()
-        self._tell.line(
-            f"{self._mac} as {self._firmware.name} ({self._firmware.arch}), "
-            f"asking {self._network.name}"
+        self._walked = Walked(
+            machine=mac,
+            stands_for=stands_for,
+            firmware=firmware.name,
+            arch=firmware.arch,
+            asked=network.name,
         )
+        self._tell = Telling(self._walked, say)
+
+    def run(self) -> Walked:
+        """Walk to the end."""
+        began = time.monotonic()
+        self._tell.begin()
         try:
             ending = self._boot()
         except Unchecked as problem:
-            return self._tell.unchecked(str(problem))
+            self._tell.unchecked(str(problem))
         except NotFollowed as problem:
-            return self._tell.unfollowed(str(problem))
+            self._tell.unfollowed(str(problem))
         except NetbootdError as problem:
-            return self._tell.failure(str(problem))
-        return self._tell.success(ending, time.monotonic() - began)
+            self._tell.failure(str(problem))
+        else:
+            self._walked.seconds = time.monotonic() - began
+            self._tell.success(ending)
+        self._walked.seconds = time.monotonic() - began
+        return self._walked
 
     def _boot(self) -> str:
         """From the first DISCOVER on; how it all ends."""

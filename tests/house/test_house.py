@@ -46,7 +46,7 @@ PURE = re.compile(
     r"(errors|vitals|boots/progression|shipping/(items|answers)|mac|arch|urls|nearest|relaxedjson|banner|learning|replies|record/styles|events/\w+|boot/\w+|boots/(?!store)\w+|targets/(?!ipxe)\w+"
     r"|scripts/\w+|api/(values|entry|body|table|no)|registry/(machine|snapshot|live|marks|wildcards|entries|groups|choice)|dhcp/(message|wire|pxe|proxy|destination|frame|styles|fields|telling|overheard)"
     r"|tftp/(wire|options|transfer|outcome|habits|limits)"
-    r"|bzimage|why/(?!gather)\w+|macslips|terminal/(words|machines|boots|fleet|logs)|replay/(capture|datagram|conversation|said|exchange|telling)"
+    r"|bzimage|simulate/walked|why/(?!gather)\w+|macslips|terminal/(words|machines|boots|fleet|logs)|replay/(capture|datagram|conversation|said|exchange|telling)"
     r"|syslog/(wire|framing|netconsole|senders|lines|inbox)|logbook/(line|ecs|marks|trouble|filing|bootlines))$"
 )
 RIM = {"open", "time.time", "time.monotonic", "os.environ.get", "os.getenv", "random.random"}
