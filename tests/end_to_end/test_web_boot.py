@@ -6,6 +6,7 @@ it is up, with what its console says, without ever being loaded anew.
 from __future__ import annotations
 
 import gzip
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -14,20 +15,29 @@ from netbootd import apitoken
 from tests.end_to_end import guest
 from tests.end_to_end.browser import Browser
 from tests.end_to_end.conftest import Site
-from tests.end_to_end.lab import BOOT_SERVER, HTTP
+from tests.end_to_end.lab import BOOT_SERVER, HTTP, Lab
+from tests.end_to_end.node import Node
 
 pytestmark = [pytest.mark.e2e, pytest.mark.slow]
 
 NODE = "52:54:00:12:34:56"
 BOOT_S = 90
+UEFI_S = 240
 
-#: The guest sends its kernel's messages by syslog, and reports, before it ends.
+#: What netbootd puts into the script of the node.
+FRAGMENT = """\
+logger -t node "the node script is through"
+"""
+
+#: The guest sends its kernel's messages by syslog, runs its script and reports, before it ends.
 TELLING = f"""
 mac=$(cat /sys/class/net/$card/address)
 syslogd -R {BOOT_SERVER}:514
 sleep 1
 klogd
-logger -t node "the node script is through"
+mkdir -p /tmp
+wget -q -O /script http://{HTTP}/scripts/$mac
+sh /script
 sleep 2
 wget -q -O - http://{HTTP}/done/$mac
 sleep 1
@@ -42,18 +52,29 @@ def telling_initrd(initrd: Path) -> bytes:
     return initrd.read_bytes() + gzip.compress(guest.cpio({"init": init.encode()}))
 
 
-@pytest.mark.ci
-def test_a_boot_shows_from_discover_to_done_with_its_console(site: Site) -> None:
+@pytest.fixture
+def telling(site: Site) -> Site:
+    """A site that is served, and whose node tells of itself as its system runs."""
     found = guest.installed()
     assert found is not None
     site.put("images/telling.gz", telling_initrd(found.initrd))
+    (site.file.parent / "scripts").mkdir()
+    (site.file.parent / "scripts" / "through.sh").write_text(FRAGMENT)
     # On a busy host the guest stands still at times, of which the kernel would tell at length.
     arguments = f"{guest.LINUX_ARGUMENTS} nowatchdog rcupdate.rcu_cpu_stall_suppress=1"
     files = {"kernel": "images/vmlinuz", "initrd": "images/telling.gz"}
-    site.target("linux", "telling", **files, boot_args=arguments)
+    site.target("linux", "telling", **files, boot_args=arguments, scripts=["through"])
     site.machine(NODE, "linux", "telling", hostname="node1")
     site.lab.dhcp()
     site.serve()
+    return site
+
+
+def watch(site: Site, power_on: Callable[[Lab], Node], way: list[str], within: float) -> None:
+    """
+    See on the page how a machine comes up by this *way*: the words of its stages, in their order.
+    Each shows *within* so many seconds after the last.
+    """
     token = (site.file.with_name("state") / apitoken.NAME).read_text().strip()
     browser = Browser(site.lab, place="lan")
     try:
@@ -63,23 +84,36 @@ def test_a_boot_shows_from_discover_to_done_with_its_console(site: Site) -> None
         browser.see("#machine .badge", "not seen")
         browser.run("window.begun = performance.timeOrigin")
 
-        with site.lab.bios(NODE):
-            browser.see("#machine .badge", "booting", within=BOOT_S)
-            for stage in ("iPXE DISCOVER", "iPXE OFFER", "Script", "Kernel", "Initrd"):
-                browser.see(".picture .stage", stage, within=BOOT_S)
-            browser.logged("Linux version", within=BOOT_S)
-            browser.logged("the node script is through", within=BOOT_S)
-            browser.see(".picture .line.good .stage", "Done", within=BOOT_S)
+        with power_on(site.lab):
+            browser.see("#machine .badge", "booting", within=within)
+            for stage in way:
+                browser.see(".picture .stage", stage, within=within)
+            browser.logged("Linux version", within=within)
+            browser.logged("the node script is through", within=within)
+            browser.see(".picture .line.good .stage", "Done", within=within)
             browser.see("#machine .badge", "up")
 
         assert browser.run("return window.begun === performance.timeOrigin")
         assert not browser.all("#machine .why li")
         browser.click(".boots summary", "As a table")
         stages = [row.split("\t")[0] for row in browser.all(".boots tbody tr")]
-        assert stages[:4] == ["iPXE DISCOVER", "iPXE OFFER", "Script", "Kernel"]
-        assert stages[-1] == "Done"
+        assert stages[: len(way)] == way
+        assert stages[-2:] == ["Node script", "Done"]
         assert browser.complaints() == []
         browser.go("#/machines")
         browser.see("#machines-rows .row[data-state='up']", "node1")
     finally:
         browser.close()
+
+
+@pytest.mark.ci
+def test_a_boot_shows_from_discover_to_done_with_its_console(telling: Site) -> None:
+    way = ["iPXE DISCOVER", "iPXE OFFER", "Script", "Kernel", "Initrd"]
+    watch(telling, lambda lab: lab.bios(NODE), way, BOOT_S)
+
+
+def test_a_boot_of_uefi_firmware_shows_from_its_own_discover_to_done(telling: Site) -> None:
+    """OVMF asks twice, of port 4011 the second time, and gets its iPXE by TFTP."""
+    way = ["DISCOVER", "OFFER", "Boot server", "Loader", "iPXE DISCOVER", "iPXE OFFER"]
+    way += ["Script", "Kernel", "Initrd"]
+    watch(telling, lambda lab: lab.uefi(NODE), way, UEFI_S)
