@@ -77,6 +77,14 @@ class Connection(Protocol):
             self._room.broken(self, self._frames.problem)
         return bool(self._unread)
 
+    def take_rest(self) -> bool:
+        """What the kernel has of it; False where that is nothing."""
+        self.transport.doRead()
+        some = bool(self._unread)
+        while self._unread:
+            self.read_on()
+        return some
+
     def connectionLost(self, reason: Any = None) -> None:
         """It is over."""
         self.finish()
@@ -177,8 +185,11 @@ class Connections(Factory):
         if not self._all and self._look.running:
             self._look.stop()
 
-    def close(self) -> None:
-        """All of them end."""
+    def close(self, end: float) -> None:
+        """All of them end; what has come of them is read until *end*, in the reactor's seconds."""
+        for connection in list(self._all):
+            while self.seconds() < end and connection in self._all and connection.take_rest():
+                pass
         for connection in list(self._all):
             connection.transport.loseConnection()
         if self._turn is not None:

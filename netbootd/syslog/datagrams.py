@@ -30,15 +30,20 @@ def listen(reactor: Any, port: int, receiver: DatagramProtocol, address: str) ->
 class _Port(udp.Port):
     def doRead(self) -> None:
         """Take what has arrived, for a turn; the reactor comes back for the rest."""
-        until = self.reactor.seconds() + TURN_S
-        while True:
-            try:
-                datagram, source = self.socket.recvfrom(self.maxPacketSize)
-            except OSError:  # empty; or ICMP, of something that we never sent
-                return
-            try:
-                self.protocol.datagramReceived(datagram, source)
-            except Exception:
-                log.failure("a log line from {peer} met a fault of ours", peer=source[0])
-            if self.reactor.seconds() >= until:
-                return
+        self.take_until(self.reactor.seconds() + TURN_S)
+
+    def take_until(self, end: float) -> None:
+        """Take what has arrived, until nothing is left or it is *end*, in the reactor's seconds."""
+        while self._take_one() and self.reactor.seconds() < end:
+            pass
+
+    def _take_one(self) -> bool:
+        try:
+            datagram, source = self.socket.recvfrom(self.maxPacketSize)
+        except OSError:  # empty; or ICMP, of something that we never sent
+            return False
+        try:
+            self.protocol.datagramReceived(datagram, source)
+        except Exception:
+            log.failure("a log line from {peer} met a fault of ours", peer=source[0])
+        return True

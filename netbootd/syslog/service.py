@@ -42,6 +42,7 @@ _BUFFER = 16 << 20  # bytes: a thousand nodes boot together, while we wait for a
 _SO_RCVBUFFORCE = 33  # asm-generic/socket.h: passes net.core.rmem_max, needs CAP_NET_ADMIN
 _BACKLOG = 1024
 _PACE_S = 1.0
+_LAST_S = 2.0  # for what is left to be read when we stop
 _LOOK_EVERY = 5  # times of that: at what the kernel knows
 _TABLE = Path("/proc/self/net/udp")
 
@@ -97,16 +98,24 @@ class SyslogService(Service):
         self._pace.start(_PACE_S, now=False)
 
     def stopService(self) -> Deferred[Any]:
-        """Nothing more is read."""
+        """What has come is read, as far as a moment suffices, and nothing more."""
         self.running = 0
         if self._pace.running:
             self._pace.stop()
+        end = self._reactor.seconds() + _LAST_S
+        self._take_rest(end)
         closed = [port.stopListening() for port in self._ports.values()]
         self._ports.clear()
-        self._connections.close()
+        self._connections.close(end)
         for sender, said in self._assembler.overdue(float("inf")):
             self._inbox.keep(said, Arrival(Source.NETCONSOLE, sender, 0, self._now()))
         return DeferredList([one for one in closed if one is not None])
+
+    def _take_rest(self, end: float) -> None:
+        """The kernel would throw it away with the socket, and nobody would count it."""
+        for wanted, port in self._ports.items():
+            if wanted.protocol == "udp":
+                port.take_until(end)
 
     def configured(self, registry: Registry) -> None:
         """The configuration is new."""

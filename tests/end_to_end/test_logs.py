@@ -314,6 +314,17 @@ def test_what_was_received_is_written_when_the_daemon_ends(lab, config):
     assert [one["message"] for one in documents(config)] == [str(n) for n in range(3000)]
 
 
+def test_datagrams_that_came_before_the_end_are_not_thrown_away(lab, config):
+    """They wait in the kernel, for the daemon stands still while they come."""
+    daemon = lab.netbootd(config)
+    daemon.send(signal.SIGSTOP)
+    send(lab, "for n in range(2000): udp.send(b'<13>tag: %d' % n)")
+    daemon.send(signal.SIGTERM)
+    daemon.send(signal.SIGCONT)
+    assert daemon.wait(20) == 0
+    assert [one["message"] for one in documents(config)] == [str(n) for n in range(2000)]
+
+
 def test_a_full_disk_loses_lines_and_no_boot_and_recovers(lab, config, tmp_path):
     folder = tmp_path / "small"
     folder.mkdir()

@@ -54,6 +54,12 @@ class Line:
     def resumeProducing(self) -> None:
         self.paused = False
 
+    def holds(self, connection, pieces: list[bytes]) -> None:
+        """What the kernel has, as it would be read."""
+        self.doRead = lambda: connection.dataReceived(pieces.pop()) if pieces else None
+
+    def loseConnection(self) -> None: ...
+
     def abortConnection(self) -> None:
         self.aborted = True
 
@@ -127,6 +133,18 @@ def test_what_is_unread_at_the_end_is_kept(clock, room, inbox):
     assert len(room) == 0
     clock.advance(1)
     assert len(inbox.taken) == 1001
+
+
+def test_at_the_end_what_the_kernel_has_is_read_until_a_time(clock, room, inbox):
+    connection = connected(room)
+    connection.transport.holds(connection, [b"x\n" * 100] * 3)
+    connection.dataReceived(b"first\n")
+    room.close(clock.seconds() + 60)
+    assert [text for _, text in inbox.taken] == [b"first", *[b"x"] * 300]
+    endless = connected(room)
+    endless.transport.holds(endless, [b"y\n"] * 100_000)
+    room.close(clock.seconds() + 0.1)
+    assert 0 < inbox.taken.count((NODE, b"y")) < 1000
 
 
 def test_what_cannot_be_read_ends_it_and_nothing_behind_it_counts(clock, room, inbox):

@@ -61,6 +61,15 @@ def test_others_are_let_in_between_however_little_a_datagram_holds(port, send, c
     assert len(collector.taken) == 50
 
 
+def test_the_rest_is_taken_at_once_until_a_time(port, send, collector):
+    for _ in range(50):
+        send(b"<13>a: b")
+    port.take_until(port.reactor.seconds() + 0.02)
+    assert 0 < len(collector.taken) < 50
+    port.take_until(port.reactor.seconds() + 10)
+    assert len(collector.taken) == 50
+
+
 def test_a_fault_of_ours_costs_one_datagram(port, send, collector):
     send(b"trouble")
     send(b"next")
