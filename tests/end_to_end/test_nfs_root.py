@@ -16,7 +16,8 @@ from typing import Any
 
 import pytest
 
-from tests.end_to_end import nfs
+from netbootd.boots.boot import Outcome, Stage
+from tests.end_to_end import nfs, told
 from tests.end_to_end.conftest import Site
 from tests.end_to_end.node import Node
 from tests.end_to_end.process import Daemon
@@ -152,6 +153,7 @@ def test_a_stock_image_comes_up_as_the_machine_it_is_on(diskless: Diskless) -> N
         assert said(node, "BRIDGE") == "br7 UP 10.7.0.5/24"
         assert said(node, "READS") == "node7"
         assert reported(daemon) == "reported that it is up"
+        told.one_boot(node, Stage.SYSTEM, Stage.NODE_SCRIPT, outcome=Outcome.DONE)
         paths = {path.partition("?")[0] for path in node.packets().paths()}
 
     assert {f"/overlay/{NODE}.cpio", f"/scripts/{NODE}"} <= paths
@@ -172,6 +174,7 @@ def test_the_same_with_an_initramfs_made_by_dracut(diskless: Diskless) -> None:
     with diskless.bios() as node:
         assert_layered(node)
         assert reported(daemon) == "reported that it is up"
+        told.one_boot(node, Stage.SYSTEM, Stage.NODE_SCRIPT, outcome=Outcome.DONE)
 
 
 def test_what_nodes_write_is_theirs_and_is_gone_after_a_power_cut(diskless: Diskless) -> None:
