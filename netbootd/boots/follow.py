@@ -294,7 +294,7 @@ class Follower:
         boot = self._boot(turn, Sign.LOADER) if stage is Stage.LOADER else self._current(turn)
         hidden = stage is Stage.SCRIPT or (stage is Stage.LOADER and protocol == _HTTP)
         if boot is not None and (protocol == _TFTP or stage in _LOADED):
-            self._identities.learn(turn.event.peer, turn)
+            self._identities.learn(turn.event.peer, turn, sure=_is_there(turn.event, protocol))
         note = FIRST if stage is Stage.SCRIPT and is_anybodys(path) else ""
         return boot, turn.step(stage, path=path, protocol=protocol, note=note), hidden
 
@@ -318,6 +318,11 @@ class Follower:
             return []
         notes = turn.noted(boot)
         return self._keep(boot, turn, hidden=True, notes=notes, peer=peer or boot.peer)
+
+
+def _is_there(event: Event, protocol: str) -> bool:
+    """Whether its address is its own: a TFTP request may be forged, what is acknowledged is not."""
+    return protocol == _HTTP or getattr(event, "confirmed", isinstance(event, Transferred))
 
 
 def _peer(boot: Boot, sign: Step) -> str:

@@ -167,10 +167,13 @@ def test_a_stranger_takes_no_address_from_a_listed_machine_by_dhcp(story, claim)
     assert story.follower.at(THERE)[0] == KEY
 
 
-def test_whoever_fetches_from_an_address_has_it(story):
+def test_whoever_fetches_from_an_address_has_it_and_who_only_asks_has_not(story):
     path = f"{STRANGER}/undionly.kpxe"
     story.tell(*stories.boots(), stories.firmware(STRANGER))
-    story.tell(*stories.by_tftp(path, STRANGER, HERE))
+    asked, fetched = stories.by_tftp(path, STRANGER, HERE)
+    story.tell(asked)
+    assert story.follower.at(HERE)[0] == KEY
+    story.tell(fetched)
     assert story.follower.at(HERE)[0] == str(STRANGER)
 
 
