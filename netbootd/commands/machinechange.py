@@ -19,6 +19,7 @@ from netbootd.commands.daemon import (
     with_name,
 )
 from netbootd.commands.words import Commands, command, complain, print_json
+from netbootd.printable import printable
 
 if TYPE_CHECKING:
     from netbootd.apiclient import Api
@@ -47,7 +48,8 @@ examples:
 {STATUSES}"""
 
 _REMOVE_MORE = f"""\
-What stands in a file that you wrote is not touched: then you are told the file and the line.
+What stands in a file that you wrote is not touched: you are told the file and the line, and where a
+command or the web page had changed it, it is as written there again.
 
 examples:
   netbootd machines remove 00:25:90:27:db:b4
@@ -244,8 +246,25 @@ def _set(arguments: argparse.Namespace) -> int:
 
 
 def _remove(arguments: argparse.Namespace) -> int:
-    path = ("machines", arguments.machine)
-    return _change(arguments, reach(arguments), "DELETE", path, None, "is removed")
+    from netbootd.apiclient import Refused  # noqa: PLC0415
+
+    api = reach(arguments)
+    path = "machines", str(api.get("machines", arguments.machine)["key"])
+    _send(api, "DELETE", path, None)
+    try:
+        left = api.get(*path)
+    except Refused:  # as it should be
+        left = None
+    if left is not None and not left.get("known"):
+        left = None  # it is one of those that are not listed
+    if arguments.json:
+        print_json(left)
+    elif left is None:
+        print(f"{path[1]} is removed")
+    else:
+        place = f"{printable(left['file'])}:{left['line']}"
+        print(f"{named(left)} is as it is written by hand again, at {place}")
+    return 0
 
 
 def _change(
@@ -253,26 +272,29 @@ def _change(
     api: Api,
     method: str,
     path: tuple[str, ...],
-    body: Mapping[str, Any] | None,
+    body: Mapping[str, Any],
     done: str,
 ) -> int:
     """Send a change, and tell what the machine is now."""
-    from netbootd.apiclient import Refused  # noqa: PLC0415
-
-    try:
-        machine = api.send(method, *path, body=body)
-    except Refused as problem:
-        told_no(problem)
-        raise
+    machine = _send(api, method, path, body)
     if arguments.json:
         print_json(machine)
-    elif machine is None:
-        print(f"{path[-1]} {done}")
     else:
         groups = ", ".join(machine.get("groups") or ())
         of = f", of {groups}" if groups else ""
         print(f"{named(machine)} {done}: boots {machine.get('target') or 'nothing'}{of}")
     return 0
+
+
+def _send(api: Api, method: str, path: tuple[str, ...], body: Mapping[str, Any] | None) -> Any:
+    """What the daemon says to a change; the findings behind a no are told."""
+    from netbootd.apiclient import Refused  # noqa: PLC0415
+
+    try:
+        return api.send(method, *path, body=body)
+    except Refused as problem:
+        told_no(problem)
+        raise
 
 
 # -- import ----------------------------------------------------------------------------------------

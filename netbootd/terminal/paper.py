@@ -15,6 +15,7 @@ import sys
 from collections.abc import Collection, Iterable, Sequence
 from enum import StrEnum
 from typing import TYPE_CHECKING, NamedTuple, TextIO
+from unicodedata import combining, east_asian_width
 
 from netbootd.printable import printable
 
@@ -123,9 +124,10 @@ class Paper:
     def _plain_table(self, headings: list[str], rows: list[list[Piece]]) -> None:
         texts = [[heading.upper() for heading in headings]]
         texts += [[plain(cell) or "-" for cell in row] for row in rows]
-        widths = [max(len(row[at]) for row in texts) for at in range(len(headings))]
+        widths = [max(columns(row[at]) for row in texts) for at in range(len(headings))]
         for row in texts:
-            cells = (cell.ljust(width) for cell, width in zip(row, widths, strict=True))
+            pairs = zip(row, widths, strict=True)
+            cells = (cell + " " * (width - columns(cell)) for cell, width in pairs)
             print(_GAP.join(cells).rstrip(), file=self._to)
 
     def _rich_table(
@@ -135,7 +137,8 @@ class Paper:
 
         table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style=Look.FAINT)
         for heading in headings:
-            table.add_column(heading, no_wrap=heading not in fold, overflow="fold")
+            folds = heading in fold
+            table.add_column(heading, no_wrap=not folds, overflow="fold" if folds else "ellipsis")
         for row in rows:
             table.add_row(*(text(cell) for cell in row))
         assert self._console is not None
@@ -146,10 +149,18 @@ def _width(headings: list[str], rows: list[list[Piece]], fold: Collection[str]) 
     """What a table needs where the columns of *fold* are folded, but not too much."""
     needed = 0
     for at, heading in enumerate(headings):
-        widest = max((len(plain(row[at])) for row in rows), default=0)
+        widest = max((columns(plain(row[at])) for row in rows), default=0)
         widest = min(widest, _FOLDED) if heading in fold else widest
         needed += max(widest, len(heading)) + len(_GAP)
     return needed
+
+
+def columns(shown: str) -> int:
+    """How many of a terminal *shown* takes: two for a letter of China, Japan or Korea (UAX #11)."""
+    if shown.isascii():
+        return len(shown)
+    wide = sum(east_asian_width(letter) in "WF" for letter in shown)
+    return len(shown) + wide - sum(combining(letter) > 0 for letter in shown)
 
 
 def text(*pieces: Piece) -> Text:

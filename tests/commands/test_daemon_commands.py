@@ -131,7 +131,9 @@ def test_a_hand_written_machine_is_changed_beside_its_file(site):
     good(site.run("machines", "set", "node7", "hostname=null"))
     [found] = json.loads(good(site.run("machines", "list", "--json")))["machines"]
     assert found["hostname"] == ""
-    good(site.run("machines", "remove", NODE))  # of what was added; the hand-written one is back
+    told = good(site.run("machines", "remove", NODE))  # the hand-written one is back
+    assert "(node7) is as it is written by hand again, at" in told
+    assert "netbootd.json:1" in told
     [found] = json.loads(good(site.run("machines", "list", "--json")))["machines"]
     assert (found["hostname"], found["target"]) == ("node7", "nfs/one")
 

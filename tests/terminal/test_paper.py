@@ -64,6 +64,21 @@ def test_an_empty_cell_is_a_hyphen_so_that_awk_counts_right():
     assert out.getvalue() == "A  B  C\n1  -  3\n-  2  -\n"
 
 
+def test_wide_letters_and_accents_leave_the_columns_straight():
+    out = io.StringIO()
+    Paper(out).table(("name", "b"), [("\u65e5\u672c\u8a9e", "1"), ("e\u0301", "2"), ("xyz", "3")])
+    assert out.getvalue() == "NAME    B\n\u65e5\u672c\u8a9e  1\ne\u0301       2\nxyz     3\n"
+
+
+def test_what_is_cut_off_shows_that_it_is(monkeypatch):
+    """Three octets of a MAC would pass for a wildcard."""
+
+    def draw(paper):
+        paper.table(("name", "mac"), [("x" * 30, "00:25:90:27:db:b4")])
+
+    assert "\u2026" in on_terminal(draw, monkeypatch, COLUMNS="40")
+
+
 def test_a_terminal_gets_colours(monkeypatch):
     shown = on_terminal(table, monkeypatch)
     assert "\x1b[32mup" in shown
