@@ -9,7 +9,9 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any, NamedTuple
 
 from netbootd import arch, otherloaders, secureboot, subject
 from netbootd.boot import loader
@@ -134,12 +136,12 @@ def explain(case: Case) -> Explained:
         sections += [_groups(machine), _state(case, machine), _values(case, machine)]
     if case.client.stage is not Stage.IPXE:
         sections += [_loader(case, machine), _style(case, machine)]
-    because, booted, boots = _outcome(case)
+    because, booted, boots = outcome(case)
     sections.append(iter([*(("because", reason) for reason in because), ("boots", booted)]))
     lines = [
-        f"{word:<10} {printable(told, _LONGEST_LINE)}"
+        f"{word:<10} {printable(text, _LONGEST_LINE)}"
         for section in sections
-        for word, told in section
+        for word, text in section
     ]
     return Explained("\n".join(lines) + "\n", boots)
 
@@ -193,11 +195,17 @@ def _subnet(case: Case) -> Lines:
             yield "server", f"{subnet.boot_server} (subnet {subnet.name})"
 
 
-def _served(client: Client, machine: Machine | None, registry: Registry) -> Lines:
-    """What counts of ``known_only``: the subnet's word over the setting."""
+def known_only(client: Client, registry: Registry) -> bool | None:
+    """What counts of ``known_only``: the subnet's word over the setting; None: nobody is served."""
     subnet = subnet_of(client, registry)
-    if subnet.served:
-        said = registry.config.known_only if subnet.known_only is None else subnet.known_only
+    if not subnet.served:
+        return None
+    return registry.config.known_only if subnet.known_only is None else subnet.known_only
+
+
+def _served(client: Client, machine: Machine | None, registry: Registry) -> Lines:
+    subnet, said = subnet_of(client, registry), known_only(client, registry)
+    if said is not None:
         whose = "" if subnet.known_only is None else f" for subnet {subnet.name}"
         strangers = "" if said else ": machines that are not listed are served"
         yield "known", f"known_only is {'' if said else 'not '}set{whose}{strangers}"
@@ -243,51 +251,77 @@ def _as_text(value: Any) -> str:
 
 def _loader(case: Case, machine: Machine | None) -> Lines:
     """Each boot program that would do for the firmware, and whether it is there."""
-    subnet = subnet_of(case.client, case.registry)
     firmware = case.client.arch
     if alone := otherloaders.reads_alone(firmware):
         yield "loader", f"none is needed: {alone[1]} reads its configuration by itself"
         return
-    for name in (
-        loader.wanted(firmware, machine, case.registry, subnet) if firmware and machine else ()
-    ):
-        program = case.registry.library.program(name)
-        yield "loader", f"{name}: {program.path if program else 'not found'}"
+    for name, path in programs(case, machine).items():
+        yield "loader", f"{name}: {path or 'not found'}"
     yield "first", case.first.because[-1] if case.first.because else "nothing"
     if machine is not None and firmware is not None:
-        yield from _secure(firmware, machine, case.registry)
+        yield from secure(firmware, machine, case.registry)
 
 
-def _secure(firmware: arch.Arch, machine: Machine, registry: Registry) -> Lines:
+def programs(case: Case, machine: Machine | None) -> dict[str, Path | None]:
+    """The boot programs that would do for the firmware, the best first; None: it is not there."""
+    firmware, subnet = case.client.arch, subnet_of(case.client, case.registry)
+    if firmware is None or machine is None:
+        return {}
+    names = loader.wanted(firmware, machine, case.registry, subnet)
+    found = {name: case.registry.library.program(name) for name in names}
+    return {name: program.path if program else None for name, program in found.items()}
+
+
+def secure(firmware: arch.Arch, machine: Machine, registry: Registry) -> Lines:
     """What comes behind a shim or GRUB, where the machine loads one."""
     name = secureboot.loader_of(firmware, machine, registry)
-    for _, told in secureboot.of_grub(firmware, name, registry):
-        yield "grub", told
+    for _, text in secureboot.of_grub(firmware, name, registry):
+        yield "grub", text
     known = secureboot.is_shim(name) and machine.mac is not None
     if known and (kernel := secureboot.kernel_of(machine, registry)):
         yield "secure", secureboot.told_of_kernel(kernel)
 
 
-def _style(case: Case, machine: Machine | None) -> Lines:
-    """How its firmware is told of its boot file by a proxy, and what its like have followed."""
+class Told(NamedTuple):
+    """
+    How firmware is told of its boot file: in this *style*, *why*, and *then* in these if nothing
+    follows; *learned* is what its like have followed, by kind of firmware.
+    """
+
+    style: str
+    why: str
+    then: tuple[str, ...] = ()
+    learned: Mapping[str, Worked] = MappingProxyType({})
+
+
+def told(case: Case, machine: Machine | None) -> Told | None:
+    """How a proxy tells the firmware; None where there is none, or it listens to none."""
     settings = case.registry.config.proxydhcp
     alone = otherloaders.reads_alone(case.client.arch)
     if not settings.enabled or case.client.mac is None or (alone and alone[0] is not Reader.PI):
-        return  # U-Boot and petitboot listen to no proxy
+        return None  # U-Boot and petitboot listen to no proxy
     message, subnet = pxe.as_said_by(case.client), subnet_of(case.client, case.registry)
     latest = max(case.learned.values(), key=lambda worked: worked.when, default=None)
     past = Past(worked=latest)
     choice = styles.pick(message, case.client, settings, machine, subnet, past)
+    if not choice.chosen:
+        return Told(choice.style.name, choice.why)
     others = styles.row_of(message, case.client).order
-    rest = ", ".join(name for name in others if name != choice.style.name)
-    then = f"; then {rest}, if nothing follows" if choice.chosen and rest else ""
-    yield "style", f"{choice.style.name}: {choice.why}{then}"
-    for key, worked in case.learned.items():
-        if choice.chosen:
-            yield "learned", f"{worked.style}, by {worked.mac}, where firmware is {key}"
+    rest = tuple(name for name in others if name != choice.style.name)
+    return Told(choice.style.name, choice.why, rest, case.learned)
 
 
-def _outcome(case: Case) -> tuple[tuple[str, ...], str, bool]:
+def _style(case: Case, machine: Machine | None) -> Lines:
+    way = told(case, machine)
+    if way is None:
+        return
+    then = f"; then {', '.join(way.then)}, if nothing follows" if way.then else ""
+    yield "style", f"{way.style}: {way.why}{then}"
+    for key, worked in way.learned.items():
+        yield "learned", f"{worked.style}, by {worked.mac}, where firmware is {key}"
+
+
+def outcome(case: Case) -> tuple[tuple[str, ...], str, bool]:
     """Why it ends so, what is booted, and whether that is what the file says."""
     decision, reader = case.decision, case.reader
     booting = decision.machine

@@ -7,6 +7,7 @@ import time
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from typing import Any
 
 from netbootd import arch, subject, urls
 from netbootd.boot.client import Client, Stage
@@ -18,6 +19,7 @@ from netbootd.dialects.dialect import TFTP, Way
 from netbootd.dropins import GROUPS, MACHINES, TARGETS
 from netbootd.errors import Finding, Level, NotFound
 from netbootd.loaders import NO_CHOICE, Choice
+from netbootd.mac import MAC
 from netbootd.otherloaders import NAMES, readers_of
 from netbootd.record import store
 from netbootd.record.standing import FRESH, Standing
@@ -37,16 +39,135 @@ _TOKEN = "token-of-this-boot"  # noqa: S105
 
 
 @dataclass(frozen=True, slots=True)
-class Shown:
-    """*boots* is False where the machine would only get a notice."""
+class Loads:
+    """
+    What firmware of *arch* would load: the program *name*, empty for none, as the rule *because*
+    has it.  *refused* is why such a client gets nothing whatever files there are.  *chosen*:
+    somebody said what it is to be, for that kind of firmware.
+    """
 
-    text: str
+    arch: arch.Arch
+    name: str
+    because: str
+    refused: str = ""
+    chosen: bool = False
+
+    def as_dict(self) -> dict[str, Any]:
+        """For programs."""
+        return {
+            "arch": {"number": self.arch.number, "name": str(self.arch)},
+            "loader": self.name or None,
+            "because": self.refused or self.because,
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Shown:
+    """
+    What *client* would get, and why.  *boots* is False where it would only get a notice, which
+    *says* why in a few words; *faults* are what was found wrong with its entry or target.
+
+    *stands_for* is whom the MAC stands for, empty for a real one.  *target* is empty for none, and
+    *subnet* where none holds the client.  *server* is the address that the script names.  *loads*
+    is None for a machine that needs no loader; *readers* are others than iPXE that it may run.
+    """
+
+    client: Client
+    stands_for: str
+    target: str
+    subnet: str
+    because: tuple[str, ...]
+    variables: Mapping[str, Any]
     boots: bool
+    says: str
+    faults: tuple[Finding, ...]
+    server: str
+    loads: tuple[Loads, ...] | None
+    readers: tuple[Reader, ...]
+    script: str
+
+    @property
+    def text(self) -> str:
+        """For a person at a terminal."""
+        remark = f" ({self.stands_for})" if self.stands_for else ""
+        lines = [f"machine   {self.client.mac}{remark}", f"target    {self.target or 'none'}"]
+        if self.subnet:
+            lines.append(f"subnet    {self.subnet} holds {self.client.link}")
+        lines += [f"because   {reason}" for reason in self.because]
+        lines += [f"variable  {name} = {value}" for name, value in sorted(self.variables.items())]
+        if not self.boots:
+            lines += [f"broken    {self.says}", *(f"broken    {one}" for one in self.faults)]
+        if self.server.startswith(f"http://{_OUR_ADDRESS}"):
+            lines.append(f"server    {self.server} stands for this server's own address")
+        lines += _told_of_loaders(self.loads)
+        lines += [
+            f"script    below is that of iPXE; {NAMES[reader]} reads another: --as {reader.value}"
+            for reader in self.readers
+        ]
+        return "\n".join((*lines, "")) + "\n" + self.script
+
+    def as_dict(self) -> dict[str, Any]:
+        """For programs."""
+        return {
+            "machine": str(self.client.mac),
+            "stands_for": self.stands_for,
+            "boots": self.boots,
+            "says": self.says,
+            "target": self.target or None,
+            "subnet": self.subnet or None,
+            "because": self.because,
+            "variables": dict(self.variables),
+            "findings": [finding.as_dict() for finding in self.faults],
+            "server": self.server,
+            "loaders": [one.as_dict() for one in self.loads or ()],
+            "others": [reader.value for reader in self.readers],
+            "script": self.script,
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class ShownAs:
+    """What another loader than iPXE reads: its files by their names."""
+
+    mac: MAC
+    reader: Reader
+    files: Mapping[str, BootScript]
+
+    @property
+    def boots(self) -> bool:
+        """Whether none of them is only a notice."""
+        return all(script.status == 200 for script in self.files.values())
+
+    @property
+    def text(self) -> str:
+        """For a person; each file under its name if it is two."""
+        parts = []
+        for name, script in self.files.items():
+            title = f"# {name}\n" if len(self.files) > 1 else ""
+            parts.append(title + (script.text or f"netbootd: nothing: {script.says}\n"))
+        return "\n".join(parts)
+
+    def as_dict(self) -> dict[str, Any]:
+        """For programs."""
+        return {
+            "machine": str(self.mac),
+            "boots": self.boots,
+            "as": self.reader.value,
+            "files": [
+                {
+                    "name": name,
+                    "boots": script.status == 200,
+                    "says": script.says,
+                    "script": script.text,
+                }
+                for name, script in self.files.items()
+            ],
+        }
 
 
 def show(registry: Registry, client: Client, past: Past = NO_PAST) -> Shown:
     """
-    Everything about one machine, for a person at a terminal; *past* is what is remembered.
+    Everything about one machine; *past* is what is remembered.
 
     *client* asks from its address; without one, from what its entry says.
     """
@@ -54,25 +175,32 @@ def show(registry: Registry, client: Client, past: Past = NO_PAST) -> Shown:
     base = _base(registry, client.address)
     script = boot_script(client, registry, base, replace(past, token=_TOKEN))
     boots = script.status == 200
-    stands_for = subject.remark(client, registry)
-    remark = f" ({stands_for})" if stands_for else ""
-    others = list(_others(registry, client, base))
-    lines = [f"machine   {client.mac}{remark}", *_who(registry, client, past, others)]
-    lines += [] if boots else _reasons(registry, script)
-    if base.startswith(f"http://{_OUR_ADDRESS}"):
-        lines.append(f"server    {base} stands for this server's own address")
-    lines += [*_loaders(registry, client), *others, ""]
-    return Shown("\n".join(lines) + "\n" + script.text, boots)
+    decision = next_step(client, identify(client, registry), registry, past.standing, past.now)
+    machine, because = decision.machine, decision.because
+    readers = tuple(_readers(registry, client, base))
+    if readers and isinstance(decision.step, Script):
+        because = because[:-1]  # the last reason is that iPXE asks, which not all of them run
+    return Shown(
+        client=client,
+        stands_for=subject.remark(client, registry),
+        target=machine.title if machine else "",
+        subnet=subnet_of(client, registry).name,
+        because=because,
+        variables=machine.variables if machine else {},
+        boots=boots,
+        says=script.says,
+        faults=() if boots or not script.machine else tuple(_faults(registry, script.machine)),
+        server=base,
+        loads=None if subject.is_pi(client, registry) else tuple(_loads(registry, client)),
+        readers=readers,
+        script=script.text,
+    )
 
 
-def show_as(registry: Registry, reader: Reader, client: Client, past: Past = NO_PAST) -> Shown:
-    """What another loader than iPXE would read, by TFTP; each file under its name if it is two."""
-    scripts = scripts_as(registry, reader, client, past)
-    parts = []
-    for name, script in scripts.items():
-        title = f"# {name}\n" if len(scripts) > 1 else ""
-        parts.append(title + (script.text or f"netbootd: nothing: {script.says}\n"))
-    return Shown("\n".join(parts), all(script.status == 200 for script in scripts.values()))
+def show_as(registry: Registry, reader: Reader, client: Client, past: Past = NO_PAST) -> ShownAs:
+    """What another loader than iPXE would read, by TFTP."""
+    assert client.mac is not None, "a command is about somebody"
+    return ShownAs(client.mac, reader, scripts_as(registry, reader, client, past))
 
 
 def scripts_as(
@@ -134,28 +262,6 @@ def node_script(registry: Registry, client: Client) -> str:
     return scripts.build(machine, facts, registry)
 
 
-def _who(registry: Registry, client: Client, past: Past, others: list[str]) -> list[str]:
-    decision = next_step(client, identify(client, registry), registry, past.standing, past.now)
-    machine = decision.machine
-    lines = [f"target    {machine.title if machine else 'none'}"]
-    if subnet := subnet_of(client, registry).name:
-        lines.append(f"subnet    {subnet} holds {client.link}")
-    # The last reason is that iPXE asks, which not all of them run.
-    because = decision.because[: -1 if others and isinstance(decision.step, Script) else None]
-    lines += [f"because   {reason}" for reason in because]
-    if machine:
-        lines += [
-            f"variable  {name} = {value}" for name, value in sorted(machine.variables.items())
-        ]
-    return lines
-
-
-def _reasons(registry: Registry, script: BootScript) -> list[str]:
-    """Why it cannot boot: as its console says it, then each fault with its place."""
-    faults = _faults(registry, script.machine) if script.machine else ()
-    return [f"broken    {script.says}", *(f"broken    {fault}" for fault in faults)]
-
-
 def _faults(registry: Registry, machine: Machine) -> Iterator[Finding]:
     """What was found wrong with *machine*'s entry or its target."""
     target = re.escape(path_of(TARGETS, *machine.title.split("/", 1)))
@@ -175,40 +281,49 @@ def _is_about(finding: Finding, machine: Machine) -> bool:
     )
 
 
-def _loaders(registry: Registry, asking: Client) -> list[str]:
-    """
-    What the usual firmware would load.  Why there is nothing is told where somebody chose it for
-    that firmware, or where there is nothing at all; most sites have machines of one kind only.
-    """
-    if subject.is_pi(asking, registry):
-        return ["loader    none: a Raspberry Pi needs none"]
-    found, missing = [], {}
+def _loads(registry: Registry, asking: Client) -> Iterator[Loads]:
+    """What the usual firmware would load."""
+    machine = identify(asking, registry)
+    own = Choice(by_family=machine.loader.by_family) if machine else NO_CHOICE
     for row in _FIRMWARE:
         client = replace(asking, stage=Stage.FIRMWARE, arch=row)
         decision = next_step(client, identify(client, registry), registry)
-        if isinstance(decision.step, Loader):
-            whose = decision.because[-1].partition(str(row))[2]
-            found.append(f"loader    {row}: {decision.step.name}{whose}")
-        elif isinstance(decision.step, Refusal):
-            if not decision.step.missing:
-                return [f"loader    nothing; {decision.step.reason}"]
-            missing[row] = decision
-    machine = identify(asking, registry)
-    own = Choice(by_family=machine.loader.by_family) if machine else NO_CHOICE
-    told = [row for row in missing if own.of(row)]
+        chosen, last = bool(own.of(row)), next(reversed(decision.because), "")
+        match decision.step:
+            case Loader(name):
+                yield Loads(row, name, last, chosen=chosen)
+            case Refusal(reason, missing):
+                yield Loads(row, "", last, "" if missing else reason, chosen)
+
+
+def _told_of_loaders(loads: tuple[Loads, ...] | None) -> list[str]:
+    """
+    Why there is none is told where somebody chose it for that firmware, or where there is nothing
+    at all; most sites have machines of one kind only.
+    """
+    if loads is None:
+        return ["loader    none: a Raspberry Pi needs none"]
+    if refused := next((one.refused for one in loads if one.refused), ""):
+        return [f"loader    nothing; {refused}"]
+    found = [
+        f"loader    {one.arch}: {one.name}{one.because.partition(str(one.arch))[2]}"
+        for one in loads
+        if one.name
+    ]
+    missing = [one for one in loads if not one.name]
+    told = [one for one in missing if one.chosen]
     if not found and not told:
-        told = [arch.EFI_X64]
-    found += [f"loader    {row}: nothing; {missing[row].because[-1]}" for row in told]
-    if rest := [str(row) for row in missing if row not in told]:
+        told = [one for one in missing if one.arch is arch.EFI_X64]
+    found += [f"loader    {one.arch}: nothing; {one.because}" for one in told]
+    if rest := [str(one.arch) for one in missing if one not in told]:
         found.append(f"loader    {', '.join(rest)}: none")
     return found
 
 
-def _others(registry: Registry, client: Client, base: str) -> Iterator[str]:
-    """Of a machine that may never run iPXE, where to see what it reads."""
+def _readers(registry: Registry, client: Client, base: str) -> Iterator[Reader]:
+    """Of a machine that may never run iPXE, who else may read something."""
     machine = identify(client, registry)
     if machine is None or machine.mac is None:
         return
     facts = facts_of(machine.mac, machine, registry, base, client.address)
-    for reader in readers_of(machine, registry, facts):
-        yield f"script    below is that of iPXE; {NAMES[reader]} reads another: --as {reader.value}"
+    yield from readers_of(machine, registry, facts)

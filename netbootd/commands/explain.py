@@ -9,9 +9,11 @@ from netbootd.commands.words import (
     Commands,
     an_arch,
     command,
+    print_json,
     the_client,
     with_address,
     with_config,
+    with_json,
     with_machine,
 )
 
@@ -20,6 +22,7 @@ Names every rule that was looked at, in order, and where each value of the targe
 
 examples:
   netbootd explain 00:25:90:27:db:b4
+  netbootd explain --json 00:25:90:27:db:b4      {"boots", "because", "rules": [...], "entry", ...}
   netbootd explain --config etc/netbootd.json --serial "SN 4711" 00:25:90:27:db:b4
   netbootd explain --from 10.1.0.7 00:25:90:27:db:b4
 
@@ -32,6 +35,7 @@ def add(commands: Commands) -> None:
     parser = command(commands, "explain", _explain, text, _EXPLAIN_MORE)
     with_config(parser)
     with_machine(parser, default=True)
+    with_json(parser, "all of it as one JSON object, each rule and each value with its place")
     for mark, told in (
         ("uuid", "its SMBIOS UUID, in either byte order"),
         ("serial", "its serial number"),
@@ -61,6 +65,13 @@ def _explain(arguments: argparse.Namespace) -> int:
     said = {mark: text for mark in MARKS if (text := getattr(arguments, mark))}
     client = replace(client, address=arguments.address, **said)
     client = as_firmware(client, registry, arguments.firmware, arguments.arch)
-    explained = explain(remembered(client, registry, origins))
+    case = remembered(client, registry, origins)
+    if arguments.json:
+        from netbootd.reasons import facts  # noqa: PLC0415
+
+        told = facts(case)
+        print_json(told)
+        return 0 if told["boots"] else 1
+    explained = explain(case)
     print(explained.text, end="")
     return 0 if explained.boots else 1

@@ -8,15 +8,18 @@ from dataclasses import replace
 from netbootd.commands.words import (
     Commands,
     command,
+    print_json,
     the_client,
     with_address,
     with_config,
+    with_json,
     with_machine,
 )
 
 _SHOW_MORE = """\
 examples:
   netbootd show 00:25:90:27:db:b4
+  netbootd show --json 00:25:90:27:db:b4              {"boots", "target", "because", "script", ...}
   netbootd show --config etc/netbootd.json default    (what unknown machines get)
   netbootd show node7                                 (an entry by its name)
   netbootd show 00:25:90:27:db:b4 --as grub           (its grub.cfg)
@@ -34,6 +37,7 @@ def add(commands: Commands) -> None:
     with_config(parser)
     with_address(parser)
     with_machine(parser, default=True)
+    with_json(parser, "all of it as one JSON object, the script in it")
     parser.add_argument(
         "--as",
         dest="reader",
@@ -57,9 +61,13 @@ def _show(arguments: argparse.Namespace) -> int:
     registry = load(arguments.config)
     client = replace(the_client(arguments, registry), address=arguments.address)
     past = past_of(client, registry)
-    if arguments.reader:
-        answer = show_as(registry, Reader(arguments.reader), client, past)
+    answer = (
+        show_as(registry, Reader(arguments.reader), client, past)
+        if arguments.reader
+        else show(registry, client, past)
+    )
+    if arguments.json:
+        print_json(answer.as_dict())
     else:
-        answer = show(registry, client, past)
-    print(answer.text, end="")
+        print(answer.text, end="")
     return 0 if answer.boots else 1

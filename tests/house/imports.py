@@ -66,6 +66,7 @@ FLOORS: tuple[frozenset[str], ...] = (
             "descriptions",
             "importing",
             "explain",
+            "reasons",
             "firmware",
             "diff",
             "show",
