@@ -114,7 +114,7 @@ class Api:
             headers = {"Allow": _allow(pages)}
             raise No(HTTPStatus.METHOD_NOT_ALLOWED, "method-not-allowed", told, headers=headers)
         by_cookie = pattern != "openapi.json" and self._admit(asked)
-        may_stay = partial(self.sessions.holds, _cookie(asked)) if by_cookie else _always
+        may_stay = partial(self._may_stay, asked, by_cookie=by_cookie)
         call = Call(self.desk, asked, self._turn, pattern, by_cookie, may_stay)
         return pages[method](call, *arguments)
 
@@ -124,9 +124,7 @@ class Api:
         """Let in who may, or raise No; True for one whose session alone says so."""
         if asked.uid is not None:
             return False
-        if self.desk.token != self._token:  # what sessions were opened with counts no more
-            self.sessions.clear()
-            self._token = self.desk.token
+        self._heed_token()
         if "authorization" in asked.headers:
             self._must_bring_token(asked)
             return False
@@ -139,6 +137,23 @@ class Api:
             )
             raise No(HTTPStatus.FORBIDDEN, "not-from-our-page", told)
         return True
+
+    def _may_stay(self, asked: Asked, *, by_cookie: bool) -> bool:
+        """Whether who was let in would be so now."""
+        if asked.uid is not None:
+            return True
+        if not self.desk.live.snapshot.config.web:
+            return False
+        self._heed_token()
+        if by_cookie:
+            return self.sessions.holds(_cookie(asked))
+        return authority.has_token(asked, self.desk.token)
+
+    def _heed_token(self) -> None:
+        """End the sessions that were opened with another token than there is now."""
+        if self.desk.token != self._token:
+            self.sessions.clear()
+            self._token = self.desk.token
 
     def _must_bring_token(self, asked: Asked) -> None:
         if wait := self.guesses.wait(asked.peer):
@@ -164,11 +179,6 @@ class Api:
     def _close(self, call: Call) -> Answer:
         self.sessions.end(_cookie(call.asked))
         return nothing({"Set-Cookie": f"{COOKIE}=; Max-Age=0; {_ATTRIBUTES}"})
-
-
-def _always() -> bool:
-    """For whoever brought the token itself."""
-    return True
 
 
 def _page_of(path: str) -> tuple[str, list[str]]:

@@ -28,8 +28,8 @@ class Call:
     """
     What is *asked*, below ``/api/v1``; *page* is the path with ``{…}`` for what varies.
 
-    *by_cookie*: a browser asks in its session, and *may_stay* as long as that is open.  *turn* (a
-    DeferredLock) is whose turn it is to write.
+    *by_cookie*: a browser asks in its session.  *may_stay*: whether who asks still may, which is
+    for answers that go on.  *turn* (a DeferredLock) is whose turn it is to write.
     """
 
     desk: Desk

@@ -308,6 +308,34 @@ def test_a_stream_ends_with_its_session(rig):
     assert len(rig.api.streams) == 0
 
 
+@pytest.mark.parametrize("by", ["token", "session"])
+def test_a_stream_ends_with_the_token_that_opened_it(rig, by):
+    headers = {"Authorization": f"Bearer {TOKEN}"}
+    if by == "session":
+        opened = rig.ask("POST", "/session").headers["set-cookie"]
+        headers = {"Cookie": opened.partition(";")[0]}
+    _, transport = rig.send("GET", "/api/v1/events", b"", headers, local=False)
+    ticks(rig, 16)
+    assert len(rig.api.streams) == 1
+    rig.desk.token = "another"
+    ticks(rig, 16)
+    assert transport.value().endswith(b"0\r\n\r\n")
+    assert len(rig.api.streams) == 0
+
+
+def test_streams_over_the_network_end_when_the_page_is_switched_off(rig):
+    headers = {"Authorization": f"Bearer {TOKEN}"}
+    _, transport = rig.send("GET", "/api/v1/events", b"", headers, local=False)
+    rig.send("GET", "/api/v1/events", b"", {}, local=True)
+    rig.file.write_text(
+        rig.file.read_text().replace('"files" : "files"', '"files" : "files", "web" : false')
+    )
+    rig.local("POST", "/reload", {})
+    ticks(rig, 16)
+    assert transport.value().endswith(b"0\r\n\r\n")
+    assert len(rig.api.streams) == 1
+
+
 def test_all_streams_end_when_the_daemon_stops(rig):
     listening = [Listening(rig) for _ in range(3)]
     rig.api.stop()
