@@ -19,7 +19,8 @@ examples:
   netbootd completion zsh > "${fpath[1]}/_netbootd"
   netbootd completion machines
 
-exit status: 0 printed, 1 no daemon answers (machines, targets, groups).
+exit status: 0 printed, 1 no daemon answers (machines, targets, groups),
+2 the command line is wrong.
 """
 
 _SHELLS = ("bash", "zsh")

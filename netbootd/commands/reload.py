@@ -15,7 +15,7 @@ examples:
   netbootd reload --json
 
 exit status: 0 the new configuration is in force, 1 it is not: the daemon keeps the one before and
-says why, or no daemon answers.
+says why, or no daemon answers, or this user may not; 2 the command line is wrong.
 """
 
 

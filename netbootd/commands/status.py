@@ -18,7 +18,7 @@ examples:
   netbootd status --url http://192.168.1.250:3000
   netbootd status --json
 
-exit status: 0 the daemon answers, 1 it does not.
+exit status: 0 the daemon answers, 1 it does not, 2 the command line is wrong.
 """
 
 

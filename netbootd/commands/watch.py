@@ -35,7 +35,8 @@ examples:
   netbootd watch --url http://192.168.1.250:3000 --token-file token
   netbootd watch | tee boots.txt
 
-exit status: 0 watched until it was ended, 1 no daemon answers or this user may not.
+exit status: 0 watched until it was ended, 1 no daemon answers, or this user may not,
+2 the command line is wrong.
 """
 
 _TOPICS = "machines,transfers,status"
