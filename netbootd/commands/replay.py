@@ -16,7 +16,7 @@ that only what is told differs, and not by whom; --address says otherwise.  Noth
 but what the capture shows: no armed boot, no held machine, no reply style that was learned.
 
 examples:
-  tcpdump -i eth0 -w boot.pcap 'port 67 or port 68 or port 4011 or port 69 or tcp port 80'
+  tcpdump -i eth0 -w boot.pcap 'udp or tcp port 80'
   netbootd replay boot.pcap
   netbootd replay boot.pcap --mac 00:25:90:27:db:b4 --json
   netbootd replay boot.pcap --config /tmp/new/netbootd.json --address 192.168.1.250

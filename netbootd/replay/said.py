@@ -4,6 +4,7 @@ Answers of DHCP, TFTP and HTTP in the same words, so that any two can be held be
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import NamedTuple
@@ -30,6 +31,7 @@ BOOT_OPTIONS: Mapping[int, str] = {
     209: "PXELINUX configuration",
     210: "PXELINUX path prefix",
 }
+_TOKEN = re.compile(r"\btoken=[\w-]+")
 _SERVER = f"54 {BOOT_OPTIONS[54]}"
 _TEXTS = frozenset({60, 66, 67, 209, 210})
 _ADDRESSES = frozenset({54, 150})
@@ -73,18 +75,25 @@ class Said:
 
 
 def differences(ours: Said, theirs: Said) -> tuple[Difference, ...]:
-    """Field by field, in our order, then theirs; that another answers (option 54) is none."""
+    """
+    Field by field, in our order, then theirs; none is that another answers (option 54), or that
+    the token of the boot is another.
+    """
     names = dict.fromkeys((*ours.fields, *theirs.fields))
     if theirs.fields.get(_SERVER) == theirs.by:
         names.pop(_SERVER)
     found = [
-        Difference(name, ours.fields.get(name, ""), theirs.fields.get(name, ""))
+        Difference(name, one, other)
         for name in names
-        if ours.fields.get(name, "") != theirs.fields.get(name, "")
+        if (one := _plain(ours, name)) != (other := _plain(theirs, name))
     ]
     if ours.what != theirs.what:
         found.insert(0, Difference("answer", ours.what, theirs.what))
     return tuple(found)
+
+
+def _plain(said: Said, name: str) -> str:
+    return _TOKEN.sub("token=…", said.fields.get(name, ""))
 
 
 # -- DHCP --------------------------------------------------------------------------------------

@@ -51,6 +51,8 @@ def lines(exchange: Exchange, began: float) -> Iterator[str]:
         yield from _theirs(exchange, theirs, began)
     if not exchange.theirs:
         yield _said("they", "nothing: no answer is in the capture")
+        if exchange.asks.startswith("RRQ"):
+            yield _said("", "(TFTP answers from a port of its own, which 'port 69' does not catch)")
     if exchange.ended:
         yield _said("then", f"the client ended it: {exchange.ended}")
 
