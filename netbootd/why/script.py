@@ -42,8 +42,9 @@ def no_script(case: Case) -> Iterator[Cause]:
         sentence=f"iPXE on {case.called} gets no address: it asked, and took nobody's offer.",
         confidence=74,
         because=because(case.step(Stage.IPXE_DISCOVER), offer, *some(files_of_others(case), 1)),
-        advice="Look at the DHCP server of this network: has its range free addresses, does it "
-        "give a second one to a machine that asks with another client identifier (option 61)?",
+        advice="Look at the DHCP server of this network: is it running, has its range free "
+        "addresses, does it give a second one to a machine that asks with another client "
+        "identifier (option 61)?",
     )
     if case.has(Stage.LOADER):
         yield port_blocked(case, offer, 40)

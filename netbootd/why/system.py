@@ -157,10 +157,13 @@ def overdue(case: Case) -> Iterator[Cause]:
     """It came far, and has not said that it is up."""
     late = case.boot.outcome is Outcome.OVERDUE
     standing = case.evidence.standing.latest
-    late = late or bool(standing and standing.outcome.value == "overdue")
+    if standing is not None and standing.began >= case.boot.began:
+        late = late or standing.outcome.value == "overdue"
     far = case.rank >= Stage.SYSTEM.rank
     if case.has(Stage.DONE) or not (late or (far and case.over)):
         return
+    if case.boot.reached is not None and case.rank < Stage.SCRIPT.rank:
+        return  # that it is late says nothing where it has got no script
     if case.boot.outcome in (Outcome.DONE, Outcome.FAILED):
         return
     reached = case.boot.step(case.boot.reached) if case.boot.reached else None
@@ -171,8 +174,8 @@ def overdue(case: Case) -> Iterator[Cause]:
         sentence=f"{case.called} has not reported that it is up{allowed}.",
         confidence=60 if late and far else 42,
         because=because(reached, *some(case.notes(Code.REPORTED), 1), *last_words(case)),
-        advice="Does it come as far as to call done_url (curl, at the end of its installation or "
-        "its start)? Look at its console; is 'up_within' long enough?",
+        advice="Does it come as far as to call its __done__ address (curl, at the end of its "
+        "installation or its start)? Look at its console; is 'up_within' long enough?",
     )
 
 

@@ -487,6 +487,11 @@ def test_the_latest_try_is_told_of_where_another_is_diagnosed():
     assert cause.because[-1].startswith("the latest try, boot 2, came less far: offer, at ")
 
 
+def test_that_it_has_not_reported_is_no_news_of_a_machine_without_a_script():
+    late = Story().to_loader().ends(Outcome.OVERDUE)
+    assert "overdue" not in [cause.code for cause in diagnose(evidence(late)).causes]
+
+
 def test_what_went_to_its_own_disk_is_no_part_of_the_next_ones_struggle():
     fine = Story(1, boots=OFF).to_script()
     diagnosis = diagnose(evidence(Story(2, 100, boots=OFF).asks(), fine, boots_target=OFF))
