@@ -63,4 +63,11 @@ def text_of(change: Change, author: Author) -> bytes:
         lines.append(f"# It counts over the entry at {printable(str(change.over), 300)}.")
     document = {MACHINES: {change.key: change.entry}}
     body = json.dumps(document, indent=4, ensure_ascii=False, separators=(",", " : "))
-    return "\n".join([*lines, body, ""]).encode("utf-8")
+    return "\n".join([*lines, _showable(body), ""]).encode("utf-8")
+
+
+def _showable(body: str) -> str:
+    """*body*, and as escapes what no terminal should be sent; that stands in strings alone."""
+    return "".join(
+        one if one.isprintable() or one == "\n" else json.dumps(one)[1:-1] for one in body
+    )

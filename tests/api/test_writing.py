@@ -58,6 +58,16 @@ def test_the_file_says_who_and_when_and_can_be_read_by_people(rig):
     assert '"hostname" : "wörk"' in text
 
 
+@pytest.mark.parametrize("extra", ["", "\u009b2J\u202e\u2028\U000e0001"], ids=["ascii", "more"])
+def test_the_file_can_be_shown_on_a_terminal(rig, extra):
+    """U+009B is CSI to a terminal, as ESC [ is; U+202E turns the line around."""
+    note = f"a\x1b[2J\x7f{extra}"
+    rig.ask("POST", "/machines", {"mac": FREE, "target": "nfs/a", "vars": {"note": note}})
+    text = (rig.drop_ins / FILE).read_text()
+    assert all(one.isprintable() or one == "\n" for one in text)
+    assert rig.machine(FREE)["written"]["vars"] == {"note": note}
+
+
 def test_what_a_browser_writes_is_by_web(rig):
     opened = rig.ask("POST", "/session")
     cookie = opened.headers["set-cookie"].partition(";")[0]
