@@ -61,7 +61,7 @@ def _lines(diagnosis: Diagnosis, width: int) -> Iterator[str]:
     if diagnosis.reached:
         yield f"reached: {_STAGES[diagnosis.reached]}, at {moment(diagnosis.at)}"
     if diagnosis.missing:
-        yield f"missing: {diagnosis.missing}"
+        yield from _wrapped(f"missing: {diagnosis.missing}", "", "         ", width)
     for number, cause in enumerate(diagnosis.causes, 1):
         yield ""
         yield from _of_cause(cause, number, width)
