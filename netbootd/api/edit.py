@@ -114,7 +114,7 @@ class Editor:
     def add(self, key: str, entry: Mapping[str, Any], before: Registry, author: Author) -> Done:
         """A machine that is not listed yet."""
         if found := _listed(key, before):
-            told = f"{key} is listed at {found.place}; change it with PUT or PATCH"
+            told = f"{key} is listed at {found.place}; change it there, or by PATCH (machines set)"
             raise No(HTTPStatus.CONFLICT, "listed-already", told)
         return self._make([Change(key, entry)], before, author)
 

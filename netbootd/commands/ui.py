@@ -58,7 +58,8 @@ def _base(config: Path, port: int) -> str:
 
     try:
         listening = apiclient.connect(config).get("status").get("listening", ())
-    except NetbootdError:
+    except NetbootdError as problem:
+        complain(f"{problem}; its page would be at:")
         listening = ()
     for line in listening:
         if found := _ADDRESS.search(str(line)):

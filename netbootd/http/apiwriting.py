@@ -23,6 +23,7 @@ from netbootd.api.no import No, wrong
 from netbootd.http.apicall import JSON, Call, machine_of, nothing, told
 from netbootd.http.apireading import in_thread
 from netbootd.http.resource import Answer, Awaited
+from netbootd.printable import counted
 from netbootd.record.standing import Armed
 from netbootd.registry.machine import Machine
 from netbootd.registry.snapshot import Registry
@@ -118,7 +119,7 @@ async def _write(call: Call, make: Edit, *, dry: bool = False) -> Done:
     await call.turn.acquire()
     try:
         before = call.desk.live.snapshot
-        done: Done = await in_thread(_made, call, make, before)
+        done: Done = await in_thread(_made, call, make, before, dry)
         if not dry and done.files:
             await _in_force(call, done)
         return done
@@ -126,11 +127,14 @@ async def _write(call: Call, make: Edit, *, dry: bool = False) -> Done:
         call.turn.release()
 
 
-def _made(call: Call, make: Edit, before: Registry) -> Done:
+def _made(call: Call, make: Edit, before: Registry, dry: bool) -> Done:
     """In a thread: users may be looked up over the network."""
     author = _author(call)
     done = make(before, author)
-    log.info("{who} wrote {count} drop-ins", who=author.who, count=len(done.files))
+    if done.files and not dry:
+        first, more = done.files[0].name, len(done.files) - 1
+        what = f"{first} and {counted(more, 'other file')}" if more else first
+        log.info("{who} changed {what}", who=author.who, what=what)
     return done
 
 
