@@ -59,7 +59,8 @@ def _base(config: Path, port: int) -> str:
     try:
         listening = apiclient.connect(config).get("status").get("listening", ())
     except NetbootdError as problem:
-        complain(f"{problem}; its page would be at:")
+        complain(str(problem))
+        complain("this is where its page would be:")
         listening = ()
     for line in listening:
         if found := _ADDRESS.search(str(line)):
