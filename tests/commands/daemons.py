@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import socket
 import subprocess
 import sys
@@ -115,6 +116,15 @@ def until(true: Callable[[], object], timeout: float = 20.0) -> object:
     return found
 
 
+def _request(peer: socket.socket) -> bytes:
+    """One request, with its body, which may come in a packet of its own."""
+    head, _, body = peer.recv(65536).partition(b"\r\n\r\n")
+    length = re.search(rb"(?i)content-length: (\d+)", head)
+    while length and len(body) < int(length[1]) and (more := peer.recv(65536)):
+        body += more
+    return head + b"\r\n\r\n" + body
+
+
 @contextmanager
 def pretending(
     path: Path,
@@ -131,7 +141,7 @@ def pretending(
             while True:
                 peer, _ = listening.accept()
                 with peer, suppress(OSError):
-                    (heard if heard is not None else []).append(peer.recv(65536))
+                    (heard if heard is not None else []).append(_request(peer))
                     if callable(answer):
                         answer(peer)
                     else:
