@@ -5,8 +5,9 @@ IFACE ?=
 # More for pytest, such as ARGS='-k uefi -x'.
 ARGS ?=
 
-# A process for each core; one that has nothing left takes half of another's tests.
-PYTEST = .venv/bin/python -m pytest --numprocesses auto --dist worksteal
+# One process more than there are cores, since much is waiting for a time-out; one that has nothing
+# left takes half of another's tests.
+PYTEST = .venv/bin/python -m pytest --numprocesses $(shell expr $$(nproc) + 1) --dist worksteal
 
 .DEFAULT_GOAL := help
 .PHONY: help run install test test-quick lint e2e demo fresh clean
@@ -42,7 +43,7 @@ checks:
 	.venv/bin/ruff format --check .
 	.venv/bin/mypy
 
-e2e: ## every boot with real firmware in QEMU: 1 GB of disk, 2 GB of memory, half an hour (root)
+e2e: ## every boot with real firmware in QEMU, and other long tests: 1 GB of disk, 3 GB of memory, more than half an hour (root)
 	@tools/setup.sh test
 	$(PYTEST) -m e2e $(ARGS)
 

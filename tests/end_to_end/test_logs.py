@@ -368,6 +368,7 @@ def test_what_netbootd_saw_stands_among_the_lines_of_the_machine(lab, config):
     assert said["host"]["name"] == "n7"
 
 
+@pytest.mark.e2e
 @pytest.mark.slow
 def test_every_one_of_a_hundred_thousand_messages_is_kept_or_counted(lab, config):
     config["netbootd"]["syslog"] = {"rate": 1_000_000}

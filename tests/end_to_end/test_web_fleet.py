@@ -15,7 +15,7 @@ from tests.end_to_end.browser import BASE, Browser
 from tests.end_to_end.lab import BOOT_SERVER, LAN_SERVER, Lab
 from tests.simulate.kernels import bzimage
 
-pytestmark = [pytest.mark.wire, pytest.mark.slow]
+pytestmark = [pytest.mark.wire, pytest.mark.slow, pytest.mark.e2e]
 
 COUNT = 500
 LAGGARD = f"node{nodes.LAGGARD}"

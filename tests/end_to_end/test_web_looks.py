@@ -16,7 +16,7 @@ from tests.end_to_end.browser import Browser
 from tests.end_to_end.webpage import ARMED, LACKING, STEPPER, STRANGER, Web, web
 
 __all__ = ["web"]
-pytestmark = [pytest.mark.wire, pytest.mark.slow]
+pytestmark = [pytest.mark.wire, pytest.mark.slow, pytest.mark.e2e]
 
 TAB, ENTER, ESCAPE, SHIFT = "\ue004", "\ue007", "\ue00c", "\ue008"
 PHONE = (320, 640)

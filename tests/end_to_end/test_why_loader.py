@@ -32,6 +32,7 @@ def as_far_as_its_loader(node: Pretender) -> str:
     return answer.file.rstrip(b"\0").decode()
 
 
+@pytest.mark.e2e
 @pytest.mark.slow
 def test_an_answer_of_tftp_that_is_never_acknowledged(site: Site, node: Pretender) -> None:
     """A filter lets port 69 in, and nothing out from the ports of transfers."""
@@ -44,6 +45,7 @@ def test_an_answer_of_tftp_that_is_never_acknowledged(site: Site, node: Pretende
     assert_first(diagnosis, "oack-unacknowledged")
 
 
+@pytest.mark.e2e
 @pytest.mark.slow
 def test_a_hop_whose_mtu_is_smaller_than_the_links(site: Site, node: Pretender) -> None:
     """The client's own cable takes 1000 bytes; nobody tells us."""
@@ -124,6 +126,7 @@ def test_a_loader_that_loads_itself(site: Site, node: Pretender) -> None:
     assert_first(Asker(site).why(NODE, noted(Code.LOOPED)), "chain-loop")
 
 
+@pytest.mark.e2e
 @pytest.mark.slow
 def test_a_switch_port_that_blocks_for_half_a_minute(site: Site, node: Pretender) -> None:
     """Spanning tree: the port listens (802.1D) while iPXE's first DISCOVERs are lost."""
