@@ -34,7 +34,6 @@ def assert_linux_by_tftp(packets: Packets) -> None:
     assert not packets.http
 
 
-@pytest.mark.ci
 def test_bios_machine_that_is_given_pxelinux_boots_by_it(site: Site) -> None:
     site.lab.dhcp()
     site.machine(NODE, "linux", "one", loader="pxelinux")

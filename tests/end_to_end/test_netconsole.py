@@ -16,7 +16,7 @@ from tests.end_to_end import guest, told
 from tests.end_to_end.conftest import Site
 from tests.end_to_end.lab import NETBOOTD
 
-pytestmark = [pytest.mark.e2e, pytest.mark.slow, pytest.mark.ci]
+pytestmark = [pytest.mark.e2e, pytest.mark.slow]
 
 NODE, ADDRESS = "52:54:00:12:34:56", "192.0.2.77"
 BOOT_S = 90
@@ -73,6 +73,7 @@ def put_guest(site: Site) -> None:
     site.put("images/netconsole.gz", found.initrd.read_bytes() + gzip.compress(archive))
 
 
+@pytest.mark.ci
 def test_what_a_kernel_says_stands_under_its_machine_and_boot(site: Site) -> None:
     record, said = boot(site, "+")
 

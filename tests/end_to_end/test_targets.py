@@ -106,7 +106,6 @@ echo XEN-FAILED
 """
 
 
-@pytest.mark.ci
 def test_xen_and_its_first_domain_boot_by_a_script_of_ones_own(site: Site) -> None:
     """The installer's kernel is Debian's usual one, which can be Xen's first domain."""
     for name in ("xen", "dom0.cpio"):
@@ -222,7 +221,6 @@ d-i mirror/http/proxy string
 """
 
 
-@pytest.mark.ci
 def test_the_debian_installer_asks_nothing_and_goes_on_to_its_mirror(site: Site) -> None:
     """
     Language, keyboard, network and mirror are answered: all that comes before the disks.
