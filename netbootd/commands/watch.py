@@ -112,10 +112,14 @@ def _in_lines(heard: queue.Queue[Event]) -> None:
     from netbootd.terminal.paper import Paper  # noqa: PLC0415
 
     fleet, paper = Fleet(), Paper()
+    is_told = False
     while True:
         name, value = heard.get()
         if name == "away" and not fleet.away:
             complain(value)
+        if name == "status" and not is_told:  # the stream is open: nothing is missed from here on
+            print(f"netbootd: watching {len(fleet.machines)} machines", file=sys.stderr)
+            is_told = True
         for machine in fleet.hear(name, value):
             paper.line(*line(machine, time.time()))
         paper.flush()

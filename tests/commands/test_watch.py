@@ -167,6 +167,7 @@ def test_colours_are_for_terminals_that_want_them(terminal):
 def test_through_a_pipe_each_change_is_a_line(site):
     watching = site.spawn("watch")
     try:
+        watching.wait_for(r"netbootd: watching \d+ machines", 20)
         site.run("machines", "add", "00:25:90:27:db:c9", "--group", "rack1", "hostname=piped")
         site.run("next", "piped", "localboot/disk")
         watching.wait_for(r"\d\d:\d\d:\d\d  piped  unknown  next: localboot/disk", 20)
