@@ -21,6 +21,8 @@ FLOORS: tuple[frozenset[str], ...] = (
             "loaderfile",
             "features",
             "replies",
+            "addressing",
+            "dhcpoptions",
             "urls",
             "configfiles",
             "printable",
@@ -52,9 +54,9 @@ FLOORS: tuple[frozenset[str], ...] = (
     frozenset({"overlay", "scripts", "targets", "dialects", "vms"}),
     frozenset({"registry", "answers"}),
     frozenset({"boot"}),
-    frozenset({"boots", "why", "logbook", "shipping"}),
+    frozenset({"boots", "why", "logbook", "shipping", "leases"}),
     frozenset({"api"}),
-    frozenset({"dhcp", "tftp", "http", "syslog"}),
+    frozenset({"dhcp", "dhcp6", "tftp", "http", "syslog"}),
     frozenset(
         {
             "banner",
@@ -76,6 +78,8 @@ FLOORS: tuple[frozenset[str], ...] = (
             "keeper",
             "chronicle",
             "nodelogs",
+            "leasing",
+            "naming",
             "learning",
             "status",
             "simulate",
@@ -97,7 +101,7 @@ FLOORS: tuple[frozenset[str], ...] = (
     frozenset({"commands"}),
     frozenset({"cli", "__main__"}),
 )
-PROTOCOLS = frozenset({"dhcp", "tftp", "http", "syslog"})
+PROTOCOLS = frozenset({"dhcp", "dhcp6", "tftp", "http", "syslog"})
 
 
 def modules() -> list[Path]:

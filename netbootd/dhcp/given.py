@@ -1,0 +1,50 @@
+"""
+What a DHCP server decides, as values between ``dhcp/server`` and the edge.
+
+A lease is promised by the reply, so what stands in *write* must be on disk before the reply leaves;
+where that fails the reply does not leave, and *before* is what the table had.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from netbootd.dhcp.message import Message
+from netbootd.dhcp.proxy import Answer
+from netbootd.events.event import Event
+from netbootd.leases.lease import Address, Lease
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Given:
+    """
+    A *reply* of a DHCP server, and *events* that tell of it once it has left.
+
+    *lease* is the one it gives, None for a NAK and for the answer to an INFORM.  *write* must be on
+    disk first, and then *before* is what the table had of each, None for nothing.  *boot* is what
+    a proxy would have said, None where the reply names no boot file.
+    """
+
+    reply: Message
+    lease: Lease | None = None
+    write: tuple[Lease, ...] = ()
+    before: tuple[Lease | None, ...] = ()
+    boot: Answer | None = None
+    events: tuple[Event, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Ask:
+    """
+    No reply yet: the network is to be asked who has *address*; then the same request again.
+    """
+
+    address: Address
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Noted:
+    """No reply is due (DECLINE, RELEASE): what is to be written, and told."""
+
+    write: tuple[Lease, ...] = ()
+    events: tuple[Event, ...] = ()
