@@ -16,6 +16,8 @@ from netbootd.api.values import Picture
 from netbootd.boots.boot import Boot
 from netbootd.errors import Finding
 from netbootd.events.progress import Progress
+from netbootd.leases.lease import Address, Lease
+from netbootd.leases.usage import Foreign, Usage
 from netbootd.logbook.line import Line
 from netbootd.record.standing import Armed
 from netbootd.registry.live import LiveRegistry
@@ -42,6 +44,26 @@ class Logs(Protocol):
     ) -> list[dict[str, Any]]: ...
     def recent(self, key: str) -> tuple[Line, ...]: ...
     def subscribe(self, callback: Callable[[Line], None]) -> Callable[[], None]: ...
+
+
+class Leases(Protocol):
+    """
+    Who has which address, where we are the DHCP server; all of it in the reactor's thread.
+
+    Times of a Lease are seconds of the clock that *clock* reads; *items* are all that are
+    remembered, free ones too.  *release* ends one for *who* and fires (a Deferred) once that is on
+    disk, with the Lease as it was, None where nobody has the address; it fails with OSError where
+    it cannot be written.  *subscribe*: be told of each Lease that is another now.
+    """
+
+    trouble: str
+
+    def clock(self) -> float: ...
+    def items(self) -> Sequence[Lease]: ...
+    def usage(self) -> Sequence[Usage]: ...
+    def foreign(self) -> Sequence[Foreign]: ...
+    def release(self, address: Address, who: str) -> Any: ...
+    def subscribe(self, callback: Callable[[Lease], None]) -> Callable[[], None]: ...
 
 
 class Told(Protocol):
@@ -77,6 +99,7 @@ class Desk:
     editor: Editor
     boots: Boots | None = None
     logs: Logs | None = None
+    leases: Leases | None = None
     transfers: Callable[[], Sequence[Progress]] = tuple
     token: str = ""
     observer: str = ""
