@@ -110,6 +110,7 @@ class Leases:
         self._ending: list[tuple[float, int]] = []  # heaps of until: of LEASED ones
         self._passing: list[tuple[float, int]] = []  # and of OFFERED and DECLINED ones
         self._ports: Counter[str] = Counter()
+        self._declined: Counter[str] = Counter()
         self._generation = 0
         self._stretches: dict[tuple[int, int], _Stretch] = {}
         self._sorted: list[_Stretch] = []
@@ -203,15 +204,19 @@ class Leases:
         return found
 
     def oldest_offer(self, span: Span, now: float, port: str = "") -> Lease | None:
-        """The oldest offer of *span* that was not taken; one behind *port*, if there is any."""
+        """The oldest offer of *span* that was not taken; with a *port* the oldest behind that."""
         self._pass(now, _FORGOTTEN_AT_ONCE)
         stretch = self._stretch(span, now, self._generation)
-        queue = stretch.ports.get(port) or stretch.offers
+        queue = stretch.ports.get(port) if port else stretch.offers
         return self._leases[next(iter(queue))] if queue else None
 
     def count(self, port: str) -> int:
         """How many addresses are leased or offered behind *port* to clients not listed."""
         return self._ports[port]
+
+    def declined(self, key: str) -> int:
+        """How many addresses *key* said that others have, and that nobody gets because of it."""
+        return self._declined[key]
 
     def usage(self, span: Span, now: float) -> tuple[int, int, int]:
         """
@@ -232,10 +237,13 @@ class Leases:
             heap = self._ending if lease.state is State.LEASED else self._passing
             heapq.heappush(heap, (lease.until, number))
             self._tidy()
-        if lease.key and lease.state is not State.DECLINED:
+        if lease.state is State.DECLINED:
+            self._declined[lease.key] += 1
+        elif lease.key:
             others = self._of.get(lease.key, ())
             self._of[lease.key] = (number, *others[: _MOST_OF_ONE - 1])
-        self._ports[lease.port] += _counts(lease)
+        if _counts(lease):
+            self._ports[lease.port] += 1
         for stretch in self._around(number):
             stretch.enter(number, lease)
 
@@ -244,13 +252,14 @@ class Leases:
         if lease is None:
             return None
         self._free.pop(number, None)
-        if left := tuple(one for one in self._of.get(lease.key, ()) if one != number):
+        if lease.state is State.DECLINED:
+            _take_one(self._declined, lease.key)
+        elif left := tuple(one for one in self._of.get(lease.key, ()) if one != number):
             self._of[lease.key] = left
         else:
             self._of.pop(lease.key, None)
-        self._ports[lease.port] -= _counts(lease)
-        if not self._ports[lease.port]:
-            del self._ports[lease.port]
+        if _counts(lease):
+            _take_one(self._ports, lease.port)
         for stretch in self._around(number):
             stretch.leave(number, lease)
         return lease
@@ -369,9 +378,15 @@ class Leases:
         return found
 
 
-def _counts(lease: Lease) -> int:
+def _counts(lease: Lease) -> bool:
     """Whether it is one of those that a port has a limit of."""
-    return int(not lease.machine and lease.state in (State.LEASED, State.OFFERED))
+    return not lease.machine and lease.state in (State.LEASED, State.OFFERED)
+
+
+def _take_one(counted: Counter[str], key: str) -> None:
+    counted[key] -= 1
+    if not counted[key]:
+        del counted[key]
 
 
 def _number(address: Address) -> int:

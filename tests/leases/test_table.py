@@ -240,7 +240,7 @@ def test_the_oldest_offer_is_taken_first_from_the_same_port():
     leases.put(lease(30, "outside", State.OFFERED, 60, port="q"))
     assert leases.oldest_offer(POOL, 1).address == at(13)
     assert leases.oldest_offer(POOL, 1, "q").address == at(11)
-    assert leases.oldest_offer(POOL, 1, "elsewhere").address == at(13)
+    assert leases.oldest_offer(POOL, 1, "elsewhere") is None
     leases.put(lease(13, "13", State.OFFERED, 61, port="p"))
     assert leases.oldest_offer(POOL, 1).address == at(11)
     assert leases.oldest_offer(POOL, 61) is None
@@ -339,7 +339,11 @@ def test_random_changes_agree_with_a_slow_table(seed):
         assert leases.usage(span, now) == tuple(counted)
         offers = [one for one in slow.values() if one.state is State.OFFERED]
         found = leases.oldest_offer(span, now, "p")
-        assert (found is None) == (not any(one.address in span for one in offers))
+        mine = [one for one in offers if one.port == "p" and one.address in span]
+        assert found in mine if mine else found is None
+        assert (leases.oldest_offer(span, now) is None) == (
+            not any(one.address in span for one in offers)
+        )
         for port in "pq":
             held = (State.LEASED, State.OFFERED)
             counts = [one for one in slow.values() if one.port == port and one.state in held]
@@ -347,6 +351,7 @@ def test_random_changes_agree_with_a_slow_table(seed):
         for key in "abcdef":
             mine = {one.address for one in slow.values() if one.key == key}
             declined = {one.address for one in slow.values() if one.state is State.DECLINED}
+            assert leases.declined(key) == len(mine & declined)
             found = {one.address for one in leases.of(key)}
             assert found <= mine - declined
             assert len(found) == min(16, len(mine - declined))
