@@ -101,10 +101,10 @@ def unpack(tree: Path, *packages: str) -> Path:
     return tree
 
 
-def with_libraries(package: str) -> set[str]:
-    """*package*, and what it needs that is not installed here."""
-    simulated = output("apt-get", "install", "--simulate", "--no-install-recommends", package)
-    return {package, *re.findall(r"^Inst (\S+)", simulated, re.MULTILINE)}
+def with_libraries(*packages: str) -> set[str]:
+    """*packages*, and what they need that is not installed here."""
+    simulated = output("apt-get", "install", "--simulate", "--no-install-recommends", *packages)
+    return {*packages, *re.findall(r"^Inst (\S+)", simulated, re.MULTILINE)}
 
 
 def run(*command: str, cwd: Path | None = None) -> None:

@@ -1,5 +1,6 @@
 """
-Other people's DHCP servers and relays for the lab: Kea, as pfSense has it, and ISC's dhcrelay.
+Other people's DHCP servers, relays and clients for the lab: Kea, as pfSense has it, with its
+perfdhcp, ISC's dhcrelay and dhclient, dhcpcd.
 
 Unpacked by the set-up below ``.cache/`` and never installed, since an installed one is a service
 that starts, on the network of the machine that runs the tests.
@@ -18,12 +19,15 @@ from tests.end_to_end.process import Process
 
 
 def _unpack(folder: Path) -> None:
-    wanted = map(newest, ("kea-dhcp4-server", "isc-dhcp-relay"))
-    packages = {package for name in wanted for package in with_libraries(name)}
-    unpack(folder / "tree", *sorted(packages))
+    unpack(folder / "tree", *sorted(with_libraries(*map(newest, WANTED))))
 
 
-NEIGHBOURS = Part("neighbours", _unpack)
+#: kea-admin has perfdhcp; udhcpc is the script for busybox.
+WANTED = (
+    *("kea-dhcp4-server", "kea-admin", "isc-dhcp-relay"),
+    *("isc-dhcp-client", "dhcpcd-base", "udhcpc"),
+)
+NEIGHBOURS = Part("neighbours", _unpack, WANTED)
 
 
 def kea(lab: Lab, place: str, *subnets: dict[str, object]) -> Process:
@@ -55,7 +59,7 @@ def kea(lab: Lab, place: str, *subnets: dict[str, object]) -> Process:
         )
     )
     program = _program("kea-dhcp4")
-    server = lab.spawn(place, *_with_libraries(lab), program, "-c", str(config))
+    server = lab.spawn(place, *with_own_libraries(lab.folder), program, "-c", str(config))
     server.wait_for("DHCP4_STARTED", 20)
     return server
 
@@ -70,17 +74,25 @@ def relay(lab: Lab, place: str, inside: str, outside: str, *servers: str) -> Pro
     return agent
 
 
-def _program(name: str) -> str:
+def file(path: str) -> Path:
+    """What the packages install as *path*, with or without ``usr`` before it."""
     if NEIGHBOURS.unavailable or not NEIGHBOURS.ready:
-        why = f"{name} is not in .cache: run tools/setup.sh test"
+        why = f"{path} is not in .cache: run tools/setup.sh test"
         pytest.skip(NEIGHBOURS.unavailable or why)
-    return str(NEIGHBOURS.folder / "tree" / "usr" / "sbin" / name)
+    tree = NEIGHBOURS.folder / "tree"
+    places = (tree / path, tree / "usr" / path)
+    return next((place for place in places if place.exists()), places[0])
 
 
-def _with_libraries(lab: Lab) -> list[str]:
+def _program(name: str) -> str:
+    return str(file(f"sbin/{name}"))
+
+
+def with_own_libraries(folder: Path) -> list[str]:
+    """What goes before a program of Kea's, so that it finds its own, and writes to *folder*."""
     tree = NEIGHBOURS.folder / "tree"
     folders = {str(path.parent) for path in tree.glob("usr/lib/**/*.so*")}
     return [
         *("env", f"LD_LIBRARY_PATH={':'.join(sorted(folders))}"),
-        *(f"KEA_PIDFILE_DIR={lab.folder}", f"KEA_LOCKFILE_DIR={lab.folder}"),
+        *(f"KEA_PIDFILE_DIR={folder}", f"KEA_LOCKFILE_DIR={folder}"),
     ]
