@@ -10,13 +10,15 @@ from __future__ import annotations
 import contextlib
 import json
 import sqlite3
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
+from netbootd import sqlitefile
 from netbootd.boots.boot import Boot
 from netbootd.config import Boots
 from netbootd.errors import NetbootdError
+from netbootd.sqlitefile import transaction
 
 FILE = "boots.sqlite"
 _VERSION = 1  # PRAGMA user_version of the tables below
@@ -28,7 +30,6 @@ CREATE INDEX IF NOT EXISTS boot_key ON boot (key, number);
 CREATE INDEX IF NOT EXISTS boot_began ON boot (began);
 CREATE TABLE IF NOT EXISTS counter (next INTEGER NOT NULL, clean INTEGER NOT NULL);
 """
-_BUSY_S = 5.0  # how long one waits for another's lock
 _PRUNED_AT_ONCE = 1000
 #: Of the boots that are kept, those of machines that are not listed are this part.
 _STRANGERS_SHARE = 10
@@ -70,52 +71,8 @@ class Unsaved(NamedTuple):
 
 
 def connect(file: Path) -> sqlite3.Connection:
-    file.parent.mkdir(parents=True, exist_ok=True)
-    new = not file.exists()
-    connection = sqlite3.connect(file, timeout=_BUSY_S, isolation_level=None)
-    try:
-        if new:
-            file.chmod(0o600)  # answers of nodes stand in it
-        connection.execute("PRAGMA journal_mode = WAL")
-        connection.execute("PRAGMA synchronous = NORMAL")
-        version = connection.execute("PRAGMA user_version").fetchone()[0]
-        if version > _VERSION:
-            raise NoBoots(f"{file}: it was written by a newer netbootd")
-        if version < _VERSION:
-            connection.executescript(f"{_TABLES} PRAGMA user_version = {_VERSION};")
-    except BaseException:
-        connection.close()
-        raise
-    return connection
-
-
-def is_broken(problem: sqlite3.Error) -> bool:
-    """Whether the file itself is no database any more (https://www.sqlite.org/rescode.html)."""
-    return getattr(problem, "sqlite_errorcode", 0) & 0xFF in (
-        sqlite3.SQLITE_CORRUPT,
-        sqlite3.SQLITE_NOTADB,
-    )
-
-
-def set_aside(file: Path) -> Path:
-    """Rename a broken *file*; one that was set aside before is given up for it."""
-    broken = file.with_name(f"{file.name}.broken")
-    file.replace(broken)
-    for ending in ("-wal", "-shm"):
-        file.with_name(file.name + ending).unlink(missing_ok=True)
-    return broken
-
-
-@contextlib.contextmanager
-def _transaction(connection: sqlite3.Connection) -> Iterator[None]:
-    connection.execute("BEGIN IMMEDIATE")
-    try:
-        yield
-    except BaseException:
-        with contextlib.suppress(sqlite3.Error):  # a full disk may have ended it already
-            connection.execute("ROLLBACK")
-        raise
-    connection.execute("COMMIT")
+    """Answers of nodes stand in the file: it is for its owner alone."""
+    return sqlitefile.connect(file, _TABLES, _VERSION, synchronous="NORMAL")
 
 
 def load(connection: sqlite3.Connection) -> Loaded:
@@ -136,7 +93,7 @@ def load(connection: sqlite3.Connection) -> Loaded:
 
 def _number(connection: sqlite3.Connection) -> int:
     """The next number, which nothing had before; from now on the file is in use."""
-    with _transaction(connection):
+    with transaction(connection):
         highest = connection.execute("SELECT max(number) FROM boot").fetchone()[0] or 0
         row = connection.execute("SELECT next, clean FROM counter").fetchone()
         number, clean = row or (1, 1)
@@ -164,7 +121,7 @@ def write(
     Write *rows*, after the machines in *moves* have got their new keys; *following* is the number
     of the next boot.
     """
-    with _transaction(connection):
+    with transaction(connection):
         for old, new in moves.items():
             connection.execute(
                 "UPDATE boot SET key = ?, value = json_set(value, '$.key', ?) WHERE key = ?",

@@ -22,6 +22,7 @@ from netbootd.boots import database
 from netbootd.boots.boot import Boot
 from netbootd.boots.database import FILE, Loaded, NoBoots, Row, Unsaved
 from netbootd.config import Boots
+from netbootd.sqlitefile import identity, is_broken, set_aside
 
 _SOON_S = 0.25
 _RETRY_S = 1.0  # a disk that failed is tried again this often
@@ -82,7 +83,7 @@ class Store(threading.Thread):
         try:
             return self._loaded()
         except sqlite3.DatabaseError as problem:
-            if not database.is_broken(problem):
+            if not is_broken(problem):
                 raise self._no_boots(problem) from None
             self._replace(problem)
         except OSError as problem:
@@ -95,13 +96,13 @@ class Store(threading.Thread):
     def _loaded(self) -> Loaded:
         with contextlib.closing(database.connect(self._file)) as connection:
             loaded = database.load(connection)
-        self._identity = self._seen()
+        self._identity = identity(self._file)
         self._next = loaded.number
         return loaded
 
     def _replace(self, problem: sqlite3.Error) -> None:
         try:
-            broken = database.set_aside(self._file)
+            broken = set_aside(self._file)
         except OSError as other:
             raise self._no_boots(other) from None
         self._warned(f"{self._file} is broken ({problem}); it is {broken} now, and a new one begun")
@@ -173,7 +174,7 @@ class Store(threading.Thread):
                 self._report(str(problem))
             except Exception as problem:  # the disk's, or ours: it must not end without a word
                 self._report(f"{self._file}: {problem}")
-                if isinstance(problem, sqlite3.Error) and database.is_broken(problem):
+                if isinstance(problem, sqlite3.Error) and is_broken(problem):
                     with contextlib.suppress(NoBoots):
                         self._replace(problem)
             if self._closing:
@@ -183,18 +184,11 @@ class Store(threading.Thread):
 
     def _open(self) -> sqlite3.Connection:
         connection = database.connect(self._file)
-        if self._identity != (seen := self._seen()):
+        if self._identity != (seen := identity(self._file)):
             if self._identity is not None or self._trouble:
                 self._renewed()
             self._identity = seen
         return connection
-
-    def _seen(self) -> tuple[int, int] | None:
-        try:
-            status = self._file.stat()
-        except OSError:
-            return None
-        return status.st_dev, status.st_ino
 
     def _serve(self, connection: sqlite3.Connection) -> bool:
         """With the file open; False when closed."""
@@ -209,7 +203,7 @@ class Store(threading.Thread):
             if isinstance(piece, _Asked):
                 self._answer(piece, connection)
             if self._due is not None and time.monotonic() >= self._due:
-                if self._identity != self._seen():
+                if self._identity != identity(self._file):
                     raise NoBoots(f"{self._file} was replaced while netbootd runs")
                 self._save(connection)
                 self._prune(connection)

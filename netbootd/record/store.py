@@ -25,10 +25,12 @@ from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from netbootd import sqlitefile
 from netbootd.errors import NetbootdError
 from netbootd.record.coding import decode, decode_style, encode, encode_style, known, members
 from netbootd.record.standing import Armed, Standing
 from netbootd.record.styles import Worked
+from netbootd.sqlitefile import transaction
 
 FILE = "record.sqlite"
 _VERSION = 2  # PRAGMA user_version of the tables below; 1 had no styles
@@ -39,7 +41,6 @@ CREATE TABLE IF NOT EXISTS style (key TEXT PRIMARY KEY, value TEXT NOT NULL);
 CREATE TABLE IF NOT EXISTS orders (id INTEGER PRIMARY KEY AUTOINCREMENT, value TEXT NOT NULL);
 CREATE TABLE IF NOT EXISTS secret (value BLOB NOT NULL);
 """
-_BUSY_S = 5.0  # how long one waits for the other's lock
 _LOOK_S = 0.25  # how often the daemon looks for orders
 _MOST_AT_ONCE = 500
 _PATIENCE_S = 2.0
@@ -75,45 +76,15 @@ class Loaded(NamedTuple):
 @contextlib.contextmanager
 def _open(folder: Path) -> Iterator[sqlite3.Connection]:
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-        with contextlib.closing(_connect(folder / FILE)) as connection:
+        connected = sqlitefile.connect(folder / FILE, _TABLES, _VERSION)
+        with contextlib.closing(connected) as connection:
             yield connection
     except (OSError, sqlite3.Error) as problem:
         raise NoRecord(f'{folder / FILE}: {problem}; "state" names the folder') from None
 
 
-def _connect(file: Path) -> sqlite3.Connection:
-    new = not file.exists()
-    connection = sqlite3.connect(file, timeout=_BUSY_S, isolation_level=None)
-    try:
-        if new:
-            file.chmod(0o600)  # it holds the secret of the tokens
-        connection.execute("PRAGMA journal_mode = WAL")
-        connection.execute("PRAGMA synchronous = FULL")
-        version = connection.execute("PRAGMA user_version").fetchone()[0]
-        if version > _VERSION:
-            raise sqlite3.DatabaseError("it was written by a newer netbootd")
-        if version < _VERSION:
-            connection.executescript(f"{_TABLES} PRAGMA user_version = {_VERSION};")
-    except BaseException:
-        connection.close()
-        raise
-    return connection
-
-
-@contextlib.contextmanager
-def _transaction(connection: sqlite3.Connection) -> Iterator[None]:
-    connection.execute("BEGIN IMMEDIATE")
-    try:
-        yield
-    except BaseException:
-        connection.execute("ROLLBACK")
-        raise
-    connection.execute("COMMIT")
-
-
 def _load(connection: sqlite3.Connection) -> Loaded:
-    with _transaction(connection):
+    with transaction(connection):
         found = connection.execute("SELECT value FROM secret").fetchone()
         secret = found[0] if found else secrets.token_bytes(32)
         if not found:
@@ -162,7 +133,7 @@ def give(folder: Path, verb: str, key: str, armed: Armed | None = None) -> int:
         raise NoRecord(f"{folder}: there is no such folder; has netbootd run with this file yet?")
     value = json.dumps({"verb": verb, "key": key, "armed": members(armed) if armed else None})
     with _acting_as_owner(folder), _open(folder) as connection:
-        with _transaction(connection):
+        with transaction(connection):
             made = connection.execute("INSERT INTO orders (value) VALUES (?)", (value,))
         return made.lastrowid or 0
 
@@ -252,7 +223,7 @@ class Store(threading.Thread):
             self._trouble = str(problem)
             raise
         self._loaded = True
-        self._identity = _identity(self._folder)
+        self._identity = sqlitefile.identity(self._folder / FILE)
         return loaded
 
     def keep(self, key: str, standing: Standing | None) -> None:
@@ -297,11 +268,11 @@ class Store(threading.Thread):
         if not self._loaded:
             self._found(_load(connection))
             self._loaded = True
-        elif self._identity != _identity(self._folder):
+        elif self._identity != sqlitefile.identity(self._folder / FILE):
             _load(connection)  # makes its secret
             self._seen = 0
             self._found(None)
-        self._identity = _identity(self._folder)
+        self._identity = sqlitefile.identity(self._folder / FILE)
 
     def _serve(self, connection: sqlite3.Connection) -> bool:
         """With the file open: write what comes, hand over orders; False when closed."""
@@ -338,7 +309,7 @@ class Store(threading.Thread):
             self._waiting.pop().set()
 
     def _write(self, connection: sqlite3.Connection) -> None:
-        with _transaction(connection):
+        with transaction(connection):
             for table in (_STANDING, _STYLE):
                 mine = [(key, one) for (of, key), one in self._unsaved.items() if of == table]
                 connection.executemany(
@@ -356,7 +327,7 @@ class Store(threading.Thread):
         self._done.clear()
 
     def _look(self, connection: sqlite3.Connection) -> None:
-        if _identity(self._folder) != self._identity:
+        if sqlitefile.identity(self._folder / FILE) != self._identity:
             raise NoRecord(f"{self._folder / FILE} was replaced while netbootd runs")
         rows = connection.execute(
             "SELECT id, value FROM orders WHERE id > ? ORDER BY id", (self._seen,)
@@ -373,14 +344,6 @@ class Store(threading.Thread):
 
 def _encoded(value: Standing | Worked) -> str:
     return encode(value) if isinstance(value, Standing) else encode_style(value)
-
-
-def _identity(folder: Path) -> tuple[int, int] | None:
-    try:
-        status = (folder / FILE).stat()
-    except OSError:
-        return None
-    return status.st_dev, status.st_ino
 
 
 def _order(number: int, value: str) -> Order:

@@ -25,6 +25,7 @@ FLOORS: tuple[frozenset[str], ...] = (
             "dhcpoptions",
             "urls",
             "configfiles",
+            "sqlitefile",
             "printable",
             "nearest",
             "relaxedjson",
