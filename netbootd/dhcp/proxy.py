@@ -15,39 +15,27 @@ address.  A machine that gets no loader gets no reply either: it would wait minu
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from ipaddress import IPv4Address
 
-from netbootd import urls
 from netbootd.boot.client import Client, Stage
-from netbootd.boot.decision import (
-    Decision,
-    Hold,
-    Loader,
-    Refusal,
-    Script,
-    identify,
-    next_step,
-    refusal,
-    subnet_of,
-)
-from netbootd.dhcp import pxe, styles
+from netbootd.boot.decision import Decision, Loader, Refusal, identify, subnet_of
+from netbootd.dhcp import booting, pxe, styles
+from netbootd.dhcp.booting import NOTHING_KNOWN
+from netbootd.dhcp.booting import Known as Known  # noqa: PLC0414  it is asked for here as well
 from netbootd.dhcp.destination import Arrival, Port
 from netbootd.dhcp.fields import fields
 from netbootd.dhcp.message import (
     BROADCAST_FLAG,
     NO_ADDRESS,
-    HardwareType,
     Message,
     MessageType,
     Op,
     Option,
 )
-from netbootd.events.event import Restyled
+from netbootd.events.event import Event, Restyled
 from netbootd.mac import MAC
-from netbootd.record.standing import FRESH, Standing
 from netbootd.record.styles import NO_PAST, Kind, Offer, Past
-from netbootd.registry.machine import Machine
 from netbootd.registry.marks import UNMARKED, Marks
 from netbootd.registry.snapshot import Registry
 
@@ -60,20 +48,6 @@ def nothing(_mac: MAC | None, _kind: Kind | None) -> Past:
     return NO_PAST
 
 
-@dataclass(frozen=True, slots=True)
-class Known:
-    """
-    What is remembered at *now* (Unix seconds): *standing* of a machine by its key, and whether the
-    sender's own iPXE was *replaced* by ours a moment ago.
-    """
-
-    standing: Callable[[str], Standing] = field(default=lambda _key: FRESH)
-    replaced: bool = False
-    now: float = 0.0
-
-
-NOTHING_KNOWN = Known()
-
 #: The code of what a client was not answered that does not boot from the network.
 NOT_NETBOOT = "not-netboot"
 
@@ -84,6 +58,7 @@ class Ignored:
     No reply, and why: *reason* in words, *code* for programs.
 
     *unserved* where a netboot client goes without, as somebody will ask; *client* where it is one.
+    *event* is what the world is told, None for the usual.
     """
 
     reason: str
@@ -91,6 +66,7 @@ class Ignored:
     decision: Decision | None = None
     code: str = ""
     client: Client | None = None
+    event: Event | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,7 +120,7 @@ def answer(
     step = decision.step
     if isinstance(step, Refusal):
         return Ignored(step.reason, unserved=True, decision=decision, code=step.code, client=client)
-    if reply_type is MessageType.OFFER and (reason := _astray(request, arrival)):
+    if reply_type is MessageType.OFFER and (reason := astray(request, arrival)):
         return Ignored(reason, unserved=True, decision=decision, code="relay", client=client)
     return _answer(request, reply_type, arrival, client, decision, registry, recall)
 
@@ -158,7 +134,7 @@ def _answer(
     registry: Registry,
     recall: Recall,
 ) -> Answer:
-    name, path = _file(client, decision, arrival, registry)
+    name, path = booting.file_of(client, decision, arrival, registry)
     settings, subnet = registry.config.proxydhcp, subnet_of(client, registry)
     kind = styles.kind_of(request, client)
     past = recall(client.mac, kind)
@@ -231,7 +207,7 @@ def _reply_type(request: Message, arrival: Arrival, client: Client) -> MessageTy
     return MessageType.ACK
 
 
-def _astray(request: Message, arrival: Arrival) -> str:
+def astray(request: Message, arrival: Arrival) -> str:
     """
     Why an offer would not find its way, empty where it does: a client that has no address cannot
     write to ours, so a relay did, and does not say where it is (RFC 1542, section 4.1.1).
@@ -258,44 +234,16 @@ def _is_for_boot_server(request: Message, arrival: Arrival, item: pxe.BootItem |
 
 
 def _decide(request: Message, client: Client, registry: Registry, known: Known) -> Decision:
-    machine = identify(client, registry)
-    if pxe.is_raspberry_pi(request):
-        return _of_pi(client, machine, registry)
-    standing = known.standing(machine.key) if machine else FRESH
-    replaced = known.replaced or pxe.is_ours(request)
-    decision = next_step(client, machine, registry, standing, known.now, replaced=replaced)
-    if isinstance(decision.step, Refusal) and _has_no_card(request):
-        told = f"{decision.step.reason}; it is {pxe.addressed(request)}"
-        return replace(decision, step=replace(decision.step, reason=told))
-    if not isinstance(decision.step, Loader):
-        return decision
-    if not decision.warning and pxe.heeds_no_proxy(request):
+    decision = booting.decide(request, client, registry, known)
+    if isinstance(decision.step, Loader) and not decision.warning and pxe.heeds_no_proxy(request):
         return replace(decision, warning=_HEEDS_NO_PROXY)
-    if not pxe.lacks_http(request):
-        return decision
-    remark = "its own iPXE has no HTTP, so it gets ours first"
-    return replace(decision, because=(*decision.because, remark))
+    return decision
 
 
 _HEEDS_NO_PROXY = (
     "U-Boot heeds no proxy, unless it was built with CONFIG_SERVERIP_FROM_PROXYDHCP: let the DHCP "
     "server that gives it its address name next-server (siaddr) and file"
 )
-
-
-def _has_no_card(request: Message) -> bool:
-    """Whether the address of the sender is none that an admin would know."""
-    return request.htype == HardwareType.INFINIBAND or request.mac is None
-
-
-_PI_FILES = "the files of a Raspberry Pi"
-
-
-def _of_pi(client: Client, machine: Machine | None, registry: Registry) -> Decision:
-    """A Pi asks for files by names of its own; there is no loader to choose."""
-    if refused := refusal(client, machine, registry):
-        return Decision(refused, machine, (refused.reason,))
-    return Decision(Loader(_PI_FILES), machine, ("a Raspberry Pi knows the names of its files",))
 
 
 def _reply(
@@ -335,38 +283,3 @@ def _flags(request: Message, offering: bool) -> int:
     """
     unaddressed = offering and not int(request.ciaddr)
     return request.flags | BROADCAST_FLAG if unaddressed else request.flags
-
-
-def _file(
-    client: Client, decision: Decision, arrival: Arrival, registry: Registry
-) -> tuple[str, str]:
-    """
-    The boot file as people know it, and as the client is told: a path for TFTP or a URL.
-
-    A boot server that is a name is nothing for firmware: a proxy cannot tell it a name server.
-    """
-    subnet = subnet_of(client, registry)
-    base = urls.base_url(str(arrival.address), registry.config.http_port[0])
-    base = subnet.boot_server if subnet.boot_address else base
-    mac = client.mac or (decision.machine.mac if decision.machine else None)
-    match decision.step:
-        case Loader(name) if client.stage is Stage.HTTP_BOOT:
-            return name, urls.loader_url(base, mac, name)
-        case Loader(name):
-            return name, urls.loader_path(mac, name)
-        case Script() | Hold():
-            url = _script_url(base, mac, decision.machine, registry)
-            return url, url
-        case Refusal():
-            raise AssertionError("a refusal has no file")
-
-
-def _script_url(base: str, mac: MAC | None, machine: Machine | None, registry: Registry) -> str:
-    """
-    The machine's script; but who may still turn out to be a machine that is listed by serial number
-    or asset tag is sent to the first script, which makes iPXE say these.
-    """
-    unsure = machine is None or mac not in machine.macs
-    if mac is None or (unsure and (registry.marked.get("serial") or registry.marked.get("asset"))):
-        return urls.first_url(base)
-    return urls.script_url(base, mac)

@@ -46,19 +46,28 @@ def client_of(message: Message, ours: IPv4Address | None = None) -> Client | Non
 
     *ours* is our address on the interface it came in by.
     """
-    stage = _stage_of(message)
-    if stage is None:
+    if _stage_of(message) is None:
         return None
+    return anybody(message, network_of(message, ours))
+
+
+def anybody(message: Message, network: str) -> Client:
+    """Who sent *message* from *network*, whether it boots or not; see ``Client``."""
     return Client(
-        stage=stage,
+        stage=_stage_of(message) or Stage.FIRMWARE,
         mac=mac_of(message),
         arch=_arch_of(message),
         address=str(message.ciaddr) if int(message.ciaddr) else "",
         uuid=message.uuid,
         client_id=identifier(message),
-        network=network_of(message, ours),
+        network=network,
         features=features(message),
     )
+
+
+def boots(message: Message) -> bool:
+    """Whether *message* is of firmware or a loader, which takes a boot file from a DHCP server."""
+    return _stage_of(message) is not None or is_other_firmware(message)
 
 
 def as_said_by(client: Client) -> Message:
