@@ -24,7 +24,7 @@ import threading
 import time
 from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
-from ipaddress import IPv4Address, IPv4Interface
+from ipaddress import IPv4Address, IPv4Interface, IPv6Interface
 from typing import Any, NamedTuple
 
 log = logging.getLogger(__name__)
@@ -36,6 +36,8 @@ _IFF_UP = 0x1
 _IFF_LOOPBACK = 0x8
 _MAIN_TABLE = 254
 _UNICAST = 1  # RTN_UNICAST: a route that leads somewhere, not "unreachable" or "prohibit"
+# linux/if_addr.h: temporary, failed in duplicate address detection, deprecated, not yet detected.
+_UNUSABLE = 0x01 | 0x08 | 0x20 | 0x40
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,8 +46,9 @@ class Interface:
     One network interface as it was when read.
 
     *up* is what the administrator set (IFF_UP); a cable need not be in, since it may be by the time
-    a machine asks.  *addresses* are in the kernel's order, primary ones first.  *mac* is its
-    hardware address in lower-case hexadecimal with colons, None where it has none.
+    a machine asks.  *addresses* are in the kernel's order, primary ones first; *addresses6* are
+    those of IPv6 that last, the link-local one among them, none before the kernel lets us use it.
+    *mac* is its hardware address in lower-case hexadecimal with colons, None where it has none.
     """
 
     name: str
@@ -55,6 +58,12 @@ class Interface:
     addresses: tuple[IPv4Interface, ...] = ()
     mac: str | None = None
     loopback: bool = False
+    addresses6: tuple[IPv6Interface, ...] = ()
+
+    @property
+    def reaches6(self) -> bool:
+        """Whether it has an address of IPv6 that means something beyond its own link."""
+        return any(not address.is_link_local for address in self.addresses6)
 
 
 class Network(NamedTuple):
@@ -132,7 +141,8 @@ def _holds(interface: Interface, addresses: Collection[IPv4Address]) -> bool:
 def _unusable(interface: Interface) -> str | None:
     if not interface.up:
         return "is down"
-    return None if interface.addresses else "has no IPv4 address yet"
+    served = interface.addresses or interface.reaches6
+    return None if served else "has no IPv4 address yet"
 
 
 # --- reading them --------------------------------------------------------------------------------
@@ -171,13 +181,24 @@ def _interfaces(route_socket: Any) -> tuple[Interface, ...]:
     addresses: dict[int, list[IPv4Interface]] = {}
     for message in route_socket.get_addr(family=socket.AF_INET):
         addresses.setdefault(message["index"], []).append(_address(message))
+    addresses6: dict[int, list[IPv6Interface]] = {}
+    for message in route_socket.get_addr(family=socket.AF_INET6):
+        own = _address6(message)
+        if not own.is_loopback and not _flags(message) & _UNUSABLE:
+            addresses6.setdefault(message["index"], []).append(own)
     return tuple(
-        _interface(message, addresses.get(message["index"], ()))
+        _interface(
+            message,
+            addresses.get(message["index"], ()),
+            addresses6.get(message["index"], ()),
+        )
         for message in route_socket.get_links()
     )
 
 
-def _interface(message: Any, addresses: Iterable[IPv4Interface]) -> Interface:
+def _interface(
+    message: Any, addresses: Iterable[IPv4Interface], addresses6: Iterable[IPv6Interface]
+) -> Interface:
     mac = message.get_attr("IFLA_ADDRESS")
     return Interface(
         name=message.get_attr("IFLA_IFNAME"),
@@ -187,6 +208,7 @@ def _interface(message: Any, addresses: Iterable[IPv4Interface]) -> Interface:
         addresses=tuple(addresses),
         mac=mac if mac and mac.strip("0:") else None,
         loopback=bool(message["flags"] & _IFF_LOOPBACK),
+        addresses6=tuple(addresses6),
     )
 
 
@@ -194,6 +216,16 @@ def _address(message: Any) -> IPv4Interface:
     """IFA_LOCAL is ours; on a point-to-point link IFA_ADDRESS is the peer's (rtnetlink(7))."""
     own = message.get_attr("IFA_LOCAL") or message.get_attr("IFA_ADDRESS")
     return IPv4Interface(f"{own}/{message['prefixlen']}")
+
+
+def _address6(message: Any) -> IPv6Interface:
+    own = message.get_attr("IFA_LOCAL") or message.get_attr("IFA_ADDRESS")
+    return IPv6Interface(f"{own}/{message['prefixlen']}")
+
+
+def _flags(message: Any) -> int:
+    """Those that do not fit the header's byte are in an attribute."""
+    return int(message.get_attr("IFA_FLAGS") or message["flags"])
 
 
 def _default_route(route_socket: Any, names: dict[int, str]) -> str | None:
@@ -216,8 +248,8 @@ def _outgoing(message: Any) -> int | None:
 
 # --- word of their changes -----------------------------------------------------------------------
 
-# linux/rtnetlink.h: RTMGRP_LINK, RTMGRP_IPV4_IFADDR, RTMGRP_IPV4_ROUTE
-_GROUPS = 0x1 | 0x10 | 0x40
+# linux/rtnetlink.h: RTMGRP_LINK, RTMGRP_IPV4_IFADDR, RTMGRP_IPV4_ROUTE, RTMGRP_IPV6_IFADDR
+_GROUPS = 0x1 | 0x10 | 0x40 | 0x100
 _ROUTE_MESSAGES = (24, 25)  # RTM_NEWROUTE, RTM_DELROUTE
 _MESSAGE_TYPE = slice(4, 6)  # in struct nlmsghdr, in the byte order of the host
 _PREFIX_LENGTH = 17  # rtm_dst_len: the second byte of struct rtmsg, behind the 16 of nlmsghdr
@@ -228,7 +260,7 @@ _RETRY_S = 1.0
 
 class Monitor:
     """
-    Calls *changed* after the interfaces, their IPv4 addresses or the default route changed.
+    Calls *changed* after the interfaces, their addresses or the default route changed.
 
     It is called in the Monitor's own thread, without arguments, and only if ``network`` is now
     different; the caller passes something that hops to his own thread and returns.  What was there

@@ -11,7 +11,8 @@ import signal
 import socket
 import subprocess
 import threading
-from ipaddress import IPv4Address, IPv4Interface
+from dataclasses import replace
+from ipaddress import IPv4Address, IPv4Interface, IPv6Interface
 
 import pytest
 
@@ -87,6 +88,15 @@ def test_the_only_interface_with_an_address_is_served_where_nothing_leads_out():
     assert served((LO, ADMIN, BARE), [], set(), None).interfaces == (ADMIN,)
 
 
+def test_a_network_of_ipv6_alone_is_served():
+    def eth0(address):
+        return replace(an_interface("eth0"), addresses6=(IPv6Interface(address),))
+
+    wide, near = eth0("2001:db8::1/64"), eth0("fe80::1/64")
+    assert served([wide], ["eth0"], set(), None).interfaces == (wide,)
+    assert served([near], ["eth0"], set(), None).interfaces == ()
+
+
 # --- reading them --------------------------------------------------------------------------------
 
 
@@ -144,6 +154,15 @@ class TestReading:
     def test_an_ipv6_address_is_none_of_ours(self):
         ip(VETH, "link set eth7 up", "addr add 2001:db8::1/64 dev eth7")
         assert named("eth7").addresses == ()
+
+    def test_addresses_of_ipv6_are_told_apart(self):
+        ip(VETH, "link set eth7 up", "addr add 2001:db8::1/64 dev eth7 nodad")
+        assert named("eth7").addresses6 == (IPv6Interface("2001:db8::1/64"),)
+        assert named("eth7").reaches6
+
+    def test_one_that_is_not_ours_yet_is_left_out(self):
+        ip(VETH, "link set eth7 up", "addr add 2001:db8::1/64 dev eth7")  # no peer: for ever
+        assert named("eth7").addresses6 == ()
 
     def test_on_a_point_to_point_link_the_near_end_is_ours(self):
         ip(VETH, "addr add 192.0.2.1 peer 192.0.2.2/32 dev eth7")
