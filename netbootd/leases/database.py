@@ -174,11 +174,16 @@ def _row(lease: Lease) -> tuple[Any, ...]:
         lease.until,
         lease.mac,
         lease.client_id,
-        lease.hostname,
-        lease.machine,
-        lease.port,
+        _writable(lease.hostname),
+        _writable(lease.machine),
+        _writable(lease.port),
         lease.reserved,
     )
+
+
+def _writable(text: str) -> str:
+    """One name that is no text must not keep all others from the disk (PEP 383's surrogates)."""
+    return text if text.isascii() else text.encode("utf-8", "replace").decode()
 
 
 def _lease(row: tuple[Any, ...]) -> Lease:
