@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from netbootd.dhcp.message import Message
-from netbootd.dhcp.proxy import Answer
+from netbootd.dhcp.proxy import Answer, Ignored
 from netbootd.events.event import Event
 from netbootd.leases.lease import Address, Lease
 
@@ -22,7 +22,8 @@ class Given:
 
     *lease* is the one it gives, None for a NAK and for the answer to an INFORM.  *write* must be on
     disk first, and then *before* is what the table had of each, None for nothing.  *boot* is what
-    a proxy would have said, None where the reply names no boot file.
+    a proxy would have said, None where the reply names no boot file; *refused* is why, where
+    somebody asked who boots.
     """
 
     reply: Message
@@ -30,6 +31,7 @@ class Given:
     write: tuple[Lease, ...] = ()
     before: tuple[Lease | None, ...] = ()
     boot: Answer | None = None
+    refused: Ignored | None = None
     events: tuple[Event, ...] = ()
 
 
@@ -37,9 +39,13 @@ class Given:
 class Ask:
     """
     No reply yet: the network is to be asked who has *address*; then the same request again.
+
+    With a *holder*, the key of another card of the same machine, the table knows who has it: an
+    answer is no conflict then, and silence means that it may be handed over.
     """
 
     address: Address
+    holder: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

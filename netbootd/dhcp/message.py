@@ -61,24 +61,44 @@ class Option(IntEnum):
     """The options we read or write, by RFC 2132 unless another is named."""
 
     PAD = 0
+    SUBNET_MASK = 1
+    ROUTERS = 3
+    DOMAIN_NAME_SERVERS = 6
+    LOG_SERVERS = 7
     HOST_NAME = 12
+    DOMAIN_NAME = 15
+    MTU = 26
+    BROADCAST_ADDRESS = 28
+    NTP_SERVERS = 42
     VENDOR_OPTIONS = 43  # PXE 2.1, section 2.2
     REQUESTED_ADDRESS = 50
+    LEASE_TIME = 51
     OVERLOAD = 52
     MESSAGE_TYPE = 53
     SERVER_ID = 54
+    WANTED = 55  # the parameter request list
+    MESSAGE = 56
     MAX_SIZE = 57
+    RENEWAL_TIME = 58
+    REBINDING_TIME = 59
     VENDOR_CLASS = 60
     CLIENT_ID = 61
     TFTP_SERVER_NAME = 66
     BOOT_FILE = 67
     USER_CLASS = 77  # RFC 3004
+    RAPID_COMMIT = 80  # RFC 4039
+    CLIENT_NAME = 81  # RFC 4702
     RELAY_AGENT = 82  # RFC 3046
     ARCH = 93  # RFC 4578, section 2.1
     INTERFACE = 94  # RFC 4578, section 2.2
     UUID = 97  # RFC 4578, section 2.3
+    DOMAIN_SEARCH = 119  # RFC 3397
+    ROUTES = 121  # RFC 3442
     TFTP_SERVERS = 150  # RFC 5859
     IPXE = 175  # https://ipxe.org/howto/dhcpd
+    CONFIGURATION_FILE = 209  # RFC 5071
+    PATH_PREFIX = 210  # RFC 5071
+    MICROSOFT_ROUTES = 249  # as ROUTES, by [MS-DHCPE], section 2.2.8
     END = 255
 
 

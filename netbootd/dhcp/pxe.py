@@ -13,7 +13,8 @@ from ipaddress import IPv4Address
 
 from netbootd.arch import BIOS, TABLE, Arch
 from netbootd.boot.client import Client, Stage
-from netbootd.dhcp.message import HardwareType, Message, MessageType, Op, Option, sub_options
+from netbootd.dhcp.message import HardwareType, Message, MessageType, Op, Option
+from netbootd.dhcp.relay import relay_of
 from netbootd.mac import MAC
 from netbootd.registry.marks import Marks
 
@@ -30,7 +31,6 @@ _ETHERBOOT = "Etherboot"
 _IPXE_FEATURES = range(0x10, 0x30)  # iPXE, include/ipxe/features.h
 _IPXE_HAS_HTTP = 0x13
 _IPXE_VERSION = 0xEB  # iPXE, src/net/udp/dhcp.c: up to three bytes
-_LINK_SELECTION = 5  # of option 82, RFC 3527
 
 #: Raspberry Pi's addresses (IEEE registry).  Its boot ROM claims to be a BIOS.
 _PI_PREFIXES = tuple(
@@ -86,8 +86,11 @@ def as_said_by(client: Client) -> Message:
 
 
 def marks_of(message: Message) -> Marks:
-    """What the sender says of its machine."""
-    return Marks.of({"uuid": message.uuid, "client_id": identifier(message)})
+    """What the sender says of its machine, and its relay of where that is plugged in."""
+    said = {"uuid": message.uuid, "client_id": identifier(message)}
+    if relay := relay_of(message):
+        said |= {"circuit_id": relay.circuit, "remote_id": relay.remote}
+    return Marks.of(said)
 
 
 def identifier(message: Message) -> str:
@@ -118,14 +121,9 @@ def _arch_of(message: Message) -> Arch | None:
 def network_of(message: Message, ours: IPv4Address | None = None) -> str:
     """
     The address that tells where the sender is: what its relay says, else its own, else ours.
-
-    Without a giaddr no relay that selects links has seen the packet, and the sender made option 82
-    itself (RFC 3046, section 2.1).
     """
-    if int(message.giaddr):
-        said = dict(sub_options(message.options.get(Option.RELAY_AGENT, b"")))
-        selected = said.get(_LINK_SELECTION, b"")
-        return str(IPv4Address(selected)) if len(selected) == 4 else str(message.giaddr)
+    if relay := relay_of(message):
+        return str(relay.link)
     return "" if int(message.ciaddr) or ours is None else str(ours)
 
 

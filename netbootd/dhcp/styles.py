@@ -14,7 +14,7 @@ table.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum
 from ipaddress import IPv4Address
 
@@ -154,6 +154,34 @@ STYLES: Mapping[str, Style] = {
 }
 
 
+# -- where we are the DHCP server --------------------------------------------------------------
+
+#: One reply has the address and the file, and firmware that follows no proxy follows it.  Option 60
+#: would send UEFI to port 4011 (tianocore/edk2 NetworkPkg/UefiPxeBcDxe, PxeBcRetryBinlOffer).
+PLAIN = Style(
+    name="plain",
+    vendor_class=b"",
+    named_server=False,
+    source="RFC 2131, table 3: siaddr and file",
+)
+PLAIN_IPXE = Style(
+    name="plain",
+    vendor_class=b"",
+    named_server=False,
+    # Priority 1, and no-pxedhcp: it need not wait for a proxy.
+    ipxe_options=bytes.fromhex("010101b00101"),
+    source="ipxe/ipxe src/net/udp/dhcp.c, dhcp_discovery_rx and dhcp_has_pxeopts",
+)
+#: What reads a configuration of its own by siaddr, and no boot file.
+PLAIN_ALONE = Style(
+    name="plain",
+    vendor_class=b"",
+    named_server=False,
+    with_file=False,
+    source="u-boot cmd/pxe.c; open-power/petitboot discover/pxe-parser.c",
+)
+
+
 # -- which, and in what order ------------------------------------------------------------------
 
 
@@ -277,6 +305,22 @@ def pick(
         return Choice(STYLES[row.order[0]], "the first for such firmware")
     chosen = choose(row.order, past)
     return Choice(STYLES[chosen.style], chosen.why, row.order[0], chosen)
+
+
+def of_server(
+    message: Message,
+    client: Client,
+    settings: ProxyDhcp,
+    machine: Machine | None = None,
+    subnet: Subnet = ELSEWHERE,
+) -> Style:
+    """How the sender of *message* is told by who gives it its address as well."""
+    understood = speaks(message, client)
+    if understood is Speaks.IPXE:
+        return PLAIN_IPXE
+    if understood in (Speaks.HTTP, Speaks.PI):
+        return pick(message, client, replace(settings, learn=False), machine, subnet).style
+    return PLAIN
 
 
 def _wished(

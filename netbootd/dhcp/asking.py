@@ -1,0 +1,184 @@
+"""
+Who asks a DHCP server for an address, from where, and what is known while it is answered.
+
+A client is on a link: the subnets that share its cable.  The relay says which, else the address
+that a client writes from to us alone (it may be routers away), else our own on the interface.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from ipaddress import IPv4Address, IPv4Interface
+
+from netbootd.addressing import Serving
+from netbootd.boot.client import Client
+from netbootd.boot.decision import identify
+from netbootd.dhcp import pxe
+from netbootd.dhcp.destination import Arrival
+from netbootd.dhcp.message import Message, Option
+from netbootd.dhcp.relay import Relay, relay_of
+from netbootd.leases import identity
+from netbootd.leases.lease import Address
+from netbootd.leases.table import Leases
+from netbootd.registry.machine import Machine
+from netbootd.registry.marks import Marks
+from netbootd.registry.snapshot import Registry
+from netbootd.registry.subnets import Subnet
+
+Probed = Callable[[Address], bool]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Asking:
+    """
+    One request, and all that its answer depends on.
+
+    *client* is who sent it as boot decisions know it, *machine* the listed one, None for another;
+    *key* whose leases it has, *port* where it is attached.  *subnet* is the one that was looked up
+    for it, *link* all of the cable, that one first.  *server* is the address of ours that it is to
+    know.
+
+    *asked* tells of an address that nobody answered for it a moment ago, *taken* that its holder
+    did.  *saving*: leases can be written; *rival*: another DHCP server was heard here.
+    """
+
+    request: Message
+    arrival: Arrival
+    registry: Registry
+    leases: Leases
+    now: float
+    links: Sequence[IPv4Interface]
+    client: Client
+    machine: Machine | None
+    key: str
+    port: str
+    relay: Relay | None
+    subnet: Subnet
+    link: tuple[Subnet, ...]
+    server: IPv4Address
+    asked: Probed
+    taken: Probed
+    saving: bool = True
+    rival: bool = False
+
+    @property
+    def wanted(self) -> IPv4Address | None:
+        """Option 50, None where it is absent or no address."""
+        said = self.request.options.get(Option.REQUESTED_ADDRESS, b"")
+        return IPv4Address(said) if len(said) == 4 and any(said) else None
+
+    def subnet_at(self, address: IPv4Address) -> Subnet | None:
+        """The subnet of this link that *address* lies in; None where it is of another link."""
+        found = self.registry.subnets.of(str(address))
+        for subnet in self.link:
+            if subnet.name == found.name:
+                return subnet
+            if found.network is None and subnet.network and address in subnet.network:
+                return subnet
+        return None
+
+    def is_us(self, server: IPv4Address) -> bool:
+        """Whether a client that names *server* (option 54) means us."""
+        if server in (self.server, self.arrival.address):
+            return True
+        return any(server == ours.ip for ours in self.links)
+
+    def local(self, address: IPv4Address) -> bool:
+        """Whether we reach *address* without a router, so that it can be asked for by ARP."""
+        if self.relay is not None:
+            return False
+        return any(address in ours.network for ours in self.links)
+
+
+def asking(
+    request: Message,
+    arrival: Arrival,
+    registry: Registry,
+    leases: Leases,
+    *,
+    now: float,
+    links: Sequence[IPv4Interface],
+    marks: Marks,
+    asked: Probed,
+    taken: Probed,
+    saving: bool,
+    rival: bool,
+) -> Asking:
+    """Look up whoever sent *request*."""
+    relay = relay_of(request)
+    place, link = _place_of(request, arrival, registry, relay, links)
+    client = _client_of(request, place, marks, relay)
+    machine = identify(client, registry)
+    listed = machine if machine is not None and machine.known else None
+    return Asking(
+        request=request,
+        arrival=arrival,
+        registry=registry,
+        leases=leases,
+        now=now,
+        links=links,
+        client=client,
+        machine=listed,
+        key=key_of(request, link[0]),
+        port=relay.port if relay else arrival.interface,
+        relay=relay,
+        subnet=link[0],
+        link=link,
+        server=(relay and relay.server) or arrival.address,
+        asked=asked,
+        taken=taken,
+        saving=saving,
+        rival=rival,
+    )
+
+
+def _client_of(request: Message, place: IPv4Address, marks: Marks, relay: Relay | None) -> Client:
+    """
+    Who sent *request*.  What was remembered of a switch's port counts for those alone that have an
+    address, and so write to us past their relay.
+    """
+    client = pxe.anybody(request, str(place)).marked(marks)
+    if relay is None and int(request.ciaddr):
+        return client
+    circuit, remote = (relay.circuit, relay.remote) if relay else ("", "")
+    return replace(client, circuit_id=circuit, remote_id=remote)
+
+
+def key_of(request: Message, subnet: Subnet) -> str:
+    """Whose lease it is, empty where nothing tells the client from others."""
+    hardware = request.htype, request.chaddr[: request.hlen]
+    said = request.options.get(Option.CLIENT_ID, b"")
+    return identity.key(pxe.mac_of(request), said, hardware, subnet.addressing.match_client_id)
+
+
+def _place_of(
+    request: Message,
+    arrival: Arrival,
+    registry: Registry,
+    relay: Relay | None,
+    links: Sequence[IPv4Interface],
+) -> tuple[IPv4Address, tuple[Subnet, ...]]:
+    """The address that tells where the client is, and the subnets of its cable, its own first."""
+    if relay is not None:
+        return relay.link, registry.subnets.link(registry.subnets.of(str(relay.link)))
+    if int(request.ciaddr) and arrival.unicast:
+        subnet = registry.subnets.of(str(request.ciaddr))
+        if subnet.network is not None:
+            return request.ciaddr, registry.subnets.link(subnet)
+    return arrival.address, _here(arrival, registry, links)
+
+
+def _here(
+    arrival: Arrival, registry: Registry, links: Sequence[IPv4Interface]
+) -> tuple[Subnet, ...]:
+    """Those of our own addresses on the interface, the one that we answer from first."""
+    found: dict[str, Subnet] = {}
+    for ours in sorted(links, key=lambda one: one.ip != arrival.address):
+        subnet = registry.subnets.of(str(ours.ip))
+        if subnet.network is None:  # nothing is written of it, so it is what the interface says
+            subnet = replace(subnet, name=str(ours.network), network=ours.network)
+        if registry.serving(subnet, arrival.interface) is Serving.SERVER:
+            for one in registry.subnets.link(subnet):
+                found.setdefault(one.name, one)
+    return tuple(found.values()) or (registry.subnets.of(str(arrival.address)),)

@@ -1,0 +1,227 @@
+"""
+Which address a client gets, and which it may have: RFC 2131, section 4.3.1.
+
+In this order: its reservation, what it has or had, what it asks for, a free one of the pools that
+are for it, and last the oldest offer that another client never took.  Addresses that are reserved
+for others, holes of the pools, our own, routers and the ends of a network are given to nobody.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from ipaddress import IPv4Address
+
+from netbootd.addressing import Pool
+from netbootd.dhcp import matching
+from netbootd.dhcp.asking import Asking
+from netbootd.dhcp.given import Ask
+from netbootd.dhcp.message import Option
+from netbootd.leases.lease import Address, State
+from netbootd.registry.subnets import Subnet
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """An *address* of *subnet* that the client may have; *reserved*: nobody else may."""
+
+    address: IPv4Address
+    subnet: Subnet
+    reserved: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Nothing:
+    """No address: *reason* in words, *code* for programs (``events/lease``, NoAddress)."""
+
+    reason: str
+    code: str
+
+
+def choose(asking: Asking) -> Place | Ask | Nothing:
+    """What to offer."""
+    reserved = reservation(asking)
+    if isinstance(reserved, Place | Ask):
+        return reserved
+    if own := _own(asking):
+        return own
+    if reserved is None:
+        return _new(asking)
+    found = _new(asking)
+    if isinstance(found, Nothing):
+        return Nothing(f"{reserved.reason}; {found.reason}", found.code)
+    return found
+
+
+# -- reservations ------------------------------------------------------------------------------
+
+
+def reservation(asking: Asking) -> Place | Ask | Nothing | None:
+    """The client's reserved address; Nothing where it cannot have it now, None without one."""
+    address = asking.machine.address if asking.machine else None
+    subnet = asking.subnet_at(address) if address else None
+    if address is None or subnet is None or not _owns(asking, address):
+        return None
+    if special(asking, subnet, address):
+        return Nothing(f"{address}, which is reserved for it, is for no client", "no-pool")
+    return _unless_held(asking, Place(address, subnet, reserved=True))
+
+
+def _owns(asking: Asking, address: IPv4Address) -> bool:
+    owner = asking.registry.reserved.get(address)
+    return owner is not None and asking.machine is not None and owner.key == asking.machine.key
+
+
+def _unless_held(asking: Asking, place: Place) -> Place | Ask | Nothing:
+    """The reserved *place*, unless somebody has it: a card of its own machine is asked for it."""
+    address, lease = place.address, asking.leases.at(place.address)
+    if lease is None or lease.key == asking.key or not lease.held(asking.now):
+        return probed(asking, place)
+    if lease.state is State.OFFERED:
+        return place
+    if lease.state is State.DECLINED:
+        return Nothing(
+            f"{address}, which is reserved for it, is used by somebody else", "exhausted"
+        )
+    sibling = asking.machine is not None and lease.machine == asking.machine.key
+    if not sibling or not asking.local(address) or asking.taken(address):
+        whose = f"{lease.key} of the same machine" if sibling else lease.key
+        return Nothing(f"{address}, which is reserved for it, is with {whose}", "exhausted")
+    return place if asking.asked(address) else Ask(address, lease.key)
+
+
+# -- what it has, what it wants, what is free --------------------------------------------------
+
+
+def _own(asking: Asking) -> Place | None:
+    """What the client has, or had last."""
+    had = None
+    for lease in asking.leases.of(asking.key):
+        place = may_have(asking, lease.address)
+        if place is not None and lease.held(asking.now):
+            return place
+        had = had or place
+    return had if asking.saving else None
+
+
+def may_have(asking: Asking, address: Address) -> Place | None:
+    """*address* if the configuration lets this client have it, whoever has it now."""
+    subnet = asking.subnet_at(address) if isinstance(address, IPv4Address) else None
+    if subnet is None or not isinstance(address, IPv4Address):
+        return None
+    if address in asking.registry.reserved:
+        owned = _owns(asking, address) and not special(asking, subnet, address)
+        return Place(address, subnet, reserved=True) if owned else None
+    if not may(asking, subnet, address):
+        return None
+    pools = matching.pools_for(asking, subnet)
+    return Place(address, subnet) if any(address in pool.range for pool in pools) else None
+
+
+def _new(asking: Asking) -> Place | Ask | Nothing:
+    """An address that the client never had."""
+    if not asking.saving:
+        return Nothing("leases cannot be written, so there are no new ones", "unsaved")
+    pools = [
+        (subnet, pool) for subnet in asking.link for pool in matching.pools_for(asking, subnet)
+    ]
+    if not pools:
+        return Nothing(f"no pool of {asking.subnet.name or 'its network'} is for it", "no-pool")
+    if over_limit(asking):
+        return _of_its_port(asking, pools)
+    if asking.wanted and (place := may_have(asking, asking.wanted)) and vacant(asking, place):
+        return probed(asking, place)
+    for subnet, pool in pools:
+        if place := _free(asking, subnet, pool):
+            return probed(asking, place)
+    return _reused(asking, pools) or Nothing(_all_taken(pools), "exhausted")
+
+
+def vacant(asking: Asking, place: Place) -> bool:
+    """Whether nobody holds the *place*."""
+    lease = asking.leases.at(place.address)
+    return lease is None or not lease.held(asking.now)
+
+
+def _free(asking: Asking, subnet: Subnet, pool: Pool) -> Place | None:
+    def allowed(address: Address) -> bool:
+        return isinstance(address, IPv4Address) and may(asking, subnet, address)
+
+    generation = asking.registry.generation
+    found = asking.leases.free(pool.range, allowed, asking.now, generation=generation)
+    return Place(found, subnet) if isinstance(found, IPv4Address) else None
+
+
+def _all_taken(pools: list[tuple[Subnet, Pool]]) -> str:
+    names = ", ".join(dict.fromkeys(subnet.name for subnet, _ in pools))
+    return f"every address of the pools of {names} that are for it is taken"
+
+
+# -- offers that were not taken ----------------------------------------------------------------
+
+
+def over_limit(asking: Asking) -> bool:
+    """Whether those that are not listed have all that one port of a relay may have."""
+    limit = asking.subnet.addressing.port_limit
+    if asking.machine is not None or not limit:
+        return False
+    if asking.relay is None or not asking.relay.names_ports:
+        return False
+    return asking.leases.count(asking.port) >= limit
+
+
+def _of_its_port(asking: Asking, pools: list[tuple[Subnet, Pool]]) -> Place | Nothing:
+    """What was offered behind the same port and not taken: it has no more than that."""
+    return _reused(asking, pools, same_port=True) or past_limit(asking)
+
+
+def past_limit(asking: Asking) -> Nothing:
+    """The port has what it may have."""
+    limit = asking.subnet.addressing.port_limit
+    told = f"clients behind {asking.port} have {limit} addresses already (port_limit)"
+    return Nothing(told, "port-limit")
+
+
+def _reused(
+    asking: Asking, pools: list[tuple[Subnet, Pool]], *, same_port: bool = False
+) -> Place | None:
+    """The oldest offer of another client, the oldest of its own port before all."""
+    found = [
+        (offer.port != asking.port, offer.since, place)
+        for _, pool in pools
+        if (offer := asking.leases.oldest_offer(pool.range, asking.now, asking.port))
+        and (place := may_have(asking, offer.address))
+    ]
+    best = min(found, key=lambda one: one[:2], default=None)
+    return None if best is None or (same_port and best[0]) else best[2]
+
+
+# -- what is for nobody ------------------------------------------------------------------------
+
+
+def may(asking: Asking, subnet: Subnet, address: IPv4Address) -> bool:
+    """Whether *address* of *subnet* may be given from a pool, whoever asks."""
+    if address in asking.registry.reserved or subnet.addressing.excludes(address):
+        return False
+    return not special(asking, subnet, address)
+
+
+def special(asking: Asking, subnet: Subnet, address: IPv4Address) -> bool:
+    """Whether *address* is for no client: ours, a router's, or an end of the network."""
+    network = subnet.network
+    ends = network is not None and network.prefixlen < 31  # RFC 3021
+    if network and ends and address in (network.network_address, network.broadcast_address):
+        return True
+    if address == asking.arrival.address or any(address == ours.ip for ours in asking.links):
+        return True
+    routers = subnet.addressing.options.get(Option.ROUTERS, b"")
+    return any(routers[at : at + 4] == address.packed for at in range(0, len(routers), 4))
+
+
+def probed(asking: Asking, place: Place) -> Place | Ask:
+    """The *place*, but the network is asked first where the client has it for the first time."""
+    lease = asking.leases.at(place.address)
+    if not place.subnet.addressing.probe or (lease is not None and lease.key == asking.key):
+        return place
+    if not asking.local(place.address) or asking.asked(place.address):
+        return place
+    return Ask(place.address)

@@ -1,0 +1,62 @@
+"""
+What a relay says of where a client is: option 82 (RFC 3046) and its kin.
+
+It is believed behind a relay alone, one that says its own address (giaddr): without that the sender
+may have made it itself (RFC 3046, section 2.1).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from ipaddress import IPv4Address
+
+from netbootd.dhcp.message import Message, Option, sub_options
+from netbootd.registry.marks import spelt
+
+_CIRCUIT, _REMOTE = 1, 2
+_LINK_SELECTION = 5  # RFC 3527
+_SERVER_ID = 11  # RFC 5107
+
+
+@dataclass(frozen=True, slots=True)
+class Relay:
+    """
+    *address* is the relay's own, *circuit* and *remote* what it calls the port and itself, as
+    ``registry/marks`` spells them.  *link* is the address that tells the subnet, *server* the one
+    that clients are to know us by, None for ours.
+    """
+
+    address: IPv4Address
+    link: IPv4Address
+    circuit: str = ""
+    remote: str = ""
+    server: IPv4Address | None = None
+
+    @property
+    def names_ports(self) -> bool:
+        """Whether it tells one of its ports from another."""
+        return bool(self.circuit or self.remote)
+
+    @property
+    def port(self) -> str:
+        """The port, as a word for people and programs."""
+        told = (part for part in (self.remote, self.circuit) if part)
+        return " ".join((str(self.address), *told))
+
+
+def relay_of(message: Message) -> Relay | None:
+    """The relay that sent *message* on, None where none did."""
+    if not int(message.giaddr):
+        return None
+    said = dict(sub_options(message.options.get(Option.RELAY_AGENT, b"")))
+    return Relay(
+        message.giaddr,
+        _address(said.get(_LINK_SELECTION, b"")) or message.giaddr,
+        spelt(said.get(_CIRCUIT, b"")),
+        spelt(said.get(_REMOTE, b"")),
+        _address(said.get(_SERVER_ID, b"")),
+    )
+
+
+def _address(said: bytes) -> IPv4Address | None:
+    return IPv4Address(said) if len(said) == 4 and any(said) else None
