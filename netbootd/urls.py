@@ -31,9 +31,11 @@ be a date (``202401011200/vmlinuz``), so there they are a MAC only before what a
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import Enum, auto
+from urllib.parse import quote, urlsplit
 
 from netbootd import configfiles, loaders
 from netbootd.mac import MAC
@@ -64,6 +66,9 @@ NODE_FILES = frozenset(
 #: The query by which a menu tells what was chosen.
 CHOICE = "choice"
 _LOADED_BY_MACHINES = PROGRAMS | ALIASES.keys() | {AUTOEXEC}
+
+
+_IPV4 = re.compile(r"\d+(\.\d+){3}")
 
 
 class Kind(Enum):
@@ -177,8 +182,26 @@ def scripted_mac(path: str) -> MAC | None:
 
 def base_url(host: str, port: int) -> str:
     """``http://192.168.1.250:3000``; port 80 goes without saying, IPv6 goes in brackets."""
-    bracketed = f"[{host}]" if ":" in host else host
+    bracketed = _bracketed(host)
     return f"http://{bracketed}" if port == 80 else f"http://{bracketed}:{port}"
+
+
+def tftp_url(host: str, path: str) -> str:
+    """``tftp://[2001:db8::1]/52:54:00:12:34:56/ipxe.efi``, as DHCPv6 names a boot file."""
+    return f"tftp://{_bracketed(host)}/{quote(path, safe='/:')}"
+
+
+def _bracketed(host: str) -> str:
+    """The scope of a link-local address (``%eth0``) is ours, and means nothing to others."""
+    return f"[{host.partition('%')[0]}]" if ":" in host else host
+
+
+def reachable(base: str, peer: str) -> bool:
+    """
+    Whether *base* may lead *peer* there: who asks by IPv6 may have no address of IPv4 at all.
+    """
+    host = urlsplit(base).hostname or ""
+    return ":" not in peer or not _IPV4.fullmatch(host)
 
 
 def first_url(base: str) -> str:

@@ -70,6 +70,25 @@ def test_what_we_hand_out_we_can_read_back():
     assert urls.split_mac(urls.loader_path(MAC_, "snponly.efi")) == (MAC_, "snponly.efi")
 
 
+def test_a_scope_of_ours_is_not_told_to_others():
+    assert urls.base_url("fe80::1%eth0", 3000) == "http://[fe80::1]:3000"
+
+
+def test_a_boot_file_by_tftp_has_a_url():
+    mac = MAC.parse("52:54:00:12:34:56")
+    path = urls.loader_path(mac, "ipxe.efi")
+    expected = "tftp://[2001:db8::1]/52:54:00:12:34:56/ipxe.efi"
+    assert urls.tftp_url("2001:db8::1", path) == expected
+    assert urls.tftp_url("192.0.2.1", "a b") == "tftp://192.0.2.1/a%20b"
+
+
+def test_who_asks_by_ipv6_is_not_led_to_an_address_of_ipv4():
+    assert not urls.reachable("http://192.0.2.1:3000", "2001:db8::2")
+    assert urls.reachable("http://192.0.2.1:3000", "192.0.2.2")
+    assert urls.reachable("http://[2001:db8::1]:3000", "2001:db8::2")
+    assert urls.reachable("http://boot.example.org", "2001:db8::2")
+
+
 @pytest.mark.parametrize(
     ("host", "port", "expected"),
     [

@@ -14,7 +14,7 @@ import re
 from collections.abc import Collection
 from dataclasses import dataclass
 
-from netbootd import answers
+from netbootd import answers, urls
 from netbootd.boot.client import Client
 from netbootd.boot.decision import (
     Hold,
@@ -208,6 +208,7 @@ def first_script(registry: Registry, base: str, peer: str = "") -> BootScript:
     """What ``/`` answers *peer*: get an address, then chain to the machine's own script."""
     subnet = registry.subnets.of(peer)
     server = subnet.boot_server or registry.first_server or registry.boot_server or base
+    server = server if urls.reachable(server, peer) else base
     if not subnet.served:
         reason = f"nobody is served in subnet {subnet.name}"
         facts = facts_of(STRANGER, None, registry, base, peer)

@@ -4,6 +4,7 @@ The HTTP ports: which are open follows the configuration, and an open one that s
 
 from __future__ import annotations
 
+import socket
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -51,6 +52,7 @@ class HttpService(Service):
         self._site = Site(reactor, live, events, self._bodies, status_of, allowed)
         self._local = local.LocalSite(reactor, live, events, self._bodies, status_of)
         self._ports: dict[int, Any] = {}
+        self._ports6: dict[int, Any] = {}
         self._sockets: dict[Path, Any] = {}
 
     def serve_api(self, api: Api) -> None:
@@ -95,6 +97,20 @@ class HttpService(Service):
             if (problem := self._open(number))
         ]
 
+    def listen6(self, wanted: Iterable[int]) -> list[tuple[int, OSError]]:
+        """
+        As ``listen``, by IPv6.  These are sockets of their own, so that those of IPv4 are what they
+        always were.
+        """
+        numbers = set(wanted)
+        for number in self._ports6.keys() - numbers:
+            self._ports6.pop(number).stopListening()
+        return [
+            (number, problem)
+            for number in sorted(numbers - self._ports6.keys())
+            if (problem := self._open6(number))
+        ]
+
     @property
     def sockets(self) -> tuple[Path, ...]:
         """The Unix sockets that are open."""
@@ -124,15 +140,31 @@ class HttpService(Service):
             return problem
         return None
 
+    def _open6(self, number: int) -> OSError | None:
+        """Twisted has no way to ask for IPv6 alone (ipv6(7), IPV6_V6ONLY)."""
+        try:
+            with socket.socket(socket.AF_INET6, socket.SOCK_STREAM | socket.SOCK_NONBLOCK) as made:
+                made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+                made.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+                made.bind(("::", number))
+                made.listen(BACKLOG)
+                self._ports6[number] = self._reactor.adoptStreamPort(
+                    made.fileno(), socket.AF_INET6, self._site
+                )
+        except OSError as problem:
+            return problem
+        return None
+
     def stopService(self) -> Deferred[Any]:
         """No new connections; bodies under way have the configured grace to finish."""
         self.running = 0
         self._site.stopping = self._local.stopping = True
         if self._site.api is not None:
             self._site.api.stop()
-        open_ones = (*self._ports.values(), *self._sockets.values())
+        open_ones = (*self._ports.values(), *self._ports6.values(), *self._sockets.values())
         closed = [port.stopListening() for port in open_ones]
         self._ports.clear()
+        self._ports6.clear()
         self._sockets.clear()
         ended = self._bodies.stop(self._live.snapshot.config.grace)
         return DeferredList([*(one for one in closed if one is not None), ended])

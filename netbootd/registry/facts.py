@@ -62,8 +62,12 @@ def logs_of(registry: Registry, base: str) -> dict[str, Any]:
 
 
 def server_of(registry: Registry, base: str, peer: str = "") -> str:
-    """The base URL that *peer* is told: its subnet's, else the one for all, else *base*."""
-    return registry.subnets.of(peer).boot_server or registry.boot_server or base
+    """
+    The base URL that *peer* is told: its subnet's, else the one for all, else *base*; and *base* in
+    any case where the other is an address of IPv4 and *peer* asks by IPv6.
+    """
+    server = registry.subnets.of(peer).boot_server or registry.boot_server
+    return server if server and urls.reachable(server, peer) else base
 
 
 def everybody(registry: Registry) -> list[Machine]:

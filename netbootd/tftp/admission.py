@@ -44,6 +44,7 @@ _EFFORT_OF_REQUEST = 16  # a file is looked for and opened
 _REQUESTS = {wire.Opcode.RRQ, wire.Opcode.WRQ}
 _NO_DESCRIPTOR = {errno.EMFILE, errno.ENFILE}
 _NO_NAME = "(empty name)"
+_LONGER = 20  # bytes by which IPv6's header is longer than IPv4's (RFC 8200, section 3)
 _MADE_ROOM = "the client never answered, and another one wanted its place"
 _RESTART_S = 1.0  # a request repeated this long after the last sign of life is a new one
 
@@ -230,7 +231,7 @@ class Admission:
         mtu = port.path_mtu(client) if "blksize" in request.options else port.mtu
         bounds = Bounds(
             content.size,
-            min(mtu, located.mtu or mtu),
+            min(mtu, located.mtu or mtu) - (_LONGER if ":" in client else 0),
             self.limits.windowsize if habit.windows else 0,
             min(self.limits.blksize, habit.blksize),
         )

@@ -18,7 +18,7 @@ import socket
 from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
-from ipaddress import IPv4Address
+from ipaddress import IPv4Address, IPv6Address
 
 from netbootd.tftp import train, wire
 from netbootd.tftp.train import Line, Peer
@@ -29,6 +29,7 @@ BUFFER = 4 << 20
 _SO_SNDBUFFORCE = 32  # asm-generic/socket.h; these pass net.core.{w,r}mem_max,
 _SO_RCVBUFFORCE = 33  # and need CAP_NET_ADMIN
 _IP_MTU = 14  # linux/in.h
+_IPV6_MTU = 24  # linux/in6.h
 _DISCARD = 9  # RFC 863; any port would do, nothing is sent to it
 _MOST_FAREWELLS = 1024
 
@@ -37,10 +38,16 @@ _MOST_FAREWELLS = 1024
 class Listener:
     """One address to serve: *mtu* in bytes is that of *interface*, and bounds the blocks."""
 
-    address: IPv4Address
+    address: IPv4Address | IPv6Address
     interface: str
     mtu: int
     port: int = PORT
+
+    @property
+    def local(self) -> str:
+        """The address as a socket has it: several interfaces may have the same link-local one."""
+        link_local = self.address.version == 6 and self.address.is_link_local
+        return f"{self.address}%{self.interface}" if link_local else str(self.address)
 
 
 class Port:
@@ -52,7 +59,7 @@ class Port:
 
     def __init__(self, listener: Listener, emptied: Callable[[Port], None]) -> None:
         self.mtu = listener.mtu
-        self.local = str(listener.address)
+        self.local = listener.local
         self._emptied = emptied
         #: Transfers that share the socket.
         self.sharing = 0
@@ -99,7 +106,7 @@ class Port:
         """Bytes a packet to the address *client* may have, as far as anybody knows."""
         try:
             self._probe.connect((client, _DISCARD))
-            return min(self.mtu, self._probe.getsockopt(socket.IPPROTO_IP, _IP_MTU))
+            return min(self.mtu, self._probe.getsockopt(*_way_mtu(self._probe)))
         except OSError:  # no route; the reply will not find one either
             return self.mtu
 
@@ -112,6 +119,13 @@ class Port:
         """Give the sockets back."""
         for each in (self.socket, self._refusals, self._probe):
             each.close()
+
+
+def _way_mtu(udp: socket.socket) -> tuple[int, int]:
+    """The level and the name of what tells the MTU of the way."""
+    if udp.family == socket.AF_INET6:
+        return socket.IPPROTO_IPV6, _IPV6_MTU
+    return socket.IPPROTO_IP, _IP_MTU
 
 
 def _widen(udp: socket.socket) -> int:

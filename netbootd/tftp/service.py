@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable
-from ipaddress import IPv4Address
+from ipaddress import IPv4Address, IPv6Address
 from typing import Any
 
 from twisted.application import service
@@ -25,7 +25,7 @@ from netbootd.tftp.files import Locate
 from netbootd.tftp.limits import USUAL, Limits
 from netbootd.tftp.port import BUFFER, Listener, Port
 
-_Where = tuple[IPv4Address, int]
+_Where = tuple[IPv4Address | IPv6Address, int]
 
 log = Logger()
 
@@ -82,7 +82,7 @@ class TftpService(service.Service):
         return [_progress(running, passed) for running in self._crowd.heard()]
 
     @property
-    def addresses(self) -> dict[IPv4Address, int]:
+    def addresses(self) -> dict[IPv4Address | IPv6Address, int]:
         """What is listened on, and the number of the port there."""
         return {address: port.socket.getsockname()[1] for (address, _), port in self._ports.items()}
 

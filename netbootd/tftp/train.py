@@ -31,7 +31,8 @@ from collections.abc import Callable, Iterator, Sequence
 
 from netbootd.tftp.transfer import Train
 
-#: Address and port.
+#: Address and port.  A link-local address of IPv6 needs no scope: the socket that is bound to ours
+#: has it.
 Peer = tuple[str, int]
 
 _SOL_UDP = socket.IPPROTO_UDP
@@ -144,9 +145,12 @@ def _cars(train: Train) -> Iterator[list[bytes | memoryview]]:
 
 
 def udp_socket(local: str, port: int) -> socket.socket:
-    """Bound to *local* and not blocking."""
-    made = socket.socket(socket.AF_INET, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK)
+    """Bound to *local*, which may have a scope, and not blocking."""
+    family = socket.AF_INET6 if ":" in local else socket.AF_INET
+    made = socket.socket(family, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK)
     try:
+        if family == socket.AF_INET6:
+            made.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
         made.bind((local, port))
     except OSError:
         made.close()
@@ -160,7 +164,7 @@ def receive(udp: socket.socket) -> tuple[bytes, Peer] | None:
         datagram, peer = udp.recvfrom(_LONGEST_EXPECTED)
     except OSError:
         return None
-    return datagram, peer
+    return datagram, (peer[0], peer[1])  # of IPv6 there is more
 
 
 def send(udp: socket.socket, datagram: bytes, peer: Peer) -> None:

@@ -78,3 +78,27 @@ def test_start_and_stop_leave_no_thread_and_no_timer(service, reactor):
     assert reactor.log == ["+3000", "-3000"]
     assert service.ports == ()
     assert reactor.getDelayedCalls() == []
+
+
+def test_ipv6_has_sockets_of_its_own(rig):
+    from twisted.internet import reactor
+
+    with socket.create_server(("0.0.0.0", 0)) as other:  # whoever has the port in IPv4
+        number = other.getsockname()[1]
+        service = HttpService(reactor, rig.live, None, dict)
+        assert service.listen6((number,)) == []
+        assert service.listen6((number,)) == []
+        with socket.socket(socket.AF_INET6) as again, pytest.raises(OSError, match="in use"):
+            again.bind(("::", number))
+        assert service.listen6(()) == []
+        assert service.ports == ()
+
+
+def test_a_port_of_ipv6_that_is_taken_is_named(rig):
+    from twisted.internet import reactor
+
+    with socket.create_server(("::", 0), family=socket.AF_INET6) as other:
+        number = other.getsockname()[1]
+        service = HttpService(reactor, rig.live, None, dict)
+        ((port, problem),) = service.listen6((number,))
+    assert (port, problem.errno) == (number, errno.EADDRINUSE)
