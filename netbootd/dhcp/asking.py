@@ -17,6 +17,7 @@ from netbootd.boot.decision import identify
 from netbootd.dhcp import pxe
 from netbootd.dhcp.destination import Arrival
 from netbootd.dhcp.message import Message, Option
+from netbootd.dhcp.prepared import Prepared, prepared
 from netbootd.dhcp.relay import Relay, relay_of
 from netbootd.leases import identity
 from netbootd.leases.lease import Address
@@ -36,8 +37,8 @@ class Asking:
 
     *client* is who sent it as boot decisions know it, *machine* the listed one, None for another;
     *key* whose leases it has, *port* where it is attached.  *subnet* is the one that was looked up
-    for it, *link* all of the cable, that one first.  *server* is the address of ours that it is to
-    know.
+    for it, *link* all of the cable, that one first.  *ours* are our addresses there, *server* the
+    one that it is to know.
 
     *asked* tells of an address that nobody answered for it a moment ago, *taken* that its holder
     did.  *saving*: leases can be written; *rival*: another DHCP server was heard here.
@@ -57,6 +58,8 @@ class Asking:
     subnet: Subnet
     link: tuple[Subnet, ...]
     server: IPv4Address
+    ours: frozenset[IPv4Address]
+    prepared: Prepared
     asked: Probed
     taken: Probed
     saving: bool = True
@@ -70,7 +73,7 @@ class Asking:
 
     def subnet_at(self, address: IPv4Address) -> Subnet | None:
         """The subnet of this link that *address* lies in; None where it is of another link."""
-        found = self.registry.subnets.of(str(address))
+        found = self.prepared.subnet(address)
         for subnet in self.link:
             if subnet.name == found.name:
                 return subnet
@@ -80,9 +83,7 @@ class Asking:
 
     def is_us(self, server: IPv4Address) -> bool:
         """Whether a client that names *server* (option 54) means us."""
-        if server in (self.server, self.arrival.address):
-            return True
-        return any(server == ours.ip for ours in self.links)
+        return server == self.server or server in self.ours
 
     def local(self, address: IPv4Address) -> bool:
         """Whether we reach *address* without a router, so that it can be asked for by ARP."""
@@ -107,7 +108,7 @@ def asking(
 ) -> Asking:
     """Look up whoever sent *request*."""
     relay = relay_of(request)
-    place, link = _place_of(request, arrival, registry, relay, links)
+    place, link = asked_from(request, arrival, registry, links)
     client = _client_of(request, place, marks, relay)
     machine = identify(client, registry)
     listed = machine if machine is not None and machine.known else None
@@ -126,6 +127,8 @@ def asking(
         subnet=link[0],
         link=link,
         server=(relay and relay.server) or arrival.address,
+        ours=frozenset({arrival.address, *(one.ip for one in links)}),
+        prepared=prepared(registry),
         asked=asked,
         taken=taken,
         saving=saving,
@@ -152,15 +155,11 @@ def key_of(request: Message, subnet: Subnet) -> str:
     return identity.key(pxe.mac_of(request), said, hardware, subnet.addressing.match_client_id)
 
 
-def _place_of(
-    request: Message,
-    arrival: Arrival,
-    registry: Registry,
-    relay: Relay | None,
-    links: Sequence[IPv4Interface],
+def asked_from(
+    request: Message, arrival: Arrival, registry: Registry, links: Sequence[IPv4Interface]
 ) -> tuple[IPv4Address, tuple[Subnet, ...]]:
     """The address that tells where the client is, and the subnets of its cable, its own first."""
-    if relay is not None:
+    if relay := relay_of(request):
         return relay.link, registry.subnets.link(registry.subnets.of(str(relay.link)))
     if int(request.ciaddr) and arrival.unicast:
         subnet = registry.subnets.of(str(request.ciaddr))

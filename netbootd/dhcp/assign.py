@@ -8,15 +8,18 @@ for others, holes of the pools, our own, routers and the ends of a network are g
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from ipaddress import IPv4Address
 
-from netbootd.addressing import Pool
+from netbootd.addressing import EVERYBODY, Pool
 from netbootd.dhcp import matching
 from netbootd.dhcp.asking import Asking
 from netbootd.dhcp.given import Ask
-from netbootd.dhcp.message import Option
+from netbootd.dhcp.prepared import prepared
 from netbootd.leases.lease import Address, State
+from netbootd.leases.table import Leases
+from netbootd.registry.snapshot import Registry
 from netbootd.registry.subnets import Subnet
 
 
@@ -143,10 +146,7 @@ def vacant(asking: Asking, place: Place) -> bool:
 
 
 def _free(asking: Asking, subnet: Subnet, pool: Pool) -> Place | None:
-    def allowed(address: Address) -> bool:
-        return isinstance(address, IPv4Address) and may(asking, subnet, address)
-
-    generation = asking.registry.generation
+    allowed, generation = asking.prepared.may(subnet, asking.ours), asking.registry.generation
     found = asking.leases.free(pool.range, allowed, asking.now, generation=generation)
     return Place(found, subnet) if isinstance(found, IPv4Address) else None
 
@@ -185,14 +185,12 @@ def _reused(
     asking: Asking, pools: list[tuple[Subnet, Pool]], *, same_port: bool = False
 ) -> Place | None:
     """The oldest offer of another client, the oldest of its own port before all."""
-    found = [
-        (offer.port != asking.port, offer.since, place)
-        for _, pool in pools
-        if (offer := asking.leases.oldest_offer(pool.range, asking.now, asking.port))
-        and (place := may_have(asking, offer.address))
-    ]
-    best = min(found, key=lambda one: one[:2], default=None)
-    return None if best is None or (same_port and best[0]) else best[2]
+    for port in (asking.port,) if same_port else (asking.port, ""):
+        offers = [asking.leases.oldest_offer(pool.range, asking.now, port) for _, pool in pools]
+        for offer in sorted(filter(None, offers), key=lambda one: one.since):
+            if place := may_have(asking, offer.address):
+                return place
+    return None
 
 
 # -- what is for nobody ------------------------------------------------------------------------
@@ -200,21 +198,12 @@ def _reused(
 
 def may(asking: Asking, subnet: Subnet, address: IPv4Address) -> bool:
     """Whether *address* of *subnet* may be given from a pool, whoever asks."""
-    if address in asking.registry.reserved or subnet.addressing.excludes(address):
-        return False
-    return not special(asking, subnet, address)
+    return asking.prepared.may(subnet, asking.ours)(address)
 
 
 def special(asking: Asking, subnet: Subnet, address: IPv4Address) -> bool:
     """Whether *address* is for no client: ours, a router's, or an end of the network."""
-    network = subnet.network
-    ends = network is not None and network.prefixlen < 31  # RFC 3021
-    if network and ends and address in (network.network_address, network.broadcast_address):
-        return True
-    if address == asking.arrival.address or any(address == ours.ip for ours in asking.links):
-        return True
-    routers = subnet.addressing.options.get(Option.ROUTERS, b"")
-    return any(routers[at : at + 4] == address.packed for at in range(0, len(routers), 4))
+    return address in asking.prepared.ground(subnet).ends or address in asking.ours
 
 
 def probed(asking: Asking, place: Place) -> Place | Ask:
@@ -225,3 +214,26 @@ def probed(asking: Asking, place: Place) -> Place | Ask:
     if not asking.local(place.address) or asking.asked(place.address):
         return place
     return Ask(place.address)
+
+
+# -- what will be asked for --------------------------------------------------------------------
+
+
+def ahead(
+    subnet: Subnet,
+    registry: Registry,
+    leases: Leases,
+    *,
+    now: float,
+    ours: Collection[IPv4Address],
+    count: int,
+) -> list[IPv4Address]:
+    """The next *count* addresses that strangers will be offered on the cable of *subnet*."""
+    found: dict[Address, None] = {}
+    for one in registry.subnets.link(subnet):
+        allowed = prepared(registry).may(one, ours)
+        for pool in one.addressing.pools:
+            if one.addressing.probe and pool.match == EVERYBODY:
+                args = pool.range, allowed, now, count
+                found |= dict.fromkeys(leases.ahead(*args, generation=registry.generation))
+    return [address for address in found if isinstance(address, IPv4Address)][:count]

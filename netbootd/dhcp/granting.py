@@ -98,6 +98,8 @@ def _held(asking: Asking, place: Place, lease: Lease | None) -> str:
     if lease is None or not lease.held(asking.now):
         return ""
     if lease.state is State.DECLINED:
+        if lease.mac is not None and lease.mac == asking.client.mac and lease.key != asking.key:
+            return ""  # the network was asked, and this very card answered
         return f"{place.address} is used by somebody else"
     leased = lease.state is State.LEASED and lease.key != asking.key
     if leased and not place.reserved:  # of cards of one machine the network is asked

@@ -14,7 +14,6 @@ from ipaddress import IPv4Address
 
 from netbootd.dhcp.asking import Asking
 from netbootd.dhcp.assign import Place
-from netbootd.dhcp.configured import configured
 from netbootd.dhcp.fields import Fields
 from netbootd.dhcp.message import (
     BROADCAST_FLAG,
@@ -24,7 +23,9 @@ from netbootd.dhcp.message import (
     Op,
     Option,
 )
+from netbootd.dhcp.served import Boot
 from netbootd.leases.lease import INFINITE
+from netbootd.registry.machine import Machine
 from netbootd.registry.subnets import Subnet
 
 _HEADER = 240 + 1  # the fixed part, the cookie and END
@@ -53,20 +54,22 @@ _NEEDED = frozenset(
 
 
 def leased(
-    asking: Asking, kind: MessageType | None, place: Place, seconds: int, boot: Fields
+    asking: Asking, kind: MessageType | None, place: Place, seconds: int, boot: Boot
 ) -> Message:
     """An OFFER or ACK of *place* for *seconds*; with no *kind* it is an answer by BOOTP."""
     times = _times(kind, seconds)
-    options = _options(asking, place.subnet, {**_kind(kind, asking), **times}, boot)
+    first = {**_kind(kind, asking), **times}
+    options = _options(asking, place.subnet, boot.machine, first, boot.fields)
     offering = kind is MessageType.OFFER
     ciaddr = NO_ADDRESS if offering else asking.request.ciaddr
-    return _message(asking.request, boot, options, ciaddr=ciaddr, yiaddr=place.address)
+    return _message(asking.request, boot.fields, options, ciaddr=ciaddr, yiaddr=place.address)
 
 
-def informed(asking: Asking, subnet: Subnet, boot: Fields) -> Message:
+def informed(asking: Asking, subnet: Subnet, boot: Boot) -> Message:
     """The answer to an INFORM: no address and no times (RFC 2131, section 4.3.5)."""
-    options = _options(asking, subnet, _kind(MessageType.ACK, asking), boot)
-    return _message(asking.request, boot, options, ciaddr=asking.request.ciaddr)
+    first = _kind(MessageType.ACK, asking)
+    options = _options(asking, subnet, boot.machine, first, boot.fields)
+    return _message(asking.request, boot.fields, options, ciaddr=asking.request.ciaddr)
 
 
 def nak(asking: Asking, reason: str) -> Message:
@@ -120,13 +123,27 @@ def _times(kind: MessageType | None, seconds: int) -> dict[int, bytes]:
     return found
 
 
+def _configured(asking: Asking, subnet: Subnet, machine: Machine | None) -> dict[int, bytes]:
+    """From the nearest that says it: the machine, its groups, its target, its subnet, settings."""
+    found = dict(asking.prepared.ground(subnet).options)
+    if machine is not None:
+        found |= asking.prepared.said_of(machine, subnet)
+    if asking.registry.config.syslog.enabled:
+        found.setdefault(Option.LOG_SERVERS, asking.arrival.address.packed)
+    return found
+
+
 def _options(
-    asking: Asking, subnet: Subnet, first: Mapping[int, bytes], boot: Fields
+    asking: Asking,
+    subnet: Subnet,
+    machine: Machine | None,
+    first: Mapping[int, bytes],
+    boot: Fields,
 ) -> dict[int, bytes]:
     """All options in their order, as many as the client takes."""
     request = asking.request
     listed = request.options.get(Option.WANTED, b"")
-    settings = configured(asking, subnet)
+    settings = _configured(asking, subnet, machine)
     have = {**settings, **boot.options, **first}
     unlisted = () if listed else settings
     ordered = dict(first)

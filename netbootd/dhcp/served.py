@@ -16,6 +16,7 @@ from netbootd.dhcp.booting import Known
 from netbootd.dhcp.fields import Fields, fields
 from netbootd.dhcp.message import Message, Option
 from netbootd.dhcp.proxy import Answer, Ignored
+from netbootd.registry.machine import Machine
 
 #: What petitboot and newer U-Boot look for, below the path prefix (RFC 5071).
 _CONFIGURATION = "pxelinux.cfg/01-"
@@ -25,10 +26,11 @@ _CONFIGURATION = "pxelinux.cfg/01-"
 class Boot:
     """
     The *fields* of a reply, its *file* as people know it, and the *decision*; *refused* is why
-    there is no file.
+    there is no file.  *machine* is the listed one, with the target that it boots now.
     """
 
     fields: Fields
+    machine: Machine | None
     decision: Decision | None = None
     file: str = ""
     refused: Ignored | None = None
@@ -43,19 +45,18 @@ class Boot:
 def boot_of(asking: Asking, known: Known) -> Boot:
     """What the reply tells of booting."""
     if not pxe.boots(asking.request):
-        return Boot(_without_file(asking))
+        return Boot(_without_file(asking), asking.machine)
     decision = booting.decide(asking.request, asking.client, asking.registry, known)
     alone = isinstance(decision.step, Refusal) and decision.step.code == "proxyless"
     if alone:
         decision = _reads_alone(asking, decision)
-    if isinstance(decision.step, Refusal):
-        return Boot(_without_file(asking), refused=_refused(asking, decision, decision.step))
+    step = decision.step
+    if isinstance(step, Refusal):
+        refused = Ignored(step.reason, True, decision, step.code, asking.client)
+        return Boot(_without_file(asking), asking.machine, refused=refused)
     name, path = booting.file_of(asking.client, decision, asking.arrival, asking.registry)
-    return Boot(_fields(asking, decision, path, alone=alone), decision, name)
-
-
-def _refused(asking: Asking, decision: Decision, step: Refusal) -> Ignored:
-    return Ignored(step.reason, True, decision, step.code, asking.client)
+    machine = decision.machine if asking.machine else None
+    return Boot(_fields(asking, decision, path, alone=alone), machine, decision, name)
 
 
 def _reads_alone(asking: Asking, decision: Decision) -> Decision:

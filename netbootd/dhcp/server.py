@@ -17,7 +17,7 @@ from ipaddress import IPv4Address, IPv4Interface
 from typing import Any
 
 from netbootd.dhcp import assign, granting, naming, proxy, pxe, replying, served
-from netbootd.dhcp.asking import Asking, Probed, asking
+from netbootd.dhcp.asking import Asking, Probed, asked_from, asking
 from netbootd.dhcp.assign import Nothing, Place
 from netbootd.dhcp.booting import NOTHING_KNOWN, Known
 from netbootd.dhcp.destination import Arrival
@@ -100,6 +100,27 @@ def answer(
     return _not_served(client) or _answer(client, known)
 
 
+def subnet_of(
+    request: Message, arrival: Arrival, registry: Registry, links: Sequence[IPv4Interface]
+) -> Subnet:
+    """The subnet whose rules count for *request*."""
+    return asked_from(request, arrival, registry, links)[1][0]
+
+
+def ahead(
+    subnet: Subnet,
+    registry: Registry,
+    leases: Leases,
+    *,
+    now: float,
+    links: Sequence[IPv4Interface],
+    count: int,
+) -> list[IPv4Address]:
+    """The next *count* addresses that strangers will be offered in *subnet*, to be asked for."""
+    ours = frozenset(one.ip for one in links)
+    return assign.ahead(subnet, registry, leases, now=now, ours=ours, count=count)
+
+
 def _not_served(asking: Asking) -> Ignored | None:
     """A subnet where nobody is served, or only who is listed."""
     subnet, config = asking.subnet, asking.registry.config
@@ -157,7 +178,7 @@ def _offered(asking: Asking, place: Place, known: Known) -> Given:
         asking.leases.put(lease)
     boot = served.boot_of(asking, known)
     seconds = _seconds(asking, place.subnet, lease if lease.active(asking.now) else None)
-    reply = replying.leased(asking, MessageType.OFFER, place, seconds, boot.fields)
+    reply = replying.leased(asking, MessageType.OFFER, place, seconds, boot)
     event = LeaseOffered(
         **_about(asking, boot),
         address=str(place.address),
@@ -231,7 +252,7 @@ def _committed(
     if lease is not held:
         asking.leases.put(lease)
     boot = served.boot_of(asking, known)
-    reply = replying.leased(asking, kind, place, seconds, boot.fields)
+    reply = replying.leased(asking, kind, place, seconds, boot)
     event = Leased(
         **_about(asking, boot),
         address=str(place.address),
@@ -308,7 +329,7 @@ def inform(asking: Asking, known: Known) -> Answered:
     if subnet is None:
         return Ignored(f"INFORM of {asking.request.ciaddr}, which is of no network here")
     boot = served.boot_of(asking, known)
-    reply = replying.informed(asking, subnet, boot.fields)
+    reply = replying.informed(asking, subnet, boot)
     return Given(reply=reply, boot=boot.answer(asking, reply), refused=boot.refused)
 
 

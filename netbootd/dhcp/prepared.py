@@ -1,0 +1,142 @@
+"""
+What a registry means for every packet alike, worked out once and kept as long as it counts.
+
+Nothing here is remembered of clients: it could all be thrown away at any time.  With a new registry
+it is.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass, field
+from ipaddress import IPv4Address
+from typing import Any
+
+from netbootd.dhcp.message import Option
+from netbootd.leases.lease import Address
+from netbootd.registry.machine import Machine
+from netbootd.registry.snapshot import Registry
+from netbootd.registry.subnets import Subnet
+
+#: Addresses and machines that are kept.
+_MOST = 8192
+
+
+@dataclass(frozen=True, slots=True)
+class Ground:
+    """
+    What is known of *subnet* before anybody asks: *options* of every reply there, and *ends*, the
+    addresses that no client has: routers, and the ends of the network.
+    """
+
+    subnet: Subnet
+    options: Mapping[int, bytes]
+    ends: frozenset[IPv4Address]
+
+
+@dataclass(slots=True)
+class Prepared:
+    """All that was made ready for *registry*."""
+
+    registry: Registry
+    _grounds: dict[str, Ground] = field(default_factory=dict)
+    _subnets: dict[IPv4Address, Subnet] = field(default_factory=dict)
+    _said: OrderedDict[tuple[str, str, str], Mapping[int, bytes]] = field(
+        default_factory=OrderedDict
+    )
+
+    def ground(self, subnet: Subnet) -> Ground:
+        """That of *subnet*."""
+        found = self._grounds.get(subnet.name)
+        if found is None:
+            found = self._grounds[subnet.name] = _ground(subnet)
+        return found
+
+    def subnet(self, address: IPv4Address) -> Subnet:
+        """As ``Subnets.of``."""
+        found = self._subnets.get(address)
+        if found is None:
+            if len(self._subnets) >= _MOST:
+                self._subnets.clear()
+            found = self._subnets[address] = self.registry.subnets.of(str(address))
+        return found
+
+    def said_of(self, machine: Machine, subnet: Subnet) -> Mapping[int, bytes]:
+        """The options that are said of *machine* where it is in *subnet*."""
+        which = machine.key, machine.title, subnet.name
+        found = self._said.get(which)
+        if found is None:
+            found = self._said[which] = _said(self.registry, machine, subnet)
+            if len(self._said) > _MOST:
+                self._said.popitem(last=False)
+        return found
+
+    def may(self, subnet: Subnet, ours: Collection[IPv4Address]) -> Callable[[Address], bool]:
+        """Whether an address of *subnet* may be given from a pool, whoever asks; *ours* are not."""
+        ends, reserved = self.ground(subnet).ends, self.registry.reserved
+        excludes = subnet.addressing.excludes
+
+        def allowed(address: Address) -> bool:
+            if not isinstance(address, IPv4Address) or address in reserved or address in ends:
+                return False
+            return address not in ours and not excludes(address)
+
+        return allowed
+
+
+_LATEST: list[Prepared] = []
+
+
+def prepared(registry: Registry) -> Prepared:
+    """What was made ready for *registry*; of those before it nothing is kept."""
+    if not _LATEST or _LATEST[0].registry is not registry:
+        _LATEST[:] = [Prepared(registry)]
+    return _LATEST[0]
+
+
+def _ground(subnet: Subnet) -> Ground:
+    """What *subnet* says, and what its being a network says where that does not."""
+    options: dict[int, bytes] = {}
+    ends: set[IPv4Address] = set()
+    network = subnet.network
+    if network is not None:
+        options[Option.SUBNET_MASK] = network.netmask.packed
+    if network is not None and network.prefixlen < 31:  # RFC 3021
+        options[Option.BROADCAST_ADDRESS] = network.broadcast_address.packed
+        ends = {network.network_address, network.broadcast_address}
+    options |= subnet.addressing.options
+    routers = options.get(Option.ROUTERS, b"")
+    ends |= {IPv4Address(routers[at : at + 4]) for at in range(0, len(routers) - 3, 4)}
+    if Option.ROUTES in options:
+        options.setdefault(Option.MICROSOFT_ROUTES, options[Option.ROUTES])
+    return Ground(subnet, options, frozenset(ends))
+
+
+def _said(registry: Registry, machine: Machine, subnet: Subnet) -> Mapping[int, bytes]:
+    """What is said of *machine*: by its variables, and over these in ``dhcp_options``."""
+    variables = registry.variables_of(machine, subnet)
+    named = {
+        int(Option.HOST_NAME): _text(variables.get("hostname")),
+        int(Option.NTP_SERVERS): _addresses(variables.get("ntp")),
+    }
+    found = {code: value for code, value in named.items() if value}
+    found |= machine.dhcp_options
+    if Option.ROUTES in found:
+        found.setdefault(Option.MICROSOFT_ROUTES, found[Option.ROUTES])
+    return found
+
+
+def _text(said: Any) -> bytes:
+    return said.encode()[:255] if isinstance(said, str) else b""
+
+
+def _addresses(said: Any) -> bytes:
+    """*said*, an address or an array of them; empty where one of them is a name."""
+    words = [said] if isinstance(said, str) else said
+    if not isinstance(words, (list, tuple)):
+        return b""
+    try:
+        return b"".join(IPv4Address(word.strip()).packed for word in words)
+    except (ValueError, AttributeError):
+        return b""
