@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from netbootd.api.edit import Editor
+from netbootd.api.leases import Holders, Moment
 from netbootd.api.values import Picture
 from netbootd.boots.boot import Boot
 from netbootd.errors import Finding
@@ -104,6 +105,12 @@ class Desk:
     token: str = ""
     observer: str = ""
 
+    def __post_init__(self) -> None:
+        self._holders = Holders()
+        if self.leases is not None:
+            self._holders = Holders(self.leases.items())
+            self.leases.subscribe(self._holders.note)
+
     def glance(self) -> Picture:
         """Everything as it is now, to be looked at before anything else happens."""
         return Picture(
@@ -111,10 +118,30 @@ class Desk:
             standings=self.live.record.items(),
             boots=self.boots.items() if self.boots else {},
             sightings=self.live.sightings,
+            addresses=self._holders.addresses,
             now=self.now(),
         )
 
     def picture(self) -> Picture:
         """The same for any thread; to be taken in the reactor's."""
         seen = self.glance()
-        return replace(seen, standings=dict(seen.standings), boots=dict(seen.boots))
+        return replace(
+            seen,
+            standings=dict(seen.standings),
+            boots=dict(seen.boots),
+            addresses=dict(seen.addresses),
+        )
+
+    def leased(self) -> Moment:
+        """Who has which address now, for any thread; to be taken in the reactor's."""
+        picture, leases = self.picture(), self.leases
+        if leases is None:
+            return Moment(picture=picture)
+        return Moment(
+            picture=picture,
+            leases=tuple(leases.items()),
+            usage=tuple(leases.usage()),
+            foreign=tuple(leases.foreign()),
+            clock=leases.clock(),
+            trouble=leases.trouble,
+        )

@@ -37,13 +37,15 @@ class Nobody(NetbootdError):
 class Picture:
     """
     Everything at the time *now*: what is wanted, what is remembered by machine key, each machine's
-    latest boot, and what cards have said of their machines (which may be read in any thread).
+    latest boot, what cards have said of their machines (which may be read in any thread), and the
+    *addresses* that cards and machines have of us, by MAC and by machine key.
     """
 
     registry: Registry
     standings: Mapping[str, Standing] = field(default_factory=dict)
     boots: Mapping[str, Boot] = field(default_factory=dict)
     sightings: Sightings = field(default_factory=Sightings)
+    addresses: Mapping[str, str] = field(default_factory=dict)
     now: float = 0.0
 
     def machine(self, mac: MAC) -> Machine | None:
@@ -118,7 +120,7 @@ def summary(machine: Machine, picture: Picture) -> dict[str, Any]:
         **_boot(boot, state, picture.now),
         "held": standing.held,
         "armed": _armed(standing, picture.now),
-        "address": _address(machine, standing, boot),
+        "address": _address(machine, standing, boot, picture.addresses),
         "trouble": _trouble(standing, boot, state),
     }
 
@@ -157,11 +159,18 @@ def _armed(standing: Standing, now: float) -> dict[str, Any] | None:
     return {"target": armed.target, "times": armed.times, "until": armed.until}
 
 
-def _address(machine: Machine, standing: Standing, boot: Boot | None) -> str:
-    """Where it is: as its entry says, else where it was heard last."""
+def _address(
+    machine: Machine, standing: Standing, boot: Boot | None, leased: Mapping[str, str]
+) -> str:
+    """Where it is: as its entry says, else as we gave it, else where it was heard last."""
     written = machine.variables.get("ip")
     if isinstance(written, str) and written.strip():
         return written.strip()
+    if leased:
+        cards = machine.macs or ((machine.mac,) if machine.mac else ())
+        for who in (machine.key, *map(str, cards)):
+            if address := leased.get(who):
+                return address
     heard = boot.peer if boot else ""
     return heard or (standing.latest.peer if standing.latest else "")
 

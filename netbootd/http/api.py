@@ -56,6 +56,8 @@ PAGES: Mapping[str, Mapping[str, Page]] = {
     "machines/{id}/next": {"PUT": apiwriting.arm, "DELETE": apiwriting.disarm},
     "machines/{id}/release": {"POST": apiwriting.release},
     "boots/{number}": {"GET": apireading.boot},
+    "leases": {"GET": apireading.leases},
+    "leases/{address}": {"DELETE": apiwriting.end_lease},
     "unknown": {"GET": apireading.unknown},
     "status": {"GET": apireading.status},
     "findings": {"GET": apireading.findings},

@@ -12,6 +12,7 @@ from typing import Any
 
 from twisted.internet.threads import deferToThread
 
+from netbootd.api import leases as addresses
 from netbootd.api import values
 from netbootd.api.diagnosing import Seen, diagnosis
 from netbootd.api.no import No, not_found, wrong
@@ -23,6 +24,7 @@ from netbootd.why.diagnosis import State
 _MOST_BOOTS = 1000
 _MOST_FINDINGS = 5000
 _MOST_LINES = 5000
+_LEASES = 10_000  # that are told of unless more are asked for
 
 
 # -- machines --------------------------------------------------------------------------------------
@@ -179,6 +181,45 @@ def _record(call: Call) -> Any:
         told_so = "there is no record of boots"
         raise No(HTTPStatus.SERVICE_UNAVAILABLE, "unavailable", told_so)
     return call.desk.boots
+
+
+# -- addresses -------------------------------------------------------------------------------------
+
+
+def leases(call: Call) -> Work:
+    """Who has which address, and how full the pools are."""
+    query, text = call.asked.query, call.asked.query.get("q", "").strip()
+    state = query.get("state", "")
+    if state and state not in addresses.STATES:
+        raise wrong(f'"state" must be one of {", ".join(addresses.STATES)}, not {state!r:.40}')
+    try:
+        within = addresses.network_of(query.get("subnet", "").strip())
+    except ValueError as problem:
+        raise wrong(f'"subnet" must be a network: {problem}') from None
+    limit = call.number("limit", _LEASES, 1, 1 << 20)
+    lease_book(call)
+    moment = call.desk.leased()
+
+    def make() -> Answer:
+        found = list(addresses.listed(moment, state, within, text))
+        head = {
+            "now": moment.picture.now,
+            "total": len(found),
+            "pools": addresses.pools(moment.usage),
+            "foreign": addresses.foreigners(moment.foreign),
+            "trouble": moment.trouble,
+        }
+        lines = (addresses.line(one, moment.picture, moment.clock) for one in found[:limit])
+        return told_list(head, "leases", lines)
+
+    return Work(make)
+
+
+def lease_book(call: Call) -> Any:
+    """Where leases are kept; raises No where none are."""
+    if call.desk.leases is None:
+        raise No(HTTPStatus.SERVICE_UNAVAILABLE, "unavailable", "no leases are kept")
+    return call.desk.leases
 
 
 # -- the daemon ------------------------------------------------------------------------------------

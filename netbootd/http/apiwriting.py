@@ -16,13 +16,16 @@ from typing import Any
 from twisted.logger import Logger
 
 from netbootd.api import body, entry, table, values
+from netbootd.api.desk import Leases
 from netbootd.api.dropin import Author, who_of
 from netbootd.api.edit import Done, key_of
 from netbootd.api.entry import patched
-from netbootd.api.no import No, wrong
+from netbootd.api.leases import address_of, line
+from netbootd.api.no import No, not_found, wrong
 from netbootd.http.apicall import JSON, Call, machine_of, nothing, told
-from netbootd.http.apireading import in_thread
+from netbootd.http.apireading import in_thread, lease_book
 from netbootd.http.resource import Answer, Awaited
+from netbootd.leases.lease import Address
 from netbootd.printable import counted
 from netbootd.record.standing import Armed
 from netbootd.registry.machine import Machine
@@ -219,6 +222,26 @@ async def _ordered(call: Call, who: str, obey: Callable[[str, str], None]) -> An
         told_so = "it is done, but not on disk yet: a restart may forget it; see /api/v1/status"
         raise No(HTTPStatus.SERVICE_UNAVAILABLE, "not-kept", told_so)
     return told(values.summary(machine, call.desk.picture()))
+
+
+def end_lease(call: Call, who: str) -> Awaited:
+    """The address is anybody's again, whatever its holder believes."""
+    address = address_of(who)
+    if address is None:
+        raise not_found(f"{who!r:.60} is no address")
+    return Awaited(_lease_ended(call, lease_book(call), address))
+
+
+async def _lease_ended(call: Call, leases: Leases, address: Address) -> Answer:
+    by = (await in_thread(_author, call)).who
+    try:
+        ended = await leases.release(address, by)
+    except OSError as problem:
+        told_so = f"the lease is not ended, since that cannot be written: {problem}"
+        raise No(HTTPStatus.SERVICE_UNAVAILABLE, "not-kept", told_so) from None
+    if ended is None:
+        raise No(HTTPStatus.NOT_FOUND, "no-such-lease", f"nobody has {address}")
+    return told(line(ended, call.desk.picture(), leases.clock()))
 
 
 def reload(call: Call) -> Awaited:

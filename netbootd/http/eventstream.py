@@ -20,6 +20,7 @@ from typing import Any
 from twisted.internet.task import LoopingCall
 from twisted.internet.threads import deferToThread
 
+from netbootd.api import leases as addresses
 from netbootd.api import values
 from netbootd.api.desk import Desk
 from netbootd.api.no import No, wrong
@@ -27,6 +28,7 @@ from netbootd.api.values import Picture
 from netbootd.http.apicall import Call, key_of, text_of
 from netbootd.http.listener import Listener
 from netbootd.http.resource import Awaited, Feed
+from netbootd.leases.lease import Address, Lease
 from netbootd.logbook.ecs import Shape
 from netbootd.logbook.line import Line
 from netbootd.logbook.marks import key_of as key_of_line
@@ -34,15 +36,17 @@ from netbootd.mac import MAC
 from netbootd.registry.machine import Machine
 from netbootd.why.diagnosis import State
 
-TOPICS = ("machines", "transfers", "logs", "status")
+TOPICS = ("machines", "transfers", "leases", "logs", "status")
 #: Seconds between two words about one machine.
 PAUSE_S = 0.5
 MOST_OVER_TCP = 64
 _MOST_LOCAL = 256
 _TICK_S = 0.25
 _AT_ONCE = 40  # machines told of before the reactor goes on
+_LEASES_AT_ONCE = 200
 _BREATH_S = 0.01
 _TRANSFERS_S = 1.0
+_POOLS_S = 1.0
 _MOST_TRANSFERS = 200  # a second, those furthest behind; the rest is counted
 _AGAIN_S = 5.0  # machines under way are looked at again: that nothing comes is news too
 _PING_S = 15.0
@@ -64,6 +68,8 @@ class Streams:
         self._desk = desk
         self._open: dict[Listener, bool] = {}  # and whether over TCP
         self._changed: OrderedDict[str, None] = OrderedDict()
+        self._leases: OrderedDict[Address, Lease] = OrderedDict()
+        self._pools: dict[str, Any] = {}
         self._told_at: dict[str, float] = {}
         self._under_way: dict[str, str] = {}
         self._unsubscribe: list[Callable[[], None]] = []
@@ -129,8 +135,15 @@ class Streams:
                     self._watch(key, "")
         if desk.logs is not None:
             self._unsubscribe.append(desk.logs.subscribe(self._line))
+        if desk.leases is not None:
+            self._unsubscribe.append(desk.leases.subscribe(self._lease))
         now = self._reactor.seconds()
-        self._next = {"transfers": now, "again": now + _AGAIN_S, "ping": now + _PING_S}
+        self._next = {
+            "transfers": now,
+            "pools": now,
+            "again": now + _AGAIN_S,
+            "ping": now + _PING_S,
+        }
         self._tick.start(_TICK_S, now=False)
 
     def _left(self, listener: Listener) -> None:
@@ -141,6 +154,7 @@ class Streams:
                 unsubscribe()
             self._unsubscribe = []
             self._changed.clear()
+            self._leases.clear()
             self._told_at.clear()
             self._under_way.clear()
 
@@ -149,6 +163,13 @@ class Streams:
     def _note(self, key: str) -> None:
         """Something about the machine *key* is new."""
         self._changed[key] = None
+
+    def _lease(self, lease: Lease) -> None:
+        """It is another now; of one address the last word counts."""
+        if lease.machine:
+            self._note(lease.machine)
+        if any("leases" in one.topics for one in self._open):
+            self._leases[lease.address] = lease
 
     def _line(self, line: Line) -> None:
         key = key_of_line(line)
@@ -174,8 +195,11 @@ class Streams:
             self._look_again()
         if self._is_time("transfers", now, _TRANSFERS_S):
             self._tell_transfers()
+        if self._is_time("pools", now, _POOLS_S):
+            self._tell_pools()
         if self._is_time("ping", now, _PING_S):
             self._ping()
+        self._tell_leases()
         self._tell_machines()
 
     def _is_time(self, what: str, now: float, every: float) -> bool:
@@ -245,6 +269,33 @@ class Streams:
                 told = {"total": len(own), "transfers": behind}
                 listener.send(_event("transfers", told))
         self._were_transfers = bool(lines)
+
+    def _tell_leases(self) -> None:
+        """Of the leases that are others now, a few; the rest in the next tick."""
+        leases = self._desk.leases
+        if not self._leases or leases is None:
+            return
+        picture, clock = self._desk.glance(), leases.clock()
+        for _ in range(min(len(self._leases), _LEASES_AT_ONCE)):
+            _, lease = self._leases.popitem(last=False)
+            line = addresses.line(lease, picture, clock)
+            key = line["machine"] or line["mac"] or ""
+            _send([one for one in self._open if one.wants("leases", key)], "lease", line)
+
+    def _tell_pools(self) -> None:
+        """How full they are and who else answers, where that is news."""
+        leases = self._desk.leases
+        listening = [one for one in self._open if one.wants("leases", "")]
+        if leases is None or not listening:
+            return
+        told = {
+            "pools": addresses.pools(leases.usage()),
+            "foreign": addresses.foreigners(leases.foreign()),
+            "trouble": leases.trouble,
+        }
+        if told != self._pools:
+            self._pools = told
+            _send(listening, "pools", told)
 
     def _tell_status(self) -> None:
         status, reload = self._small_status(), self._reload_state()

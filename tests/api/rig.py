@@ -32,6 +32,8 @@ from netbootd.registry.snapshot import changes
 from netbootd.systemd import Notifier
 from netbootd.telling import Teller
 
+from .leasebook import LeaseBook
+
 TOKEN = "a-token-of-the-api"
 HERE = IPv4Address("TCP", "192.0.2.1", 3000)
 PEER = IPv4Address("TCP", "192.0.2.77", 40000)
@@ -117,6 +119,7 @@ class Rig:
         self.chronicle = Chronicle(self.reactor, state, self.live, lambda: self.now)
         self.keeper.start(self.live, lambda _: None)
         self.teller = Teller(self.live, self.file, Notifier({}))
+        self.leases = LeaseBook(lambda: self.now)
         self.reloads = 0
         self.desk = Desk(
             live=self.live,
@@ -127,6 +130,7 @@ class Rig:
             reload=self._reload,
             editor=Editor(self.file, self._rehearsed, tried),
             boots=self.chronicle,
+            leases=self.leases,
             token=TOKEN,
             observer="server",
         )

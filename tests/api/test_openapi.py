@@ -41,10 +41,18 @@ def test_every_page_is_described_and_nothing_else(rig):
     assert routes(rig) == DOCUMENTED
 
 
+def where(path):
+    """*path* with something that exists in its braces."""
+    for name, value in {"{id}": MAC, "{number}": "7", "{address}": "192.0.2.50"}.items():
+        path = path.replace(name, value)
+    return path
+
+
 @pytest.mark.parametrize(("path", "method"), DOCUMENTED, ids=lambda word: word)
 def test_every_page_that_is_described_answers_as_described(rig, path, method):
     bodies = {"post": {}, "put": {}, "patch": {}}
-    real = path.replace("{id}", MAC).replace("{number}", "7")
+    rig.leases.give("192.0.2.50", MAC)
+    real = where(path)
     done = rig.ask(method.upper(), real, bodies.get(method))
     described = DOCUMENT["paths"][path][method]["responses"]
     assert str(done.status) in described, done.body[:300]
@@ -53,7 +61,7 @@ def test_every_page_that_is_described_answers_as_described(rig, path, method):
 
 def test_every_page_asks_for_the_token_as_described(rig):
     for path, method in DOCUMENTED:
-        real = path.replace("{id}", MAC).replace("{number}", "7")
+        real = where(path)
         status = rig.ask(method.upper(), real, token="").status
         is_open = DOCUMENT["paths"][path][method].get("security") == []
         assert (status == 401) is not is_open, path
@@ -109,3 +117,17 @@ def test_transfers_and_strangers_are_described_as_they_are(rig):
     assert set(line) == described("Transfer")
     assert (line["key"], line["rate"]) == (MAC, 2.0)
     assert set(_stranger(Stranger(mac=card, first=0.0, last=1.0))) == described("Stranger")
+
+
+def test_leases_and_pools_are_described_as_they_are(rig):
+    from netbootd.leases.usage import Foreign, Usage
+
+    rig.leases.give("192.0.2.50", MAC)
+    rig.leases.pools = (Usage(subnet="192.0.2.0/24", size=10),)
+    rig.leases.others = (Foreign(server="192.0.2.9", interface="eth1", first=1.0, last=2.0),)
+    said = rig.get("/leases").json
+    pages = DOCUMENT["paths"]["/leases"]["get"]["responses"]["200"]["content"]
+    assert set(said) == set(pages["application/json"]["schema"]["properties"])
+    assert set(said["leases"][0]) == described("Lease")
+    assert set(said["pools"][0]) == described("Pools")
+    assert set(said["foreign"][0]) == described("ForeignServer")
