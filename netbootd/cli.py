@@ -23,6 +23,7 @@ from netbootd.commands import (
     explain,
     firmware,
     importing,
+    leases,
     logs,
     machines,
     order,
@@ -65,6 +66,7 @@ One network boot daemon: ProxyDHCP, TFTP, HTTP and boot scripts from one JSON fi
   netbootd styles             how is firmware told of its boot file?
   netbootd status             how is the running daemon?
   netbootd machines           which are there, and how are they?  add, set, remove, import
+  netbootd leases             who has which address?  release ends a lease
   netbootd timeline MAC       its latest boot, step by step
   netbootd why MAC            why does it not boot?
   netbootd logs MAC           what did it log?  -f goes on with what comes
@@ -143,6 +145,7 @@ def _parser() -> argparse.ArgumentParser:
         styles,
         status,
         machines,
+        leases,
         boots,
         logs,
         watch,
