@@ -1,9 +1,11 @@
 """
-Word to others that a node is up, or has failed: a command of the operator's, or a POST to a URL.
+Word to others that a node is up, or has failed, or that an address has another holder: a command of
+the operator's, or a POST to a URL.
 
 A hook may hang, flood, fork or not exist: nothing of that reaches the reactor.  Each runs in a
-thread of its own, AT_ONCE of them at a time, and has ``hooks.timeout`` seconds; those that have to
-wait, wait in a queue that has an end.
+thread of its own, some of them at a time, and has ``hooks.timeout`` seconds; those that have to
+wait, wait in a queue that has an end.  Leases come by thousands when the power is back, and so have
+a lane of their own, in which no word of a node waits.
 
 A command runs without a shell, in a session of its own.  It is over when its first process is;
 what that leaves behind in its group is ended then, and at the timeout the whole group is.  All that
@@ -40,13 +42,20 @@ from twisted.internet.defer import Deferred
 from twisted.logger import Logger
 
 from netbootd import __version__
+from netbootd.boot.history import machine_of
 from netbootd.config import Hooks as Settings
+from netbootd.events.event import Event
+from netbootd.events.lease import Leased, LeaseEnded
 from netbootd.printable import counted, printable
+from netbootd.registry.live import LiveRegistry
 
 log = Logger(namespace="netbootd.hooks")
 
 AT_ONCE = 8
 MOST_WAITING = 1000
+LEASES_AT_ONCE = 4
+MOST_LEASES_WAITING = 10_000
+_DROPS_TOLD = 1000  # of so many that go nowhere, the first is told of
 _KEPT = 4096  # bytes of what a hook says, its last
 _PIECE = 65536  # what a pipe holds
 _PAUSE_S = 0.01  # after each piece: a hook that floods gets 6 MB/s of us, not a whole core
@@ -85,6 +94,22 @@ class _Run:
                     os.killpg(self.group, signal.SIGKILL)
 
 
+@dataclass(slots=True)
+class _Lane:
+    """
+    Hooks that wait for each other: *at_once* run, *most* wait, *dropped* had no room.
+
+    *quiet*: that one is done is no news.
+    """
+
+    at_once: int
+    most: int
+    quiet: bool = False
+    waiting: deque[_Run] = field(default_factory=deque)
+    running: list[_Run] = field(default_factory=list)
+    dropped: int = 0
+
+
 class Hooks:
     """
     Runs what *settings* says at that moment; everything but the threads is in *reactor*'s.
@@ -95,15 +120,16 @@ class Hooks:
     def __init__(self, reactor: Any, settings: Callable[[], Settings]) -> None:
         self._reactor = reactor
         self._settings = settings
-        self._waiting: deque[_Run] = deque()
-        self._running: list[_Run] = []
+        self._nodes = _Lane(AT_ONCE, MOST_WAITING)
+        self._leases = _Lane(LEASES_AT_ONCE, MOST_LEASES_WAITING, quiet=True)
         self._closed: Deferred[None] | None = None
 
     def run(self, kind: str, data: Mapping[str, Any]) -> None:
         """
-        Tell the hook for *kind* (``up``, ``failed``) about *data*; do nothing where there is none.
+        Tell the hook for *kind* (``up``, ``failed``, ``lease``) about *data*, where there is one.
 
-        ``data["mac"]`` is the machine that the log names.
+        ``data["mac"]`` is the machine that the log names, ``data["event"]`` what happened, where it
+        is not *kind* itself.
         """
         try:
             self._take(kind, data)
@@ -114,17 +140,31 @@ class Hooks:
         """Begin no more; those that run have *grace* seconds to end, then they are ended."""
         if self._closed is None:
             self._closed = Deferred()
-            if self._waiting:
-                log.warn("{hooks} never ran", hooks=counted(len(self._waiting), "hook"))
-            self._waiting.clear()
-            if self._running:
+            if waiting := sum(len(lane.waiting) for lane in self._lanes()):
+                log.warn("{hooks} never ran", hooks=counted(waiting, "hook"))
+            for lane in self._lanes():
+                lane.waiting.clear()
+            if self._runs():
                 self._deadline = self._reactor.callLater(grace, self._end_all)
             else:
                 self._closed.callback(None)
         return self._closed
 
+    def dropped(self) -> int:
+        """How many had no room."""
+        return sum(lane.dropped for lane in self._lanes())
+
+    def _lanes(self) -> tuple[_Lane, ...]:
+        return self._nodes, self._leases
+
+    def _lane(self, kind: str) -> _Lane:
+        return self._leases if kind == "lease" else self._nodes
+
+    def _runs(self) -> list[_Run]:
+        return [run for lane in self._lanes() for run in lane.running]
+
     def _end_all(self) -> None:
-        for run in self._running:
+        for run in self._runs():
             run.end()
         assert self._closed is not None
         if not self._closed.called:
@@ -139,20 +179,23 @@ class Hooks:
         body = json.dumps(told, default=str, ensure_ascii=True).encode("ascii")
         who = str(data.get("mac", ""))
         run = _Run(kind, who, what, body, variables_of(told), settings.timeout)
-        if len(self._running) < AT_ONCE:
+        lane = self._lane(kind)
+        if len(lane.running) < lane.at_once:
             self._begin(run)
-        elif len(self._waiting) < MOST_WAITING:
-            self._waiting.append(run)
+        elif len(lane.waiting) < lane.most:
+            lane.waiting.append(run)
         else:
-            log.warn(
-                "{who} hook {kind} dropped: {most} wait already",
-                who=who,
-                kind=kind,
-                most=MOST_WAITING,
-            )
+            if lane.dropped % _DROPS_TOLD == 0 or not lane.quiet:
+                log.warn(
+                    "{who} hook {kind} dropped: {most} wait already",
+                    who=who,
+                    kind=kind,
+                    most=lane.most,
+                )
+            lane.dropped += 1
 
     def _begin(self, run: _Run) -> None:
-        self._running.append(run)
+        self._lane(run.kind).running.append(run)
         thread = threading.Thread(target=self._work, args=(run,), name="hook", daemon=True)
         try:
             thread.start()
@@ -170,18 +213,64 @@ class Hooks:
             self._reactor.callFromThread(self._ended, run, problem, time.monotonic() - begun)
 
     def _ended(self, run: _Run, problem: str | None, seconds: float) -> None:
-        self._running.remove(run)
+        lane = self._lane(run.kind)
+        lane.running.remove(run)
         fields = {"who": run.who, "kind": run.kind, "title": printable(run.title)}
-        if problem is None:
-            log.info("{who} hook {kind}: {title} in {s:.1f} s", s=seconds, **fields)
-        else:
+        if problem is not None:
             told = printable(problem, 500)
             log.warn("{who} hook {kind} failed: {title}: {told}", told=told, **fields)
-        if self._waiting and self._closed is None:
-            self._begin(self._waiting.popleft())
-        if self._closed is not None and not self._running and not self._closed.called:
+        elif lane.quiet:
+            log.debug("{who} hook {kind}: {title} in {s:.1f} s", s=seconds, **fields)
+        else:
+            log.info("{who} hook {kind}: {title} in {s:.1f} s", s=seconds, **fields)
+        if lane.waiting and self._closed is None:
+            self._begin(lane.waiting.popleft())
+        if self._closed is not None and not self._runs() and not self._closed.called:
             self._deadline.cancel()
             self._closed.callback(None)
+
+
+class LeaseHooks:
+    """
+    A listener: tells ``hooks.lease`` when an address is given, or its lease ends; a lease that is
+    only renewed is no news.
+    """
+
+    def __init__(self, hooks: Hooks, live: LiveRegistry) -> None:
+        self._hooks = hooks
+        self._live = live
+
+    def __call__(self, event: Event) -> None:
+        """Tell of *event*, if it is one for us."""
+        if not isinstance(event, Leased | LeaseEnded) or not self._live.snapshot.config.hooks.lease:
+            return
+        if isinstance(event, LeaseEnded):
+            self._tell(event, {"event": event.how, "seconds": 0})
+        elif event.how not in _RENEWALS:
+            told = {
+                "event": "leased",
+                "seconds": event.seconds,
+                "how": event.how,
+                "reserved": event.reserved,
+                "interface": event.interface,
+                "relay": event.relay,
+            }
+            self._tell(event, told)
+
+    def _tell(self, event: Leased | LeaseEnded, more: Mapping[str, Any]) -> None:
+        registry, mac = self._live.snapshot, event.mac
+        machine = machine_of(mac, registry, self._live.sightings) if mac else None
+        data = {
+            "mac": str(mac) if mac else "",
+            "address": event.address,
+            "hostname": event.hostname,
+            "key": event.key,
+            "machine": registry.variables_of(machine) if machine and machine.known else {},
+        }
+        self._hooks.run("lease", {**data, **more})
+
+
+_RENEWALS = frozenset({"renewed", "rebound"})
 
 
 def is_url(word: str) -> bool:

@@ -14,11 +14,15 @@ from pathlib import Path
 import pytest
 from twisted.logger import globalLogPublisher
 
-from netbootd import hooks
+from netbootd import hooks, mac
 from netbootd.config import Hooks as Settings
 from netbootd.config import parse
 from netbootd.errors import Level
-from netbootd.hooks import Hooks, variables_of
+from netbootd.events.lease import Leased, LeaseEnded
+from netbootd.hooks import Hooks, LeaseHooks, variables_of
+from netbootd.record.record import Record
+from netbootd.registry.live import LiveRegistry
+from netbootd.registry.load import load
 from netbootd.relaxedjson import decode
 
 MAC = "52:54:00:12:34:56"
@@ -95,7 +99,7 @@ def run(turns, lines):
         told = Hooks(turns, lambda: Settings(**{kind: what}, timeout=timeout))
         told.run(kind, data)
         turns.turn()
-        assert told._running == []
+        assert told._runs() == []
         return lines[-1]
 
     return run
@@ -302,7 +306,7 @@ def test_eight_run_at_once_the_rest_in_turn_and_none_beyond_the_queue(
     while len(began.read_text().split()) < 8:
         assert time.monotonic() < deadline
         time.sleep(0.01)
-    assert len(told._running) == 8
+    assert len(told._runs()) == 8
     opened = os.open(gate, os.O_RDWR)
     try:
         for _ in range(13):
@@ -311,7 +315,86 @@ def test_eight_run_at_once_the_rest_in_turn_and_none_beyond_the_queue(
     finally:
         os.close(opened)
     assert sorted(map(int, began.read_text().split())) == list(range(13))
-    assert told._running == []
+    assert told._runs() == []
+
+
+def test_a_storm_of_leases_runs_a_few_at_a_time_and_holds_up_no_word_of_a_node(
+    turns, lines, script, tmp_path, monkeypatch
+):
+    monkeypatch.setattr(hooks, "MOST_LEASES_WAITING", 50)
+    gate, began = tmp_path / "gate", tmp_path / "began"
+    os.mkfifo(gate)
+    began.touch()
+    slow = script(f"echo $NETBOOTD_N >>{began}; read line <{gate}; exit 0")
+    told = Hooks(turns, lambda: Settings(up=("/bin/true",), lease=(slow,), timeout=SOON))
+    for number in range(2000):
+        told.run("lease", {"mac": MAC, "n": number})
+    assert len(told._runs()) == hooks.LEASES_AT_ONCE
+    assert told.dropped() == 2000 - 50 - hooks.LEASES_AT_ONCE
+    assert [text for _, text in lines] == [f"{MAC} hook lease dropped: 50 wait already"] * 2
+    told.run("up", NODE)
+    turns.turn()
+    assert "hook up: /bin/true" in lines[-1][1]
+    opened = os.open(gate, os.O_RDWR)
+    try:
+        for _ in range(50 + hooks.LEASES_AT_ONCE):
+            os.write(opened, b"go\n")
+            turns.turn()
+    finally:
+        os.close(opened)
+    assert sorted(map(int, began.read_text().split())) == list(range(54))
+    assert told._runs() == []
+
+
+def lease_events():
+    common = {"mac": mac.MAC.parse(MAC), "address": "192.0.2.9", "key": MAC, "hostname": "n1"}
+    for how in ("new", "renewed", "rebound", "init-reboot"):
+        yield Leased(seconds=60, how=how, interface="eth1", relay="", reserved=True, **common)
+    for how in ("expired", "released"):
+        yield LeaseEnded(how=how, **common)
+
+
+def test_a_lease_is_told_of_when_it_begins_and_ends_and_not_in_between(
+    turns, lines, script, tmp_path
+):
+    config = tmp_path / "netbootd.json"
+    said = tmp_path / "said"
+    hook = script(f"cat >>{said}; echo >>{said}")
+    entry = {"type": "localboot", "name": "disk", "hostname": "n1", "rack": 7}
+    config.write_text(
+        json.dumps(
+            {
+                "targets": {"localboot": {"disk": {}}},
+                "machines": {MAC: entry},
+                "netbootd": {"hooks": {"lease": [hook]}},
+            }
+        )
+    )
+    live = LiveRegistry(load(config), Record(lambda: 0.0))
+    told = Hooks(turns, lambda: live.snapshot.config.hooks)
+    listener = LeaseHooks(told, live)
+    for event in lease_events():
+        listener(event)
+        if told._runs():
+            turns.turn()
+    found = [json.loads(line) for line in said.read_text().splitlines()]
+    assert [one["event"] for one in found] == ["leased", "leased", "expired", "released"]
+    assert [one["seconds"] for one in found] == [60, 60, 0, 0]
+    first = found[0]
+    assert (first["mac"], first["address"], first["hostname"]) == (MAC, "192.0.2.9", "n1")
+    assert (first["how"], first["interface"], first["reserved"]) == ("new", "eth1", True)
+    assert first["machine"]["rack"] == 7
+    assert not [line for line in lines if line[0] != "debug"]
+
+
+def test_of_leases_nobody_hears_without_a_hook(turns, tmp_path):
+    config = tmp_path / "netbootd.json"
+    config.write_text("{}")
+    live = LiveRegistry(load(config), Record(lambda: 0.0))
+    told = Hooks(turns, lambda: live.snapshot.config.hooks)
+    for event in lease_events():
+        LeaseHooks(told, live)(event)
+    assert told._runs() == []
 
 
 def test_at_the_end_running_ones_get_their_grace_and_are_then_ended(turns, lines, script, tmp_path):
@@ -336,7 +419,7 @@ def test_at_the_end_running_ones_get_their_grace_and_are_then_ended(turns, lines
     turns.turn()
     assert gone(int(pid.read_text()))
     told.run("up", NODE)
-    assert told._running == []
+    assert told._runs() == []
 
 
 def test_the_end_waits_for_none_where_none_runs(turns):

@@ -40,12 +40,13 @@ DOORS = {
     "jinja2": {"rendering", "targets/ipxe", "boot/script", "check"},
 }
 TWISTED = re.compile(
-    r"(\w+/service|syslog/(?:connections|datagrams)|http/\w+|daemon|telling|reloading|hooks|keeper|chronicle|nodelogs|journal|watch|naming/(naming|updates))$"
+    r"(\w+/service|syslog/(?:connections|datagrams)|http/\w+|daemon|telling|reloading|hooks|keeper|chronicle|leasing|nodelogs|journal|watch|naming/(naming|updates))$"
 )
 #: Pure rooms: values in, values out.
 PURE = re.compile(
     r"(errors|vitals|boots/progression|shipping/(items|answers)|mac|arch|urls|nearest|relaxedjson|banner|learning|replies|record/styles|events/\w+|boot/\w+|boots/(?!store)\w+|targets/(?!ipxe)\w+"
-    r"|scripts/\w+|api/(values|leases|entry|body|table|no)|registry/(machine|snapshot|live|marks|wildcards|entries|groups|choice)|dhcp/(message|wire|pxe|proxy|destination|frame|styles|fields|telling|overheard)"
+    r"|scripts/\w+|api/(values|leases|entry|body|table|no)|registry/(machine|snapshot|live|marks|wildcards|entries|groups|choice)|dhcp/(message|wire|pxe|proxy|destination|frame|styles|fields|telling|overheard|arp|budget|rivals)"
+    r"|dhcp/(server|asking|assign|booting|given|granting|matching|naming|prepared|relay|replying|served)"
     r"|tftp/(wire|options|transfer|outcome|habits|limits)"
     r"|bzimage|simulate/walked|why/(?!gather)\w+|macslips|terminal/(words|machines|leases|boots|fleet|logs)|naming/names|replay/(capture|datagram|conversation|said|exchange|telling)"
     r"|leases/(identity|lease|table|usage)|syslog/(wire|framing|netconsole|senders|lines|inbox)|logbook/(line|ecs|marks|trouble|filing|bootlines))$"
@@ -119,7 +120,7 @@ def test_the_live_cell_is_read_at_the_edges_only():
         if ".snapshot" in re.sub(r"import.*|from.*", "", file.read_text())
     }
     allowed = re.compile(
-        r"(\w+/service|tftp/locate|http/\w+|api/desk|daemon|telling|reloading|keeper|chronicle|nodelogs|naming/naming|registry/live)"
+        r"(\w+/service|tftp/locate|http/\w+|api/desk|daemon|telling|reloading|hooks|keeper|chronicle|leasing|nodelogs|naming/naming|registry/live)"
     )
     assert all(allowed.fullmatch(name) for name in readers), readers
 
