@@ -1,0 +1,333 @@
+"""
+The edge of DHCPv6: UDP 547 on each served interface, for clients and relays.  It moves packets and
+decides nothing.
+
+One socket per interface, so that multicasts are told apart by interface and leave by the right one.
+What goes to a relay that is on none of the interface's networks goes as the kernel routes it.
+
+Per packet there is no disk, no DNS and no look at the interfaces: the snapshot is read once and
+carried to the end.  A reply that promises a lease leaves once that is on disk.
+"""
+
+from __future__ import annotations
+
+import logging
+import socket
+from collections import OrderedDict
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
+from ipaddress import IPv6Address
+from typing import Any, Protocol
+
+from twisted.application.service import Service
+from twisted.logger import Logger
+
+from netbootd.addressing import Serving
+from netbootd.dhcp6 import boot, server, wire
+from netbootd.dhcp6.allot import serving
+from netbootd.dhcp6.given import Arrival, Given, Ignored, Known
+from netbootd.dhcp6.message import Message
+from netbootd.dhcp6.sockets import CLIENT, PKTINFO_SPACE, SERVER, open_socket, unicast
+from netbootd.errors import WireError
+from netbootd.events.event import Dropped, Event, Passed, Unserved
+from netbootd.events.lease import NoAddress
+from netbootd.events.stream import Stream
+from netbootd.interfaces import Interface
+from netbootd.leases.lease import Lease
+from netbootd.leases.table import Leases
+from netbootd.registry.live import LiveRegistry
+from netbootd.registry.snapshot import Registry
+
+log = Logger(namespace="netbootd.dhcp")
+_library_log = logging.getLogger(__name__)
+
+_LARGEST_DATAGRAM = 8192
+_ONE_TURN = 64  # datagrams read before the reactor serves others
+#: Seconds between two warnings that a subnet has no address left.
+_TOLD_AGAIN_S = 60.0
+_MOST_TOLD = 1024
+_LONGEST = 255  # characters kept of a client's own words
+
+_Name = tuple[str, int]  # of a device, and its index
+
+
+class Ledger(Protocol):
+    """
+    Who has which address, and the disk that this is written to.
+
+    *clock* gives seconds of the leases' clock.  *commit* calls *then* with True once *rows* are on
+    disk, and with False where they cannot be; what the table had *before* is put back then.
+    """
+
+    leases: Leases
+
+    @property
+    def saving(self) -> bool: ...
+    def clock(self) -> float: ...
+    def commit(
+        self,
+        rows: Sequence[Lease],
+        before: Sequence[Lease | None],
+        then: Callable[[bool], None],
+    ) -> None: ...
+
+
+class PortError(OSError):
+    """We cannot listen on UDP *port* of *interface*; errno is the system's."""
+
+    def __init__(self, port: int, interface: str, problem: OSError) -> None:
+        super().__init__(problem.errno, f"UDP {port} on {interface}: {problem.strerror}")
+        self.port = port
+        self.interface = interface
+
+
+class Dhcp6Service(Service):
+    """
+    Answers on the interfaces that ``serve`` was last given.
+
+    *duid* is ours; *port* is the one that we listen on, clients and relays are answered on the
+    official ones.
+    """
+
+    def __init__(
+        self,
+        reactor: Any,
+        live: LiveRegistry,
+        events: Stream,
+        ledger: Ledger,
+        duid: bytes,
+        port: int = SERVER,
+    ) -> None:
+        self._reactor = reactor
+        self._edge = _Edge(live, events, ledger, duid)
+        self._port = port
+        self._served: dict[_Name, Listener] = {}
+
+    @property
+    def interfaces(self) -> tuple[Interface, ...]:
+        """Those being served."""
+        return tuple(listener.interface for listener in self._served.values())
+
+    def serve(self, wanted: Iterable[Interface]) -> list[tuple[Interface, PortError]]:
+        """
+        Listen on exactly *wanted*; return those that failed, to be tried again by the next call.
+
+        A device is known by name and index.  One that stays keeps its socket, and merely learns its
+        new addresses.
+        """
+        by_device = {(interface.name, interface.index): interface for interface in wanted}
+        for name, listener in list(self._served.items()):
+            if name not in by_device or listener.closed:
+                self._stop(name)
+        failed: list[tuple[Interface, PortError]] = []
+        for name, interface in by_device.items():
+            try:
+                self._serve(name, interface)
+            except PortError as problem:
+                failed.append((interface, problem))
+        return failed
+
+    def stopService(self) -> None:
+        """Close every socket."""
+        for name in list(self._served):
+            self._stop(name)
+        super().stopService()  # type: ignore[no-untyped-call]
+
+    def _serve(self, name: _Name, interface: Interface) -> None:
+        if name in self._served:
+            self._served[name].interface = interface
+            return
+        try:
+            opened = open_socket(interface.name, interface.index, self._port)
+        except OSError as problem:
+            raise PortError(self._port, interface.name, problem) from problem
+        listener = self._served[name] = Listener(opened, interface, self._edge)
+        self._reactor.addReader(listener)
+
+    def _stop(self, name: _Name) -> None:
+        listener = self._served.pop(name)
+        self._reactor.removeReader(listener)
+        listener.close()
+
+
+def serves_addresses(registry: Registry, interface: Interface) -> bool:
+    """Whether clients of *interface* itself may be given addresses there."""
+    for address in interface.addresses6:
+        subnet = registry.subnets.of(str(address.ip))
+        if serving(registry, subnet, interface.name) is Serving.SERVER:
+            return True
+    return False
+
+
+def serves_at_all(registry: Registry, interface: Interface) -> bool:
+    """Whether anybody may be answered there."""
+    return registry.config.dhcp.interfaces.get(interface.name) is not Serving.OFF
+
+
+class Listener:
+    """One UDP socket, as the reactor reads it (IReadDescriptor)."""
+
+    def __init__(self, opened: socket.socket, interface: Interface, edge: _Edge) -> None:
+        self.interface = interface
+        self._socket = opened
+        self._edge = edge
+
+    def doRead(self) -> None:
+        """Take what has arrived, up to a turn's worth; the reactor comes back for the rest."""
+        for _ in range(_ONE_TURN):
+            try:
+                datagram, ancillary, _, source = self._socket.recvmsg(
+                    _LARGEST_DATAGRAM, PKTINFO_SPACE
+                )
+            except OSError:  # empty, or the device is going: serve() will be told
+                return
+            self._edge.receive(datagram, source[0], unicast(ancillary), self)
+
+    def send(self, datagram: bytes, to: IPv6Address, port: int) -> None:
+        """Send to *to*; raises OSError."""
+        near = any(to in own.network for own in self.interface.addresses6)
+        if near or to.is_link_local:
+            self._socket.sendto(datagram, (str(to), port, 0, self.interface.index))
+            return
+        with socket.socket(socket.AF_INET6, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK) as routed:
+            routed.sendto(datagram, (str(to), port))
+
+    @property
+    def closed(self) -> bool:
+        """Whether the port was given back."""
+        return self._socket.fileno() < 0
+
+    def close(self) -> None:
+        """Give the port back; twice does no harm."""
+        self._socket.close()
+
+    def fileno(self) -> int:
+        """For the reactor."""
+        return self._socket.fileno()
+
+    def logPrefix(self) -> str:
+        """For Twisted's log."""
+        return f"DHCPv6 on {self.interface.name}"
+
+    def connectionLost(self, reason: Any) -> None:
+        """The reactor has given the descriptor up; the next ``serve`` opens another."""
+        _library_log.warning("%s lost: %s", self.logPrefix(), reason.getErrorMessage())
+        self.close()
+
+
+class _Edge:
+    """What happens to a datagram, from bytes in to bytes out; the same for every socket."""
+
+    def __init__(self, live: LiveRegistry, events: Stream, ledger: Ledger, duid: bytes) -> None:
+        self._live = live
+        self._events = events
+        self._ledger = ledger
+        self._duid = duid
+        self._told: OrderedDict[str, float] = OrderedDict()
+
+    def receive(self, datagram: bytes, source: str, unicast: bool, to: Listener) -> None:
+        """Answer *datagram*, or drop it; nothing it holds can raise."""
+        try:
+            self._receive(datagram, source, unicast, to)
+        except WireError as problem:
+            self._drop(str(problem), source)
+        except Exception:
+            log.failure("a DHCPv6 packet from {peer} met a fault of ours", peer=source)
+            self._drop("a fault of ours, see above", source)
+
+    def _receive(self, datagram: bytes, source: str, unicast: bool, to: Listener) -> None:
+        request = wire.decode(datagram)
+        sender = IPv6Address(source.partition("%")[0])
+        links = to.interface.addresses6
+        if not links:
+            self._drop(f"{to.interface.name} has no IPv6 address to answer from", source)
+            return
+        arrival = Arrival(to.interface.name, _ours(links, request, sender), sender, links, unicast)
+        registry = self._live.snapshot
+        mac = boot.mac_of(request, sender)
+        record = self._live.record
+        answer = server.answer(
+            request,
+            arrival,
+            registry,
+            self._ledger.leases,
+            duid=self._duid,
+            now=self._ledger.clock(),
+            marks=self._live.sightings.note(mac, boot.marks_of(request)),
+            known=Known(record.of, record.now()),
+            saving=self._ledger.saving,
+        )
+        if isinstance(answer, Ignored):
+            self._events.publish(_told(request, arrival, answer))
+        elif answer.write:
+            self._ledger.commit(
+                answer.write,
+                answer.before,
+                lambda saved: self._reply(answer, arrival, to) if saved else None,
+            )
+        else:
+            self._reply(answer, arrival, to)
+
+    def _reply(self, given: Given, arrival: Arrival, to: Listener) -> None:
+        """Let it go, unless the interface did meanwhile."""
+        port = SERVER if given.reply.relays else CLIENT
+        try:
+            to.send(wire.encode(given.reply), arrival.source, port)
+        except (OSError, WireError) as problem:
+            self._drop(f"cannot send the reply: {problem}", str(arrival.source))
+            return
+        for event in given.events:
+            told = (
+                replace(event, again=self._again(event)) if isinstance(event, NoAddress) else event
+            )
+            self._events.publish(told)
+
+    def _again(self, event: NoAddress) -> bool:
+        """Whether the log has said so a moment ago."""
+        now, about = self._ledger.clock(), f"{event.code} {event.subnet}"
+        if now - self._told.get(about, -_TOLD_AGAIN_S) < _TOLD_AGAIN_S:
+            return True
+        self._told[about] = now
+        self._told.move_to_end(about)
+        if len(self._told) > _MOST_TOLD:
+            self._told.popitem(last=False)
+        return False
+
+    def _drop(self, reason: str, source: str) -> None:
+        self._events.publish(Dropped(peer=source, protocol="DHCPv6", reason=reason))
+
+
+def _ours(links: Sequence[Any], request: Message, sender: IPv6Address) -> IPv6Address:
+    """
+    The address of ours that our files are at: in the network of the client or its relay, else the
+    first that reaches further than this link, else the first.
+    """
+    wide = [own for own in links if not own.ip.is_link_local]
+    for near in (request.link, sender):
+        for own in wide:
+            if near in own.network:
+                return IPv6Address(own.ip)
+    return IPv6Address((wide or links)[0].ip)
+
+
+def _told(request: Message, arrival: Arrival, answer: Ignored) -> Event:
+    """The event of what was not answered."""
+    mac = boot.mac_of(request, arrival.source)
+    peer = str(arrival.source)
+    if not answer.unserved:
+        return Passed(mac=mac, peer=peer, protocol="DHCPv6", reason=answer.reason)
+    machine = answer.decision.machine if answer.decision else None
+    stage = boot.stage_of(request)
+    return Unserved(
+        mac=mac,
+        target=machine.title if machine else "",
+        peer=peer,
+        protocol="DHCPv6",
+        reason=answer.reason,
+        code=answer.code,
+        stage=stage.value if stage else "",
+        interface=arrival.interface,
+        arch=str(request.arch or ""),
+        vendor_class=next(iter(request.vendor_classes), "")[:_LONGEST],
+        relay=peer if request.relays else "",
+    )
