@@ -2,7 +2,7 @@
 
 CONFIG ?= etc/netbootd.json
 IFACE ?=
-# More for pytest, such as ARGS='-k uefi -x'.
+# More for pytest, such as ARGS='-k uefi -x', or for the benchmark.
 ARGS ?=
 
 # One process more than there are cores, since much is waiting for a time-out; one that has nothing
@@ -10,7 +10,7 @@ ARGS ?=
 PYTEST = .venv/bin/python -m pytest --numprocesses $(shell expr $$(nproc) + 1) --dist worksteal
 
 .DEFAULT_GOAL := help
-.PHONY: help run install test test-quick lint e2e demo fresh clean
+.PHONY: help run install test test-quick lint e2e bench demo fresh clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -46,6 +46,10 @@ checks:
 e2e: ## every boot with real firmware in QEMU, and other long tests: 1 GB of disk, 3 GB of memory, more than half an hour (root)
 	@tools/setup.sh test
 	$(PYTEST) -m e2e $(ARGS)
+
+bench: ## DHCP leases a second and their latency, beside dnsmasq and Kea; five minutes (root)
+	@tools/setup.sh test
+	.venv/bin/python -m tests.bench.dhcp $(ARGS)
 
 demo: ## watch a UEFI machine boot from the network, without any hardware (root)
 	@tools/setup.sh demo

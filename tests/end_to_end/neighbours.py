@@ -95,4 +95,5 @@ def with_own_libraries(folder: Path) -> list[str]:
     return [
         *("env", f"LD_LIBRARY_PATH={':'.join(sorted(folders))}"),
         *(f"KEA_PIDFILE_DIR={folder}", f"KEA_LOCKFILE_DIR={folder}"),
+        f"KEA_LFC_EXECUTABLE={tree / 'usr' / 'sbin' / 'kea-lfc'}",
     ]
