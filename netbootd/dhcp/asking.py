@@ -20,7 +20,7 @@ from netbootd.dhcp.message import Message, Option
 from netbootd.dhcp.prepared import Prepared, prepared
 from netbootd.dhcp.relay import Relay, relay_of
 from netbootd.leases import identity
-from netbootd.leases.lease import Address
+from netbootd.leases.lease import Address, Lease, State
 from netbootd.leases.table import Leases
 from netbootd.registry.machine import Machine
 from netbootd.registry.marks import Marks
@@ -80,6 +80,19 @@ class Asking:
             if found.network is None and subnet.network and address in subnet.network:
                 return subnet
         return None
+
+    def kept_by(self, lease: Lease | None) -> State | None:
+        """
+        In what state *lease* keeps its address from this client; None where it does not.
+
+        One whose own card answered when the network was asked may have the address.
+        """
+        if lease is None or not lease.held(self.now):
+            return None
+        if lease.state is not State.DECLINED:
+            return None if lease.key == self.key else lease.state
+        answered = lease.key != self.key and lease.mac is not None
+        return None if answered and lease.mac == self.client.mac else State.DECLINED
 
     def is_us(self, server: IPv4Address) -> bool:
         """Whether a client that names *server* (option 54) means us."""

@@ -77,11 +77,12 @@ def _owns(asking: Asking, address: IPv4Address) -> bool:
 def _unless_held(asking: Asking, place: Place) -> Place | Ask | Nothing:
     """The reserved *place*, unless somebody has it: a card of its own machine is asked for it."""
     address, lease = place.address, asking.leases.at(place.address)
-    if lease is None or lease.key == asking.key or not lease.held(asking.now):
+    kept = asking.kept_by(lease)
+    if lease is None or kept is None:
         return probed(asking, place)
-    if lease.state is State.OFFERED:
+    if kept is State.OFFERED:
         return place
-    if lease.state is State.DECLINED:
+    if kept is State.DECLINED:
         return Nothing(
             f"{address}, which is reserved for it, is used by somebody else", "exhausted"
         )
@@ -131,7 +132,7 @@ def _new(asking: Asking) -> Place | Ask | Nothing:
         return Nothing(f"no pool of {asking.subnet.name or 'its network'} is for it", "no-pool")
     if over_limit(asking):
         return _of_its_port(asking, pools)
-    if asking.wanted and (place := may_have(asking, asking.wanted)) and vacant(asking, place):
+    if asking.wanted and (place := may_have(asking, asking.wanted)) and _vacant(asking, place):
         return probed(asking, place)
     for subnet, pool in pools:
         if place := _free(asking, subnet, pool):
@@ -139,10 +140,8 @@ def _new(asking: Asking) -> Place | Ask | Nothing:
     return _reused(asking, pools) or Nothing(_all_taken(pools), "exhausted")
 
 
-def vacant(asking: Asking, place: Place) -> bool:
-    """Whether nobody holds the *place*."""
-    lease = asking.leases.at(place.address)
-    return lease is None or not lease.held(asking.now)
+def _vacant(asking: Asking, place: Place) -> bool:
+    return asking.kept_by(asking.leases.at(place.address)) is None
 
 
 def _free(asking: Asking, subnet: Subnet, pool: Pool) -> Place | None:

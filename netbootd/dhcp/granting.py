@@ -95,14 +95,10 @@ def _why_not(asking: Asking, address: IPv4Address) -> str:
 
 def _held(asking: Asking, place: Place, lease: Lease | None) -> str:
     """Why the *place* is not to be had for the *lease* on it, empty where it is."""
-    if lease is None or not lease.held(asking.now):
-        return ""
-    if lease.state is State.DECLINED:
-        if lease.mac is not None and lease.mac == asking.client.mac and lease.key != asking.key:
-            return ""  # the network was asked, and this very card answered
+    kept = asking.kept_by(lease)
+    if kept is State.DECLINED:
         return f"{place.address} is used by somebody else"
-    leased = lease.state is State.LEASED and lease.key != asking.key
-    if leased and not place.reserved:  # of cards of one machine the network is asked
+    if kept is State.LEASED and not place.reserved:  # of its own cards the network is asked
         return f"{place.address} is leased to another client"
     return ""
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
-from ipaddress import IPv4Address
+from ipaddress import IPv4Address, IPv4Network
 from typing import Any
 
 from netbootd.dhcp.message import Option
@@ -100,9 +100,9 @@ def _ground(subnet: Subnet) -> Ground:
     options: dict[int, bytes] = {}
     ends: set[IPv4Address] = set()
     network = subnet.network
-    if network is not None:
+    if isinstance(network, IPv4Network):
         options[Option.SUBNET_MASK] = network.netmask.packed
-    if network is not None and network.prefixlen < 31:  # RFC 3021
+    if isinstance(network, IPv4Network) and network.prefixlen < 31:  # RFC 3021
         options[Option.BROADCAST_ADDRESS] = network.broadcast_address.packed
         ends = {network.network_address, network.broadcast_address}
     options |= subnet.addressing.options

@@ -44,6 +44,8 @@ _ALWAYS = (
 )
 #: Said back, in this order, 82 the last of all (RFC 3046, section 2.2).
 _ECHOED = (Option.CLIENT_ID, Option.RELAY_AGENT)
+#: Said first or last, if at all.
+_LAST = frozenset({*_ECHOED, Option.SERVER_ID})
 _NEEDED = frozenset(
     {
         *(Option.MESSAGE_TYPE, Option.SERVER_ID, Option.LEASE_TIME, Option.SUBNET_MASK),
@@ -57,8 +59,7 @@ def leased(
     asking: Asking, kind: MessageType | None, place: Place, seconds: int, boot: Boot
 ) -> Message:
     """An OFFER or ACK of *place* for *seconds*; with no *kind* it is an answer by BOOTP."""
-    times = _times(kind, seconds)
-    first = {**_kind(kind, asking), **times}
+    first = _first(kind, asking, seconds)
     options = _options(asking, place.subnet, boot.machine, first, boot.fields)
     offering = kind is MessageType.OFFER
     ciaddr = NO_ADDRESS if offering else asking.request.ciaddr
@@ -106,16 +107,23 @@ def _message(
     )
 
 
-def _kind(kind: MessageType | None, asking: Asking) -> dict[int, bytes]:
-    if kind is None:
-        return {}
+def _kind(kind: MessageType, asking: Asking) -> dict[int, bytes]:
     return {Option.MESSAGE_TYPE: bytes((kind,)), Option.SERVER_ID: asking.server.packed}
 
 
-def _times(kind: MessageType | None, seconds: int) -> dict[int, bytes]:
-    """Options 51, 58 and 59; T1 and T2 as RFC 2131, section 4.4.5, has them."""
+def _first(kind: MessageType | None, asking: Asking, seconds: int) -> dict[int, bytes]:
+    """What stands before all else; nothing where the answer is by BOOTP."""
     if kind is None:
         return {}
+    found = {**_kind(kind, asking), **_times(seconds)}
+    discovered = asking.request.message_type == MessageType.DISCOVER
+    if kind is MessageType.ACK and discovered:
+        found[Option.RAPID_COMMIT] = b""  # RFC 4039, section 4
+    return found
+
+
+def _times(seconds: int) -> dict[int, bytes]:
+    """Options 51, 58 and 59; T1 and T2 as RFC 2131, section 4.4.5, has them."""
     found = {int(Option.LEASE_TIME): seconds.to_bytes(4, "big")}
     if seconds != INFINITE:
         found[Option.RENEWAL_TIME] = (seconds // 2).to_bytes(4, "big")
@@ -148,7 +156,7 @@ def _options(
     unlisted = () if listed else settings
     ordered = dict(first)
     for code in (*listed, *_ALWAYS, *unlisted, *boot.options):
-        if code in have and code not in ordered and code not in _ECHOED:
+        if code in have and code not in ordered and code not in _LAST:
             ordered[code] = have[code]
     for code in _ECHOED:
         if said := request.options.get(code, b""):
