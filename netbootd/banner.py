@@ -14,6 +14,7 @@ from netbootd.errors import Level
 from netbootd.printable import counted
 from netbootd.registry.snapshot import Registry
 
+PROXY, DHCP_SERVER = "ProxyDHCP", "DHCP server"
 _SHOWN_ARCHES = (0, 7, 6, 11, 10, 27, 39)
 
 
@@ -60,9 +61,14 @@ def proxydhcp(interface: str, holder: str | None) -> Socket:
     None: the port is ours.  Empty: it is shared, but nobody has it now.
     """
     if holder is None:
-        return Socket("ProxyDHCP", f"UDP 67 and 4011 on {interface}")
+        return Socket(PROXY, f"UDP 67 and 4011 on {interface}")
     note = f", {holder} has the port" if holder else ""
-    return Socket("ProxyDHCP", f"UDP 4011 and snooping UDP 67 on {interface}", note)
+    return Socket(PROXY, f"UDP 4011 and snooping UDP 67 on {interface}", note)
+
+
+def dhcp_server(interface: str) -> Socket:
+    """What we listen on at *interface* where we give addresses."""
+    return Socket(DHCP_SERVER, f"UDP 67 and 4011 on {interface}")
 
 
 def differences(before: Sequence[Socket], after: Sequence[Socket]) -> list[str]:

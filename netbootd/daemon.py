@@ -48,6 +48,7 @@ from netbootd.http.api import Api
 from netbootd.http.service import HttpService
 from netbootd.keeper import Keeper
 from netbootd.learning import Learner
+from netbootd.leasing import Leasing
 from netbootd.listening import Listening, Served, tftp_limits
 from netbootd.metrics import Metrics
 from netbootd.nodelogs import NodeLogs
@@ -176,7 +177,15 @@ class Daemon:
         self._events.subscribe(locator.notice)
         config = registry.config
         served = Served()
-        dhcp = DhcpService(self._reactor, self._live, self._events)
+        self._leasing = Leasing(
+            self._reactor,
+            config.state,
+            self._live,
+            self._events.publish,
+            changed=self._leases_changed,
+        )
+        self._events.subscribe(self._leasing)
+        dhcp = DhcpService(self._reactor, self._live, self._events, ledger=self._leasing)
         tftp = TftpService(
             self._reactor,
             locator.locate,
@@ -187,7 +196,7 @@ class Daemon:
         self._http = HttpService(
             self._reactor, self._live, self._events, self._status, allowed=served.__contains__
         )
-        self._listening = Listening(dhcp, tftp, self._http, self._logs, served)
+        self._listening = Listening(dhcp, tftp, self._http, self._logs, served, self._leasing)
         self._census = Census(_in_thread)
         self._metrics = Metrics(self._vitals, time.time())
         self._events.subscribe(self._metrics)
@@ -203,6 +212,7 @@ class Daemon:
             editor=Editor(self._file, partial(rehearsed, self._file, self._only_interfaces), tried),
             boots=self._chronicle,
             logs=self._logs.book,
+            leases=self._leasing,
             transfers=self._listening.transfers,
             observer=socket.gethostname(),
         )
@@ -284,6 +294,7 @@ class Daemon:
 
     def _close_books(self) -> None:
         """In a thread, for it waits for the disk."""
+        self._leasing.stop()
         self._keeper.stop()
         self._chronicle.stop()
         self._logs.stop()
@@ -352,7 +363,7 @@ class Daemon:
         interfaces, troubles = self._listening.reconcile(self._live.snapshot, network)
         books = (self._keeper, self._chronicle, self._logs)
         troubles += [one.trouble for one in books if one.trouble]
-        troubles += self._shipper.troubles
+        troubles += self._leasing.troubles + self._shipper.troubles
         self._teller.announce(interfaces, self._listening.sockets(), troubles)
 
     def _retry_troubles(self) -> None:
@@ -364,6 +375,11 @@ class Daemon:
         """Something new about the log of the nodes."""
         if not self._stopping:
             self._reconcile()
+
+    def _leases_changed(self) -> None:
+        """A pool is empty, another server was heard, or the disk is another matter now."""
+        if not self._stopping:
+            self._reactor.callLater(0, self._reconcile)
 
     def _shipping_changed(self, trouble: str) -> None:
         """Something new about what keeps logs from being sent; *trouble* is empty where nothing."""
@@ -386,11 +402,12 @@ class Daemon:
         """How everything is at this moment."""
         standings, boots = self._live.record.items(), self._chronicle.items()
         return replace(
-            self._teller.vitals(),
+            self._teller.vitals(self._listening.dhcp_services),
             disks={
                 "record": self._keeper.trouble,
                 "boots": self._chronicle.trouble,
                 "logs": self._logs.trouble,
+                "leases": self._leasing.trouble,
             },
             states=self._census.take(self._live.snapshot, standings, boots, time.time()),
             strangers=len(self._chronicle.strangers()),
@@ -400,6 +417,9 @@ class Daemon:
             dropped=self._logs.dropped,
             kernel_drops=self._logs.service.counts["lost_kernel"],
             shipping=self._shipper.counts,
+            pools=self._leasing.usage(),
+            foreign=len(self._leasing.foreign()),
+            dhcp=self._listening.dhcp.counts,
         )
 
     def _tell_hooks(self, event: Event) -> None:

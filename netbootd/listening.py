@@ -13,14 +13,16 @@ from urllib.parse import urlsplit
 
 from netbootd import banner, ports
 from netbootd import interfaces as networks
+from netbootd.addressing import Serving
 from netbootd.banner import Socket
 from netbootd.config import Config
 from netbootd.dhcp.destination import Port
-from netbootd.dhcp.service import DhcpService
+from netbootd.dhcp.service import DhcpService, PortError
 from netbootd.events.progress import Progress
 from netbootd.http.local import SOCKET
 from netbootd.http.service import HttpService
 from netbootd.interfaces import Interface, Network
+from netbootd.leasing import Leasing
 from netbootd.nodelogs import NodeLogs
 from netbootd.registry.snapshot import Registry
 from netbootd.tftp.limits import Limits
@@ -48,6 +50,10 @@ class Listening:
     http: HttpService
     logs: NodeLogs
     served: Served
+    leasing: Leasing
+    #: What there is to be of DHCP, as the banner calls it.
+    dhcp_services: tuple[str, ...] = ()
+    _servers: frozenset[str] = frozenset()
     _holders: dict[str, str] = field(default_factory=dict)
 
     def reconcile(
@@ -63,7 +69,7 @@ class Listening:
             str(address.ip) for interface in interfaces for address in interface.addresses
         )
         troubles = [f"{name}: {reason}" for name, reason in missing]
-        troubles += self._serve_dhcp(registry.config, interfaces)
+        troubles += self._serve_dhcp(registry, interfaces)
         troubles += self._serve_tftp(registry.config, interfaces)
         troubles += self._serve_http(registry.config)
         troubles += self._serve_socket(registry.config)
@@ -72,10 +78,7 @@ class Listening:
 
     def sockets(self) -> list[Socket]:
         """What is listened on."""
-        sockets = [
-            banner.proxydhcp(interface.name, self._holders.get(interface.name))
-            for interface in self.dhcp.interfaces
-        ]
+        sockets = [self._dhcp_socket(interface.name) for interface in self.dhcp.interfaces]
         sockets += [
             Socket("TFTP", f"UDP {port} on {address}")
             for address, port in self.tftp.addresses.items()
@@ -87,16 +90,29 @@ class Listening:
         """What is being fetched."""
         return [*self.tftp.transfers(), *self.http.transfers()]
 
-    def _serve_dhcp(self, config: Config, interfaces: tuple[Interface, ...]) -> list[str]:
-        wanted = interfaces if config.proxydhcp.enabled else ()
-        failed = self.dhcp.serve(wanted, config.proxydhcp.mode)
+    def _dhcp_socket(self, name: str) -> Socket:
+        if name in self._servers:
+            return banner.dhcp_server(name)
+        return banner.proxydhcp(name, self._holders.get(name))
+
+    def _serve_dhcp(self, registry: Registry, interfaces: tuple[Interface, ...]) -> list[str]:
+        config = registry.config
+        servers, wanted = _roles(registry, interfaces)
+        self._servers = servers
+        proxying = config.proxydhcp.enabled and len(servers) < max(len(wanted), 1)
+        self.dhcp_services = (
+            *((banner.DHCP_SERVER,) if servers else ()),
+            *((banner.PROXY,) if proxying else ()),
+        )
+        self.leasing.serve(servers, self.served.addresses)
+        failed = self.dhcp.serve(wanted, config.proxydhcp.mode, servers)
         # Looked up once: who had the port when we began to share it.
         self._holders = {
             name: self._holders.get(name) or ports.holder_of("udp", Port.DHCP)
             for name in self.dhcp.snooped
         }
         return [
-            _trouble(f"ProxyDHCP on {interface.name}", problem, "udp", problem.port, "proxydhcp")
+            _dhcp_trouble(interface.name, problem, interface.name in servers)
             for interface, problem in failed
         ]
 
@@ -142,6 +158,32 @@ def tftp_limits(config: Config) -> Limits:
     """What the settings say of transfers."""
     tftp = config.tftp
     return Limits(windowsize=tftp.windowsize, blksize=tftp.blksize, single_port=tftp.single_port)
+
+
+def _roles(
+    registry: Registry, interfaces: tuple[Interface, ...]
+) -> tuple[frozenset[str], list[Interface]]:
+    """Where we are the DHCP server, and where anything of DHCP is to be heard."""
+    everywhere = [address for interface in interfaces for address in interface.addresses]
+    servers = frozenset(
+        interface.name
+        for interface in interfaces
+        if registry.serves(interface.name, interface.addresses, everywhere)
+    )
+    off, proxying = registry.config.dhcp.interfaces, registry.config.proxydhcp.enabled
+    wanted = [
+        one
+        for one in interfaces
+        if one.name in servers or (proxying and off.get(one.name) is not Serving.OFF)
+    ]
+    return servers, wanted
+
+
+def _dhcp_trouble(name: str, problem: PortError, serves: bool) -> str:
+    what, setting = (f"DHCP server on {name}", "dhcp") if serves else ("", "")
+    return _trouble(
+        what or f"ProxyDHCP on {name}", problem, "udp", problem.port, setting or "proxydhcp"
+    )
 
 
 def _trouble(what: str, problem: OSError, protocol: ports.Protocol, port: int, setting: str) -> str:

@@ -32,6 +32,7 @@ from netbootd.events.event import (
     Transferred,
     Unserved,
 )
+from netbootd.events.lease import AddressInUse, Flooded, Leased, Naked, NoAddress
 from netbootd.vitals import Vitals
 
 _PROTOCOLS = ("tftp", "http")
@@ -45,6 +46,10 @@ _DROPS = {"not sent": "unsendable", "from outside": "stray", "ERROR": "stray", "
 _RESULTS = ("complete", "ended", "failed")
 #: How a boot ends that the node itself tells the end of; the others have no duration.
 _ENDS = (Outcome.DONE, Outcome.FAILED)
+#: As events.lease has them.
+_HOW = ("new", "renewed", "rebound", "init-reboot", "bootp")
+_NO_ADDRESS = ("exhausted", "no-pool", "port-limit", "unsaved", "unlisted")
+_DHCP = ("discover", "offer", "request", "ack", "nak", "decline", "release", "inform")
 _MOST_LABELS = 64
 _OTHER = "other"
 _Tell = Callable[[], Vitals]
@@ -145,6 +150,11 @@ class Metrics:
         self._scripts = self._counter("scripts", "Boot scripts given", "code")
         self._reports = self._counter("reports", "What nodes reported", "outcome")
         self._transfers = self._counter("transfers", "Transfers that ended", "protocol", "result")
+        self._leased = self._counter("dhcp_leased", "Leases given", "how")
+        self._addressless = self._counter("dhcp_no_address", "Clients that got no address", "code")
+        self._naked = self._counter("dhcp_naked", "Clients told that an address is not theirs")
+        self._declined = self._counter("dhcp_declined", "Addresses that somebody had already", "by")
+        self._shed = self._counter("dhcp_shed", "Packets of unknown cards not looked at")
         self._resent = self._counter("tftp_resent_blocks", "Blocks sent again")
         self._transfer_s = Histogram(
             "netbootd_transfer_duration_seconds",
@@ -157,6 +167,12 @@ class Metrics:
             self._transfer_s.labels(protocol)
             for result in _RESULTS:
                 self._transfers.labels(protocol, result)
+        for how in _HOW:
+            self._leased.labels(how)
+        for code in _NO_ADDRESS:
+            self._addressless.labels(code)
+        for by in ("arp", "client"):
+            self._declined.labels(by)
         for protocol in ("dhcp", "tftp"):
             for code in ("malformed", *_DROPS.values()):
                 self._dropped.labels(protocol, code)
@@ -188,6 +204,21 @@ class Metrics:
                 self._scripts.labels(self._words.of(code or "boots")).inc()
             case Reported(outcome=outcome):
                 self._reports.labels(outcome).inc()
+            case _:
+                self._lease(event)
+
+    def _lease(self, event: Event) -> None:
+        match event:
+            case Leased(how=how):
+                self._leased.labels(how).inc()
+            case NoAddress(code=code):
+                self._addressless.labels(self._words.of(code)).inc()
+            case Naked():
+                self._naked.inc()
+            case AddressInUse(by=by):
+                self._declined.labels("arp" if by else "client").inc()
+            case Flooded(count=count):
+                self._shed.inc(count)
 
     def _served(self, event: Served) -> None:
         whole = event.sent == event.count
@@ -227,6 +258,7 @@ class _Scrape:
         yield from _machines(now)
         yield from _logs(now)
         yield from _shipping(now)
+        yield from _dhcp(now)
 
     def _bytes(self, now: Vitals) -> Iterator[Any]:
         """
@@ -328,3 +360,27 @@ def _shipping(now: Vitals) -> Iterator[Any]:
         for destination, one in now.shipping.items():
             waiting.add_metric([destination], getattr(one, name))
         yield waiting
+
+
+def _dhcp(now: Vitals) -> Iterator[Any]:
+    messages = CounterMetricFamily(
+        "netbootd_dhcp_messages", "DHCP messages heard and sent", labels=["type"]
+    )
+    for kind in _DHCP:
+        messages.add_metric([kind], now.dhcp.get(kind, 0))
+    others = sum(count for kind, count in now.dhcp.items() if kind not in _DHCP)
+    messages.add_metric([_OTHER], others)
+    yield messages
+    leases = GaugeMetricFamily(
+        "netbootd_dhcp_leases", "Addresses of pools that cannot be had", labels=["subnet", "state"]
+    )
+    sizes = GaugeMetricFamily(
+        "netbootd_dhcp_pool_addresses", "Addresses that the pools hold", labels=["subnet"]
+    )
+    for pool in now.pools:
+        for state in ("leased", "offered", "declined"):
+            leases.add_metric([pool.subnet, state], getattr(pool, state))
+        sizes.add_metric([pool.subnet], pool.size)
+    yield leases
+    yield sizes
+    yield _gauge("dhcp_foreign_servers", "Other DHCP servers heard where we are one", now.foreign)

@@ -156,6 +156,9 @@ def _our_ways(setting: str, port: int, owner: Owner | None) -> Iterator[str]:
     if setting.endswith("port"):
         yield f'choose another with "{setting}" in section netbootd'
         return
+    if setting == "dhcp":
+        yield 'leave the addresses to it, with "dhcp": "proxy" for this subnet or interface'
+        return
     if port == _DHCP and not (owner and owner.pid == os.getpid()):
         yield 'share it with "proxydhcp": {"mode": "snoop"}, which needs CAP_NET_RAW'
     yield f'turn our part off with "{setting}": false in section netbootd'

@@ -38,7 +38,6 @@ _LEVELS = {
     Level.ERROR: LogLevel.error,
 }
 _LOGGED_FINDINGS = 50  # of one load; the rest is counted, and "netbootd check" shows all
-_PROXY = "ProxyDHCP"  # as the banner calls it
 _LISTED_CARDS = 50  # of the status page
 
 
@@ -155,11 +154,14 @@ class Teller:
             "events": self._counts.as_dict(),
         }
 
-    def vitals(self) -> Vitals:
-        """What ``/metrics`` and ``/healthz`` are made of, as far as it is known here."""
+    def vitals(self, dhcp: Sequence[str] = (banner.PROXY,)) -> Vitals:
+        """
+        What ``/metrics`` and ``/healthz`` are made of, as far as it is known here; *dhcp* is what
+        there is to be of that.
+        """
         registry = self._live.snapshot
         config = registry.config
-        wanted = {_PROXY: config.proxydhcp.enabled, "TFTP": config.tftp.enabled, "HTTP": True}
+        wanted = {**dict.fromkeys(dhcp, True), "TFTP": config.tftp.enabled, "HTTP": True}
         return Vitals(
             generation=registry.generation,
             loaded=self._loaded,

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 
 from netbootd.events.progress import Progress
 from netbootd.http.health import Health
+from netbootd.leases.usage import Usage
 from netbootd.shipping.items import Shipped
 
 
@@ -24,6 +25,9 @@ class Vitals:
 
     *received*, by data set, *stored* and *dropped*, by reason, are lines of logs since the start;
     *kernel_drops* are datagrams that the kernel had no room for.
+
+    *pools* are those that we give addresses of, *foreign* counts other servers that were heard to
+    do so in our networks, and *dhcp* messages by their type since the start.
     """
 
     generation: int
@@ -44,6 +48,9 @@ class Vitals:
     dropped: Mapping[str, int] = field(default_factory=dict)
     kernel_drops: int = 0
     shipping: Mapping[str, Shipped] = field(default_factory=dict)
+    pools: Sequence[Usage] = ()
+    foreign: int = 0
+    dhcp: Mapping[str, int] = field(default_factory=dict)
 
 
 def health(vitals: Vitals) -> Health:

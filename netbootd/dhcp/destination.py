@@ -16,7 +16,7 @@ from enum import IntEnum
 from ipaddress import IPv4Address, IPv4Interface
 from typing import NamedTuple
 
-from netbootd.dhcp.message import BROADCAST_FLAG, Message
+from netbootd.dhcp.message import BROADCAST_FLAG, Message, MessageType
 
 Endpoint = tuple[str, int]
 
@@ -106,8 +106,12 @@ def destination(
     """
     if boot_server:
         return _to_asker(request, source)
+    if int(request.ciaddr) and request.message_type == MessageType.INFORM:
+        return Destination(str(request.ciaddr), _CLIENT)  # RFC 2131, section 4.3.5
     if int(request.giaddr):
         return Destination(str(request.giaddr), _SERVER)
+    if reply.message_type == MessageType.NAK:
+        return Destination(EVERYBODY, _CLIENT)  # whatever address it believes to have
     if int(request.ciaddr):
         return Destination(str(request.ciaddr), _CLIENT)
     return _to_newcomer(request, reply, unicast_offers)

@@ -19,7 +19,7 @@ _SO_ATTACH_FILTER = 26
 _ETH_P_IP = 0x0800
 
 _INSTRUCTION = struct.Struct("=HBBI")
-_LOAD_BYTE, _LOAD_HALF = 0x30, 0x28
+_LOAD_BYTE, _LOAD_HALF, _LOAD_WORD = 0x30, 0x28, 0x20
 _LOAD_BYTE_AT_X, _LOAD_HALF_AT_X, _LOAD_WORD_AT_X = 0x50, 0x48, 0x40
 _HEADER_LENGTH_TO_X = 0xB1  # four times the low half of a byte
 _AND, _JUMP_EQUAL, _RETURN = 0x54, 0x15, 0x06
@@ -27,6 +27,7 @@ _ETHERTYPE = 0xFFFFF000  # SKF_AD_OFF + SKF_AD_PROTOCOL: what the kernel knows o
 _MORE_OR_OFFSET = 0x3FFF  # "more fragments" and the offset
 
 _UDP_HEADER = 8
+_ARP_OF_IPV4, _ARP_LENGTHS = 0x00010800, 0x0604
 _COOKIE_AT, _COOKIE = 236, 0x63825363  # RFC 2131, section 3
 
 
@@ -58,6 +59,18 @@ def replies(port: int) -> bytes:
         _Check(((_LOAD_BYTE_AT_X, _UDP_HEADER),), Op.REPLY),
         _Check(((_LOAD_WORD_AT_X, _UDP_HEADER + _COOKIE_AT),), _COOKIE),
     )
+
+
+def claims() -> bytes:
+    """ARP of Ethernet and IPv4 (RFC 826): types, and the lengths of their addresses."""
+    return _program(
+        _Check(((_LOAD_WORD, 0),), _ARP_OF_IPV4), _Check(((_LOAD_HALF, 4),), _ARP_LENGTHS)
+    )
+
+
+def nothing() -> bytes:
+    """Not one packet."""
+    return _INSTRUCTION.pack(_RETURN, 0, 0, 0)
 
 
 def attach(opened: socket.socket, program: bytes) -> None:

@@ -1,13 +1,15 @@
 """
-The edge of DHCP: UDP 67 and 4011 on each served interface.  It moves packets and decides nothing.
+The edge of DHCP: UDP 67 and 4011 on each served interface.  It moves packets and decides nothing:
+the configuration says of each packet's network whether we are its DHCP server (``lessor``), a proxy
+beside another one, or nothing at all.
 
 One socket per interface and port, so that broadcasts are told apart by interface and leave by the
 right one even without a default route.
 
-Where a DHCP server of this host has UDP 67, or may have it any moment, a packet socket listens
-instead (see ``snoop``); 4011 is a UDP socket always.  Some replies need more than a UDP socket in
-both cases: a relay's go by normal routing, whatever interface its request came in by, and a client
-that has no address yet may be reached by its card's.
+Where another DHCP server of this host has UDP 67, or may have it any moment, a packet socket
+listens instead (see ``snoop``), unless we are to be the server; 4011 is a UDP socket always.  Some
+replies need more than a UDP socket in both cases: a relay's go by normal routing, whatever
+interface its request came in by, and a client that has no address yet may be reached by its card's.
 
 Per packet there is no disk, no DNS and no look at the interfaces: the snapshot is read once and
 carried to the end.
@@ -16,39 +18,55 @@ carried to the end.
 from __future__ import annotations
 
 import errno
-from collections.abc import Iterable
+from collections import Counter
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
-from ipaddress import IPv4Address
 from typing import Any
 
 from twisted.application.service import Service
 from twisted.logger import Logger
 
-from netbootd.boot.decision import Loader
+from netbootd.addressing import Serving
 from netbootd.config import Mode
-from netbootd.dhcp import proxy, pxe, telling, wire
-from netbootd.dhcp.destination import Arrival, Endpoint, Port, destination, local_address
+from netbootd.dhcp import memory, proxy, pxe, telling, wire
+from netbootd.dhcp.budget import Budget
+from netbootd.dhcp.destination import (
+    Arrival,
+    Endpoint,
+    Port,
+    destination,
+    is_beyond,
+    local_address,
+)
+from netbootd.dhcp.lessor import Asked, Ledger, Lessor
 from netbootd.dhcp.listeners import Listener, Snooper
 from netbootd.dhcp.message import Message
-from netbootd.dhcp.proxy import Answer, Ignored, Known
+from netbootd.dhcp.prober import Prober, open_prober
+from netbootd.dhcp.proxy import Answer, Ignored
 from netbootd.dhcp.snoop import Heard, Raw, open_snoop
 from netbootd.dhcp.sockets import enlarge_buffer, open_socket
 from netbootd.dhcp.witness import Witness, open_witness
 from netbootd.errors import WireError
-from netbootd.events.event import Dropped
+from netbootd.events.event import Dropped, Passed
+from netbootd.events.lease import Flooded
 from netbootd.events.stream import Stream
 from netbootd.interfaces import Interface
+from netbootd.mac import MAC
 from netbootd.registry.live import LiveRegistry
 
 log = Logger(namespace="netbootd.dhcp")
 
 _Name = tuple[str, int]  # of a device, and its index
+_CHADDR = slice(28, 34)  # of a message, where that is an Ethernet address
+_AHEAD_S = 60.0  # addresses at hand are asked for again this often
+_FLOOD_S = 60.0  # a flood is told of this often
 _FORBIDDEN = (errno.EPERM, errno.EACCES, errno.EAFNOSUPPORT)
 
 
 class DhcpService(Service):
     """
-    Answers as proxyDHCP on the interfaces that ``serve`` was last given.
+    Answers on the interfaces that ``serve`` was last given, as a proxy, and with a *ledger* as a
+    DHCP server where the configuration says so.
 
     *dhcp_port* and *boot_server_port* are ours to listen on; clients and relays are answered on
     the official ones whatever these are.
@@ -61,12 +79,20 @@ class DhcpService(Service):
         events: Stream,
         dhcp_port: int = Port.DHCP,
         boot_server_port: int = Port.BOOT_SERVER,
+        ledger: Ledger | None = None,
     ) -> None:
         self._reactor = reactor
-        self._edge = _Edge(live, events)
+        self._live = live
+        self._edge = _Edge(live, events, reactor, ledger)
         self._ports = {Port.DHCP: dhcp_port, Port.BOOT_SERVER: boot_server_port}
         self._served: dict[_Name, _Device] = {}
         self._shared: set[str] = set()
+        self._ahead: Any = None  # a timer
+
+    @property
+    def counts(self) -> Counter[str]:
+        """Messages by their type, as ``discover``, heard and sent."""
+        return self._edge.counts
 
     @property
     def interfaces(self) -> tuple[Interface, ...]:
@@ -79,10 +105,15 @@ class DhcpService(Service):
         return frozenset(name for (name, _), device in self._served.items() if device.snooping)
 
     def serve(
-        self, wanted: Iterable[Interface], mode: Mode = Mode.AUTO
+        self,
+        wanted: Iterable[Interface],
+        mode: Mode = Mode.AUTO,
+        servers: Collection[str] = (),
     ) -> list[tuple[Interface, PortError]]:
         """
         Listen on exactly *wanted*; return those that failed, to be tried again by the next call.
+
+        On the interfaces *servers* we are the DHCP server, or may be: there UDP 67 must be ours.
 
         A device is known by name and index.  One that stays keeps its sockets, and merely learns
         its new addresses.  Each error is a PortError, which names the port.
@@ -92,24 +123,44 @@ class DhcpService(Service):
         """
         by_device = {(interface.name, interface.index): interface for interface in wanted}
         for name, device in list(self._served.items()):
-            if name not in by_device or not device.suits(mode):
+            if name not in by_device or not device.suits(_mode(name, mode, servers)):
                 self._stop(name)
         failed: list[tuple[Interface, PortError]] = []
         for name, interface in by_device.items():
             try:
-                self._serve(name, interface, mode)
+                self._serve(name, interface, _mode(name, mode, servers))
             except PortError as problem:
                 failed.append((interface, problem))
         host = frozenset(one.ip for interface in by_device.values() for one in interface.addresses)
         for device in self._served.values():
             for reader in device.readers:
                 reader.host = host
+        self._guard(servers)
         return failed
+
+    def _guard(self, servers: Collection[str]) -> None:
+        """Where we are the server, strangers have a budget, and addresses are asked for."""
+        for (name, _), device in self._served.items():
+            device.guard(name in servers, self._reactor)
+        if self._ahead is None and any(device.prober for device in self._served.values()):
+            self._ask_ahead()
+
+    def _ask_ahead(self) -> None:
+        """Have some addresses at hand, so that the next machine need not wait."""
+        self._ahead = None
+        probers = [device.prober for device in self._served.values() if device.prober]
+        for prober in probers:
+            self._edge.ask_ahead(prober)
+        if probers:
+            self._ahead = self._reactor.callLater(_AHEAD_S, self._ask_ahead)
 
     def stopService(self) -> None:
         """Close every socket."""
         for name in list(self._served):
             self._stop(name)
+        if self._ahead is not None:
+            self._ahead.cancel()
+            self._ahead = None
         super().stopService()  # type: ignore[no-untyped-call]
 
     def _serve(self, name: _Name, interface: Interface, mode: Mode) -> None:
@@ -181,6 +232,21 @@ class DhcpService(Service):
         device.close()
 
 
+def _prober(interface: Interface, reactor: Any) -> Prober | None:
+    """None where packet sockets are not to be had."""
+    try:
+        prober = Prober(open_prober(interface.name), interface, reactor)
+    except OSError as problem:
+        log.warn(
+            "{name}: nobody is asked who has an address before it is given: {problem}",
+            name=interface.name,
+            problem=problem,
+        )
+        return None
+    reactor.addReader(prober)
+    return prober
+
+
 def _open_raw(interface: Interface) -> Raw | None:
     """
     None without CAP_NET_RAW, with which we are more exact but without which we can live; and where
@@ -201,6 +267,11 @@ def _open_raw(interface: Interface) -> Raw | None:
         return None
 
 
+def _mode(name: _Name, mode: Mode, servers: Collection[str]) -> Mode:
+    """A DHCP server hears renewals, which another one's socket would take away."""
+    return Mode.SOCKET if name[0] in servers else mode
+
+
 class PortError(OSError):
     """We cannot listen on UDP *port* of *interface*; errno is the system's."""
 
@@ -210,15 +281,49 @@ class PortError(OSError):
         self.interface = interface
 
 
-@dataclass(slots=True)
 class _Edge:
     """What happens to a datagram, from bytes in to bytes out; the same for every socket."""
 
-    live: LiveRegistry
-    events: Stream
+    def __init__(
+        self, live: LiveRegistry, events: Stream, reactor: Any = None, ledger: Ledger | None = None
+    ) -> None:
+        self.live = live
+        self.events = events
+        self.counts: Counter[str] = Counter()
+        self._reactor = reactor
+        self._ledger = ledger
+        self._lessor = Lessor(live, events, ledger, self.counts) if ledger else None
 
     def receive(self, heard: Heard, to: Listener) -> None:
         """Answer what was *heard*, or drop it; nothing it holds can raise."""
+        budget = to.budget
+        if budget is None or self._is_known(heard.payload):
+            self._answer(heard, to)
+            return
+        began = self._reactor.seconds()
+        if not budget.affords(began):
+            self._shed(to, began)
+            return
+        self._answer(heard, to)
+        budget.spend(self._reactor.seconds() - began)
+
+    def _is_known(self, datagram: bytes) -> bool:
+        """Whether its card is listed, or has an address from us; a look, and no more."""
+        card = datagram[_CHADDR]
+        registry = self.live.snapshot
+        if len(card) < len(MAC(bytes(6))) or self._ledger is None:
+            return False
+        if card in registry.machines or self._ledger.leases.of(card.hex(":")):
+            return True
+        return bool(registry.wildcards) and registry.wildcard(MAC(card)) is not None
+
+    def _shed(self, to: Listener, now: float) -> None:
+        to.shed += 1
+        if now >= to.shed_told + _FLOOD_S:
+            self.events.publish(Flooded(interface=to.interface.name, count=to.shed))
+            to.shed, to.shed_told = 0, now
+
+    def _answer(self, heard: Heard, to: Listener) -> None:
         source = heard.source
         try:
             self._receive(heard, to)
@@ -231,6 +336,7 @@ class _Edge:
     def _receive(self, heard: Heard, to: Listener) -> None:
         registry = self.live.snapshot
         request = wire.decode(heard.payload)
+        self.counts[request.message_name.lower()] += 1
         source = heard.source
         subnet = registry.subnets.of(pxe.network_of(request))
         addresses = to.interface.addresses
@@ -242,8 +348,37 @@ class _Edge:
             return
         unicast = heard.addressed is not None
         arrival = Arrival(to.interface.name, ours, to.port, source, unicast)
-        marks = self.live.sightings.note(pxe.mac_of(request), pxe.marks_of(request))
-        known = self._known(request)
+        asked = Asked(request, arrival, to, registry)
+        match self._serving(asked):
+            case Serving.SERVER if self._lessor is not None:
+                self._lessor.serve(asked)
+            case Serving.OFF:
+                self._pass_over(asked)
+            case _:
+                self._proxy(asked)
+
+    @staticmethod
+    def _serving(asked: Asked) -> Serving:
+        """What we are in the network that a packet comes from."""
+        request, arrival, to, registry = asked[:4]
+        subnet = registry.subnets.of(_link(request, arrival, to))
+        serving = registry.serving(subnet, arrival.interface)
+        if arrival.port is Port.DHCP and serving is not Serving.PROXY:
+            return serving
+        # What a boot server says is the same beside a DHCP server of ours.
+        off = serving is Serving.OFF or not registry.config.proxydhcp.enabled
+        return Serving.OFF if off and serving is not Serving.SERVER else Serving.PROXY
+
+    def _pass_over(self, asked: Asked) -> None:
+        request, arrival = asked.request, asked.arrival
+        told = f"DHCP is off where it comes from, {_link(request, arrival, asked.to)}"
+        mac, peer = pxe.mac_of(request), telling.peer_of(arrival.source)
+        self.events.publish(Passed(mac=mac, peer=peer, protocol="DHCP", reason=told))
+
+    def _proxy(self, asked: Asked) -> None:
+        request, arrival, to, registry = asked[:4]
+        source, ours = arrival.source, arrival.address
+        marks, known = memory.sighted(self.live, request), memory.known(self.live, request)
         answer = proxy.answer(request, arrival, registry, marks, self.live.styles.past, known)
         if isinstance(answer, Answer):
             way = destination(
@@ -259,29 +394,29 @@ class _Edge:
                 told = f"cannot send the reply to {way.address}: {problem}"
                 answer = Ignored(told, True, answer.decision, "unsent", answer.client)
             else:
-                self._remember(request, answer, ours)
+                self.counts[answer.reply.message_name.lower()] += 1
+                memory.remember(self.live, self.events, request, answer, ours)
         self.events.publish(telling.told(request, arrival, answer))
 
-    def _known(self, request: Message) -> Known:
-        """What is remembered of whoever sent *request*."""
-        record, now = self.live.record, self.live.record.now()
-        replaced = self.live.replacements.done(pxe.mac_of(request), request.xid, now)
-        return Known(standing=record.of, replaced=replaced, now=now)
-
-    def _remember(self, request: Message, answer: Answer, ours: IPv4Address) -> None:
-        """In which style an offer was told, and that an iPXE is being replaced."""
-        mac = answer.client.mac
-        if mac and pxe.is_ipxe(request) and isinstance(answer.decision.step, Loader):
-            self.live.replacements.note(mac, request.xid, self.live.record.now())
-        if answer.offer is None:
-            return
-        if event := proxy.restyled(answer, ours):
-            self.events.publish(event)
-        self.live.styles.offered(answer.offer)
+    def ask_ahead(self, prober: Prober) -> None:
+        """Have some addresses at hand on the interface of *prober*."""
+        if self._lessor is not None:
+            self._lessor.ask_ahead(prober, self.live.snapshot)
 
     def drop(self, reason: str, source: Endpoint) -> None:
         """Tell that a packet came to nothing."""
         self.events.publish(Dropped(peer=telling.peer_of(source), protocol="DHCP", reason=reason))
+
+
+def _link(request: Message, arrival: Arrival, to: Listener) -> str:
+    """An address of the network that *request* comes from."""
+    if int(request.giaddr):
+        return pxe.network_of(request)
+    if arrival.unicast and int(request.ciaddr):
+        ciaddr = str(request.ciaddr)
+        if is_beyond(ciaddr, to.interface.addresses):
+            return ciaddr  # it writes to us by way of a router: a lease is renewed
+    return str(arrival.address)
 
 
 @dataclass(slots=True)
@@ -291,11 +426,26 @@ class _Device:
     raw: Raw | None
     listeners: list[Listener] = field(default_factory=list)
     witness: Witness | None = None
+    prober: Prober | None = None
 
     @property
-    def readers(self) -> list[Listener | Witness]:
+    def readers(self) -> list[Listener | Witness | Prober]:
         """All that the reactor reads."""
-        return [*self.listeners, *([self.witness] if self.witness else [])]
+        others = [one for one in (self.witness, self.prober) if one is not None]
+        return [*self.listeners, *others]
+
+    def guard(self, serves: bool, reactor: Any) -> None:
+        """Begin or end what a DHCP server needs beside its port, as *serves* says."""
+        if serves and self.prober is None and self.raw is not None:
+            self.prober = _prober(self.listeners[0].interface, reactor)
+        elif not serves and self.prober is not None:
+            reactor.removeReader(self.prober)
+            self.prober.close()
+            self.prober = None
+        for listener in self.listeners:
+            listener.prober = self.prober
+            if serves != (listener.budget is not None):
+                listener.budget = Budget(reactor.seconds()) if serves else None
 
     @property
     def snooping(self) -> bool:

@@ -113,14 +113,19 @@ class NoAddress(Event):
     """
     A client got no address: *reason* in words, *code* for programs: ``exhausted`` (every address
     of the pools of *subnet* is taken), ``no-pool``, ``port-limit``, ``unsaved`` (the lease cannot
-    be written down), ``unlisted``.
+    be written down), ``unlisted``.  *again*: the log has said so a moment ago.
     """
 
-    level: ClassVar[str] = "warn"
     reason: str
     code: str
     subnet: str = ""
     interface: str = ""
+    again: bool = False
+
+    @property
+    def level(self) -> str:  # type: ignore[override]
+        """An empty pool is asked of all the time."""
+        return "debug" if self.again else "warn"
 
     @property
     def what(self) -> str:
@@ -140,3 +145,23 @@ class ForeignServer(Event):
     def what(self) -> str:
         gives = f" {self.address}" if self.address else " an address"
         return f"was given{gives} by another DHCP server, {self.server}, on {self.interface}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Flooded(Event):
+    """
+    So many packets of unknown cards came on *interface* that *count* were not looked at, so that
+    those that are known are served.
+    """
+
+    level: ClassVar[str] = "warn"
+    interface: str
+    count: int
+
+    @property
+    def who(self) -> str:
+        return self.interface
+
+    @property
+    def what(self) -> str:
+        return f"is flooded: {self.count} DHCP packets of unknown cards were not looked at"
