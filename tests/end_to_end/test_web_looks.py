@@ -26,6 +26,7 @@ VIEWS = {
     "fleet": "#/fleet",
     "machine": f"#/machine/{LACKING}",
     "transfers": "#/transfers",
+    "leases": "#/leases",
     "unknown": "#/unknown",
     "add": f"#/add/{STRANGER}",
     "configuration": "#/configuration",

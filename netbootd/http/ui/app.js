@@ -2,7 +2,7 @@
  * The page as a whole: signing in, which view is shown, keys, and whether the daemon is in reach.
  *
  * The address says what is shown: `#/machines`, `#/machine/KEY`, `#/fleet`, `#/transfers`,
- * `#/unknown`, `#/add/MAC`, `#/configuration`.
+ * `#/leases`, `#/unknown`, `#/add/MAC`, `#/configuration`.
  */
 
 import { get, unauthorized } from "./api.js";
@@ -10,6 +10,7 @@ import { byId, fill, setAttribute, setText } from "./dom.js";
 import { entry } from "./entry.js";
 import { findings } from "./findings.js";
 import { fleet } from "./fleet.js";
+import { leases } from "./leases.js";
 import { loginForm, signIn, signInAgain, signOut, tokenOfAddress } from "./login.js";
 import { machine } from "./machine.js";
 import { machines } from "./machines.js";
@@ -37,6 +38,7 @@ const views = {
   fleet: fleet(),
   machine: machine(),
   transfers: transfers(),
+  leases: leases(),
   unknown: unknown(),
   add: entry(),
   configuration: findings(),
@@ -178,8 +180,9 @@ function key(event) {
     else at.blur();
   } else if (event.key === "/" && !typing) {
     event.preventDefault();
-    if (shown !== HOME) location.hash = `#/${HOME}`;
-    setTimeout(() => byId("search").focus(), 0);
+    const own = /** @type {HTMLElement|null} */ (byId(shown).querySelector("input[type=search]"));
+    if (!own) location.hash = `#/${HOME}`;
+    setTimeout(() => (own ?? byId("search")).focus(), 0);
   }
 }
 

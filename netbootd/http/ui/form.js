@@ -124,3 +124,22 @@ function namedIn(fields, { code, message }) {
   const name = [message.match(/"([a-z_]+)"/)?.[1], code.split("-")[0]].find((one) => one && Object.hasOwn(fields, one));
   return name ? fields[name] : undefined;
 }
+
+/** A button whose refusal is told beside it. @param {string} word @param {() => Promise<void>|any} act */
+export function button(word, act) {
+  const node = /** @type {HTMLButtonElement} */ (el("button", { type: "button" }, word));
+  const told = el("p", { class: "field-error", role: "alert" });
+  node.addEventListener("click", async () => {
+    node.disabled = true;
+    told.remove();
+    try {
+      await act();
+    } catch (problem) {
+      setText(told, problem instanceof Error ? problem.message : String(problem));
+      node.after(told);
+    } finally {
+      node.disabled = false;
+    }
+  });
+  return node;
+}

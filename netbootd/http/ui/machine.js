@@ -5,6 +5,7 @@ import { armedWords, armForm } from "./arm.js";
 import { Boots } from "./boots.js";
 import { Console } from "./console.js";
 import { byId, el, fill, say, setText } from "./dom.js";
+import { button } from "./form.js";
 import { Feed } from "./live.js";
 import { badge, setBadge } from "./states.js";
 import { age, nameOf, store, underWay } from "./store.js";
@@ -241,25 +242,6 @@ class Page {
 function visibleJson(value) {
   const text = JSON.stringify(value, null, 2);
   return document.createTextNode(text.split("\n").map(visible).join("\n"));
-}
-
-/** A button whose refusal is told beside it. @param {string} word @param {() => Promise<void>|any} act */
-function button(word, act) {
-  const node = /** @type {HTMLButtonElement} */ (el("button", { type: "button" }, word));
-  const told = el("p", { class: "field-error", role: "alert" });
-  node.addEventListener("click", async () => {
-    node.disabled = true;
-    told.remove();
-    try {
-      await act();
-    } catch (problem) {
-      setText(told, problem instanceof Error ? problem.message : String(problem));
-      node.after(told);
-    } finally {
-      node.disabled = false;
-    }
-  });
-  return node;
 }
 
 /** The page of one machine, made anew for each. */

@@ -29,7 +29,7 @@ class Store {
   /** Whether the machines were read at least once. */
   loaded = false;
   feed = new Feed(
-    "/events?topics=machines,transfers,status",
+    "/events?topics=machines,transfers,leases,status",
     (event, data) => this.#heard(event, data),
     () => this.#feedChanged(),
   );
@@ -60,7 +60,7 @@ class Store {
 
   /**
    * Be told of *topic*: `machines` (with the keys that changed, null for all), `transfers`,
-   * `status`, `reload`, `feed`.
+   * `lease` (one that is another now), `pools`, `status`, `reload`, `feed`.
    *
    * @param {string} topic @param {(...facts: any[]) => void} listener
    */
@@ -124,6 +124,8 @@ class Store {
       this.put(data);
     } else if (event === "transfers") {
       this.#fly(data.transfers, data.total);
+    } else if (event === "lease" || event === "pools") {
+      this.#tell(event, data);
     } else if (event === "status") {
       this.tell(data.now);
       this.status = { ...this.status, ...data };

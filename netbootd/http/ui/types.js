@@ -120,6 +120,38 @@
  * @property {string} interface
  * @property {string} vendor_class
  * @property {string} [maker]
+ *
+ * @typedef {object} Lease
+ * @property {string} address
+ * @property {"offered"|"leased"|"free"|"declined"} state
+ * @property {string|null} mac
+ * @property {string} client_id
+ * @property {string} hostname
+ * @property {string} machine  its key, empty where it is not listed
+ * @property {number} since
+ * @property {number|null} until  null for ever
+ * @property {string} subnet
+ * @property {string} port
+ * @property {boolean} reserved
+ *
+ * @typedef {object} Pools
+ * @property {string} subnet
+ * @property {number} size
+ * @property {number} leased
+ * @property {number} offered
+ * @property {number} declined
+ * @property {number} free
+ * @property {number} reserved
+ * @property {string[]} ranges
+ * @property {number} wanting  when somebody last got no address, 0 for never
+ *
+ * @typedef {object} ForeignServer
+ * @property {string} server
+ * @property {string} interface
+ * @property {number} first
+ * @property {number} last
+ * @property {number} times
+ * @property {string} address
  */
 
 export {};
