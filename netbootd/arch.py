@@ -85,6 +85,7 @@ TABLE: dict[int, Arch] = {
 FAMILIES = frozenset(arch.family for arch in TABLE.values())
 
 BIOS = TABLE[0]
+POWER_OPAL = TABLE[14]
 EFI_X64 = TABLE[7]
 EFI_X64_HTTP = TABLE[16]
 

@@ -77,7 +77,9 @@ def _says_no(asking: Asking, how: How, *, known: bool) -> bool:
 
 
 def _speaks_for(asking: Asking) -> bool:
-    return asking.subnet.addressing.authoritative and not asking.rival
+    """Whether we are the one who knows all addresses of the client's network."""
+    subnet = asking.subnet
+    return subnet.network is not None and subnet.addressing.authoritative and not asking.rival
 
 
 def _why_not(asking: Asking, address: IPv4Address) -> str:

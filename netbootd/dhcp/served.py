@@ -7,9 +7,10 @@ Who may not boot still gets an address; why it gets no file is told beside it.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from ipaddress import IPv4Address
 
+from netbootd.arch import POWER_OPAL
 from netbootd.boot.decision import Decision, Loader, Refusal
-from netbootd.configfiles import READ_ALONE
 from netbootd.dhcp import booting, pxe, styles
 from netbootd.dhcp.asking import Asking
 from netbootd.dhcp.booting import Known
@@ -18,8 +19,9 @@ from netbootd.dhcp.message import Message, Option
 from netbootd.dhcp.proxy import Answer, Ignored
 from netbootd.registry.machine import Machine
 
-#: What petitboot and newer U-Boot look for, below the path prefix (RFC 5071).
+#: Where a configuration of one's own is looked for, below the path prefix (RFC 5071).
 _CONFIGURATION = "pxelinux.cfg/01-"
+_UBOOT = "U-Boot"
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,52 +49,63 @@ def boot_of(asking: Asking, known: Known) -> Boot:
     if not pxe.boots(asking.request):
         return Boot(_without_file(asking), asking.machine)
     decision = booting.decide(asking.request, asking.client, asking.registry, known)
-    alone = isinstance(decision.step, Refusal) and decision.step.code == "proxyless"
-    if alone:
-        decision = _reads_alone(asking, decision)
     step = decision.step
     if isinstance(step, Refusal):
-        refused = Ignored(step.reason, True, decision, step.code, asking.client)
-        return Boot(_without_file(asking), asking.machine, refused=refused)
+        return _without(asking, decision, step)
     name, path = booting.file_of(asking.client, decision, asking.arrival, asking.registry)
+    settings = asking.registry.config.proxydhcp
+    style = styles.of_server(
+        asking.request, asking.client, settings, decision.machine, asking.subnet
+    )
     machine = decision.machine if asking.machine else None
-    return Boot(_fields(asking, decision, path, alone=alone), machine, decision, name)
+    return Boot(_told(asking, style, path), machine, decision, name)
 
 
-def _reads_alone(asking: Asking, decision: Decision) -> Decision:
-    """U-Boot and petitboot ask for their configuration by names of their own."""
-    mac = asking.client.mac
-    if mac is None:
-        return decision
-    arch = asking.client.arch
-    family = arch.family if arch else ""
-    told = f"{READ_ALONE[family][1]} reads it by itself" if family in READ_ALONE else ""
-    step = Loader(f"{_CONFIGURATION}{mac.dashed}")
-    return replace(decision, step=step, because=(*decision.because, told))
-
-
-def _fields(asking: Asking, decision: Decision, path: str, *, alone: bool) -> Fields:
-    request, client, registry = asking.request, asking.client, asking.registry
-    settings = registry.config.proxydhcp
-    style = styles.PLAIN_ALONE
-    if not alone:
-        style = styles.of_server(request, client, settings, decision.machine, asking.subnet)
-    wanted = request.options.get(Option.WANTED, b"")
+def _told(asking: Asking, style: styles.Style, path: str) -> Fields:
+    """*path* in *style*, and in the options that the client asks for."""
+    wanted = asking.request.options.get(Option.WANTED, b"")
     style = replace(
         style,
         boot_file_option=style.boot_file_option or Option.BOOT_FILE in wanted,
         server_option=style.server_option or Option.TFTP_SERVER_NAME in wanted,
     )
-    files_at = asking.subnet.boot_address
     vendor = style.vendor_options(asking.server)
-    found = fields(request, style, asking.server, path, vendor, files_at or asking.arrival.address)
-    if alone:
-        found.options[Option.CONFIGURATION_FILE] = path.rpartition(":")[2].encode()
-        found.options[Option.PATH_PREFIX] = f"tftp://{found.siaddr}/".encode()
-    return found
+    return fields(asking.request, style, asking.server, path, vendor, _files_at(asking))
 
 
 def _without_file(asking: Asking) -> Fields:
-    """Where files would be; nobody is told of a server that is none of ours."""
-    files_at = asking.subnet.boot_address or asking.arrival.address
-    return fields(asking.request, styles.PLAIN_ALONE, asking.server, "", b"", files_at)
+    """Where files would be, for who knows their names by itself."""
+    return fields(asking.request, styles.PLAIN_ALONE, asking.server, "", b"", _files_at(asking))
+
+
+def _files_at(asking: Asking) -> IPv4Address:
+    return asking.subnet.boot_address or asking.arrival.address
+
+
+# -- who gets no file --------------------------------------------------------------------------
+
+
+def _without(asking: Asking, decision: Decision, step: Refusal) -> Boot:
+    """U-Boot and petitboot need none, and all others are told why by the log."""
+    mac, told = asking.client.mac, _without_file(asking)
+    if mac is None or not _reads_alone(asking, step):
+        refused = Ignored(step.reason, True, decision, step.code, asking.client)
+        return Boot(told, asking.machine, refused=refused)
+    name = f"{_CONFIGURATION}{mac.dashed}"
+    options = {
+        Option.CONFIGURATION_FILE: name.encode(),
+        Option.PATH_PREFIX: f"tftp://{told.siaddr}/".encode(),
+    }
+    wanted = asking.request.options.get(Option.WANTED, b"")
+    everything = asking.client.arch is POWER_OPAL
+    told.options.update({int(c): v for c, v in options.items() if everything or c in wanted})
+    because = (*decision.because, "it looks for its configuration there by itself")
+    decision = replace(decision, step=Loader(name), because=because)
+    return Boot(told, decision.machine if asking.machine else None, decision, name)
+
+
+def _reads_alone(asking: Asking, step: Refusal) -> bool:
+    """Whether there is only no file since there need not be one."""
+    if step.code == "proxyless":
+        return True
+    return step.code == "no-arch" and asking.request.vendor_class.startswith(_UBOOT)
