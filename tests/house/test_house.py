@@ -195,7 +195,7 @@ def test_commands_that_only_read_the_configuration_are_light():
     assert not loaded & {"scapy", "twisted", "tftpy", "pyroute2", "rich", "shtab", "sqlite3"}
 
 
-@pytest.mark.parametrize("command", ["machines", "why", "logs", "status", "watch"])
+@pytest.mark.parametrize("command", ["machines", "leases", "why", "logs", "status", "watch"])
 def test_commands_over_the_api_load_nothing_of_the_daemon(command, tmp_path):
     """And nothing of a terminal's, where there is none: completion of names calls them."""
     words = [command, *(["00:25:90:27:db:b4"] if command in ("why", "logs") else [])]
