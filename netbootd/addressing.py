@@ -13,6 +13,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import Enum
 from ipaddress import IPv4Address
+from typing import Self
 
 
 class Serving(Enum):
@@ -78,6 +79,29 @@ class LeaseTimes:
     default: int = 3600
     least: int = 300
     most: int = 86400
+
+    @property
+    def disorder(self) -> str:
+        """What is wrong with the three together; empty where they are in order."""
+        if self.least <= self.default <= self.most:
+            return ""
+        return (
+            f"min_lease_time ({self.least}), lease_time ({self.default}) and max_lease_time"
+            f" ({self.most}) must be in this order, the shortest first"
+        )
+
+    @classmethod
+    def of(cls, default: int | None, least: int | None, most: int | None) -> Self:
+        """Of what is written; what is None gives way to what is not."""
+        usual = cls()
+        if default is None:
+            default = max(usual.default, least or 0)
+            default = default if most is None else min(default, most)
+        return cls(
+            default,
+            min(usual.least, default) if least is None else least,
+            max(usual.most, default) if most is None else most,
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -12,15 +12,16 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from enum import Enum
-from ipaddress import IPv4Network
+from ipaddress import IPv4Address, IPv4Network, IPv6Address
 from pathlib import Path
 from typing import Any
 
-from netbootd import readers, replies
+from netbootd import dhcpoptions, readers, replies
+from netbootd.addressing import LeaseTimes, Serving
 from netbootd.errors import Finding, Level, Place
 from netbootd.loaders import NO_CHOICE, Choice
 from netbootd.nearest import did_you_mean, probably
-from netbootd.relaxedjson import Object
+from netbootd.relaxedjson import Object, path_of
 
 DEFAULT_FILE = Path("/etc/netbootd/netbootd.json")
 
@@ -70,6 +71,67 @@ class ProxyDhcp:
 
 
 @dataclass(frozen=True, slots=True)
+class Dhcp:
+    """
+    ``dhcp``: what DHCP does where a subnet does not say it, *mode*, or an interface of its own
+    word, *interfaces*.
+
+    The rest counts in every subnet in server mode that says nothing else: lease times in seconds,
+    and *options*, encoded, by their codes, beside those that have a word of their own.  *hosts* is
+    a file that the names of leases are written to, as in hosts(5); None for none.
+    """
+
+    mode: Serving = Serving.PROXY
+    interfaces: Mapping[str, Serving] = field(default_factory=dict)
+    lease_time: int | None = None
+    min_lease_time: int | None = None
+    max_lease_time: int | None = None
+    dns: tuple[IPv4Address, ...] = ()
+    ntp: tuple[IPv4Address, ...] = ()
+    domain: str = ""
+    search: tuple[str, ...] = ()
+    options: Mapping[int, bytes] = field(default_factory=dict)
+    hosts: Path | None = None
+
+    @property
+    def times(self) -> LeaseTimes:
+        """The lease times; what is not said gives way to what is."""
+        return LeaseTimes.of(self.lease_time, self.min_lease_time, self.max_lease_time)
+
+    def encoded(self) -> dict[int, bytes]:
+        """All options that it says; those under ``options`` over those with a word."""
+        found: dict[int, bytes] = {}
+        for code, servers in (
+            (dhcpoptions.DOMAIN_NAME_SERVERS, self.dns),
+            (dhcpoptions.NTP_SERVERS, self.ntp),
+        ):
+            if servers:
+                found[code] = b"".join(one.packed for one in servers)
+        if self.domain:
+            found[dhcpoptions.DOMAIN_NAME] = self.domain.encode()
+        if self.search:
+            found[dhcpoptions.DOMAIN_SEARCH] = dhcpoptions.domains(list(self.search))
+        return found | self.options
+
+
+@dataclass(frozen=True, slots=True)
+class Ddns:
+    """
+    ``ddns``: the DNS *server* (the primary one, on *port*) that is told the names of leases
+    (RFC 2136); None for none.
+
+    *zones* are those that may be changed, forward and reverse ones; *key* is a file with a TSIG key
+    as ``tsig-keygen(8)`` writes it, None for none; *ttl* in seconds.
+    """
+
+    server: IPv4Address | IPv6Address | None = None
+    port: int = 53
+    zones: tuple[str, ...] = ()
+    key: Path | None = None
+    ttl: int = 300
+
+
+@dataclass(frozen=True, slots=True)
 class Guard:
     """
     ``guard``: when a machine is held because it goes in a circle; 0 never holds.
@@ -88,7 +150,7 @@ class Guard:
 @dataclass(frozen=True, slots=True)
 class Hooks:
     """
-    ``hooks``: what is told that a node is *up*, or that it *failed*.
+    ``hooks``: what is told that a node is *up*, that it *failed*, or that a *lease* begins or ends.
 
     Each a command and its arguments, or one http or https URL; empty for nobody.  *timeout* in
     seconds is what each run has.
@@ -96,6 +158,7 @@ class Hooks:
 
     up: tuple[str, ...] = ()
     failed: tuple[str, ...] = ()
+    lease: tuple[str, ...] = ()
     timeout: float = 30.0
 
 
@@ -163,6 +226,8 @@ class Config:
     http_port: tuple[int, ...] = (3000,)
     tftp: Tftp = field(default_factory=Tftp)
     proxydhcp: ProxyDhcp = field(default_factory=ProxyDhcp)
+    dhcp: Dhcp = field(default_factory=Dhcp)
+    ddns: Ddns = field(default_factory=Ddns)
     guard: Guard = field(default_factory=Guard)
     hooks: Hooks = field(default_factory=Hooks)
     syslog: Syslog = field(default_factory=Syslog)
@@ -219,6 +284,22 @@ SETTINGS: Mapping[str, Setting] = {
         Setting("proxydhcp.unicast", readers.boolean),
         Setting("proxydhcp.style", readers.style),
         Setting("proxydhcp.learn", readers.boolean),
+        Setting("dhcp.mode", readers.serving),
+        Setting("dhcp.interfaces", readers.of_each(readers.serving)),
+        Setting("dhcp.lease_time", readers.LEASE),
+        Setting("dhcp.min_lease_time", readers.LEASE),
+        Setting("dhcp.max_lease_time", readers.LEASE),
+        Setting("dhcp.dns", readers.some(readers.address)),
+        Setting("dhcp.ntp", readers.some(readers.address)),
+        Setting("dhcp.domain", readers.domain),
+        Setting("dhcp.search", readers.some(readers.domain)),
+        Setting("dhcp.options", readers.options),
+        Setting("dhcp.hosts", readers.path),
+        Setting("ddns.server", readers.any_address),
+        Setting("ddns.port", readers.PORT),
+        Setting("ddns.zones", readers.some(readers.domain)),
+        Setting("ddns.key", readers.path),
+        Setting("ddns.ttl", readers.number(0, 604800)),
         Setting("guard.enabled", readers.boolean),
         Setting("guard.loaders", readers.number(0, 1000)),
         Setting("guard.loaders_within", readers.seconds),
@@ -226,6 +307,7 @@ SETTINGS: Mapping[str, Setting] = {
         Setting("guard.installs_within", readers.seconds),
         Setting("hooks.up", readers.hook),
         Setting("hooks.failed", readers.hook),
+        Setting("hooks.lease", readers.hook),
         Setting("hooks.timeout", readers.number(1, 3600)),
         Setting("syslog.enabled", readers.boolean),
         Setting("syslog.port", readers.PORT),
@@ -255,11 +337,16 @@ SETTINGS: Mapping[str, Setting] = {
         Setting("grace", readers.seconds),
     )
 }
-#: Without it machines are served who shall not be: to misspell it is no trifle.
-_POLICY = "known_only"
+#: Without one of them somebody is served who shall not be, or gets no address: to misspell it is
+#: no trifle.
+_POLICIES = frozenset({"known_only", "dhcp", "dhcp.mode", "dhcp.interfaces"})
+#: ``"dhcp": "server"`` is short for ``"dhcp": {"mode": "server"}``, as booleans are elsewhere.
+_SHORT: Mapping[str, str] = {"dhcp": "dhcp.mode"}
 _GROUPS: Mapping[str, Callable[..., Any]] = {
     "tftp": Tftp,
     "proxydhcp": ProxyDhcp,
+    "dhcp": Dhcp,
+    "ddns": Ddns,
     "guard": Guard,
     "hooks": Hooks,
     "syslog": Syslog,
@@ -284,7 +371,11 @@ def parse(section: Object | None, folder: Path, findings: list[Finding]) -> Conf
         name: make(**{key: values.pop(f"{name}.{key}") for key in _keys_of(name, values)})
         for name, make in _GROUPS.items()
     }
-    return Config(**values, **groups)
+    config = Config(**values, **groups)
+    if told := config.dhcp.times.disorder:
+        place = section.place_of("dhcp")
+        findings.append(Finding(Level.ERROR, "setting-invalid", told, place, "netbootd.dhcp"))
+    return config
 
 
 def _keys_of(group: str, values: Mapping[str, Any]) -> list[str]:
@@ -307,6 +398,8 @@ def _read(section: Object, prefix: str, findings: list[Finding]) -> dict[str, An
             values |= _read(value, f"{name}.", findings)
         elif f"{name}.enabled" in SETTINGS and isinstance(value, bool):
             values[f"{name}.enabled"] = value  # "tftp": false is short for the whole group
+        elif name in _SHORT and isinstance(value, str):
+            _take(SETTINGS[_SHORT[name]], value, section.place_of(key), values, findings)
         elif setting := SETTINGS.get(name):
             _take(setting, value, section.place_of(key), values, findings)
         elif name in _GROUPS:
@@ -324,14 +417,16 @@ def _take(
     try:
         values[setting.name] = setting.read(value)
     except readers.Refused as told:
-        findings.append(_invalid(setting.name, str(told), place))
+        if told.key and isinstance(value, Object):
+            place = value.place_of(told.key)
+        findings.append(_invalid(setting.name, str(told), place, told.key))
     except readers.Wrong as wanted:
         findings.append(_wrong(setting.name, str(wanted), value, place))
 
 
 def _unknown(name: str, place: Place) -> Finding:
     known = [*SETTINGS, *_GROUPS]
-    level = Level.ERROR if probably(name, known) == _POLICY else Level.WARNING
+    level = Level.ERROR if probably(name, known) in _POLICIES else Level.WARNING
     told = f'no setting "{name}"{did_you_mean(name, known)}'
     return Finding(level, "unknown-setting", told, place, f"netbootd.{name}")
 
@@ -340,6 +435,9 @@ def _wrong(name: str, wanted: str, value: Any, place: Place) -> Finding:
     return _invalid(name, f"{wanted}, not {value!r:.60}", place)
 
 
-def _invalid(name: str, told: str, place: Place) -> Finding:
+def _invalid(name: str, told: str, place: Place, key: str = "") -> Finding:
+    """*key* is the one inside the setting's object that is wrong, empty for the whole."""
     text, path = f'"{name}" must be {told}', f"netbootd.{name}"
+    if key:
+        text, path = f'"{name}": {told}', path_of("netbootd", *name.split("."), key)
     return Finding(Level.ERROR, "setting-invalid", text, place, path)

@@ -122,7 +122,7 @@ def _client(mac: MAC, machine: Machine | None) -> Client:
     written = machine.variables if machine else {}
     said = {mark: text for mark in MARKS if isinstance(text := written.get(mark), str)}
     address = (own_address(machine) if machine else "") or _ITS_ADDRESS
-    return Client(stage=Stage.IPXE, mac=mac, address=address).marked(Marks.of(said))
+    return Client(stage=Stage.IPXE, mac=mac, address=address).marked(Marks.of(said, relayed=True))
 
 
 class _Sameness:

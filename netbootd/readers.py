@@ -7,14 +7,15 @@ All raise Wrong, with what would be right, for a value of the wrong shape.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from enum import Enum
-from ipaddress import IPv4Network
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, ip_address
 from pathlib import Path
 from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
-from netbootd import replies
+from netbootd import dhcpoptions, replies
+from netbootd.addressing import Serving
 from netbootd.loaders import Choice
 
 _Word = TypeVar("_Word", bound=Enum)
@@ -25,7 +26,11 @@ class Wrong(Exception):
 
 
 class Refused(Wrong):
-    """Likewise, and the text has the value in it."""
+    """Likewise, and the text has the value in it; *key* is the one of an object that is wrong."""
+
+    def __init__(self, told: str, key: str = "") -> None:
+        super().__init__(told)
+        self.key = key
 
 
 def boolean(value: Any) -> bool:
@@ -155,3 +160,62 @@ def style(value: Any) -> str:
         return replies.parse(value)
     except ValueError as problem:
         raise Refused(str(problem)) from None
+
+
+def of_each(read: Callable[[Any], Any]) -> Callable[[Any], Mapping[str, Any]]:
+    """An object, each of whose values is *read*."""
+
+    def read_all(value: Any) -> Mapping[str, Any]:
+        if not isinstance(value, dict):
+            raise Wrong("an object")
+        found = {}
+        for key, item in value.items():
+            try:
+                found[key] = read(item)
+            except Wrong as wanted:
+                raise Refused(f'"{key}" must be {wanted}, not {item!r:.60}', key) from None
+        return found
+
+    return read_all
+
+
+#: Seconds of a lease; the largest of them is one without an end (RFC 2131, section 3.3).
+LEASE = number(10, 0xFFFFFFFF)
+
+
+def address(value: Any) -> IPv4Address:
+    try:
+        return IPv4Address(text(value))
+    except ValueError:
+        raise Wrong("an IPv4 address") from None
+
+
+def any_address(value: Any) -> IPv4Address | IPv6Address:
+    try:
+        return ip_address(text(value))
+    except ValueError:
+        raise Wrong("an IP address") from None
+
+
+def domain(value: Any) -> str:
+    """A domain name, without the dot at its end."""
+    name = text(value).rstrip(".")
+    try:
+        dhcpoptions.domains(name)
+    except ValueError:
+        raise Wrong('a domain name such as "example.net"') from None
+    return name
+
+
+def options(value: Any) -> Mapping[int, bytes]:
+    """DHCP options by name or number, encoded."""
+    if not isinstance(value, dict):
+        raise Wrong('an object such as {"ntp-servers": "192.0.2.3"}')
+    found, told = dhcpoptions.read(value)
+    for one in told:
+        if one.wrong:
+            raise Refused(one.text.removesuffix("; left out"), one.key)
+    return found
+
+
+serving = one_of(Serving)

@@ -56,7 +56,8 @@ def client_of(who: Who, registry: Registry | None) -> Client:
 def marks_of(machine: Machine) -> Marks:
     """What *machine* is listed by beside its MACs, as its entry spells it."""
     said = ((mark, machine.variables.get(mark)) for mark in MARKS)
-    return Marks.of({mark: text for mark, text in said if isinstance(text, str)})
+    found = {mark: text for mark, text in said if isinstance(text, str)}
+    return Marks.of(found, relayed=True)
 
 
 def remark(client: Client, registry: Registry | None) -> str:

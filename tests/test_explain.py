@@ -75,6 +75,8 @@ def test_the_rules_below_the_winner_are_told_as_losers(told):
         "after it client_id: nothing",
         "after it serial: nothing",
         "after it asset: nothing",
+        "after it circuit_id: nothing",
+        "after it remote_id: nothing",
         "after it wildcard: /c.json:13:6 would be next, loses",
         "after it default: /c.json:12:6 would be next, loses",
     ]
@@ -82,12 +84,14 @@ def test_the_rules_below_the_winner_are_told_as_losers(told):
 
 def test_the_rules_above_the_winner_say_why_they_did_not_find(told):
     lines, _ = told(MAC.parse("00:25:90:00:00:01"), serial="S1")
-    assert rules(lines)[:6] == [
+    assert rules(lines)[:8] == [
         "not by mac: no entry has 00:25:90:00:00:01",
         "not by uuid: the client does not say it",
         "not by client_id: the client does not say it",
         "not by serial: no entry has S1",
         "not by asset: the client does not say it",
+        "not by circuit_id: the client does not say it",
+        "not by remote_id: the client does not say it",
         'found by wildcard: /c.json:13:6: "00:25:90:*"',
     ]
 

@@ -28,7 +28,8 @@ class Client:
     *mac* is None where the protocol cannot tell (a bare TFTP path from an unknown address);
     *address* is the client's own address in text, empty before it has one.  *uuid*, *serial* and
     *asset* are what SMBIOS calls the machine, *client_id* is what DHCP knows it by (option 61), in
-    any spelling, each empty where unknown.
+    any spelling, *circuit_id* and *remote_id* what its relay says of where it is plugged in; each
+    empty where unknown.
 
     *network* is an address of the subnet it is in, where DHCP knows that before it has one of its
     own.  *features* are what an iPXE says it can do, by the numbers of option 175 (iPXE,
@@ -43,6 +44,8 @@ class Client:
     serial: str = ""
     asset: str = ""
     client_id: str = ""
+    circuit_id: str = ""
+    remote_id: str = ""
     network: str = ""
     features: frozenset[int] | None = None
 
@@ -61,4 +64,6 @@ class Client:
             serial=marks.serial,
             asset=marks.asset,
             client_id=marks.client_id,
+            circuit_id=marks.circuit_id,
+            remote_id=marks.remote_id,
         )

@@ -123,7 +123,7 @@ def looks(client: Client, registry: Registry) -> Iterator[Look]:
 def _marked(client: Client, registry: Registry) -> Iterator[Look]:
     for mark in MARKS:
         said: str = getattr(client, mark)
-        found = registry.by_mark(mark, said)
+        found = registry.by_mark(mark, said, client.remote_id)
         yield Look(mark, said, found.for_card(client.mac) if found and client.mac else found)
 
 

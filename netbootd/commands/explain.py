@@ -41,6 +41,8 @@ def add(commands: Commands) -> None:
         ("serial", "its serial number"),
         ("asset", "its asset tag"),
         ("client-id", "its DHCP client identifier in hex, such as InfiniBand cards have"),
+        ("circuit-id", "the port that it is plugged into, as a relay says it (option 82)"),
+        ("remote-id", "the switch that it is plugged into, likewise"),
     ):
         parser.add_argument(f"--{mark}", default="", help=told)
     with_address(parser)

@@ -11,12 +11,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from enum import Enum, auto
+from ipaddress import IPv4Address
 from typing import Any, NamedTuple
 
 from netbootd.dropins import MACHINES, Layers
 from netbootd.errors import Finding, Level, Place
 from netbootd.mac import MAC
 from netbootd.registry import marks
+from netbootd.registry.machine import Machine
 from netbootd.registry.wildcards import prefix_of
 from netbootd.relaxedjson import Object, path_of
 
@@ -145,12 +147,20 @@ def mark(entry: Entry, word: str, report: Report) -> str:
         found = marks.parse(word, text)
         if word == "client_id":
             _doubt(entry, found.count(":") + 1, report)
-        return found
+        return found if word != "circuit_id" else _at_switch(entry, found)
     except ValueError as problem:
         told = f'no machine is known by this "{word}": {problem}'
         place = entry.value.place_of(word)
         report(_about(Level.WARNING, "mark-unusable", told, place, entry.key, word))
         return ""
+
+
+def _at_switch(entry: Entry, circuit_id: str) -> str:
+    """With the switch that the entry names as well."""
+    remote_id = entry.value.get("remote_id")
+    if not isinstance(remote_id, str) or not remote_id.strip():
+        return circuit_id
+    return marks.port(circuit_id, remote_id)
 
 
 def _doubt(entry: Entry, size: int, report: Report) -> None:
@@ -182,6 +192,13 @@ def marked_twice(entry: Entry, word: str, before: Place, report: Report) -> None
     told = f'this "{word}" stands at {before} as well: neither machine is known by it'
     place = entry.value.place_of(word)
     report(_about(Level.TARGET, "mark-duplicate", told, place, entry.key, word))
+
+
+def address_twice(entry: Entry, address: IPv4Address, before: Machine, report: Report) -> None:
+    """Say that two machines have one address: the first of them gets it."""
+    told = f"{address} is the ip of {before.written} ({before.place}) as well, which gets it"
+    place, path = entry.value.place_of("ip"), entry.path("ip")
+    report(Finding(Level.WARNING, "ip-duplicate", told, place, path))
 
 
 def _about(level: Level, code: str, text: str, place: Place, *steps: str) -> Finding:

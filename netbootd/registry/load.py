@@ -22,7 +22,7 @@ from netbootd.content import Library
 from netbootd.dialects import catalogue as dialects
 from netbootd.dropins import NOTHING_PENDING, Layers, Pending
 from netbootd.errors import ConfigErrors, Finding, Level, Place
-from netbootd.registry import overlays, programs, scripts, subnets, variables
+from netbootd.registry import overlays, programs, scripts, subnets, subnets6, variables
 from netbootd.registry import vms as descriptions
 from netbootd.registry.machines import Machines
 from netbootd.registry.origins import Origins
@@ -93,7 +93,7 @@ def _registry(
     names = _names(layers, findings)
     targets = Targets(layers, names, library, templates, findings.add)
     machines = Machines(layers, targets, findings.add)
-    nets = subnets.read(layers, names, machines.of_subnet, findings.add)
+    nets = subnets.read(layers, names, machines.of_subnet, findings.add, config.dhcp)
     first, notice = (_template(templates, f"{name}.ipxe", findings) for name in ("first", "notice"))
     installs = answers.survey(library, findings.add)
     pieces = scripts.survey(layers, folder, findings.add)
@@ -113,6 +113,8 @@ def _registry(
         targets=targets.made,
         groups=tuple(sorted(machines.groups.written)),
         addresses=machines.by_address(),
+        reserved=machines.reserved(),
+        reserved6=subnets6.reserved((*machines.by_mac.values(), *machines.cardless), findings.add),
         default=machines.default,
         subnets=nets,
         boot_server=names.default_server,

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from ipaddress import IPv4Address
 from typing import Any
 
 from netbootd.errors import Place
@@ -29,6 +30,9 @@ class Machine:
     name, *macs* all its cards, and *groups* those it is in, the one that wins first.  *loader* is
     what its firmware loads, as it or a group says it; *reply_style* how a proxy tells it.  Each is
     empty where nobody chose.
+
+    *address* is its ``ip`` where that is an address of IPv4: nobody else is given it.
+    *own_options* are the DHCP options that it or a group says, encoded, by code.
     """
 
     mac: MAC | None
@@ -45,6 +49,14 @@ class Machine:
     groups: tuple[str, ...] = field(default=(), compare=False)
     loader: Choice = NO_CHOICE
     reply_style: str = ""
+    address: IPv4Address | None = None
+    own_options: Mapping[int, bytes] = field(default_factory=dict)
+
+    @property
+    def dhcp_options(self) -> Mapping[int, bytes]:
+        """The DHCP options that it, a group or its target says, the first of these that does."""
+        of_target = self.target.common.dhcp_options
+        return {**of_target, **self.own_options} if of_target else self.own_options
 
     @property
     def title(self) -> str:
@@ -72,3 +84,13 @@ class Machine:
     def booting(self, target: Target) -> Machine:
         """The same machine with the *target* that counts now."""
         return self if target is self.target else replace(self, target=target)
+
+
+def address_of(ip: Any) -> IPv4Address | None:
+    """What ``ip`` says, with or without a prefix (``10.1.0.5/24``); None where it is no address."""
+    if not isinstance(ip, str):
+        return None
+    try:
+        return IPv4Address(ip.partition("/")[0].strip())
+    except ValueError:
+        return None

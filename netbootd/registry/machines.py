@@ -7,11 +7,12 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
+from ipaddress import IPv4Address
 from typing import Any
 
-from netbootd import replies
+from netbootd import dhcpoptions, replies
 from netbootd.dropins import MACHINES, Layers
 from netbootd.errors import Finding, Level
 from netbootd.loaders import NO_CHOICE, Choice
@@ -21,22 +22,27 @@ from netbootd.registry import entries
 from netbootd.registry.choice import CHOOSING, Choices
 from netbootd.registry.entries import DEFAULT, IDENTITY, Entry, Kind, Report
 from netbootd.registry.groups import LISTS, MEMBERSHIP, VARS, Groups, Whole
-from netbootd.registry.machine import Machine
+from netbootd.registry.machine import Machine, address_of
 from netbootd.registry.marks import MARKS
 from netbootd.registry.targets import Targets
 from netbootd.relaxedjson import Object, kind, path_of
 from netbootd.targets.base import Target
 from netbootd.targets.catalogue import unusable
-from netbootd.targets.settings import LOADER, READ, VARIABLES
+from netbootd.targets.settings import DHCP_OPTIONS, LOADER, READ, VARIABLES
 
 #: How a proxy tells the machine's firmware of its boot file (``replies``).
 REPLY_STYLE = "reply_style"
 #: Keys that are no free data.
-_OWN_KEYS = CHOOSING | {"enabled", LOADER, REPLY_STYLE, VARS, *entries.CARDS, *MEMBERSHIP, *LISTS}
+_OWN_KEYS = (
+    CHOOSING
+    | {"enabled", LOADER, REPLY_STYLE, DHCP_OPTIONS, VARS}
+    | {*entries.CARDS, *MEMBERSHIP, *LISTS}
+)
 #: All that mean something in an entry.
 _KNOWN_KEYS = _OWN_KEYS | IDENTITY | READ
 #: As /proc/cpuinfo has it, or the eight digits by which its firmware asks.
 _PI_SERIAL = re.compile(r"([0-9a-f]{8})?[0-9a-f]{8}")
+_NO_OPTIONS: Mapping[int, bytes] = {}
 _NO_LISTS: tuple[tuple[str, ...], ...] = ((),) * len(LISTS)
 
 
@@ -60,7 +66,9 @@ class Machines:
         self.by_mac: dict[MAC, Machine] = {}
         self.wildcards: dict[str, Machine] = {}
         self.named: dict[str, Machine] = {}
+        self._options: dict[int, Mapping[int, bytes]] = {}
         made = [(entry, self._machine(entry)) for entry in self.entries.values()]
+        self._made = made
         self.members = Counter(name for _, machine in made for name in machine.groups)
         self._add(made)
         marked = [one for one in made if _says_any(one[0], MARKS)]
@@ -73,12 +81,23 @@ class Machines:
         return [machine for machine in self.named.values() if not machine.macs]
 
     def by_address(self) -> dict[str, Machine]:
-        """The machines that give their ``ip``."""
+        """The machines that give their ``ip``; of two with one address the first has it."""
         return {
             machine.variables["ip"].strip(): machine
-            for machine in (*self.by_mac.values(), *self.cardless)
+            for machine in reversed((*self.by_mac.values(), *self.cardless))
             if isinstance(machine.variables.get("ip"), str)
         }
+
+    def reserved(self) -> dict[IPv4Address, Machine]:
+        """The machines by their addresses; of two with one address the first has it."""
+        found: dict[IPv4Address, Machine] = {}
+        for entry, machine in self._made:
+            if machine.address is None or entry.kind in (Kind.PREFIX, Kind.DEFAULT):
+                continue
+            before = found.setdefault(machine.address, machine)
+            if before is not machine:
+                entries.address_twice(entry, machine.address, before, self._report)
+        return found
 
     def of_subnet(self, entry: Entry) -> Machine:
         """What those of a subnet boot that are not listed, from its *entry* there."""
@@ -121,7 +140,7 @@ class Machines:
         found: dict[str, Machine] = {}
         twice: set[str] = set()
         for entry, machine in made:
-            if mark not in entry.value:
+            if mark not in entry.value or (mark == "remote_id" and "circuit_id" in entry.value):
                 continue
             if entry.kind in (Kind.PREFIX, Kind.DEFAULT):
                 entries.stands_for_many(entry, mark, self._report)
@@ -149,11 +168,15 @@ class Machines:
         if loader is None:
             told = 'its "loader" is none'
             target, loader = unusable(target.title, told, self._templates), NO_CHOICE
+        variables = whole.variables(_OWN_KEYS, self._report)
+        address = address_of(variables.get("ip"))
+        if address and "/" in variables["ip"]:
+            variables["ip"] = str(address)
         return Machine(
             mac=mac,
             target=target,
             place=entry.place,
-            variables=whole.variables(_OWN_KEYS, self._report),
+            variables=variables,
             scripts=scripts,
             overlays=overlays,
             vms=vms,
@@ -163,7 +186,34 @@ class Machines:
             groups=whole.groups,
             loader=loader,
             reply_style=self._reply_style(whole),
+            address=address,
+            own_options=self._dhcp_options(whole),
         )
+
+    def _dhcp_options(self, whole: Whole) -> Mapping[int, bytes]:
+        """Its own over its groups'; those of a group are read once."""
+        if DHCP_OPTIONS not in whole.value:
+            return _NO_OPTIONS
+        found: Mapping[int, bytes] = _NO_OPTIONS
+        for value in reversed(whole.highest_first):
+            if DHCP_OPTIONS in value:
+                written = value[DHCP_OPTIONS]
+                if id(written) not in self._options:
+                    self._options[id(written)] = self._encoded(whole, value)
+                encoded = self._options[id(written)]
+                found = {**found, **encoded} if found else encoded
+        return found
+
+    def _encoded(self, whole: Whole, value: Object) -> Mapping[int, bytes]:
+        found, told = dhcpoptions.read(value[DHCP_OPTIONS])
+        for one in told:
+            place, inner = value.place_of(DHCP_OPTIONS), value[DHCP_OPTIONS]
+            if one.key and isinstance(inner, Object):
+                place = inner.place_of(one.key)
+            path = whole.path(DHCP_OPTIONS, value)
+            level = Level.WARNING if one.wrong else Level.NOTE
+            self._report(Finding(level, one.code, one.text, place, path))
+        return found
 
     def _loader(self, whole: Whole) -> Choice | None:
         """Its own over its groups', each of which may say a part; None where one is wrong."""

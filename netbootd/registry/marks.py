@@ -1,6 +1,10 @@
 """
-What tells a machine apart beside its MAC: ``client_id`` from DHCP (option 61), and from SMBIOS
-``uuid``, ``serial`` and ``asset``.
+What tells a machine apart beside its MAC: ``client_id`` from DHCP (option 61), from SMBIOS
+``uuid``, ``serial`` and ``asset``, and ``circuit_id`` and ``remote_id`` from a relay (option 82,
+RFC 3046): the port of a switch, and the switch.
+
+Switches count their ports from 1, so that of a machine which says both, both must fit.  What is in
+them is theirs to choose, text or bytes; bytes are spelt ``0x0004000a0107`` here.
 
 An InfiniBand card has no MAC, and a client identifier that ends in the GUID of its port (RFC 4390).
 What stands before that differs from one program to the next, so the last eight bytes are compared:
@@ -22,13 +26,16 @@ machine apart and never match.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import re
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Self
 from uuid import UUID
 
 #: Names of the marks, the most reliable first: the order in which they are looked at.
-MARKS = ("uuid", "client_id", "serial", "asset")
+MARKS = ("uuid", "client_id", "serial", "asset", "circuit_id", "remote_id")
+#: What a client says of itself.
+OWN_MARKS = MARKS[:4]
 #: Characters that are kept of what a client says; SMBIOS strings are shorter.
 MOST = 128
 
@@ -56,11 +63,17 @@ class Marks:
     serial: str = ""
     asset: str = ""
     client_id: str = ""
+    circuit_id: str = ""
+    remote_id: str = ""
 
     @classmethod
-    def of(cls, said: Mapping[str, str]) -> Self:
-        """The marks among *said*, such as the query of a URL."""
-        found = {mark: said.get(mark, "").strip()[:MOST] for mark in MARKS}
+    def of(cls, said: Mapping[str, str], *, relayed: bool = False) -> Self:
+        """
+        The marks among *said*, such as the query of a URL; those of a relay only where it was
+        *relayed*: no client is asked where it is plugged in.
+        """
+        words = MARKS if relayed else OWN_MARKS
+        found = {mark: said.get(mark, "").strip()[:MOST] for mark in words}
         return cls(**{mark: text for mark, text in found.items() if normal(mark, text)})
 
     def over(self, older: Marks) -> Marks:
@@ -72,6 +85,8 @@ class Marks:
             self.serial or older.serial,
             self.asset or older.asset,
             self.client_id or older.client_id,
+            self.circuit_id or older.circuit_id,
+            self.remote_id or older.remote_id,
         )
 
 
@@ -83,8 +98,7 @@ def parse(mark: str, text: str) -> str:
     *text* in the one spelling that is compared; raises ValueError with the reason if it tells no
     machine apart.
     """
-    of = {"uuid": _uuid, "client_id": _client_id}.get(mark, _string)
-    return of(text)
+    return _PARSE.get(mark, _string)(text)
 
 
 def normal(mark: str, text: str) -> str:
@@ -93,6 +107,19 @@ def normal(mark: str, text: str) -> str:
         return parse(mark, text)
     except ValueError:
         return ""
+
+
+def spelt(data: bytes) -> str:
+    """What a relay says of a port or of itself, as admins write it: text, or hexadecimal."""
+    text = data.decode("ascii", "replace")
+    if text.isascii() and text.isprintable() and text.strip() == text and text:
+        return text
+    return f"0x{data.hex()}" if data else ""
+
+
+def port(circuit_id: str, remote_id: str) -> str:
+    """A port of one switch alone, as it is compared."""
+    return f"{_relayed(circuit_id)}\0{_relayed(remote_id)}"
 
 
 def pi_serials(uuid: str) -> tuple[str, ...]:
@@ -131,6 +158,15 @@ def _client_id(text: str) -> str:
     return identifier[-_GUID:].hex(":")
 
 
+def _relayed(text: str) -> str:
+    plain = text.strip()
+    if not plain:
+        raise ValueError("it is empty")
+    if not re.fullmatch(r"0[xX](?:[0-9A-Fa-f]{2})+", plain):
+        return plain
+    return spelt(bytes.fromhex(plain[2:]))
+
+
 def _one_order(uuid: UUID) -> str:
     """The same text for both byte orders of a UUID."""
     return min(str(uuid), str(UUID(bytes_le=uuid.bytes)))
@@ -145,6 +181,12 @@ def _string(text: str) -> str:
     return plain
 
 
+_PARSE: Mapping[str, Callable[[str], str]] = {
+    "uuid": _uuid,
+    "client_id": _client_id,
+    "circuit_id": _relayed,
+    "remote_id": _relayed,
+}
 _SHARED_UUIDS = frozenset(
     _one_order(UUID(text))
     for text in (

@@ -7,10 +7,12 @@ the start of a request and carries it along.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from ipaddress import IPv4Address, IPv4Interface, IPv6Address
 from typing import Any
 
+from netbootd.addressing import Serving
 from netbootd.config import Config
 from netbootd.content import Library
 from netbootd.errors import Finding
@@ -43,6 +45,9 @@ class Registry:
     *subnets* are the networks of which something is said; *chosen* is what the word ``loader``
     says, wherever it stands.
 
+    *reserved* has the machines whose ``ip`` is an address of IPv4, by that, *reserved6* those whose
+    ``ip6`` is one of IPv6; *addresses* all that say an ``ip``, by its text.
+
     *dialects* are the templates of what loaders other than iPXE read, by the names of their files.
 
     *disk* is what boots a machine's own disk.  *boot_server* is the base URL the file gives for
@@ -73,6 +78,8 @@ class Registry:
     targets: Mapping[str, Target] = field(default_factory=dict)
     groups: tuple[str, ...] = ()
     addresses: Mapping[str, Machine] = field(default_factory=dict)
+    reserved: Mapping[IPv4Address, Machine] = field(default_factory=dict)
+    reserved6: Mapping[IPv6Address, Machine] = field(default_factory=dict)
     default: Machine | None = None
     subnets: Subnets = field(default_factory=Subnets)
     boot_server: str | None = None
@@ -110,13 +117,17 @@ class Registry:
         found = self.named.get(key) or self.machines.get(MAC.maybe(key) or mac)
         return found.for_card(mac) if found else self.machine(mac, address)
 
-    def by_mark(self, mark: str, text: str) -> Machine | None:
+    def by_mark(self, mark: str, text: str, remote_id: str = "") -> Machine | None:
         """
         The machine whose *mark*, one of ``marks.MARKS``, is *text* in any spelling.
 
-        What a Raspberry Pi says for a UUID holds its serial number, by which it may be listed.
+        What a Raspberry Pi says for a UUID holds its serial number, by which it may be listed.  A
+        ``circuit_id`` is looked for with the *remote_id* that came with it, then alone.
         """
         known = self.marked.get(mark)
+        if known and mark == "circuit_id" and remote_id:
+            at_port = known.get(marks.port(text, remote_id))
+            return at_port or known.get(marks.normal(mark, text))
         found = known.get(marks.normal(mark, text)) if known and text else None
         if found is None and mark == "uuid" and self.pis and marks.normal(mark, text):
             serials = marks.pi_serials(text)
@@ -152,6 +163,36 @@ class Registry:
         """
         own = {**machine.target.common.variables, **machine.variables}
         return {**self.variables, **subnet.variables, **own}
+
+    def serving(self, subnet: Subnet, interface: str) -> Serving:
+        """
+        What DHCP does for who is in *subnet* and was heard on *interface*: an interface that is off
+        is off; else the subnet says it, else the interface, else the setting.
+        """
+        dhcp = self.config.dhcp
+        of_interface = dhcp.interfaces.get(interface, dhcp.mode)
+        if dhcp.interfaces.get(interface) is Serving.OFF:
+            return Serving.OFF
+        return subnet.addressing.serving or of_interface
+
+    def serves(
+        self,
+        interface: str,
+        addresses: Iterable[IPv4Interface],
+        everywhere: Iterable[IPv4Interface] = (),
+    ) -> bool:
+        """
+        Whether somebody heard on *interface*, which has *addresses*, may get an address from us.
+
+        Subnets that hold none of *everywhere*, the addresses of all our interfaces, are behind a
+        relay, and that may speak to any of them.
+        """
+        nets = [self.subnets.of(str(one.ip)) for one in addresses] or [ELSEWHERE]
+        if any(self.serving(net, interface) is Serving.SERVER for net in nets):
+            return True
+        near = {self.subnets.of(str(one.ip)).name for one in everywhere}
+        far = (net for net in self.subnets if net.name not in near)
+        return any(self.serving(net, interface) is Serving.SERVER for net in far)
 
     def by_address(self, address: str) -> Machine | None:
         """The machine whose ``ip`` is *address*, None if there is none."""

@@ -11,25 +11,34 @@ machines there might be served who shall not be.  Anything else that is wrong co
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from ipaddress import IPv4Address, IPv4Network
+from functools import partial
+from ipaddress import IPv4Address, IPv4Network, IPv6Network, ip_address
 from typing import Any
 from urllib.parse import urlsplit
 
 from netbootd import replies
+from netbootd.addressing import NO_ADDRESSING, Addressing
+from netbootd.config import Dhcp
 from netbootd.dropins import SUBNETS, Layers
 from netbootd.dropins import Entry as Written
 from netbootd.errors import Finding, Level
 from netbootd.loaders import NO_CHOICE, Choice
 from netbootd.nearest import did_you_mean, probably
+from netbootd.registry import addressing, subnets6
 from netbootd.registry.entries import DEFAULT, Entry, Kind, Report
 from netbootd.registry.machine import Machine
-from netbootd.relaxedjson import Object, kind, path_of
+from netbootd.registry.subnets6 import NO_ADDRESSING6, Addressing6
+from netbootd.relaxedjson import Array, Object, Value, kind, path_of
 from netbootd.targets.settings import Names, parse_server
 
 #: RFC 791: every host takes datagrams of this size.
 _LEAST_MTU, _MOST_MTU = 576, 65535
+
+
+Network = IPv4Network | IPv6Network
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,11 +50,12 @@ class Subnet:
     *reply_style* how a proxy tells them; *known_only* serves only machines that are listed, None
     leaves that to the setting; *served* False nobody.  *mtu* in bytes, 0 for that of the interface.
     *default* is what its machines boot that are not listed, None leaves that to
-    ``machines.default``; *variables* are known of all its machines.
+    ``machines.default``; *variables* are known of all its machines.  *addressing* is how addresses
+    are given there, *addressing6* so in a network of IPv6.
     """
 
     name: str = ""
-    network: IPv4Network | None = None
+    network: Network | None = None
     boot_server: str = ""
     loader: Choice = NO_CHOICE
     reply_style: str = ""
@@ -54,6 +64,8 @@ class Subnet:
     mtu: int = 0
     default: Machine | None = None
     variables: Mapping[str, Any] = field(default_factory=dict)
+    addressing: Addressing = NO_ADDRESSING
+    addressing6: Addressing6 = NO_ADDRESSING6
 
     @property
     def boot_address(self) -> IPv4Address | None:
@@ -80,21 +92,34 @@ ELSEWHERE = Subnet()
 class Subnets:
     """All of them; looked up by the length of their prefixes, the longest first."""
 
-    def __init__(self, subnets: Mapping[IPv4Network, Subnet] | None = None) -> None:
+    def __init__(self, subnets: Mapping[Network, Subnet] | None = None) -> None:
         self._by_network = dict(subnets or {})
-        lengths = {network.prefixlen for network in self._by_network}
-        self._lengths = tuple(sorted(lengths, reverse=True))
+        self._lengths = {version: self._lengths_of(version) for version in (4, 6)}
+        self._shared: dict[str, list[Subnet]] = defaultdict(list)
+        for subnet in self:
+            if subnet.addressing.shared_network:
+                self._shared[subnet.addressing.shared_network].append(subnet)
+
+    def link(self, subnet: Subnet) -> tuple[Subnet, ...]:
+        """All subnets of the cable that *subnet* is on, itself first."""
+        others = self._shared.get(subnet.addressing.shared_network, ())
+        return (subnet, *(other for other in others if other != subnet))
+
+    def _lengths_of(self, version: int) -> tuple[int, ...]:
+        lengths = {one.prefixlen for one in self._by_network if one.version == version}
+        return tuple(sorted(lengths, reverse=True))
 
     def of(self, address: str) -> Subnet:
-        """The narrowest that holds *address*; ELSEWHERE for none, and where it is no IPv4."""
-        if not self._lengths or not address:
+        """The narrowest that holds *address*; ELSEWHERE for none, and where it is no address."""
+        if not self._by_network or not address:
             return ELSEWHERE
         try:
-            asked = IPv4Address(address)
+            asked = ip_address(address.partition("%")[0])  # a link-local one may have a scope
         except ValueError:
             return ELSEWHERE
-        for length in self._lengths:
-            if found := self._by_network.get(IPv4Network((asked, length), strict=False)):
+        made = IPv4Network if asked.version == 4 else IPv6Network
+        for length in self._lengths[asked.version]:
+            if found := self._by_network.get(made((int(asked), length), strict=False)):
                 return found
         return ELSEWHERE
 
@@ -108,10 +133,13 @@ class Subnets:
 
 
 def read(
-    layers: Layers, names: Names, made_of: Callable[[Entry], Machine], report: Report
+    layers: Layers, names: Names, made_of: Callable[[Entry], Machine], report: Report, dhcp: Dhcp
 ) -> Subnets:
-    """The section of all files; *made_of* makes the machine that ``default`` stands for."""
-    found: dict[IPv4Network, Written] = {}
+    """
+    The section of all files; *made_of* makes the machine that ``default`` stands for, and *dhcp* is
+    what counts where an entry says nothing of addresses.
+    """
+    found: dict[Network, Written] = {}
     for entry in layers.entries(SUBNETS):
         network = _network(entry, report)
         if network is None:
@@ -124,24 +152,28 @@ def read(
             found[network] = entry
     return Subnets(
         {
-            network: _Reading(str(network), entry, names, made_of, report).subnet(network)
+            network: _Reading(str(network), entry, names, made_of, report).subnet(network, dhcp)
             for network, entry in found.items()
         }
     )
 
 
-def _network(entry: Written, report: Report) -> IPv4Network | None:
+def _network(entry: Written, report: Report) -> Network | None:
     """What a key means; None, and a finding, where it is no network."""
     text = entry.key.strip()
+    made = IPv6Network if ":" in text else IPv4Network
     try:
         if "/" not in text:
             raise ValueError
-        network = IPv4Network(text, strict=False)
+        network: Network = made(text, strict=False)
     except ValueError:
-        told = f'"{text:.40}" is no IPv4 network such as 10.1.0.0/24'
+        told = f'"{text:.40}" is no network such as 10.1.0.0/24'
+        if made is IPv4Network:
+            told = f'"{text:.40}" is no IPv4 network such as 10.1.0.0/24'
         report(_about(Level.ERROR, "subnet-invalid", told, entry))
         return None
-    if text.partition("/")[0] != str(network.network_address):
+    written = ip_address(text.partition("/")[0])
+    if written != network.network_address:
         told = f'"{text}" is a host of a network; taken as {network}'
         report(_about(Level.WARNING, "subnet-host-bits", told, entry))
     return network
@@ -164,7 +196,7 @@ class _Reading:
     made_of: Callable[[Entry], Machine]
     report: Report
 
-    def subnet(self, network: IPv4Network) -> Subnet:
+    def subnet(self, network: Network, dhcp: Dhcp) -> Subnet:
         value = self.entry.value
         if not isinstance(value, Object):
             told = f"must be an object, not {kind(value)}"
@@ -172,6 +204,8 @@ class _Reading:
             return Subnet(name=self.name, network=network, served=False)
         found: dict[str, Any] = {}
         for key, item in value.items():
+            if key in (addressing.KEYS if network.version == 4 else subnets6.KEYS):
+                continue
             if key not in _KEYS:
                 self._say_unknown(key)
                 continue
@@ -180,12 +214,32 @@ class _Reading:
                 found[field_name] = read_value(self, item)
             except ValueError as problem:
                 self._say(level, "subnet-value", f'"{key}": {problem}', key)
-        return Subnet(name=self.name, network=network, **found)
+        say = partial(self._say_of, value)
+        if isinstance(network, IPv6Network):
+            given6 = subnets6.addressing(value, network, say)
+            return Subnet(name=self.name, network=network, addressing6=given6, **found)
+        given = addressing.read(value, network, found.get("mtu", 0), dhcp, say)
+        return Subnet(name=self.name, network=network, addressing=given, **found)
+
+    def _say_of(
+        self, within: Object, level: Level, code: str, text: str, *steps: str | int
+    ) -> None:
+        """Of something inside a value of the entry, at the place of that."""
+        place = self.entry.owner.place_of(self.entry.key)
+        inner: Value = within
+        for step in steps:
+            if isinstance(inner, Object):
+                place, inner = inner.place_of(str(step)), inner[str(step)]
+            elif isinstance(inner, Array):
+                place, inner = inner.place_of(int(step)), inner[int(step)]
+        path = path_of(SUBNETS, self.entry.key, *steps)
+        self.report(Finding(level, code, f"{self.name}: {text}", place, path))
 
     def _say_unknown(self, key: str) -> None:
-        told = f'"{key}" is no key of a subnet{did_you_mean(key, _KEYS)}'
-        meant = probably(key, _KEYS)
-        if meant and _KEYS[meant][2] is Level.ERROR:
+        known = [*_KEYS, *addressing.KEYS]
+        told = f'"{key}" is no key of a subnet{did_you_mean(key, known)}'
+        meant = probably(key, known)
+        if meant in addressing.POLICIES or (meant in _KEYS and _KEYS[meant][2] is Level.ERROR):
             self._say(Level.ERROR, "subnet-key", told, key)
         else:
             self._say(Level.WARNING, "subnet-key", f"{told}; left out", key)

@@ -75,7 +75,7 @@ def _address(entry: Entry) -> Iterator[Finding]:
     if value is None or (isinstance(value, str) and _IPV4.fullmatch(value)):
         return
     try:
-        ipaddress.ip_address(value.strip() if isinstance(value, str) else "")
+        ipaddress.ip_interface(value.strip() if isinstance(value, str) else "")
     except ValueError:
         told = f'"ip" must be an address such as 10.1.0.7, not {value!r:.60}'
         place, path = entry.value.place_of("ip"), entry.path("ip")

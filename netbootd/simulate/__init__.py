@@ -9,7 +9,7 @@ from pathlib import Path
 from netbootd import replies, subject
 from netbootd.mac import MAC
 from netbootd.registry.load import load
-from netbootd.registry.marks import Marks
+from netbootd.registry.marks import MARKS, Marks
 from netbootd.simulate.firmware import RPIBOOT, firmware
 from netbootd.simulate.memory import CLIENT_ADDRESS, Memory
 from netbootd.simulate.network import Unreachable
@@ -45,7 +45,7 @@ def simulate(
     mac = asking.mac or subject.STRANGER
     if style in (replies.RASPBERRY_PI, replies.RASPBERRY_PI_3) and arch is None:
         arch = RPIBOOT
-    known = Marks(asking.uuid, asking.serial, asking.asset, asking.client_id)
+    known = Marks.of({mark: getattr(asking, mark) for mark in MARKS}, relayed=True)
     client = firmware(*subject.firmware_of(asking, registry, kind, arch), known)
     remark = subject.remark(asking, registry)
     if registry is None or interface is not None:

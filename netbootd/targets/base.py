@@ -119,7 +119,7 @@ class Common:
     where that is empty; *calls_back*: it is complete when the node calls ``/done``; else, for a
     program that cannot call, when it was served.  *up_within*: seconds within which that call is
     expected, 0 for any time.  *loader*: what the firmware of its machines loads.  *send_logs*: they
-    are told to send us their logs.
+    are told to send us their logs.  *dhcp_options* are encoded, by code.
     """
 
     variables: Mapping[str, Any] = field(default_factory=dict)
@@ -131,6 +131,7 @@ class Common:
     calls_back: bool = True
     loader: Choice = NO_CHOICE
     send_logs: bool = False
+    dhcp_options: Mapping[int, bytes] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Protocol
 
+from netbootd import dhcpoptions
 from netbootd.errors import Level
 from netbootd.loaders import NO_CHOICE, Choice
 from netbootd.nearest import did_you_mean, misspelt
@@ -26,7 +27,7 @@ from netbootd.targets.notice import Notice
 from netbootd.targets.ownscript import OwnScript
 from netbootd.targets.ramroot import RamRoot
 from netbootd.targets.sanboot import SanBoot, SanLinux
-from netbootd.targets.settings import KNOWN_KEYS, LOADER, Settings
+from netbootd.targets.settings import DHCP_OPTIONS, KNOWN_KEYS, LOADER, Settings
 from netbootd.targets.smartos import SmartOS
 from netbootd.targets.wimboot import WimBoot
 
@@ -135,7 +136,19 @@ def _common(settings: Settings, kind: TargetType) -> Common:
         send_logs=settings.flag("send_logs", False),
         calls_back=kind.calls_back,
         loader=_loader(settings, kind),
+        dhcp_options=_dhcp_options(settings),
     )
+
+
+def _dhcp_options(settings: Settings) -> Mapping[int, bytes]:
+    """``dhcp_options``: one that is wrong costs that option."""
+    if DHCP_OPTIONS not in settings:
+        return {}
+    found, told = dhcpoptions.read(settings.values[DHCP_OPTIONS].value)
+    for one in told:
+        say = settings.warn if one.wrong else settings.note
+        say(one.code, one.text, DHCP_OPTIONS)
+    return found
 
 
 def _loader(settings: Settings, kind: TargetType) -> Choice:

@@ -28,8 +28,16 @@ TARGET_KEYS = frozenset(
 )
 EXTRA_ARGS = "extra_args"
 LOADER = "loader"
+DHCP_OPTIONS = "dhcp_options"
 #: Keys that mean something in a target; any other is free data.
-KNOWN_KEYS = TARGET_KEYS | {"inherit", "boot_protocol", "os", "scripts", "overlays", LOADER}
+KNOWN_KEYS = (
+    TARGET_KEYS
+    | {"inherit", "boot_protocol", "os", "scripts", "overlays"}
+    | {
+        LOADER,
+        DHCP_OPTIONS,
+    }
+)
 #: Free data that boot what it says: worth a word where it is nearly spelt so.
 READ = frozenset({"vlan", "fdt", "fdtdir", "config_txt"})
 #: Free data that the built-in fragments of node scripts know, too: no slips of the fingers.

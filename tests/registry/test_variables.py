@@ -70,13 +70,13 @@ def test_a_wrong_vlan_is_told_once_at_its_own_place(written, where, path):
     assert '"vlan"' in file.read_text().splitlines()[finding.place.line - 1]
 
 
-@pytest.mark.parametrize("ip", ["10.1.0.300", "10.1.0.7/24", "node1", "", 7])
+@pytest.mark.parametrize("ip", ["10.1.0.300", "10.1.0.7/33", "node1", "", 7])
 def test_an_address_that_is_none_is_told(written, ip):
     [finding] = of(load(written({"ip": ip})).findings, "ip-invalid")
     assert finding.path == f'machines."{NODE}".ip'
 
 
-@pytest.mark.parametrize("ip", [" 10.1.0.7 ", "2001:db8::7", None])
+@pytest.mark.parametrize("ip", [" 10.1.0.7 ", "10.1.0.7/24", "2001:db8::7", None])
 def test_an_address_is_taken(written, ip):
     assert not of(load(written({"ip": ip})).findings, "ip-invalid")
 
