@@ -1,9 +1,9 @@
 """
 Leases get their names: in a hosts file, and in DNS.
 
-Listens to Leased and LeaseEnded.  Everything is done in a thread of its own, the network in one
-more (``updates``): whoever tells of an event goes on at once, and what waits has an end.  The hosts
-file is written a moment after a change, once for all that come together.
+Listens to Leased, LeaseEnded and AddressInUse.  Everything is done in a thread of its own, the
+network in one more (``updates``): whoever tells of an event goes on at once, and what waits has an
+end.  The hosts file is written a moment after a change, once for all that come together.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from twisted.logger import Logger
 from netbootd.boot.history import machine_of
 from netbootd.config import Config
 from netbootd.events.event import Event
-from netbootd.events.lease import Leased, LeaseEnded
+from netbootd.events.lease import AddressInUse, Leased, LeaseEnded
 from netbootd.leases.lease import Address, Lease, State
 from netbootd.mac import MAC
 from netbootd.naming.names import Holder, Named, Names, hosts, own_name
@@ -116,6 +116,8 @@ class Naming:
         """Learn from *event*."""
         if isinstance(event, Leased):
             self._take(_Had(event.address, event.key, event.mac, event.hostname))
+        elif isinstance(event, AddressInUse):  # declined: it may have been given a moment ago
+            self._take(_Had(event.address, "", None, "", over=True))
         elif isinstance(event, LeaseEnded):
             self._take(_Had(event.address, event.key, event.mac, event.hostname, over=True))
 

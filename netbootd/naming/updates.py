@@ -44,7 +44,8 @@ from netbootd.printable import printable
 
 log = Logger(namespace="netbootd.naming")
 
-MOST_WAITING = 20_000
+#: All leases of a /16, each with its name and its pointer, which are told anew at each start.
+MOST_WAITING = 131_072
 _PATIENCE_S = 3.0
 _FIRST_PAUSE_S, _LONGEST_PAUSE_S = 1.0, 60.0
 _MOST_TRIES = 8  # of one name that the server does not want; one that is away is waited for
@@ -330,10 +331,7 @@ class Updates(threading.Thread):
         said = answer.rcode()
         if said in (dns.rcode.NOERROR, dns.rcode.YXDOMAIN, *_NOT_OURS):
             return said
-        told = dns.rcode.to_text(said)
-        if said == dns.rcode.SERVFAIL:
-            raise OSError(f"{told} for {zone}")
-        raise _Unwanted(f"{where} refuses a change of {zone}: {told}")
+        raise _Unwanted(f"{where} refuses a change of {zone}: {dns.rcode.to_text(said)}")
 
 
 _NOT_OURS = (dns.rcode.NXRRSET, dns.rcode.NXDOMAIN)

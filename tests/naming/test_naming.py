@@ -8,7 +8,7 @@ from ipaddress import ip_address
 
 import pytest
 
-from netbootd.events.lease import Leased, LeaseEnded
+from netbootd.events.lease import AddressInUse, Leased, LeaseEnded
 from netbootd.leases.lease import Lease, State
 from netbootd.mac import MAC
 from netbootd.naming.naming import MOST_WAITING, Naming
@@ -87,6 +87,15 @@ def test_the_file_has_the_names_of_leases(make, tmp_path):
     becomes(file, "192.0.2.11\tn1.lab.example n1")
     assert (file.stat().st_mode & 0o777, naming.trouble) == (0o644, "")
     assert [one.name for one in tmp_path.iterdir() if one.name.startswith(".hosts")] == []
+
+
+def test_an_address_that_is_declined_is_called_nothing(make, tmp_path):
+    naming, _ = make(dhcp={"hosts": "hosts"})
+    naming(leased("192.0.2.101", STRANGER, "laptop"))
+    naming(leased("192.0.2.11", N1))
+    naming(AddressInUse(mac=MAC.parse(STRANGER), address="192.0.2.101"))
+    naming(AddressInUse(mac=MAC.parse(STRANGER), address="192.0.2.102"))
+    becomes(tmp_path / "hosts", "192.0.2.11\tn1.lab.example n1")
 
 
 def test_leases_of_before_a_restart_have_their_names_at_once(make, tmp_path):

@@ -14,7 +14,7 @@ import pytest
 
 from netbootd.config import Ddns
 from netbootd.naming.names import Named
-from netbootd.naming.updates import MOST_WAITING, BadKey, Pointer, Updates, dhcid, key_of, zone_of
+from netbootd.naming.updates import BadKey, Pointer, Updates, dhcid, key_of, zone_of
 from tests.commands.daemons import until
 from tests.end_to_end.nameserver import keygen, named
 
@@ -208,10 +208,11 @@ def test_a_server_that_is_away_is_waited_for(server, tmp_path):
     process.close()
 
 
-def test_what_waits_has_an_end():
+def test_what_waits_has_an_end(monkeypatch):
+    monkeypatch.setattr("netbootd.naming.updates.MOST_WAITING", 100)
     updates = Updates(lambda: None)
     updates.configure(Ddns(server=ip_address(ADDRESS), zones=(ZONE,)))
-    for number in range(MOST_WAITING + 5):
+    for number in range(105):
         updates.want(one(f"n{number}", "192.0.2.1"))
     assert updates.counts["dropped"] == 5
     updates.configure(Ddns())

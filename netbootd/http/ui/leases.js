@@ -180,6 +180,7 @@ export function leases() {
   let open = false;
   let asked = 0;
   let asking = 0;
+  let drawing = false;
   /** @type {number|undefined} */
   let typing;
   /** What came while an answer was on its way, and is newer. @type {Lease[]} */
@@ -196,7 +197,7 @@ export function leases() {
     if (asking) held.push(lease);
     else {
       put(lease);
-      draw();
+      drawSoon();
     }
   });
   store.on("pools", showPools);
@@ -258,6 +259,16 @@ export function leases() {
     if (!wanted || (subnet.value && subnet.value !== lease.subnet)) return false;
     const words = [lease.address, lease.mac, lease.hostname, lease.machine, lease.port];
     return words.join("\n").toLowerCase().includes(search.value.trim().toLowerCase());
+  }
+
+  /** Once for all that come until the next frame: after a power cut they come by hundreds. */
+  function drawSoon() {
+    if (drawing) return;
+    drawing = true;
+    requestAnimationFrame(() => {
+      drawing = false;
+      if (open) draw();
+    });
   }
 
   function draw() {
