@@ -43,7 +43,7 @@ from netbootd.events.event import Event, Reported
 from netbootd.events.loops import LoopDetector
 from netbootd.events.silence import SilenceDetector
 from netbootd.events.stream import Stream
-from netbootd.hooks import Hooks
+from netbootd.hooks import Hooks, LeaseHooks
 from netbootd.http.api import Api
 from netbootd.http.service import HttpService
 from netbootd.keeper import Keeper
@@ -51,6 +51,7 @@ from netbootd.learning import Learner
 from netbootd.leasing import Leasing
 from netbootd.listening import Listening, Served, tftp_limits
 from netbootd.metrics import Metrics
+from netbootd.naming.naming import Naming
 from netbootd.nodelogs import NodeLogs
 from netbootd.printable import counted
 from netbootd.registry.live import LiveRegistry
@@ -162,17 +163,22 @@ class Daemon:
             self._logs_changed,
             time.time,
         )
+        self._naming = Naming(
+            self._live, told=lambda: self._reactor.callFromThread(self._naming_changed)
+        )
         for listener in (
             self._teller.event,
             self._detect,
             self._keeper,
             self._chronicle,
             self._logs,
+            self._naming,
             Learner(self._keeper.styles, self._events.publish),
             self._tell_hooks,
         ):
             self._events.subscribe(listener)
         self._hooks = Hooks(self._reactor, lambda: self._live.snapshot.config.hooks)
+        self._events.subscribe(LeaseHooks(self._hooks, self._live))
         locator = Locator(self._live, self._reactor.seconds, self._events.publish)
         self._events.subscribe(locator.notice)
         config = registry.config
@@ -249,6 +255,7 @@ class Daemon:
             self._teller.findings(self._http.shelf.store.read())
             self._take_token(registry.config)
             self._reconcile()
+            self._naming.start(self._leasing.items())
             self._settle_memory()
             self._start_watchdog()
         except Exception:
@@ -294,6 +301,7 @@ class Daemon:
 
     def _close_books(self) -> None:
         """In a thread, for it waits for the disk."""
+        self._naming.stop()
         self._leasing.stop()
         self._keeper.stop()
         self._chronicle.stop()
@@ -338,6 +346,7 @@ class Daemon:
         self._keeper.configured()
         self._chronicle.configured()
         self._logs.configured()
+        self._naming.configured()
         self._shipper.configure(registry.config.ship)
         self._teller.reloaded(registry, changed)
         self._watcher.update(self._watched())
@@ -361,7 +370,7 @@ class Daemon:
         """Bring what listens in step with the configuration and the interfaces."""
         network = self._monitor.network
         interfaces, troubles = self._listening.reconcile(self._live.snapshot, network)
-        books = (self._keeper, self._chronicle, self._logs)
+        books = (self._keeper, self._chronicle, self._logs, self._naming)
         troubles += [one.trouble for one in books if one.trouble]
         troubles += self._leasing.troubles + self._shipper.troubles
         self._teller.announce(interfaces, self._listening.sockets(), troubles)
@@ -380,6 +389,11 @@ class Daemon:
         """A pool is empty, another server was heard, or the disk is another matter now."""
         if not self._stopping:
             self._reactor.callLater(0, self._reconcile)
+
+    def _naming_changed(self) -> None:
+        """The names of leases can be told, or cannot."""
+        if not self._stopping:
+            self._reconcile()
 
     def _shipping_changed(self, trouble: str) -> None:
         """Something new about what keeps logs from being sent; *trouble* is empty where nothing."""

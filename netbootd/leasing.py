@@ -44,7 +44,6 @@ _AT_ONCE = 500  # leases that end before others are served
 #: Writes that wait for the disk; who finds no room is not answered, and asks again.
 MOST_WAITING = 8192
 _MOST_OF_ONE = 8  # replies that wait for one of them
-_MOST_UNSAVED = 16384
 #: Seconds that it is a trouble after somebody went without an address.
 WANTING_S = 300.0
 _MOST_WANTING = 256
@@ -56,7 +55,7 @@ Changed = Callable[[Lease], None]
 class _Write:
     """
     *rows* on their way to the disk.  If they do not arrive, *before* is put back, of each what the
-    table had; where it is empty they stay in memory, and are tried again.
+    table had; where it is empty they stay in memory, and are written when the disk is well again.
     """
 
     rows: Sequence[Lease]
@@ -95,7 +94,6 @@ class Leasing:
         self._store: Store | None = None
         self._pending: dict[Address, _Write] = {}
         self._replies = 0
-        self._unsaved: dict[Address, Lease] = {}
         self._timer: Any = None
         self._servers: frozenset[str] = frozenset()
         self._ours: frozenset[str] = frozenset()
@@ -135,7 +133,8 @@ class Leasing:
     def _fill(self, leases: Iterable[Lease]) -> None:
         """What was on disk; where it could be read only now, what was given meanwhile counts."""
         for lease in leases:
-            if self.leases.at(lease.address) is None:
+            known = self.leases.at(lease.address)
+            if known is None or known.state is State.FREE:
                 self.leases.put(lease)
                 self._tell(lease)
 
@@ -208,14 +207,10 @@ class Leasing:
     def _settle(self, write: _Write, saved: bool) -> None:
         if saved:
             for row in write.rows:
-                self._unsaved.pop(row.address, None)
                 self._tell(row)
         elif write.before:
             for row, before in zip(write.rows, write.before, strict=True):
                 self._take_back(row, before)
-        else:
-            for row in write.rows:
-                self._keep(row)
         for then in write.then:
             try:
                 then(saved)
@@ -236,11 +231,6 @@ class Leasing:
                 if one == row:
                     later.before[at] = before
 
-    def _keep(self, row: Lease) -> None:
-        """What ended has ended, written or not; only that a restart does not know of it yet."""
-        if len(self._unsaved) < _MOST_UNSAVED:
-            self._unsaved[row.address] = row
-
     def _troubled(self, trouble: str) -> None:
         before, self.trouble = self.trouble, _told(trouble) if trouble else ""
         if self.trouble == before:
@@ -252,10 +242,8 @@ class Leasing:
         self._changed()
 
     def _write_all(self) -> None:
-        """What was given while nothing could be written: the reserved addresses."""
-        now = self.clock()
-        rows = [*self._unsaved.values(), *(one for one in self.leases if one.active(now))]
-        self._unsaved.clear()
+        """The file is a new one, or was out of reach for a while."""
+        rows = [lease for lease in self.leases if lease.state is not State.OFFERED]
         for at in range(0, len(rows), _AT_ONCE):
             self.commit(rows[at : at + _AT_ONCE], (), lambda _: None)
 

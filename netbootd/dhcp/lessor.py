@@ -21,10 +21,11 @@ from __future__ import annotations
 
 from collections import Counter, OrderedDict, deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from ipaddress import IPv4Address
 from itertools import chain
 from typing import NamedTuple, Protocol
+from weakref import WeakKeyDictionary
 
 from netbootd.addressing import Serving
 from netbootd.dhcp import memory, pxe, server, telling, wire
@@ -49,9 +50,11 @@ from netbootd.registry.snapshot import Registry
 DECLINED_S = 900.0
 #: Seconds between two warnings that a subnet has no address left; the others are for the record.
 TOLD_AGAIN_S = 60.0
-#: Addresses of a subnet that are asked for before anybody wants them.
+#: Addresses of a subnet that are asked for before anybody wants them, where it is quiet; else as
+#: many as are offered in so many seconds.
 AHEAD = 8
-_MOST_AHEAD = 128
+_MOST_AHEAD = 256
+_AHEAD_S = 1.0
 _MOST_WAITING = 2048  # requests that wait for the network
 _LAST_FEW = 4  # of one client
 _MOST_TRIES = 8  # addresses that one request is offered, until one is free
@@ -106,6 +109,7 @@ class Lessor:
         self._ledger = ledger
         self._waiting: dict[tuple[str, Address], _Queue] = {}
         self._told: OrderedDict[tuple[str, str], float] = OrderedDict()
+        self._paces: WeakKeyDictionary[Prober, _Pace] = WeakKeyDictionary()
 
     def serve(self, asked: Asked) -> None:
         """Answer it, now or as soon as the network and the disk have said their word."""
@@ -178,7 +182,7 @@ class Lessor:
             return
         self._counts[reply.message_name.lower()] += 1
         if given.lease is not None and to.prober is not None:
-            to.prober.forget(given.lease.address)
+            self._take(given.lease, asked, to.prober)
         self._tell(given.events)
         self._tell_of_boot(asked, given, ours)
 
@@ -229,13 +233,16 @@ class Lessor:
         queue = self._waiting.get(where)
         if queue is not None:
             queue.add(asked)
+            if queue.size >= queue.ahead:
+                queue.ahead = min(2 * queue.size, _MOST_AHEAD)
+                self.ask_ahead(prober, asked.registry, queue.ahead)
             return
         if sum(one.size for one in self._waiting.values()) >= _MOST_WAITING:
             self._ignore(asked, Ignored("too many requests wait for the network", code="unsent"))
             return
         queue = self._waiting[where] = _Queue(bool(ask.holder))
         queue.add(asked)
-        self._ahead(asked, prober)
+        self.ask_ahead(prober, asked.registry, queue.ahead)
         if not prober.ask(address, lambda: self._resume(where, prober)):
             del self._waiting[where]
 
@@ -282,10 +289,19 @@ class Lessor:
                 )
             )
 
-    def _ahead(self, asked: Asked, prober: Prober) -> None:
-        """Find out about the next addresses as well: whoever asks now is seldom the only one."""
-        waiting = sum(queue.size for queue in self._waiting.values())
-        self.ask_ahead(prober, asked.registry, min(AHEAD + 2 * waiting, _MOST_AHEAD))
+    def _take(self, lease: Lease, asked: Asked, prober: Prober) -> None:
+        """An address has a holder now; the next ones are asked for before they are needed."""
+        if not prober.silent(lease.address):
+            return
+        prober.forget(lease.address)
+        pace = self._paces.setdefault(prober, _Pace(prober.seconds()))
+        pace.taken += 1
+        if pace.taken >= pace.ahead // 2:
+            now = prober.seconds()
+            rate = pace.taken / max(now - pace.since, 0.001)
+            pace.since, pace.taken = now, 0
+            pace.ahead = max(AHEAD, min(int(rate * _AHEAD_S), _MOST_AHEAD))
+            self.ask_ahead(prober, asked.registry, pace.ahead)
 
     def ask_ahead(self, prober: Prober, registry: Registry, count: int = AHEAD) -> None:
         """Have *count* addresses at hand in each subnet of an interface that nobody has."""
@@ -305,11 +321,24 @@ class Lessor:
                 )
 
 
+@dataclass(slots=True)
+class _Pace:
+    """How many addresses were *taken* *since* when, and how many are asked for *ahead*."""
+
+    since: float
+    taken: int = 0
+    ahead: int = AHEAD
+
+
 class _Queue:
-    """Requests that wait for one address; *held*: our own table says who has it."""
+    """
+    Requests that wait for one address, and how many addresses are asked for meanwhile (*ahead*):
+    whoever asks now is seldom the only one.  *held*: our own table says who has it.
+    """
 
     def __init__(self, held: bool) -> None:
         self.held = held
+        self.ahead = AHEAD
         self.size = 0
         self._of: dict[bytes, deque[Asked]] = {}
 

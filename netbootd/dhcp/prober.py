@@ -75,6 +75,10 @@ class Prober:
         self._known: OrderedDict[IPv4Address, _Known] = OrderedDict()
         self._timers: set[Any] = set()
 
+    def seconds(self) -> float:
+        """What the reactor's clock says."""
+        return self._reactor.seconds()  # type: ignore[no-any-return]
+
     def silent(self, address: object) -> bool:
         """Whether *address* was asked for a moment ago, and nobody said that he has it."""
         known = self._of(address)
