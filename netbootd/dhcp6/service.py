@@ -16,7 +16,7 @@ import socket
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
-from ipaddress import IPv6Address
+from ipaddress import IPv6Address, IPv6Network
 from typing import Any, Protocol
 
 from twisted.application.service import Service
@@ -150,18 +150,30 @@ class Dhcp6Service(Service):
         listener.close()
 
 
-def serves_addresses(registry: Registry, interface: Interface) -> bool:
-    """Whether clients of *interface* itself may be given addresses there."""
-    for address in interface.addresses6:
-        subnet = registry.subnets.of(str(address.ip))
-        if serving(registry, subnet, interface.name) is Serving.SERVER:
-            return True
-    return False
+def gives(registry: Registry, interface: Interface, all_: Sequence[Interface]) -> bool:
+    """
+    Whether somebody heard on *interface*, one of *all_*, may be given an address.
+
+    A network that none of them is in is behind a relay, which may speak to any of them.
+    """
+    own = {registry.subnets.of(str(one.ip)).name for one in interface.addresses6}
+    near = {registry.subnets.of(str(one.ip)).name for each in all_ for one in each.addresses6}
+    return any(
+        serving(registry, net, interface.name) is Serving.SERVER
+        for net in registry.subnets
+        if isinstance(net.network, IPv6Network) and (net.name in own or net.name not in near)
+    )
 
 
-def serves_at_all(registry: Registry, interface: Interface) -> bool:
-    """Whether anybody may be answered there."""
-    return registry.config.dhcp.interfaces.get(interface.name) is not Serving.OFF
+def takes_part(registry: Registry, interface: Interface, all_: Sequence[Interface]) -> bool:
+    """
+    Whether anybody may be answered there: not where it is off, nor where IPv6 is nothing but what
+    each card does by itself, nor as a proxy where there shall be none.
+    """
+    off = registry.config.dhcp.interfaces.get(interface.name) is Serving.OFF
+    if off or not interface.reaches6:
+        return False
+    return registry.config.proxydhcp.enabled or gives(registry, interface, all_)
 
 
 class Listener:

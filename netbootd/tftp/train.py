@@ -151,7 +151,10 @@ def udp_socket(local: str, port: int) -> socket.socket:
     try:
         if family == socket.AF_INET6:
             made.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
-        made.bind((local, port))
+            plain, _, scope = local.partition("%")
+            made.bind((plain, port, 0, socket.if_nametoindex(scope) if scope else 0))
+        else:
+            made.bind((local, port))
     except OSError:
         made.close()
         raise
