@@ -134,7 +134,8 @@ class Desk:
 
     def leased(self) -> Moment:
         """Who has which address now, for any thread; to be taken in the reactor's."""
-        picture, leases = self.picture(), self.leases
+        # Of the picture nothing is needed that changes while a thread reads it.
+        picture, leases = self.glance(), self.leases
         if leases is None:
             return Moment(picture=picture)
         return Moment(

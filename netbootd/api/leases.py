@@ -75,26 +75,28 @@ def listed(moment: Moment, state: str, within: Network | None, text: str) -> Ite
     The leases by their addresses that fit: *state* one of STATES, empty for all that somebody has;
     *within* a network; *text* in what stands in a line, empty for any.
     """
-    for lease in sorted(moment.leases, key=_order):
-        now = state_of(lease, moment.clock)
+    clock, looked_for = moment.clock, text.lower()
+    mac = MAC.maybe(text) if text else None
+
+    def fits(lease: Lease) -> bool:
+        now = state_of(lease, clock)
         if state != ALL and (now != state if state else now is State.FREE):
-            continue
+            return False
         if within is not None and lease.address not in within:
-            continue
-        if not text or _has(lease, text):
-            yield lease
+            return False
+        return not text or (mac is not None and mac == lease.mac) or looked_for in _words(lease)
+
+    return iter(sorted(filter(fits, moment.leases), key=_order))
 
 
 def _order(lease: Lease) -> tuple[int, int]:
     return lease.address.version, int(lease.address)
 
 
-def _has(lease: Lease, text: str) -> bool:
-    mac = MAC.maybe(text)
-    if mac is not None and mac == lease.mac:
-        return True
-    words = (str(lease.address), str(lease.mac or ""), lease.hostname, lease.machine, lease.port)
-    return any(text.lower() in word.lower() for word in words)
+def _words(lease: Lease) -> str:
+    """All that a search looks into, in lower case."""
+    said = (lease.hostname, lease.machine, lease.port)
+    return "\n".join((str(lease.address), str(lease.mac or ""), *said)).lower()
 
 
 def network_of(text: str) -> Network | None:
@@ -136,6 +138,7 @@ class Holders:
         address = str(lease.address)
         for who in filter(None, (str(lease.mac or ""), lease.machine)):
             if lease.state is State.LEASED:
-                self.addresses[who] = address
+                if lease.address.version == 4 or who not in self.addresses:
+                    self.addresses[who] = address
             elif self.addresses.get(who) == address:
                 del self.addresses[who]

@@ -152,6 +152,20 @@ def test_a_machine_that_got_another_address_keeps_that(rig):
     assert rig.machine("n1")["address"] == "192.0.2.102"
 
 
+def test_the_address_of_ipv4_is_the_one_that_is_shown(rig):
+    rig.leases.give("192.0.2.101", N1)
+    rig.leases.give("2001:db8::5", N1)
+    assert rig.machine("n1")["address"] == "192.0.2.101"
+
+
+def test_leases_of_ipv6_stand_behind_the_others(full):
+    full.leases.give("2001:db8::5", N1)
+    assert found(full)[-1] == "2001:db8::5"
+    assert found(full, "?subnet=2001:db8::/64") == ["2001:db8::5"]
+    assert full.ask("DELETE", "/leases/2001:db8::5").status == 200
+    assert full.ask("DELETE", "/leases/2001%3adb8%3a%3a5").status == 404
+
+
 def events(transport):
     """Name and value of each that was sent."""
     text = transport.value().decode().partition("\r\n\r\n")[2]
