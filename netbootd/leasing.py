@@ -108,7 +108,12 @@ class Leasing:
         The file is opened the first time that there is one.
         """
         self._servers, self._ours = frozenset(interfaces), frozenset(ours)
-        if self._servers and self._store is None:
+        if self._servers:
+            self.open()
+
+    def open(self) -> None:
+        """Have the file, as there is somebody who gives addresses; again does nothing."""
+        if self._store is None:
             self._open()
 
     def _open(self) -> None:
@@ -342,7 +347,9 @@ class Leasing:
         leased, offered, declined = (
             sum(counts)
             for counts in zip(
-                *(self.leases.usage(one, now) for one in extent.ranges), (0, 0, 0), strict=True
+                *(self.leases.usage(one, now) for one in _disjoint(extent.ranges)),
+                (0, 0, 0),
+                strict=True,
             )
         )
         wanted = self._wanting.get(extent.subnet)
@@ -424,14 +431,20 @@ def _cut(ranges: Sequence[Range], holes: Sequence[Range]) -> list[Range]:
     return [Range(first, last) for first, last in pairs if first <= last]
 
 
+def _disjoint(ranges: Iterable[Range]) -> list[Range]:
+    """The same addresses, each in one range alone."""
+    found: list[Range] = []
+    for one in sorted(ranges, key=lambda one: one.first):
+        if found and one.first <= found[-1].last:
+            found[-1] = Range(found[-1].first, max(found[-1].last, one.last))
+        else:
+            found.append(one)
+    return found
+
+
 def _size(ranges: Iterable[Range]) -> int:
     """How many addresses lie in any of *ranges*."""
-    size, end = 0, -1
-    for one in sorted(ranges, key=lambda one: one.first):
-        first, last = max(int(one.first), end + 1), int(one.last)
-        if first <= last:
-            size, end = size + last - first + 1, last
-    return size
+    return sum(map(len, _disjoint(ranges)))
 
 
 def _ended(lease: Lease, how: str) -> LeaseEnded:

@@ -11,7 +11,7 @@ from __future__ import annotations
 #: Of each second, for strangers of one interface.
 SHARE = 0.5
 #: Seconds of work that a rack which is switched on may ask for at once.
-_BURST_S = 1.0
+_BURST_S = 0.5
 
 
 class Budget:
