@@ -1,4 +1,4 @@
-"""``netbootd import``: a new system from its medium."""
+"""``netbootd import``: a new system from its medium, or the machines of another DHCP server."""
 
 from __future__ import annotations
 
@@ -17,12 +17,14 @@ from netbootd.commands.words import (
 )
 
 if TYPE_CHECKING:
-    pass
+    from netbootd.migrating.recognise import Reader
 
 
 _IMPORT_MORE = """\
-MEDIUM may be an ISO image, a tar (.gz, .xz, .zst, .bz2), a Debian package, a folder, or a floppy or
-disk image.  What it is says its content, not its name.  Known are
+What FILE is says its content, not its name.
+
+A medium with a system to boot: an ISO image, a tar (.gz, .xz, .zst, .bz2), a Debian package, a
+folder, or a floppy or disk image.  Known are
 
   Debian       netboot.tar.gz, mini.iso, or the package debian-installer-*-netboot-*
   Ubuntu       the live server's ISO, or its netboot tar
@@ -33,12 +35,28 @@ disk image.  What it is says its content, not its name.  Known are
 
 Its files go below the file root, into a folder that is there whole or not at all.  The target is
 printed; --write puts it into machines.d beside the configuration, where it is in force at once.
+
+The configuration of another DHCP server, whose reservations become machines and whose subnets
+become subnets.  Known are
+
+  ISC dhcpd    dhcpd.conf, dhcpd.leases    dnsmasq   dnsmasq.conf, dnsmasq.leases
+  Kea          kea-dhcp4.conf, kea-leases4.csv
+  pfSense, OPNsense                        config.xml
+
+Files that it includes are read, too: where it says, or of the same name beside it.  A drop-in is
+printed, with what is not taken over as comments, and --write puts it into machines.d.  What the
+configuration lists already is left as it is.  Subnets give no addresses until "dhcp" : "server"
+stands in them, which --server writes.  Leases are told as comments: who has one gets its address
+again when it renews; --reserve makes a machine of each.
+
 Neither ever replaces what is there, so the same command again changes nothing.
 
 examples:
   netbootd import --dry-run Rocky-9.3-x86_64-dvd.iso
   netbootd import --write --name rocky9 Rocky-9.3-x86_64-dvd.iso
   netbootd import debian-installer-12-netboot-amd64_*.deb > debian12.json
+  netbootd import /etc/dhcp/dhcpd.conf | less
+  netbootd import --server --write --group rack4 config-pfsense.xml
 
 exit status: 0 imported, or there already; 1 it could not be, and nothing was left behind;
 2 the configuration or the command line cannot be used.
@@ -46,29 +64,32 @@ exit status: 0 imported, or there already; 1 it could not be, and nothing was le
 
 
 def add(commands: Commands) -> None:
-    text = "Make an installation medium bootable: its files, and a target."
+    text = "Make an installation medium bootable, or take over another DHCP server's configuration."
     parser = command(commands, "import", _import, text, _IMPORT_MORE)
-    parser.add_argument("medium", type=Path, metavar="MEDIUM", help="the file or folder")
+    parser.add_argument("file", type=Path, metavar="FILE", help="the file or folder")
     with_config(parser)
     parser.add_argument(
         "--name",
         type=_target_name,
-        help="of the target and its folder (default: from the medium, such as debian-12.5.0-amd64)",
+        help="of the target and its folder, or of the drop-in (default: from the file, such as"
+        " debian-12.5.0-amd64)",
     )
-    parser.add_argument(
+    parser.add_argument("--dry-run", action="store_true", help="only say what would be done")
+    parser.add_argument("--write", action="store_true", help="put it into machines.d, if it is new")
+    medium = parser.add_argument_group("for a medium")
+    medium.add_argument(
         "--type",
         type=_target_name,
         help="of the target, instead of the one that fits (install, ramroot, smartos, memdisk)",
     )
-    parser.add_argument(
+    medium.add_argument(
         "--files", type=Path, metavar="DIR", help="the file root, instead of the configuration's"
     )
-    parser.add_argument(
-        "--dry-run", action="store_true", help="only say what would be copied and proposed"
-    )
-    parser.add_argument(
-        "--write", action="store_true", help="put the target into machines.d, if it is new"
-    )
+    other = parser.add_argument_group("for another DHCP server's configuration")
+    other.add_argument("--server", action="store_true", help="let the subnets give addresses")
+    other.add_argument("--group", metavar="NAME", help="the group of the machines")
+    other.add_argument("--reserve", action="store_true", help="make machines of leases")
+    parser.set_defaults(parser=parser)
 
 
 def _target_name(text: str) -> str:
@@ -81,10 +102,30 @@ def _target_name(text: str) -> str:
 
 
 def _import(arguments: argparse.Namespace) -> int:
+    from netbootd.migrating.recognise import reader_of  # noqa: PLC0415  Jinja2
+
+    reader = reader_of(arguments.file)
+    _unfit(arguments, ("type", "files") if reader else ("server", "group", "reserve"))
+    try:
+        with _interruptible():
+            return _medium(arguments) if reader is None else _configuration(arguments, reader)
+    except KeyboardInterrupt:
+        complain("interrupted; no half of it was left behind")
+        return 1
+
+
+def _unfit(arguments: argparse.Namespace, words: tuple[str, ...]) -> None:
+    """Refuse options that mean nothing for a file of this kind."""
+    for word in words:
+        if getattr(arguments, word):
+            arguments.parser.error(f"--{word} means nothing for {arguments.file.name}")
+
+
+def _medium(arguments: argparse.Namespace) -> int:
     from netbootd.importing.run import Wish, run  # noqa: PLC0415  Jinja2
 
     wish = Wish(
-        medium=arguments.medium,
+        medium=arguments.file,
         config=arguments.config,
         name=arguments.name,
         type=arguments.type,
@@ -92,12 +133,22 @@ def _import(arguments: argparse.Namespace) -> int:
         dry_run=arguments.dry_run,
         write=arguments.write,
     )
-    try:
-        with _interruptible():
-            return run(wish)
-    except KeyboardInterrupt:
-        complain("interrupted; no half of it was left behind")
-        return 1
+    return run(wish)
+
+
+def _configuration(arguments: argparse.Namespace, reader: Reader) -> int:
+    from netbootd.migrating.dropin import Wanted  # noqa: PLC0415  Jinja2
+    from netbootd.migrating.run import Wish, run  # noqa: PLC0415  Jinja2
+
+    wanted = Wanted(server=arguments.server, group=arguments.group or "", reserve=arguments.reserve)
+    wish = Wish(
+        file=arguments.file,
+        config=arguments.config,
+        wanted=wanted,
+        name=arguments.name,
+        write=arguments.write and not arguments.dry_run,
+    )
+    return run(wish, reader)
 
 
 @contextlib.contextmanager

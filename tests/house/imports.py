@@ -68,6 +68,7 @@ FLOORS: tuple[frozenset[str], ...] = (
             "check",
             "descriptions",
             "importing",
+            "migrating",
             "explain",
             "reasons",
             "firmware",
