@@ -111,7 +111,7 @@ class Dhcp:
             found[dhcpoptions.DOMAIN_NAME] = self.domain.encode()
         if self.search:
             found[dhcpoptions.DOMAIN_SEARCH] = dhcpoptions.domains(list(self.search))
-        return found | self.options
+        return {**found, **self.options}
 
 
 @dataclass(frozen=True, slots=True)

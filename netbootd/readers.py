@@ -185,14 +185,14 @@ LEASE = number(10, 0xFFFFFFFF)
 
 def address(value: Any) -> IPv4Address:
     try:
-        return IPv4Address(text(value))
+        return IPv4Address(value.strip() if isinstance(value, str) else "")
     except ValueError:
         raise Wrong("an IPv4 address") from None
 
 
 def any_address(value: Any) -> IPv4Address | IPv6Address:
     try:
-        return ip_address(text(value))
+        return ip_address(value.strip() if isinstance(value, str) else "")
     except ValueError:
         raise Wrong("an IP address") from None
 

@@ -66,7 +66,7 @@ class _Reading:
     def addressing(self, mtu: int) -> Addressing:
         found: dict[str, Any] = {}
         for key, (read_value, level) in _PLAIN.items():
-            plain = self.value(key, read_value, level)
+            plain: Any = self.value(key, read_value, level)
             if plain is not None:
                 found[key] = plain
         exclude = self.ranges("exclude", Level.ERROR)
@@ -109,7 +109,7 @@ class _Reading:
 
     def items(self, key: str) -> list[tuple[int, Any]]:
         """The elements of an array; a single value is one."""
-        value = self.written.get(key, [])
+        value: Any = self.written.get(key, [])
         return list(enumerate(value if isinstance(value, list) else [value]))
 
     def pool(self, value: Any) -> Pool:

@@ -22,7 +22,15 @@ from netbootd.content import Library
 from netbootd.dialects import catalogue as dialects
 from netbootd.dropins import NOTHING_PENDING, Layers, Pending
 from netbootd.errors import ConfigErrors, Finding, Level, Place
-from netbootd.registry import overlays, programs, scripts, subnets, subnets6, variables
+from netbootd.registry import (
+    overlays,
+    programs,
+    reservations,
+    scripts,
+    subnets,
+    subnets6,
+    variables,
+)
 from netbootd.registry import vms as descriptions
 from netbootd.registry.machines import Machines
 from netbootd.registry.origins import Origins
@@ -146,6 +154,7 @@ def _registry(
         findings.add(remark)
     for remark in (
         *programs.remarks(registry.chosen, library),
+        *reservations.remarks(layers, registry),
         *variables.remarks(layers, machines, targets, library),
     ):
         findings.add(remark)

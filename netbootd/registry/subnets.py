@@ -228,10 +228,10 @@ class _Reading:
         place = self.entry.owner.place_of(self.entry.key)
         inner: Value = within
         for step in steps:
-            if isinstance(inner, Object):
+            if isinstance(inner, Object) and step in inner:
                 place, inner = inner.place_of(str(step)), inner[str(step)]
-            elif isinstance(inner, Array):
-                place, inner = inner.place_of(int(step)), inner[int(step)]
+            elif isinstance(inner, Array) and isinstance(step, int):
+                place, inner = inner.place_of(step), inner[step]
         path = path_of(SUBNETS, self.entry.key, *steps)
         self.report(Finding(level, code, f"{self.name}: {text}", place, path))
 
