@@ -60,7 +60,7 @@ One network boot daemon: ProxyDHCP, TFTP, HTTP and boot scripts from one JSON fi
   netbootd replay FILE.pcap   what would we have answered to a capture?
   netbootd next MAC TARGET    boot that machine once into something else
   netbootd release MAC        let a machine boot again that went in a circle
-  netbootd import MEDIUM      a new system from an ISO, a tar or a folder
+  netbootd import FILE        a new system from a medium, or another DHCP server's machines
   netbootd vms list           VM descriptions: list, check, show
   netbootd firmware           boot programs: which are there, and which are not?
   netbootd styles             how is firmware told of its boot file?

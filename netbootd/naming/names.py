@@ -145,7 +145,13 @@ class Names:
             return ""
         name = in_full(said, holder.domain)
         others = self._having.get(name, {}).values()
-        return name if all(one.key == holder.key and not one.own for one in others) else ""
+        return name if all(_is_same(one, holder) for one in others) else ""
+
+
+def _is_same(one: Holder, other: Holder) -> bool:
+    """Whether both are one client and no machine of the file: by card where keys differ (IPv6)."""
+    same_card = one.mac is not None and one.mac == other.mac
+    return not one.own and (one.key == other.key or same_card)
 
 
 def hosts(names: Iterable[Named]) -> str:

@@ -221,7 +221,7 @@ class Naming:
             said=had.said,
             own=own_name(own),
             domain=_domain(address, registry),
-            identity=machine.key if machine is not None and own else had.key or str(mac or ""),
+            identity=machine.key if machine is not None and own else str(mac or had.key),
         )
 
 

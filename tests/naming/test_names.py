@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from ipaddress import ip_address
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from netbootd.mac import MAC
 from netbootd.naming.names import Holder, Named, Names, hosts, in_full, label, own_name
 
 A, B, C = (f"52:54:00:00:00:0{number}" for number in "abc")
@@ -105,6 +107,13 @@ def test_a_client_that_moves_takes_its_name_along():
     names.take(holder(2, A, "laptop"))
     (named,) = names.end(ip_address("192.0.2.1"))
     assert [*map(str, named.addresses)] == ["192.0.2.2"]
+
+
+def test_one_card_has_its_name_in_both_families():
+    names, card = Names(), MAC.parse(A)
+    names.take(replace(holder(1, A, "laptop"), mac=card))
+    (named,) = names.take(replace(holder("2001:db8::1", "duid:00", "laptop"), mac=card))
+    assert len(named.addresses) == 2
 
 
 def test_a_renewal_changes_nothing():
