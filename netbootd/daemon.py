@@ -39,6 +39,8 @@ from netbootd.check import tried
 from netbootd.chronicle import Chronicle
 from netbootd.config import Config
 from netbootd.dhcp.service import DhcpService
+from netbootd.dhcp6 import identifier
+from netbootd.dhcp6.service import Dhcp6Service
 from netbootd.events.event import Event, Reported
 from netbootd.events.loops import LoopDetector
 from netbootd.events.silence import SilenceDetector
@@ -155,6 +157,13 @@ class Daemon:
         self._loops = LoopDetector()
         self._silences = SilenceDetector()
         self._events = Stream(_report)
+        self._leasing = Leasing(
+            self._reactor,
+            registry.config.state,
+            self._live,
+            self._events.publish,
+            changed=self._leases_changed,
+        )
         self._logs = NodeLogs(
             self._reactor,
             self._live,
@@ -172,6 +181,7 @@ class Daemon:
             self._keeper,
             self._chronicle,
             self._logs,
+            self._leasing,
             self._naming,
             Learner(self._keeper.styles, self._events.publish),
             self._tell_hooks,
@@ -183,15 +193,10 @@ class Daemon:
         self._events.subscribe(locator.notice)
         config = registry.config
         served = Served()
-        self._leasing = Leasing(
-            self._reactor,
-            config.state,
-            self._live,
-            self._events.publish,
-            changed=self._leases_changed,
-        )
-        self._events.subscribe(self._leasing)
         dhcp = DhcpService(self._reactor, self._live, self._events, ledger=self._leasing)
+        dhcp6 = Dhcp6Service(
+            self._reactor, self._live, self._events, self._leasing, partial(_duid, config)
+        )
         tftp = TftpService(
             self._reactor,
             locator.locate,
@@ -202,7 +207,9 @@ class Daemon:
         self._http = HttpService(
             self._reactor, self._live, self._events, self._status, allowed=served.__contains__
         )
-        self._listening = Listening(dhcp, tftp, self._http, self._logs, served, self._leasing)
+        self._listening = Listening(
+            dhcp, tftp, self._http, self._logs, served, self._leasing, dhcp6
+        )
         self._census = Census(_in_thread)
         self._metrics = Metrics(self._vitals, time.time())
         self._events.subscribe(self._metrics)
@@ -224,7 +231,7 @@ class Daemon:
         )
         self._http.serve_api(Api(self._reactor, self._desk))
         self._services = MultiService()
-        for service in (dhcp, tftp, self._http, self._logs.service):
+        for service in (dhcp, dhcp6, tftp, self._http, self._logs.service):
             service.setServiceParent(self._services)  # type: ignore[no-untyped-call]
 
     # -- life ----------------------------------------------------------------------------------
@@ -455,6 +462,15 @@ class Daemon:
         for detector in (self._loops, self._silences):
             if found := detector.notice(event, self._reactor.seconds()):
                 self._events.publish(found)
+
+
+def _duid(config: Config) -> bytes:
+    """Ours in DHCPv6; where it cannot be kept it is another one after the next start."""
+    try:
+        return identifier.read_or_make(config.state / identifier.NAME)
+    except OSError as problem:
+        log.warn("no DUID of DHCPv6 is kept: {problem}", problem=problem)
+        return identifier.made()
 
 
 def _in_thread(work: Callable[[], Any], then: Callable[[Any], None]) -> None:

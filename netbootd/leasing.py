@@ -14,9 +14,10 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import partial
-from ipaddress import IPv4Network
+from ipaddress import IPv4Network, ip_address
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -329,6 +330,13 @@ class Leasing:
     def items(self) -> Sequence[Lease]:
         """All that are remembered, whatever their state."""
         return tuple(self.leases)
+
+    def mac_of(self, address: str) -> MAC | None:
+        """The card that has *address* now, as far as we gave it."""
+        with suppress(ValueError):
+            lease = self.leases.at(ip_address(address))
+            return lease.mac if lease is not None and lease.active(self.clock()) else None
+        return None
 
     def foreign(self) -> Sequence[Foreign]:
         """Other servers that were heard a while ago."""

@@ -23,7 +23,9 @@ from netbootd.events.event import (
     Transferred,
     Unserved,
 )
+from netbootd.events.lease import AddressInUse, Flooded, Leased, Naked, NoAddress
 from netbootd.events.progress import Progress
+from netbootd.leases.usage import Usage
 from netbootd.mac import MAC
 from netbootd.metrics import Metrics
 from netbootd.shipping.items import Shipped
@@ -49,6 +51,9 @@ FULL = Vitals(
     dropped={"rate": 10},
     kernel_drops=8,
     shipping={"elasticsearch": Shipped(shipped=50, rejected=1, lost=2, lines=37, size=9000)},
+    pools=(Usage(subnet="192.0.2.0/24", size=100, leased=7, offered=2, declined=1),),
+    foreign=1,
+    dhcp={"discover": 5, "ack": 4, "message type 77": 3},
 )
 
 
@@ -77,6 +82,37 @@ def rig():
 def boot(*steps, number=1, outcome=Outcome.OPEN):
     last = max(step.until for step in steps)
     return Boot(number=number, key="a", began=START, last=last, steps=steps, outcome=outcome)
+
+
+def test_pools_and_messages_are_shown(rig):
+    found = rig.samples()
+    assert found["netbootd_dhcp_pool_addresses{subnet=192.0.2.0/24}"] == 100
+    assert found["netbootd_dhcp_leases{state=leased}{subnet=192.0.2.0/24}"] == 7
+    assert found["netbootd_dhcp_leases{state=declined}{subnet=192.0.2.0/24}"] == 1
+    assert found["netbootd_dhcp_messages_total{type=discover}"] == 5
+    assert found["netbootd_dhcp_messages_total{type=nak}"] == 0
+    assert found["netbootd_dhcp_messages_total{type=other}"] == 3
+    assert found["netbootd_dhcp_foreign_servers"] == 1
+
+
+def test_what_becomes_of_addresses_is_counted(rig):
+    for event in (
+        Leased(address="192.0.2.7", seconds=3600, how="renewed"),
+        NoAddress(reason="all are taken", code="exhausted"),
+        NoAddress(reason="all are taken", code="exhausted", again=True),
+        AddressInUse(address="192.0.2.7", by="52:54:00:aa:00:01"),
+        AddressInUse(address="192.0.2.7"),
+        Naked(address="192.0.2.7", reason="it is another's"),
+        Flooded(interface="eth0", count=7),
+    ):
+        rig.metrics(event)
+    found = rig.samples()
+    assert found["netbootd_dhcp_leased_total{how=renewed}"] == 1
+    assert found["netbootd_dhcp_no_address_total{code=exhausted}"] == 2
+    assert found["netbootd_dhcp_declined_total{by=arp}"] == 1
+    assert found["netbootd_dhcp_declined_total{by=client}"] == 1
+    assert found["netbootd_dhcp_naked_total"] == 1
+    assert found["netbootd_dhcp_shed_total"] == 7
 
 
 def test_boots_are_counted_by_stage_and_outcome(rig):
