@@ -12,7 +12,7 @@ from dataclasses import asdict, dataclass
 from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
 from typing import Any
 
-from netbootd.api.values import Picture
+from netbootd.api.values import Picture, hostname
 from netbootd.leases.lease import INFINITE, Address, Lease, State
 from netbootd.leases.usage import Foreign, Usage
 from netbootd.mac import MAC
@@ -54,7 +54,7 @@ def line(lease: Lease, picture: Picture, clock: float) -> dict[str, Any]:
         "state": str(state_of(lease, clock)),
         "mac": str(lease.mac) if lease.mac else None,
         "client_id": lease.client_id,
-        "hostname": lease.hostname,
+        "hostname": lease.hostname or (hostname(machine) if machine and listed else ""),
         "machine": listed,
         "since": lease.since + ahead,
         "until": None if endless else lease.until + ahead,

@@ -94,6 +94,12 @@ def test_a_listed_machine_is_named_and_a_stranger_is_not(full):
     assert lines["192.0.2.102"]["mac"] is None
 
 
+def test_who_keeps_an_address_from_others_is_named(full):
+    full.leases.give("192.0.2.104", N1, key="", state=State.DECLINED, seconds=900)
+    one = full.get("/leases?q=192.0.2.104").json["leases"][0]
+    assert (one["hostname"], one["machine"], one["mac"]) == ("n1", N1, N1)
+
+
 def test_the_pools_the_other_servers_and_the_disk_are_told_of(full):
     ranges = ("192.0.2.100-192.0.2.199",)
     full.leases.pools = (Usage(subnet="192.0.2.0/24", size=100, leased=98, ranges=ranges),)

@@ -92,7 +92,7 @@ class Row {
       sure.classList.add("danger");
       fill(this.act, sure);
       sure.focus();
-      sure.addEventListener("blur", () => setTimeout(() => this.takeBack(), 200));
+      sure.addEventListener("blur", () => setTimeout(() => sure.isConnected && this.takeBack(), 200));
     });
     setAttribute(first, "aria-label", `Release ${this.lease.address}`);
     fill(this.act, first);
