@@ -162,6 +162,15 @@ def test_the_clock_of_this_host_goes_on():
     assert later.boottime >= one.boottime
 
 
+def test_where_proc_is_hidden_the_unit_tells_the_boot(monkeypatch, tmp_path):
+    here = Clock.of_host().boot_id
+    assert len(here) == 32
+    monkeypatch.setattr(database, "_BOOT_ID", tmp_path / "hidden")
+    assert Clock.of_host().boot_id == ""
+    monkeypatch.setenv("NETBOOTD_BOOT_ID", here)
+    assert Clock.of_host().boot_id == here
+
+
 # -- what cannot be written --------------------------------------------------------------------
 
 
