@@ -71,6 +71,11 @@ def dhcp_server(interface: str) -> Socket:
     return Socket(DHCP_SERVER, f"UDP 67 and 4011 on {interface}")
 
 
+def dhcpv6(interface: str, *, serves: bool) -> Socket:
+    """What we listen on for IPv6 at *interface*; *serves*: addresses are given there."""
+    return Socket("DHCPv6", f"UDP 547 on {interface}", "" if serves else ", boot files alone")
+
+
 def differences(before: Sequence[Socket], after: Sequence[Socket]) -> list[str]:
     """What is listened on now and was not, and the other way round."""
     return [f"listening      {socket}" for socket in after if socket not in before] + [

@@ -8,7 +8,7 @@ from __future__ import annotations
 import contextlib
 import errno
 from dataclasses import dataclass, field, replace
-from ipaddress import IPv4Address
+from ipaddress import IPv4Address, IPv6Address, ip_address
 from urllib.parse import urlsplit
 
 from netbootd import banner, ports
@@ -18,6 +18,8 @@ from netbootd.banner import Socket
 from netbootd.config import Config
 from netbootd.dhcp.destination import Port
 from netbootd.dhcp.service import DhcpService, PortError
+from netbootd.dhcp6 import service as dhcp6
+from netbootd.dhcp6.service import Dhcp6Service
 from netbootd.events.progress import Progress
 from netbootd.http.local import SOCKET
 from netbootd.http.service import HttpService
@@ -38,7 +40,8 @@ class Served:
 
     def __contains__(self, address: str) -> bool:
         """Whether a connection to this address of ours came by an interface that is served."""
-        return address in self.addresses or IPv4Address(address).is_loopback
+        plain = address.partition("%")[0]  # a link-local one may have a scope
+        return plain in self.addresses or ip_address(plain).is_loopback
 
 
 @dataclass(slots=True)
@@ -51,9 +54,11 @@ class Listening:
     logs: NodeLogs
     served: Served
     leasing: Leasing
+    dhcp6: Dhcp6Service
     #: What there is to be of DHCP, as the banner calls it.
     dhcp_services: tuple[str, ...] = ()
     _servers: frozenset[str] = frozenset()
+    _servers6: frozenset[str] = frozenset()
     _holders: dict[str, str] = field(default_factory=dict)
 
     def reconcile(
@@ -66,12 +71,13 @@ class Listening:
         )
         interfaces = tuple(_boot_server_first(interface, ours) for interface in found)
         self.served.addresses = frozenset(
-            str(address.ip) for interface in interfaces for address in interface.addresses
+            str(address) for interface in interfaces for address in _addresses_of(interface)
         )
         troubles = [f"{name}: {reason}" for name, reason in missing]
         troubles += self._serve_dhcp(registry, interfaces)
+        troubles += self._serve_dhcp6(registry, interfaces)
         troubles += self._serve_tftp(registry.config, interfaces)
-        troubles += self._serve_http(registry.config)
+        troubles += self._serve_http(registry.config, interfaces)
         troubles += self._serve_socket(registry.config)
         troubles += self._serve_logs(interfaces)
         return interfaces, troubles
@@ -79,6 +85,10 @@ class Listening:
     def sockets(self) -> list[Socket]:
         """What is listened on."""
         sockets = [self._dhcp_socket(interface.name) for interface in self.dhcp.interfaces]
+        sockets += [
+            banner.dhcpv6(interface.name, serves=interface.name in self._servers6)
+            for interface in self.dhcp6.interfaces
+        ]
         sockets += [
             Socket("TFTP", f"UDP {port} on {address}")
             for address, port in self.tftp.addresses.items()
@@ -116,23 +126,42 @@ class Listening:
             for interface, problem in failed
         ]
 
+    def _serve_dhcp6(self, registry: Registry, interfaces: tuple[Interface, ...]) -> list[str]:
+        """
+        A port that another program has is a trouble only where we give addresses: beside a server
+        of this host there is nothing for us to do.
+        """
+        wanted = [one for one in interfaces if dhcp6.takes_part(registry, one, interfaces)]
+        servers = frozenset(one.name for one in wanted if dhcp6.gives(registry, one, interfaces))
+        self._servers6 = servers
+        if servers:
+            self.leasing.open()
+        return [
+            _trouble(f"DHCPv6 on {interface.name}", problem, "udp", problem.port, "dhcp")
+            for interface, problem in self.dhcp6.serve(wanted)
+            if interface.name in servers
+        ]
+
     def _serve_tftp(self, config: Config, interfaces: tuple[Interface, ...]) -> list[str]:
         self.tftp.limits = tftp_limits(config)
         self.tftp.grace_s = config.grace
         listeners = [
-            Listener(address.ip, interface.name, interface.mtu, config.tftp.port)
+            Listener(address, interface.name, interface.mtu, config.tftp.port)
             for interface in (interfaces if config.tftp.enabled else ())
-            for address in interface.addresses
+            for address in _addresses_of(interface)
         ]
         return [
             _trouble(f"TFTP on {listener.address}", problem, "udp", listener.port, "tftp")
             for listener, problem in self.tftp.listen_on(listeners)
         ]
 
-    def _serve_http(self, config: Config) -> list[str]:
+    def _serve_http(self, config: Config, interfaces: tuple[Interface, ...]) -> list[str]:
+        failed = self.http.listen(config.http_port)
+        by_ipv6 = any(interface.reaches6 for interface in interfaces)
+        failed += self.http.listen6(config.http_port if by_ipv6 else ())
         return [
             _trouble(f"HTTP on port {port}", problem, "tcp", port, "http_port")
-            for port, problem in self.http.listen(config.http_port)
+            for port, problem in failed
         ]
 
     def _serve_socket(self, config: Config) -> list[str]:
@@ -202,6 +231,12 @@ def _addresses(registry: Registry) -> set[IPv4Address]:
         with contextlib.suppress(ValueError):
             found.add(IPv4Address(urlsplit(server).hostname or ""))
     return found
+
+
+def _addresses_of(interface: Interface) -> tuple[IPv4Address | IPv6Address, ...]:
+    """What is served; nothing of IPv6 where there is but a link-local address."""
+    of_ipv6 = interface.addresses6 if interface.reaches6 else ()
+    return (*(one.ip for one in interface.addresses), *(one.ip for one in of_ipv6))
 
 
 def _boot_server_first(interface: Interface, addresses: set[IPv4Address]) -> Interface:

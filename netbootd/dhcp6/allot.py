@@ -38,11 +38,15 @@ _LONGEST = 64  # bytes of a DUID that are spelled out
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where a client is: the *subnets* on its link, and an address of ours that nobody gets."""
+    """
+    Where a client is: the *subnets* on its link, addresses of *ours* that nobody gets, and the
+    *port* that it asks by; *told* by a relay, which can have a limit.
+    """
 
     subnets: tuple[Subnet, ...]
     ours: Collection[IPv6Address]
     port: str
+    told: bool = False
 
     def subnet_of(self, address: IPv6Address) -> Subnet | None:
         """The one that *address* lies in."""
@@ -70,15 +74,13 @@ def place_of(request: Message, arrival: Arrival, registry: Registry) -> Place:
         subnet = registry.subnets.of(str(address))
         if isinstance(subnet.network, IPv6Network):
             found.setdefault(subnet.name, subnet)
-    return Place(tuple(found.values()), ours, _port(request, arrival))
-
-
-def _port(request: Message, arrival: Arrival) -> str:
+    subnets = tuple(found.values())
     if not request.relays:
-        return arrival.interface
+        return Place(subnets, ours, arrival.interface)
     nearest = request.relays[-1]
     named = next((value for code, value in nearest.options if code == Option.INTERFACE_ID), b"")
-    return f"{request.link} {named[:_LONGEST].hex()}".rstrip()
+    port = f"{request.link} {named[:_LONGEST].hex()}".rstrip()
+    return Place(subnets, ours, port, told=bool(named))
 
 
 def serving(registry: Registry, subnet: Subnet, interface: str) -> Serving:
@@ -127,11 +129,10 @@ def asker_of(
     arrival: Arrival,
     machine: Machine | None,
     wanted: Association,
-    number: int,
     leases: Leases,
     now: float,
 ) -> Asker:
-    """Whose address *wanted* is, the association that comes as *number* in its message."""
+    """Whose address *wanted* is."""
     duid, iaid = request.client_id, wanted.iaid.to_bytes(4, "big")
     client_id = (b"\xff" + iaid + duid).hex()  # RFC 4361, section 6.1
     peer = request.relays[-1].peer if request.relays else arrival.source
@@ -141,7 +142,7 @@ def asker_of(
         mac = machine.macs[0]  # known by its UUID, whatever the system makes its address of
     name = str(mac) if mac is not None and not mac.reserved else f"duid:{duid[:_LONGEST].hex()}"
     key = f"{_FAMILY}{name}"
-    if number > 0 or (not sure and _of_another(key, client_id, leases, now)):
+    if not sure and _of_another(key, client_id, leases, now):
         key = f"{key}#{wanted.iaid:08x}"
     return Asker(key, client_id, machine)
 
@@ -182,12 +183,19 @@ class Allotment:
             return own
         if (had := self._had(asker)) is not None:
             return had
-        if not saving:
+        if not saving or self.full(asker):
             return None
         for hint in hints:
             if self.may_have(hint, asker) and self._free_for(hint, asker):
                 return hint
         return self._from_pools()
+
+    def full(self, asker: Asker) -> bool:
+        """Whether the port of the relay has all that those get who are not listed."""
+        limits = [subnet.addressing6.port_limit for subnet in self.place.subnets]
+        limit = min((one for one in limits if one), default=0)
+        counted = self.place.told and limit > 0 and not asker.listed
+        return counted and self.leases.count(self.place.port) >= limit
 
     def may_have(self, address: IPv6Address, asker: Asker) -> bool:
         """Whether the configuration lets *asker* have *address*, if it is free."""

@@ -14,8 +14,8 @@ all else is for the site's own server.  As a server::
 A machine that may not boot gets its address all the same, without a boot file; but where its subnet
 serves nobody, or it is not listed and had to be, it gets nothing at all.
 
-Prefixes (IA_PD) and temporary addresses (IA_TA) are not given: such an association is left out of
-the reply.
+A card gets one address.  Prefixes (IA_PD) and temporary addresses (IA_TA) are not given: such an
+association is left out of the reply.
 """
 
 from __future__ import annotations
@@ -59,8 +59,6 @@ from netbootd.registry.subnets import Subnet
 
 #: Seconds for which an address that somebody else uses is given to nobody.
 DECLINED_S = 900
-#: More associations of one message are told that there is nothing for them.
-_MOST_ASSOCIATIONS = 4
 #: Parts of a lease after which it is renewed, and rebound (RFC 8415, section 21.4).
 _T1, _T2 = 0.5, 0.8
 _LONGEST = 255  # characters kept of a client's own words
@@ -219,11 +217,9 @@ class _Turn:
 
     def _associated(self, wanted: Association, number: int, *, offering: bool) -> _Part:
         kind = self.request.type
-        asker = asker_of(
-            self.request, self.arrival, self.machine, wanted, number, self.leases, self.now
-        )
-        if number >= _MOST_ASSOCIATIONS:
-            return _none(wanted, Status.NO_ADDRS_AVAIL, "too many associations")
+        if number > 0:
+            return _none(wanted, Status.NO_ADDRS_AVAIL, "a card gets one address")
+        asker = self._asker(wanted)
         if (
             kind == _M.REQUEST
             and wanted.addresses
@@ -244,6 +240,9 @@ class _Turn:
         option = association(named, int(seconds * _T1), int(seconds * _T2))
         event = self._event(lease, seconds, offering=offering)
         return _Part(option, lease=lease, before=before, write=self.saving, event=event)
+
+    def _asker(self, wanted: Association) -> Asker:
+        return asker_of(self.request, self.arrival, self.machine, wanted, self.leases, self.now)
 
     @property
     def _time(self) -> int:
@@ -278,11 +277,12 @@ class _Turn:
 
     def _nothing(self, wanted: Association, gone: tuple[IPv6Address, ...]) -> _Part:
         """No address: what the client thinks it has is over at once, where it is not of here."""
+        code, reason = self._why_none(wanted)
         event = NoAddress(
             mac=self.client.mac,
             target=self._title,
-            reason=self._why_none(),
-            code=self._none_code(),
+            reason=reason,
+            code=code,
             subnet=self.subnet.name,
             interface=self.arrival.interface,
         )
@@ -292,18 +292,17 @@ class _Turn:
         told = _none(wanted, Status.NO_ADDRS_AVAIL, "no address is free")
         return replace(told, event=event)
 
-    def _why_none(self) -> str:
+    def _why_none(self, wanted: Association) -> tuple[str, str]:
+        """A code for programs, and words."""
         if not self.saving:
-            return "leases cannot be written down"
+            return "unsaved", "leases cannot be written down"
+        name = self.subnet.name or "its network"
         if not any(subnet.addressing6.pools for subnet in self.place.subnets):
-            return f"{self.subnet.name or 'its network'} has no pools, and it no address of its own"
-        return f"every address of the pools of {self.subnet.name} is taken"
-
-    def _none_code(self) -> str:
-        if not self.saving:
-            return "unsaved"
-        pools = any(subnet.addressing6.pools for subnet in self.place.subnets)
-        return "exhausted" if pools else "no-pool"
+            return "no-pool", f"{name} has no pools, and it no address of its own"
+        allotment = Allotment(self.place, self.registry, self.leases, self.now)
+        if allotment.full(self._asker(wanted)):
+            return "port-limit", f"the relay's port has all that {name} gives to one"
+        return "exhausted", f"every address of the pools of {name} is taken"
 
     def _host_name(self) -> str:
         """The name that goes with the lease: the entry's own, where there is one."""
@@ -361,10 +360,8 @@ class _Turn:
         written: list[tuple[Lease, Lease | None]] = []
         events: list[Event] = []
         options: list[tuple[int, bytes]] = [status(Status.SUCCESS, "")]
-        for number, wanted in enumerate(self.request.associations[:_MOST_ASSOCIATIONS]):
-            asker = asker_of(
-                self.request, self.arrival, self.machine, wanted, number, self.leases, self.now
-            )
+        for wanted in self.request.associations[:1]:
+            asker = self._asker(wanted)
             own = [one for one in map(self.leases.at, wanted.addresses) if self._is_its(one, asker)]
             if not own:
                 told = (Status.NO_BINDING, "no such lease")

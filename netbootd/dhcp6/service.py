@@ -85,8 +85,8 @@ class Dhcp6Service(Service):
     """
     Answers on the interfaces that ``serve`` was last given.
 
-    *duid* is ours; *port* is the one that we listen on, clients and relays are answered on the
-    official ones.
+    *duid* gives ours, and is asked once there is somebody to serve; *port* is the one that we
+    listen on, clients and relays are answered on the official ones.
     """
 
     def __init__(
@@ -95,7 +95,7 @@ class Dhcp6Service(Service):
         live: LiveRegistry,
         events: Stream,
         ledger: Ledger,
-        duid: bytes,
+        duid: Callable[[], bytes],
         port: int = SERVER,
     ) -> None:
         self._reactor = reactor
@@ -141,6 +141,7 @@ class Dhcp6Service(Service):
             opened = open_socket(interface.name, interface.index, self._port)
         except OSError as problem:
             raise PortError(self._port, interface.name, problem) from problem
+        self._edge.prepare()
         listener = self._served[name] = Listener(opened, interface, self._edge)
         self._reactor.addReader(listener)
 
@@ -230,12 +231,19 @@ class Listener:
 class _Edge:
     """What happens to a datagram, from bytes in to bytes out; the same for every socket."""
 
-    def __init__(self, live: LiveRegistry, events: Stream, ledger: Ledger, duid: bytes) -> None:
+    def __init__(
+        self, live: LiveRegistry, events: Stream, ledger: Ledger, duid: Callable[[], bytes]
+    ) -> None:
         self._live = live
         self._events = events
         self._ledger = ledger
-        self._duid = duid
+        self._make_duid = duid
+        self._duid = b""
         self._told: OrderedDict[str, float] = OrderedDict()
+
+    def prepare(self) -> None:
+        """Have a DUID, before the first packet."""
+        self._duid = self._duid or self._make_duid()
 
     def receive(self, datagram: bytes, source: str, unicast: bool, to: Listener) -> None:
         """Answer *datagram*, or drop it; nothing it holds can raise."""

@@ -29,6 +29,8 @@ _LONGEST_NAME = 253  # RFC 1035, section 2.3.4
 #: Seconds: who may have an address for a shorter time does nothing but renew it.
 _SHORTEST_LEASE, _LONGEST_LEASE = 60, 30 * 86400
 
+_MOST_COUNTED = 1_000_000
+
 #: How a level, a code, a text and the keys that lead there are reported.
 Say = Callable[..., None]
 
@@ -54,6 +56,9 @@ class Addressing6:
 
     *serving* is None where that is left to the interface and the setting.  *exclude* are holes in
     the *pools*; *lease_time* in seconds; *options* are by their codes, encoded.
+
+    *port_limit* is the most addresses that clients which are not listed get behind one port of a
+    relay that tells it (option 18), 0 for any number.
     """
 
     serving: Serving | None = None
@@ -61,6 +66,7 @@ class Addressing6:
     exclude: tuple[Range6, ...] = ()
     lease_time: int = 3600
     rapid_commit: bool = False
+    port_limit: int = 64
     options: Mapping[int, bytes] = field(default_factory=dict)
 
     def excludes(self, address: IPv6Address) -> bool:
@@ -154,6 +160,12 @@ def _seconds(value: Any) -> int:
     return value
 
 
+def _count(value: Any) -> int:
+    if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value <= _MOST_COUNTED:
+        raise ValueError(f"must be a number from 0 to {_MOST_COUNTED}, not {_shown(value)}")
+    return value
+
+
 def _ranges(value: Any) -> tuple[Range6, ...]:
     return tuple(_range(one) for one in _several(value))
 
@@ -228,6 +240,7 @@ _VALUES: Mapping[str, Callable[[Any], Any]] = {
     "exclude": _ranges,
     "lease_time": _seconds,
     "rapid_commit": _flag,
+    "port_limit": _count,
 }
 #: Each key that becomes an option; ``domain`` is the first that is searched.
 _OPTIONS: Mapping[str, tuple[int, Callable[[Any], bytes]]] = {

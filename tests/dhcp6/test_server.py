@@ -246,11 +246,11 @@ def test_two_interfaces_that_hide_their_cards_never_share_an_address():
     assert address_of(site.given(M.REQUEST, iaid=1, came=hidden)) == first
 
 
-def test_two_associations_in_one_message_get_an_address_each():
+def test_of_two_associations_in_one_message_the_first_has_an_address():
     message = request(M.SOLICIT)
     twice = (*message.options, *request(M.SOLICIT, iaid=8).options[1:])
     reply = Site().ask(message._replace(options=twice)).reply
-    assert len({one.addresses for one in reply.associations}) == 2
+    assert [one.addresses for one in reply.associations] == [(FIRST,), ()]
 
 
 def test_a_reserved_address_is_its_machines_alone():
@@ -441,6 +441,20 @@ def test_behind_a_relay_its_link_counts():
     given = site.ask(relayed(request(M.SOLICIT), "2001:db8:2::fe"), came)
     assert address_of(given) == network[16]
     assert given.reply.relays[0].link == IPv6Address("2001:db8:2::fe")
+
+
+def test_a_port_of_a_relay_has_a_limit_for_strangers():
+    site = Site(registry(subnet(addressing={"port_limit": 2}), macs=[NODE]))
+    answers = []
+    for number in (*range(3), None):
+        mac = NODE if number is None else type(NODE)(OTHER[:5] + bytes((number,)))
+        source = arrival(mac).source
+        relay = Relay(0, IPv6Address("2001:db8:1::fe"), source, ((Option.INTERFACE_ID, b"p1"),))
+        came = replace(arrival(), source=IPv6Address("2001:db8:1::fe"), unicast=True)
+        message = request(M.SOLICIT, who=duid(mac))._replace(relays=(relay,))
+        answers.append(site.ask(message, came))
+    assert [len(ia_of(given).addresses) for given in answers] == [1, 1, 0, 1]
+    assert [event.code for event in answers[2].events] == ["port-limit"]
 
 
 def test_on_a_link_without_an_entry_nothing_is_given():
