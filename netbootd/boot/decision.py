@@ -95,7 +95,9 @@ def identify(client: Client, registry: Registry) -> Machine | None:
     The entry for *client*: by its MAC, its UUID, client identifier, serial number or asset tag, by
     a wildcard, else the default made its own; by its address only where there is no MAC.
     """
-    return next((look.found for look in looks(client, registry) if look.found), None)
+    if client.mac is not None and (found := registry.machines.get(client.mac)) is not None:
+        return found
+    return next((look.found for look in looks(client, registry, idle=False) if look.found), None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,22 +109,24 @@ class Look:
     found: Machine | None
 
 
-def looks(client: Client, registry: Registry) -> Iterator[Look]:
-    """The rules in the order in which they count."""
+def looks(client: Client, registry: Registry, *, idle: bool = True) -> Iterator[Look]:
+    """The rules in the order in which they count; those of which nothing is said where *idle*."""
     mac = client.mac
     if mac is None:
-        yield from _marked(client, registry)
+        yield from _marked(client, registry, idle)
         yield Look("address", client.address, registry.by_address(client.address))
         return
     yield Look("mac", str(mac), registry.machines.get(mac))
-    yield from _marked(client, registry)
+    yield from _marked(client, registry, idle)
     yield Look("wildcard", str(mac), registry.wildcard(mac))
     yield Look("default", "", registry.stranger(mac, subnet_of(client, registry)))
 
 
-def _marked(client: Client, registry: Registry) -> Iterator[Look]:
+def _marked(client: Client, registry: Registry, idle: bool) -> Iterator[Look]:
     for mark in MARKS:
         said: str = getattr(client, mark)
+        if not said and not idle:
+            continue
         found = registry.by_mark(mark, said, client.remote_id)
         yield Look(mark, said, found.for_card(client.mac) if found and client.mac else found)
 

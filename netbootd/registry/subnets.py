@@ -85,6 +85,8 @@ class Subnet:
         return str(self.network[min(1, self.network.num_addresses - 1)])
 
 
+#: Addresses whose subnet is remembered.
+_MOST_KNOWN = 8192
 #: For addresses that no entry holds.
 ELSEWHERE = Subnet()
 
@@ -95,6 +97,8 @@ class Subnets:
     def __init__(self, subnets: Mapping[Network, Subnet] | None = None) -> None:
         self._by_network = dict(subnets or {})
         self._lengths = {version: self._lengths_of(version) for version in (4, 6)}
+        #: What was looked up; each packet asks several times.
+        self._known: dict[str, Subnet] = {}
         self._shared: dict[str, list[Subnet]] = defaultdict(list)
         for subnet in self:
             if subnet.addressing.shared_network:
@@ -113,6 +117,14 @@ class Subnets:
         """The narrowest that holds *address*; ELSEWHERE for none, and where it is no address."""
         if not self._by_network or not address:
             return ELSEWHERE
+        found = self._known.get(address)
+        if found is None:
+            if len(self._known) >= _MOST_KNOWN:
+                self._known.clear()
+            found = self._known[address] = self._of(address)
+        return found
+
+    def _of(self, address: str) -> Subnet:
         try:
             asked = ip_address(address.partition("%")[0])  # a link-local one may have a scope
         except ValueError:
