@@ -171,6 +171,7 @@ class Daemon:
             self._events.publish,
             self._logs_changed,
             time.time,
+            self._leasing,
         )
         self._naming = Naming(
             self._live, told=lambda: self._reactor.callFromThread(self._naming_changed)
@@ -441,6 +442,7 @@ class Daemon:
             pools=self._leasing.usage(),
             foreign=len(self._leasing.foreign()),
             dhcp=self._listening.dhcp.counts,
+            shed=self._listening.dhcp.shed,
         )
 
     def _tell_hooks(self, event: Event) -> None:

@@ -32,7 +32,7 @@ from netbootd.events.event import (
     Transferred,
     Unserved,
 )
-from netbootd.events.lease import AddressInUse, Flooded, Leased, Naked, NoAddress
+from netbootd.events.lease import AddressInUse, Leased, Naked, NoAddress
 from netbootd.vitals import Vitals
 
 _PROTOCOLS = ("tftp", "http")
@@ -154,7 +154,6 @@ class Metrics:
         self._addressless = self._counter("dhcp_no_address", "Clients that got no address", "code")
         self._naked = self._counter("dhcp_naked", "Clients told that an address is not theirs")
         self._declined = self._counter("dhcp_declined", "Addresses that somebody had already", "by")
-        self._shed = self._counter("dhcp_shed", "Packets of unknown cards not looked at")
         self._resent = self._counter("tftp_resent_blocks", "Blocks sent again")
         self._transfer_s = Histogram(
             "netbootd_transfer_duration_seconds",
@@ -217,8 +216,6 @@ class Metrics:
                 self._naked.inc()
             case AddressInUse(by=by):
                 self._declined.labels("arp" if by else "client").inc()
-            case Flooded(count=count):
-                self._shed.inc(count)
 
     def _served(self, event: Served) -> None:
         whole = event.sent == event.count
@@ -383,4 +380,7 @@ def _dhcp(now: Vitals) -> Iterator[Any]:
         sizes.add_metric([pool.subnet], pool.size)
     yield leases
     yield sizes
+    yield CounterMetricFamily(
+        "netbootd_dhcp_shed", "Packets of a flood that were not looked at", value=now.shed
+    )
     yield _gauge("dhcp_foreign_servers", "Other DHCP servers heard where we are one", now.foreign)

@@ -27,7 +27,8 @@ class Vitals:
     *kernel_drops* are datagrams that the kernel had no room for.
 
     *pools* are those that we give addresses of, *foreign* counts other servers that were heard to
-    do so in our networks, and *dhcp* messages by their type since the start.
+    do so in our networks, and *dhcp* messages by their type since the start; *shed* are packets of
+    floods that were not looked at.
     """
 
     generation: int
@@ -51,6 +52,7 @@ class Vitals:
     pools: Sequence[Usage] = ()
     foreign: int = 0
     dhcp: Mapping[str, int] = field(default_factory=dict)
+    shed: int = 0
 
 
 def health(vitals: Vitals) -> Health:

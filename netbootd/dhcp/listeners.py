@@ -15,7 +15,7 @@ from ipaddress import IPv4Address
 from typing import Any, Protocol
 
 from netbootd.dhcp import snoop
-from netbootd.dhcp.budget import Budget
+from netbootd.dhcp.budget import Gate
 from netbootd.dhcp.destination import EVERYBODY, Destination, Endpoint, Port, is_beyond
 from netbootd.dhcp.prober import Prober
 from netbootd.dhcp.snoop import Heard, Raw
@@ -46,15 +46,12 @@ class Listener:
     *interface* is replaced when its addresses change, and so is *host*, the addresses that are
     served on all interfaces; *number* is the port's, *raw* what some replies leave by.
 
-    Where we are the DHCP server, *prober* asks who has an address, and *budget* is for strangers;
-    *shed* counts those that were not looked at since *shed_told*, seconds of the reactor's clock.
+    Where we are the DHCP server, *prober* asks who has an address, and *gate* keeps floods out.
     """
 
     host: Collection[IPv4Address] = ()
     prober: Prober | None = None
-    budget: Budget | None = None
-    shed = 0
-    shed_told = float("-inf")
+    gate: Gate | None = None
 
     def __init__(
         self,

@@ -29,7 +29,7 @@ from twisted.logger import Logger
 from netbootd.addressing import Serving
 from netbootd.config import Mode
 from netbootd.dhcp import memory, proxy, pxe, telling, wire
-from netbootd.dhcp.budget import Budget
+from netbootd.dhcp.budget import Gate
 from netbootd.dhcp.destination import (
     Arrival,
     Endpoint,
@@ -40,7 +40,7 @@ from netbootd.dhcp.destination import (
 )
 from netbootd.dhcp.lessor import Asked, Ledger, Lessor
 from netbootd.dhcp.listeners import Listener, Snooper
-from netbootd.dhcp.message import Message
+from netbootd.dhcp.message import Message, MessageType, Option
 from netbootd.dhcp.prober import Prober, open_prober
 from netbootd.dhcp.proxy import Answer, Ignored
 from netbootd.dhcp.snoop import Heard, Raw, open_snoop
@@ -51,6 +51,7 @@ from netbootd.events.event import Dropped, Passed
 from netbootd.events.lease import Flooded
 from netbootd.events.stream import Stream
 from netbootd.interfaces import Interface
+from netbootd.leases.lease import State
 from netbootd.mac import MAC
 from netbootd.registry.live import LiveRegistry
 
@@ -58,6 +59,8 @@ log = Logger(namespace="netbootd.dhcp")
 
 _Name = tuple[str, int]  # of a device, and its index
 _CHADDR = slice(28, 34)  # of a message, where that is an Ethernet address
+#: Where options begin, and the one that most clients put first: DHCPREQUEST.
+_OPTIONS, _REQUEST = 240, bytes((Option.MESSAGE_TYPE, 1, MessageType.REQUEST))
 _AHEAD_S = 60.0  # addresses at hand are asked for again this often
 _FLOOD_S = 60.0  # a flood is told of this often
 _FORBIDDEN = (errno.EPERM, errno.EACCES, errno.EAFNOSUPPORT)
@@ -93,6 +96,11 @@ class DhcpService(Service):
     def counts(self) -> Counter[str]:
         """Messages by their type, as ``discover``, heard and sent."""
         return self._edge.counts
+
+    @property
+    def shed(self) -> int:
+        """Packets that were not looked at, in floods."""
+        return self._edge.shed
 
     @property
     def interfaces(self) -> tuple[Interface, ...]:
@@ -140,9 +148,13 @@ class DhcpService(Service):
 
     def _guard(self, servers: Collection[str]) -> None:
         """Where we are the server, strangers have a budget, and addresses are asked for."""
-        for (name, _), device in self._served.items():
+        begun = [
             device.guard(name in servers, self._reactor)
-        if self._ahead is None and any(device.prober for device in self._served.values()):
+            for (name, _), device in self._served.items()
+        ]
+        if any(begun):
+            if self._ahead is not None:
+                self._ahead.cancel()
             self._ask_ahead()
 
     def _ask_ahead(self) -> None:
@@ -290,38 +302,53 @@ class _Edge:
         self.live = live
         self.events = events
         self.counts: Counter[str] = Counter()
+        self.shed = 0
         self._reactor = reactor
         self._ledger = ledger
         self._lessor = Lessor(live, events, ledger, self.counts) if ledger else None
 
     def receive(self, heard: Heard, to: Listener) -> None:
         """Answer what was *heard*, or drop it; nothing it holds can raise."""
-        budget = to.budget
-        if budget is None or self._is_known(heard.payload):
+        gate = to.gate
+        if gate is None:
             self._answer(heard, to)
             return
         began = self._reactor.seconds()
+        card = heard.payload[_CHADDR]
+        if self._is_listed(card):
+            if gate.lets_in(card, began):
+                self._answer(heard, to)
+            else:
+                self._shed(to, gate, began)
+            return
+        budget = gate.clients if self._is_client(card, heard.payload) else gate.strangers
         if not budget.affords(began):
-            self._shed(to, began)
+            self._shed(to, gate, began)
             return
         self._answer(heard, to)
         budget.spend(self._reactor.seconds() - began)
 
-    def _is_known(self, datagram: bytes) -> bool:
-        """Whether its card is listed, or has an address from us; a look, and no more."""
-        card = datagram[_CHADDR]
+    def _is_listed(self, card: bytes) -> bool:
         registry = self.live.snapshot
-        if len(card) < len(MAC(bytes(6))) or self._ledger is None:
-            return False
-        if card in registry.machines or self._ledger.leases.of(card.hex(":")):
+        if card in registry.machines:
             return True
-        return bool(registry.wildcards) and registry.wildcard(MAC(card)) is not None
+        if not registry.wildcards or len(card) < len(MAC(bytes(6))):
+            return False
+        return registry.wildcard(MAC(card)) is not None
 
-    def _shed(self, to: Listener, now: float) -> None:
-        to.shed += 1
-        if now >= to.shed_told + _FLOOD_S:
-            self.events.publish(Flooded(interface=to.interface.name, count=to.shed))
-            to.shed, to.shed_told = 0, now
+    def _is_client(self, card: bytes, datagram: bytes) -> bool:
+        """Whether it has an address from us, or is about to take one that it was offered."""
+        leases = self._ledger.leases.of(card.hex(":")) if self._ledger else ()
+        if not leases:
+            return False
+        return leases[0].state is not State.OFFERED or datagram.startswith(_REQUEST, _OPTIONS)
+
+    def _shed(self, to: Listener, gate: Gate, now: float) -> None:
+        gate.shed += 1
+        self.shed += 1
+        if now >= gate.told + _FLOOD_S:
+            self.events.publish(Flooded(interface=to.interface.name, count=gate.shed))
+            gate.shed, gate.told = 0, now
 
     def _answer(self, heard: Heard, to: Listener) -> None:
         source = heard.source
@@ -434,8 +461,11 @@ class _Device:
         others = [one for one in (self.witness, self.prober) if one is not None]
         return [*self.listeners, *others]
 
-    def guard(self, serves: bool, reactor: Any) -> None:
-        """Begin or end what a DHCP server needs beside its port, as *serves* says."""
+    def guard(self, serves: bool, reactor: Any) -> bool:
+        """
+        Begin or end what a DHCP server needs beside its port, as *serves* says; whether it began.
+        """
+        before = self.prober
         if serves and self.prober is None and self.raw is not None:
             self.prober = _prober(self.listeners[0].interface, reactor)
         elif not serves and self.prober is not None:
@@ -444,8 +474,9 @@ class _Device:
             self.prober = None
         for listener in self.listeners:
             listener.prober = self.prober
-            if serves != (listener.budget is not None):
-                listener.budget = Budget(reactor.seconds()) if serves else None
+            if serves != (listener.gate is not None):
+                listener.gate = Gate(reactor.seconds()) if serves else None
+        return self.prober is not None and self.prober is not before
 
     @property
     def snooping(self) -> bool:

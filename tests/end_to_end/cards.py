@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from ipaddress import IPv4Address
 
-from netbootd.dhcp import frame, wire
+from netbootd.dhcp import filters, frame, wire
 from netbootd.dhcp.message import BROADCAST_FLAG, Message, MessageType, Op, Option
 from netbootd.errors import WireError
 from netbootd.mac import MAC
@@ -28,6 +28,13 @@ _IPV4 = 0x0800
 _EVERY_CARD = b"\xff" * 6
 # Linux, not in Python's socket module: packet(7).
 _RCVBUFFORCE, _SOL_PACKET, _ADD_MEMBERSHIP = 33, 263, 1
+
+
+#: What is for UDP port 68, behind headers of 14 and 20 octets (linux/filter.h): load, compare, end.
+_TO_CLIENTS = b"".join(
+    struct.pack("=HBBI", *instruction)
+    for instruction in ((0x28, 0, 0, 36), (0x15, 0, 1, 68), (0x06, 0, 0, 0xFFFF), (0x06, 0, 0, 0))
+)
 
 
 @dataclass(frozen=True)
@@ -70,6 +77,7 @@ class Cards:
             finally:
                 _enter(home.fileno())
         self._socket.setsockopt(socket.SOL_SOCKET, _RCVBUFFORCE, 32 << 20)
+        filters.attach(self._socket, _TO_CLIENTS)
         self._socket.bind((interface, _IPV4))
         # What is sent to a card that this interface only plays.
         (link,) = json.loads(lab.run(place, "ip", "-j", "link", "show", "dev", interface))
