@@ -92,7 +92,7 @@ def main(file: Path, only_interfaces: tuple[str, ...], *, verbose: bool) -> int:
     _finish_writing(file)
     registry = rehearsed(file, only_interfaces)
     _allow_many_files()
-    daemon = Daemon(reactor, file, only_interfaces, registry, Notifier(os.environ))
+    daemon = Daemon(reactor, file, only_interfaces, registry, Notifier(os.environ), verbose=verbose)
     daemon.run()
     return daemon.exit_status
 
@@ -123,6 +123,8 @@ class Daemon:
         only_interfaces: tuple[str, ...],
         registry: Registry,
         notifier: Notifier,
+        *,
+        verbose: bool = False,
     ) -> None:
         self.exit_status = 0
         self._reactor = reactor
@@ -138,7 +140,7 @@ class Daemon:
             lost=lambda name, lines: reactor.callFromThread(self._shipping_lost, name, lines),
         )
         self._notifier = notifier
-        self._teller = Teller(self._live, file, notifier)
+        self._teller = Teller(self._live, file, notifier, verbose=verbose)
         self._reloader = Reloader(
             file,
             partial(rehearsed, file, only_interfaces),

@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Callable, Sequence
-from typing import Any
+from functools import partial
+from ipaddress import ip_address
+from typing import Any, Protocol
 
 from twisted.logger import Logger
 
@@ -16,12 +18,14 @@ from netbootd.chronicle import Chronicle
 from netbootd.config import Config
 from netbootd.events.event import Event
 from netbootd.interfaces import Interface
+from netbootd.leases.table import Leases as Table
 from netbootd.logbook.book import Logbook
 from netbootd.logbook.bootlines import line_of
 from netbootd.logbook.ecs import Shape
-from netbootd.logbook.filing import Filer
+from netbootd.logbook.filing import Filer, no_leases
 from netbootd.logbook.line import Source
 from netbootd.logbook.neighbours import Neighbours
+from netbootd.mac import MAC
 from netbootd.registry.live import LiveRegistry
 from netbootd.syslog.inbox import Inbox
 from netbootd.syslog.service import SyslogService, Wanted
@@ -31,9 +35,18 @@ log = Logger(namespace="netbootd")
 _SHOWN = 50  # unknown senders on the status page
 
 
+class Leases(Protocol):
+    """Who has which address: a table, and the clock that its times are of."""
+
+    @property
+    def leases(self) -> Table: ...
+    def clock(self) -> float: ...
+
+
 class NodeLogs:
     """
-    *publish* is told of floods; *changed* is called when ``trouble`` is new, or over.
+    *publish* is told of floods; *changed* is called when ``trouble`` is new, or over; *leases* has
+    those that we gave.
 
     A listener of the Stream, which goes behind *chronicle*: that knows the boot by then.
     """
@@ -46,6 +59,7 @@ class NodeLogs:
         publish: Callable[[Event], None],
         changed: Callable[[], None],
         now: Callable[[], float],
+        leases: Leases | None = None,
     ) -> None:
         self._reactor = reactor
         self._live = live
@@ -54,7 +68,13 @@ class NodeLogs:
         config = live.snapshot.config
         self.book = Logbook(config.log_folder, config.logs, _shape(config), now, self._told)
         neighbours = Neighbours()
-        self._filer = Filer(lambda: live.snapshot, live.sightings, chronicle, neighbours.of)
+        self._filer = Filer(
+            lambda: live.snapshot,
+            live.sightings,
+            chronicle,
+            neighbours.of,
+            partial(_holder, leases) if leases else no_leases,
+        )
         self._inbox = Inbox(self.book, self._filer, chronicle.note)
         self.service = SyslogService(reactor, self._inbox, self._filer, neighbours, publish, now)
 
@@ -144,6 +164,15 @@ class NodeLogs:
         if not trouble:
             log.info("the log of the nodes is written again")
         self._changed()
+
+
+def _holder(leases: Leases, address: str) -> MAC | None:
+    """The card that has a lease of *address* now."""
+    try:
+        lease = leases.leases.at(ip_address(address.partition("%")[0]))
+    except ValueError:
+        return None
+    return lease.mac if lease is not None and lease.active(leases.clock()) else None
 
 
 def _shape(config: Config) -> Shape:

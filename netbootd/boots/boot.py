@@ -94,6 +94,12 @@ class Code(StrEnum):
     NOT_NETBOOT = "not-netboot"  # a DHCP client that is none of PXE; data: vendor_class
     REQUESTED = "requested"  # it takes an address; data: server, address
     OVERHEARD = "overheard"  # another server's reply; data: message, server, address, file …
+    LEASE_OFFERED = "lease-offered"  # an address of ours; data: address
+    LEASED = "leased"  # it has one; data: address, seconds, how, netboot
+    NAKED = "naked"  # it may not have the one it wants; data: address, reason
+    NO_ADDRESS = "no-address"  # we have none for it; data: reason, code, subnet
+    ADDRESS_IN_USE = "address-in-use"  # somebody else uses it; data: address, by
+    FOREIGN_SERVER = "foreign-server"  # another one gives addresses, too; data: server, address
     REFUSED = "refused"  # 404, 403, TFTP ERROR; data: protocol, path, status
     BROKEN = "broken"  # a transfer that did not complete; data: protocol, path, size, sent, end …
     RESTYLED = "restyled"  # an offer was not followed; data: before, style

@@ -6,6 +6,7 @@ From events to boots: whether an event begins another boot of its machine, and w
     DISCOVER of firmware     begins a boot, unless it tries again          begins.goes_on
     DISCOVER of iPXE         goes on from its loader, or begins one
     a loader, a script       likewise; they may begin one that is hidden   attempts
+    an address of ours       to the boot that is on, or to the one that its DISCOVER begins
     anything else            belongs to the boot that is on, or to nothing
 
 Everything is bounded, whatever comes over the wire: steps and notes (``steps``), boots in memory
@@ -21,7 +22,7 @@ from typing import Any
 from netbootd import loaders, urls
 from netbootd.boots.altered import altered
 from netbootd.boots.attempts import Attempts
-from netbootd.boots.begins import FIRST, Sign, has_script, is_over, renews
+from netbootd.boots.begins import FIRST, Sign, has_script, is_over, progress, renews
 from netbootd.boots.boot import Boot, Note, Outcome, Stage, Step
 from netbootd.boots.fetching import broken_off, ended_of, is_anybodys, with_end, with_start
 from netbootd.boots.identity import Identities
@@ -47,6 +48,14 @@ from netbootd.events.event import (
     Unreadable,
     Unserved,
 )
+from netbootd.events.lease import (
+    AddressInUse,
+    ForeignServer,
+    Leased,
+    LeaseOffered,
+    Naked,
+    NoAddress,
+)
 from netbootd.events.progress import Started
 from netbootd.events.witness import NotNetboot, Overheard, Requested
 
@@ -58,6 +67,9 @@ _OVERDUE = "overdue"
 #: What ``Scripted.code`` says of a script that boots nothing: it says why.
 _FIRST = "first"
 _LOADED = frozenset({Stage.KERNEL, Stage.INITRD})
+#: Ways to get a lease (``Leased.how``) that a boot never takes.
+_KEPT = ("renewed", "rebound")
+_LOADING = frozenset({Stage.LOADER, Stage.IPXE_DISCOVER, Stage.IPXE_OFFER})
 _NOTICES = frozenset({"held", "unknown", "subnet", "broken"})
 
 
@@ -131,8 +143,10 @@ class Follower:
             "note": event.style or event.message,
             "protocol": _DHCP,
         }
-        if event.message == _ACKNOWLEDGED and not by_ipxe:
+        if event.message == _ACKNOWLEDGED and not by_ipxe and _is_of_boot_server(event):
             steps = entered(boot.steps, turn.step(Stage.BOOT_SERVER, **named))
+        elif event.message == _ACKNOWLEDGED and boot.step(Stage.OFFER):
+            steps = boot.steps  # our offer once more, with the address that it took
         else:
             asks = Stage.IPXE_DISCOVER if by_ipxe else Stage.DISCOVER
             steps = boot.steps
@@ -184,6 +198,55 @@ class Follower:
         address = event.address if event.message == _ACK else ""
         self._identities.claim(address, turn)
         return self._beside(turn, address)
+
+    # -- addresses of ours ---------------------------------------------------------------------
+
+    def _lease_offered(self, turn: Turn) -> list[Boot]:
+        """A running system that looks for an address begins no boot, and tells nothing of one."""
+        return self._early(turn) if turn.event.netboot else []
+
+    def _leased(self, turn: Turn) -> list[Boot]:
+        event: Leased = turn.event
+        self._identities.learn(event.address, turn)
+        if event.how in _KEPT:
+            return []
+        if event.netboot:
+            return self._early(turn, event.address)
+        if self._is_known(turn):
+            return self._system(turn)
+        if not turn.known:
+            return []
+        new = turn.new()
+        return self._keep(new, turn, notes=turn.noted(new), peer=event.address)
+
+    def _early(self, turn: Turn, peer: str = "") -> list[Boot]:
+        """
+        A note for the boot of a machine that asks for an address now.
+
+        Its DISCOVER may not have been told of yet: then the boot waits for that, unseen.
+        """
+        boot = self._boot(turn, Sign.FIRMWARE)
+        notes = turn.noted(boot)
+        return self._keep(boot, turn, hidden=True, notes=notes, peer=peer or boot.peer)
+
+    def _denied(self, turn: Turn) -> list[Boot]:
+        """No address: nothing else tells of its DISCOVER, unless its system asks."""
+        boot = self._current(turn)
+        if boot is not None and has_script(boot) and not renews(boot, turn.now):
+            return self._beside(turn)
+        if not (turn.known or self._is_known(turn)):
+            return []
+        boot = self._boot(turn, Sign.FIRMWARE)
+        stage = Stage.IPXE_DISCOVER if progress(boot) in _LOADING else Stage.DISCOVER
+        steps = entered(boot.steps, turn.step(stage, protocol=_DHCP))
+        return self._keep(boot, turn, steps=steps, notes=turn.noted(boot))
+
+    def _objected(self, turn: Turn) -> list[Boot]:
+        """Something is wrong with an address: of the boot that is on, or that begins now."""
+        boot = self._current(turn)
+        if boot is not None and has_script(boot):
+            return self._beside(turn)
+        return self._early(turn) if turn.known or self._is_known(turn) else []
 
     def _not_netboot(self, turn: Turn) -> list[Boot]:
         if self._is_known(turn):
@@ -325,6 +388,15 @@ def _is_there(event: Event, protocol: str) -> bool:
     return protocol == _HTTP or getattr(event, "confirmed", isinstance(event, Transferred))
 
 
+def _is_of_boot_server(event: Offered) -> bool:
+    """
+    Whether port 4011 was asked: by a client that has its address, and never through a relay.
+
+    A DHCP server acknowledges what was asked from no address, or by DHCPv6.
+    """
+    return bool(event.peer) and ":" not in event.peer and not event.relay
+
+
 def _peer(boot: Boot, sign: Step) -> str:
     """The machine's address; by HTTP anybody may fetch a file in its name."""
     if sign.protocol == _TFTP or sign.stage in _LOADED:
@@ -347,6 +419,10 @@ _ACTS: Mapping[type[Event], _Act] = {
     Offered: Follower._offered,
     Unserved: Follower._unserved,
     Loaderless: Follower._unserved,
+    LeaseOffered: Follower._lease_offered,
+    Leased: Follower._leased,
+    NoAddress: Follower._denied,
+    **dict.fromkeys((Naked, AddressInUse, ForeignServer), Follower._objected),
     Requested: Follower._requested,
     Overheard: Follower._overheard,
     NotNetboot: Follower._not_netboot,

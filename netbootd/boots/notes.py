@@ -23,6 +23,14 @@ from netbootd.events.event import (
     Unreadable,
     Unserved,
 )
+from netbootd.events.lease import (
+    AddressInUse,
+    ForeignServer,
+    Leased,
+    LeaseOffered,
+    Naked,
+    NoAddress,
+)
 from netbootd.events.witness import NotNetboot, Overheard, Requested
 
 #: Characters of a node's own words that are kept here; the record of standings has more.
@@ -69,6 +77,42 @@ def _overheard(event: Overheard) -> _Facts:
         "interface": event.interface,
     }
     return Code.OVERHEARD, event.what, data
+
+
+def _lease_offered(event: LeaseOffered) -> _Facts:
+    return Code.LEASE_OFFERED, event.what, {"address": event.address, "interface": event.interface}
+
+
+def _leased(event: Leased) -> _Facts:
+    data = {
+        "address": event.address,
+        "seconds": event.seconds,
+        "how": event.how,
+        "reserved": event.reserved,
+        "netboot": event.netboot,
+        "interface": event.interface,
+    }
+    return Code.LEASED, event.what, data
+
+
+def _naked(event: Naked) -> _Facts:
+    data = {"address": event.address, "reason": event.reason[:MOST_TEXT]}
+    return Code.NAKED, event.what, {**data, "interface": event.interface}
+
+
+def _no_address(event: NoAddress) -> _Facts:
+    data = {"reason": event.reason[:MOST_TEXT], "code": event.code, "subnet": event.subnet}
+    return Code.NO_ADDRESS, event.what, {**data, "interface": event.interface}
+
+
+def _in_use(event: AddressInUse) -> _Facts:
+    data = {"address": event.address, "by": event.by[:255], "interface": event.interface}
+    return Code.ADDRESS_IN_USE, event.what, data
+
+
+def _foreign(event: ForeignServer) -> _Facts:
+    data = {"server": event.server, "address": event.address, "interface": event.interface}
+    return Code.FOREIGN_SERVER, event.what, data
 
 
 def _offered(event: Offered) -> _Facts | None:
@@ -163,6 +207,12 @@ _MAKERS: dict[type[Event], Callable[[Any], _Facts | None]] = {
     NotNetboot: _not_netboot,
     Requested: _requested,
     Overheard: _overheard,
+    LeaseOffered: _lease_offered,
+    Leased: _leased,
+    Naked: _naked,
+    NoAddress: _no_address,
+    AddressInUse: _in_use,
+    ForeignServer: _foreign,
     Offered: _offered,
     Served: _served,
     Restyled: _restyled,

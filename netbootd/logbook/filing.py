@@ -2,9 +2,10 @@
 Whose line is it?  By the address it came from, and by its host name only where nothing else is
 known, since anybody can call himself anything.
 
-In this order: the MAC that a sender gives of itself in structured data; the machine that last took
-or used the address; the one whose ``ip`` it is; the one whose card has it, where that is a
-neighbour; the only one with that host name.
+In this order: the MAC that a sender gives of itself in structured data; the card that has a lease
+of the address, where we gave it; the machine that last took or used the address; the one whose
+``ip`` it is; the one whose card has it, where that is a neighbour; the only one with that host
+name.
 """
 
 from __future__ import annotations
@@ -39,6 +40,11 @@ class Boots(Protocol):
         """The last boot of a machine."""
 
 
+def no_leases(_address: str) -> MAC | None:
+    """Who has a lease where we give none."""
+    return None
+
+
 class Filed(NamedTuple):
     """Whose it is, and the zone of its clock where it does not say."""
 
@@ -56,7 +62,8 @@ class _Known(NamedTuple):
 class Filer:
     """
     *registry* gives the photograph that is in force, *neighbour* the card of an address on our own
-    networks.  ``names`` are the machines that have a host name for themselves.
+    networks, *holder* the one that has a lease of ours.  ``names`` are the machines that have a
+    host name for themselves.
     """
 
     def __init__(
@@ -65,12 +72,14 @@ class Filer:
         sightings: Sightings,
         boots: Boots,
         neighbour: Callable[[str], MAC | None],
+        holder: Callable[[str], MAC | None] = no_leases,
     ) -> None:
         self.names: Mapping[str, Machine] = {}
         self._registry = registry
         self._sightings = sightings
         self._boots = boots
         self._neighbour = neighbour
+        self._holder = holder
         self._known: OrderedDict[str, _Known] = OrderedDict()
 
     def of(self, peer: str, own_mac: str = "", host_name: str = "") -> Filed:
@@ -92,12 +101,18 @@ class Filer:
     def _of_address(self, peer: str) -> Filed:
         registry = self._registry()
         key, mac, boot = self._boots.at(peer)
-        beside = None if key else self._neighbour(peer)
-        basis = (registry.generation, key, mac, boot, beside)
+        holder = self._holder(peer)
+        if holder is not None and holder != mac:  # who used it before has it no more
+            key, mac, boot = "", None, 0
+        beside = None if key or holder else self._neighbour(peer)
+        basis = (registry.generation, key, mac, boot, beside, holder)
         known = self._known.get(peer)
         if known is not None and known.basis == basis and self._is_current(known.filed.filing):
             return known.filed
-        filed = self._find(peer, registry, key, mac, beside)
+        if holder is not None and not key:
+            filed = self.of_card(holder, "lease")
+        else:
+            filed = self._find(peer, registry, key, mac, beside)
         self._known[peer] = _Known(basis, filed)
         self._known.move_to_end(peer)
         if len(self._known) > _MOST:

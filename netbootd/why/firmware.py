@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from netbootd import replies
 from netbootd.boots.boot import Code, Note, Stage
 from netbootd.printable import printable
+from netbootd.why.address import leases, serves
 from netbootd.why.case import Case, Signature, because, clock, some, span, text
 from netbootd.why.diagnosis import Cause, State
 
@@ -51,7 +52,7 @@ def never_asked(case: Case) -> Iterator[Cause]:
             "allow UDP port 67 in (nft add rule inet filter input udp dport 67 accept; "
             "ufw allow 67/udp).",
         )
-    if not case.notes(Code.NOT_NETBOOT):
+    if not _systems(case):
         yield Cause(
             code="no-discover",
             sentence=f"{case.called} never asked: no DISCOVER of it has reached this server.",
@@ -69,9 +70,15 @@ def _who_was_heard(case: Case) -> tuple[str, ...]:
     )
 
 
+def _systems(case: Case) -> tuple[Note, ...]:
+    """What it asked for as a running system does."""
+    leased = case.notes(Code.LEASED, netboot=False)
+    return (*leased, *case.notes(Code.NOT_NETBOOT))
+
+
 def not_netboot(case: Case) -> Iterator[Cause]:
     """It asks for an address as a running system does."""
-    notes = case.notes(Code.NOT_NETBOOT)
+    notes = _systems(case)
     if case.rank >= 0 or not notes or case.state is State.UP:
         return
     said = text(notes[-1], "vendor_class")
@@ -95,7 +102,10 @@ def offer_unanswered(case: Case) -> Iterator[Cause]:
         return
     yield from foreign_file(case)
     yield from second_proxy(case)
-    if takes(case):
+    if serves(case):
+        if leases(case):
+            yield _file_not_fetched(case)
+    elif takes(case):
         asked = case.notes(Code.REFUSED, protocol="TFTP")
         if not (files_of_others(case) or proxies(case) or asked):
             yield from _after_its_address(case)
@@ -107,9 +117,11 @@ def offer_unanswered(case: Case) -> Iterator[Cause]:
 
 
 def takes(case: Case) -> tuple[Note, ...]:
-    """That it took another server's address as a netboot client."""
+    """That it took an address as a netboot client, another server's or ours."""
     return tuple(
-        note for note in case.notes(Code.REQUESTED) if note.data.get("netboot") is not False
+        note
+        for note in (*case.notes(Code.REQUESTED), *case.notes(Code.LEASED))
+        if note.data.get("netboot") is not False
     )
 
 
@@ -166,6 +178,14 @@ def second_proxy(case: Case) -> Iterator[Cause]:
         advice=f"Stop the other one (WDS, FOG, MAAS, dnsmasq with pxe-service …) at {server}, or "
         "keep the two in different VLANs.",
     )
+
+
+def _file_not_fetched(case: Case) -> Cause:
+    """It has an address of ours and the name of its file, and the next packet did not arrive."""
+    offer, lease = case.step(Stage.OFFER), some(leases(case), 1)
+    if offer is not None and "://" in offer.path:
+        return http_blocked(case, because(offer, *lease), 86)
+    return tftp_blocked(case, because(offer, *lease), 86)
 
 
 def _after_its_address(case: Case) -> Iterator[Cause]:

@@ -13,6 +13,7 @@ from urllib.parse import urlsplit
 from netbootd.boots.begins import FIRST
 from netbootd.boots.boot import Stage, Step
 from netbootd.printable import printable
+from netbootd.why.address import serves
 from netbootd.why.case import (
     Case,
     Signature,
@@ -37,7 +38,15 @@ def no_script(case: Case) -> Iterator[Cause]:
         yield from _name_unknown(case, (offer.path,) if offer else ())
         yield http_blocked(case, because(offer, *some(taken, 1)), 86)
         return
-    yield Cause(
+    if not serves(case):
+        yield _no_address(case, offer)
+    if case.has(Stage.LOADER):
+        yield port_blocked(case, offer, 40)
+    yield http_blocked(case, because(offer), 35)
+
+
+def _no_address(case: Case, offer: Step | None) -> Cause:
+    return Cause(
         code="no-address",
         sentence=f"iPXE on {case.called} gets no address: it asked, and took nobody's offer.",
         confidence=74,
@@ -46,9 +55,6 @@ def no_script(case: Case) -> Iterator[Cause]:
         "addresses, does it give a second one to a machine that asks with another client "
         "identifier (option 61)?",
     )
-    if case.has(Stage.LOADER):
-        yield port_blocked(case, offer, 40)
-    yield http_blocked(case, because(offer), 35)
 
 
 def first_script_only(case: Case) -> Iterator[Cause]:

@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from netbootd.boots.boot import Outcome, Stage
-from netbootd.why import console, files, firmware, policy, script, system, transfer
+from netbootd.why import address, console, files, firmware, policy, script, system, transfer
 from netbootd.why.case import Case, Signature, case_of, clock
 from netbootd.why.diagnosis import Cause, Diagnosis, State
 from netbootd.why.evidence import Evidence
@@ -23,6 +23,7 @@ __all__ = ["diagnose", "state_of"]
 
 SIGNATURES: tuple[Signature, ...] = (
     *policy.SIGNATURES,
+    *address.SIGNATURES,
     *firmware.SIGNATURES,
     *transfer.SIGNATURES,
     *script.SIGNATURES,

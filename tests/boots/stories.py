@@ -21,6 +21,7 @@ from netbootd.events.event import (
     TransferEnded,
     Transferred,
 )
+from netbootd.events.lease import AddressInUse, Leased, LeaseOffered, Naked, NoAddress
 from netbootd.events.progress import Started
 from netbootd.events.witness import NotNetboot, Overheard, Requested
 from netbootd.mac import MAC
@@ -136,6 +137,36 @@ def takes(mac: MAC = CARD, address: str = HERE, *, netboot: bool = True) -> Requ
 
 def is_given(mac: MAC = CARD, address: str = HERE) -> Overheard:
     return Overheard(mac=mac, message="ack", server="192.0.2.1", address=address, interface="eth0")
+
+
+def is_offered(mac: MAC = CARD, address: str = HERE, *, netboot: bool = True) -> LeaseOffered:
+    """An address of ours."""
+    return LeaseOffered(mac=mac, address=address, interface="eth0", netboot=netboot)
+
+
+def has(mac: MAC = CARD, address: str = HERE, how: str = "new", *, netboot: bool = True) -> Leased:
+    return Leased(
+        mac=mac, address=address, seconds=3600, how=how, interface="eth0", netboot=netboot
+    )
+
+
+def gets(mac: MAC = CARD, address: str = HERE, file: str = "snponly.efi", **more) -> list[Event]:
+    """The four messages between a client and us as its DHCP server, as the edge tells of them."""
+    named = firmware(mac, file, style="", **more)
+    acknowledged = firmware(mac, file, style="", message="acknowledged", **more)
+    return [is_offered(mac, address), named, has(mac, address), acknowledged]
+
+
+def is_denied(mac: MAC = CARD, code: str = "exhausted") -> NoAddress:
+    return NoAddress(mac=mac, reason="none is free", code=code, subnet="192.0.2.0/24")
+
+
+def is_refused(mac: MAC = CARD, address: str = HERE) -> Naked:
+    return Naked(mac=mac, address=address, reason="of another network", interface="eth0")
+
+
+def in_use(mac: MAC = CARD, address: str = HERE) -> AddressInUse:
+    return AddressInUse(mac=mac, address=address, by=str(STRANGER), interface="eth0")
 
 
 def asks_size(path: str, mac: MAC | None = CARD, peer: str = HERE) -> list[Event]:

@@ -43,7 +43,12 @@ def boots():
 
 
 @pytest.fixture
-def filer(tmp_path, boots):
+def leases():
+    return {}
+
+
+@pytest.fixture
+def filer(tmp_path, boots, leases):
     machine = {"type": "localboot", "name": "disk"}
     file = tmp_path / "netbootd.json"
     file.write_text(
@@ -65,7 +70,7 @@ def filer(tmp_path, boots):
     )
     registry = load(file)
     beside = {"192.0.2.50": TWO}
-    filer = Filer(lambda: registry, Sightings(), boots, beside.get)
+    filer = Filer(lambda: registry, Sightings(), boots, beside.get, leases.get)
     filer.names = names_in(registry)
     return filer
 
@@ -138,3 +143,33 @@ def test_only_neighbours_that_were_resolved_count():
         "garbage\n"
     )
     assert cards_in(table) == {"192.0.2.1": ONE}
+
+
+# -- leases ----------------------------------------------------------------------------------------
+
+
+def test_a_lease_comes_before_who_used_the_address_and_whose_it_is(filer, boots, leases):
+    boots.boots("192.0.2.1", TWO, 4)
+    leases["192.0.2.1"] = SPARE
+    assert found(filer, "192.0.2.1") == (str(SPARE), "lease")
+    assert found(filer, "192.0.2.1", str(TWO)) == (str(TWO), "mac")
+
+
+def test_a_lease_of_a_stranger_is_filed_under_its_card(filer, leases):
+    leases["192.0.2.50"] = STRANGER
+    assert found(filer, "192.0.2.50") == (str(STRANGER), "lease")
+
+
+def test_who_boots_with_its_own_lease_is_filed_by_its_boot(filer, boots, leases):
+    boots.boots("192.0.2.7", TWO, 4)
+    leases["192.0.2.7"] = TWO
+    assert found(filer, "192.0.2.7") == (str(TWO), "boot")
+
+
+def test_a_lease_that_moves_takes_its_new_lines_with_it(filer, leases):
+    leases["192.0.2.7"] = ONE
+    before = filer.of("192.0.2.7").filing
+    leases["192.0.2.7"] = TWO
+    assert (before.key, filer.of("192.0.2.7").filing.key) == (str(ONE), str(TWO))
+    del leases["192.0.2.7"]
+    assert found(filer, "192.0.2.7") == ("", "")

@@ -21,6 +21,7 @@ from .stories import (
     KERNEL,
     KEY,
     LAN,
+    LEASE,
     NOON,
     SIGNED,
     UNSIGNED,
@@ -83,6 +84,23 @@ def broken_loader(**broken) -> Story:
     sent = broken.get("sent", 0)
     story.loads(sent=sent, trouble="the client fell silent").after(30)
     return story.note(Code.BROKEN, **broken)
+
+
+def denied(code: str) -> Story:
+    """We are the DHCP server, and have no address for it."""
+    data = {"reason": "none is free", "code": code, "subnet": "192.0.2.0/24"}
+    return Story().step(Stage.DISCOVER).note(Code.NO_ADDRESS, **data)
+
+
+def offered(story: Story, times: int = 1, over: float = 0.0) -> Story:
+    """We offer an address and a boot file."""
+    story.note(Code.LEASE_OFFERED, address=LEASE)
+    return story.asks(times, over, style="offered").note(Code.LEASE_OFFERED, address=LEASE)
+
+
+def leased(story: Story, **more) -> Story:
+    data = {"address": LEASE, "seconds": 3600, "how": "new", "netboot": True, **more}
+    return story.after(1).note(Code.LEASED, **data)
 
 
 TABLE = {
@@ -189,6 +207,20 @@ TABLE = {
     "initrd-truncated": evidence(half_an_initrd(end="the file has become shorter")),
     "http-stalls": evidence(half_an_initrd(end="the client has long taken nothing", seconds=300.0)),
     "initrd-too-large": evidence(half_an_initrd(sent=200_000).has(memory=64)),
+    # -- our own addresses
+    "pool-exhausted": evidence(denied("exhausted")),
+    "no-pool": evidence(denied("no-pool")),
+    "port-limit": evidence(denied("port-limit")),
+    "leases-unsaved": evidence(denied("unsaved")),
+    "address-unlisted": evidence(denied("unlisted")),
+    "address-in-use": evidence(
+        Story().asks().note(Code.ADDRESS_IN_USE, address=LEASE, by="52:54:00:00:00:99 (printer)")
+    ),
+    "address-refused": evidence(
+        offered(Story()).note(Code.NAKED, address=LEASE, reason="it is reserved for another")
+    ),
+    "foreign-dhcp-server": evidence(offered(Story()).takes_address()),
+    "offer-not-requested": evidence(offered(Story(), 4, 28)),
     # -- the system
     "kernel-silent": evidence(Story().to_initrd()),
     "kernel-died": evidence(
@@ -266,6 +298,52 @@ def first(of) -> str:
 
 
 NEIGHBOURS = {
+    "an address of ours, and the file is not asked for": (
+        evidence(leased(offered(Story()))),
+        "tftp-blocked",
+    ),
+    "the same for HTTP boot": (
+        evidence(
+            leased(
+                Story()
+                .step(Stage.DISCOVER)
+                .step(Stage.OFFER, path="http://192.0.2.10:3000/x/snponly.efi", note="offered")
+            )
+        ),
+        "http-blocked",
+    ),
+    "an address of ours, and iPXE never asks for its script": (
+        evidence(
+            leased(
+                leased(offered(Story()))
+                .loads()
+                .step(Stage.IPXE_DISCOVER)
+                .step(Stage.IPXE_OFFER, path="http://192.0.2.10:3000/boot/x")
+            )
+        ),
+        "http-blocked",
+    ),
+    "iPXE is offered an address, and does not ask for it": (
+        evidence(
+            leased(offered(Story()))
+            .loads()
+            .after(5)
+            .step(Stage.IPXE_DISCOVER)
+            .step(Stage.IPXE_OFFER)
+            .note(Code.LEASE_OFFERED, address=LEASE)
+        ),
+        "offer-not-requested",
+    ),
+    "an address in use, and another one given": (
+        evidence(
+            leased(offered(Story().note(Code.ADDRESS_IN_USE, address="192.0.2.9", by="somebody")))
+        ),
+        "tftp-blocked",
+    ),
+    "a system of its own, to which we give an address": (
+        evidence(leased(Story(), netboot=False)),
+        "not-a-netboot-client",
+    ),
     "direct style goes to TFTP, not to 4011": (
         evidence(Story().offered_address().asks(style="direct").takes_address()),
         "tftp-blocked",
