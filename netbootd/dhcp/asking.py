@@ -8,10 +8,10 @@ that a client writes from to us alone (it may be routers away), else our own on 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from ipaddress import IPv4Address, IPv4Interface
+from typing import NamedTuple
 
-from netbootd.addressing import Serving
 from netbootd.boot.client import Client
 from netbootd.boot.decision import identify
 from netbootd.dhcp import pxe
@@ -30,18 +30,20 @@ from netbootd.registry.subnets import Subnet
 Probed = Callable[[Address], bool]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Asking:
+class Asking(NamedTuple):
     """
     One request, and all that its answer depends on.
 
-    *client* is who sent it as boot decisions know it, *machine* the listed one, None for another;
-    *key* whose leases it has, *port* where it is attached.  *subnet* is the one that was looked up
+    *client* is who sent it as boot decisions know it, *found* its entry or the default, *machine* a
+    listed one alone; *boots*: it is firmware or a loader.  *key* is whose leases it has, *port*
+    where it is attached.  *subnet* is the one that was looked up
     for it, *link* all of the cable, that one first.  *ours* are our addresses there, *server* the
     one that it is to know.
 
     *asked* tells of an address that nobody answered for it a moment ago, *taken* that its holder
     did.  *saving*: leases can be written; *rival*: another DHCP server was heard here.
+
+    A tuple, as Message is, since one is made for each packet.
     """
 
     request: Message
@@ -51,7 +53,9 @@ class Asking:
     now: float
     links: Sequence[IPv4Interface]
     client: Client
+    found: Machine | None
     machine: Machine | None
+    boots: bool
     key: str
     port: str
     relay: Relay | None
@@ -121,10 +125,9 @@ def asking(
 ) -> Asking:
     """Look up whoever sent *request*."""
     relay = relay_of(request)
-    place, link = asked_from(request, arrival, registry, links)
+    place, link = _asked_from(request, arrival, registry, links, relay)
     client = _client_of(request, place, marks, relay)
-    machine = identify(client, registry)
-    listed = machine if machine is not None and machine.known else None
+    found = identify(client, registry)
     return Asking(
         request=request,
         arrival=arrival,
@@ -133,8 +136,10 @@ def asking(
         now=now,
         links=links,
         client=client,
-        machine=listed,
-        key=key_of(request, link[0]),
+        found=found,
+        machine=found if found is not None and found.known else None,
+        boots=pxe.boots(request),
+        key=_key_of(request, client, link[0]),
         port=relay.port if relay else arrival.interface,
         relay=relay,
         subnet=link[0],
@@ -158,39 +163,31 @@ def _client_of(request: Message, place: IPv4Address, marks: Marks, relay: Relay 
     if relay is None and int(request.ciaddr):
         return client
     circuit, remote = (relay.circuit, relay.remote) if relay else ("", "")
+    if (client.circuit_id, client.remote_id) == (circuit, remote):
+        return client
     return replace(client, circuit_id=circuit, remote_id=remote)
 
 
-def key_of(request: Message, subnet: Subnet) -> str:
+def _key_of(request: Message, client: Client, subnet: Subnet) -> str:
     """Whose lease it is, empty where nothing tells the client from others."""
     hardware = request.htype, request.chaddr[: request.hlen]
     said = request.options.get(Option.CLIENT_ID, b"")
-    return identity.key(pxe.mac_of(request), said, hardware, subnet.addressing.match_client_id)
+    return identity.key(client.mac, said, hardware, subnet.addressing.match_client_id)
 
 
-def asked_from(
-    request: Message, arrival: Arrival, registry: Registry, links: Sequence[IPv4Interface]
+def _asked_from(
+    request: Message,
+    arrival: Arrival,
+    registry: Registry,
+    links: Sequence[IPv4Interface],
+    relay: Relay | None,
 ) -> tuple[IPv4Address, tuple[Subnet, ...]]:
     """The address that tells where the client is, and the subnets of its cable, its own first."""
-    if relay := relay_of(request):
-        return relay.link, registry.subnets.link(registry.subnets.of(str(relay.link)))
+    ready = prepared(registry)
+    if relay is not None:
+        return relay.link, ready.cable(relay.link)
     if int(request.ciaddr) and arrival.unicast:
-        subnet = registry.subnets.of(str(request.ciaddr))
-        if subnet.network is not None:
-            return request.ciaddr, registry.subnets.link(subnet)
-    return arrival.address, _here(arrival, registry, links)
-
-
-def _here(
-    arrival: Arrival, registry: Registry, links: Sequence[IPv4Interface]
-) -> tuple[Subnet, ...]:
-    """Those of our own addresses on the interface, the one that we answer from first."""
-    found: dict[str, Subnet] = {}
-    for ours in sorted(links, key=lambda one: one.ip != arrival.address):
-        subnet = registry.subnets.of(str(ours.ip))
-        if subnet.network is None:  # nothing is written of it, so it is what the interface says
-            subnet = replace(subnet, name=str(ours.network), network=ours.network)
-        if registry.serving(subnet, arrival.interface) is Serving.SERVER:
-            for one in registry.subnets.link(subnet):
-                found.setdefault(one.name, one)
-    return tuple(found.values()) or (registry.subnets.of(str(arrival.address)),)
+        cable = ready.cable(request.ciaddr)
+        if cable[0].network is not None:
+            return request.ciaddr, cable
+    return arrival.address, ready.here(arrival.interface, arrival.address, tuple(links))

@@ -80,8 +80,8 @@ def _unless_held(asking: Asking, place: Place) -> Place | Ask | Nothing:
     kept = asking.kept_by(lease)
     if lease is None or kept is None:
         return probed(asking, place)
-    if kept is State.OFFERED:
-        return place
+    if kept is State.OFFERED:  # to another card of its machine, which may have it all the same
+        return probed(asking, place)
     if kept is State.DECLINED:
         return Nothing(
             f"{address}, which is reserved for it, is used by somebody else", "exhausted"

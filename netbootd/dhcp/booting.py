@@ -48,7 +48,13 @@ NOTHING_KNOWN = Known()
 
 def decide(request: Message, client: Client, registry: Registry, known: Known) -> Decision:
     """What *client*, which sent *request*, gets next."""
-    machine = identify(client, registry)
+    return decide_for(identify(client, registry), request, client, registry, known)
+
+
+def decide_for(
+    machine: Machine | None, request: Message, client: Client, registry: Registry, known: Known
+) -> Decision:
+    """The same, where *machine* was found for it already."""
     if pxe.is_raspberry_pi(request):
         return _of_pi(client, machine, registry)
     standing = known.standing(machine.key) if machine else FRESH

@@ -9,16 +9,19 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Callable, Collection, Mapping
-from dataclasses import dataclass, field
-from ipaddress import IPv4Address, IPv4Network
+from dataclasses import dataclass, field, replace
+from ipaddress import IPv4Address, IPv4Interface, IPv4Network
 from typing import Any
 
+from netbootd.addressing import Serving
 from netbootd.dhcp.message import Option
 from netbootd.leases.lease import Address
 from netbootd.registry.machine import Machine
 from netbootd.registry.snapshot import Registry
 from netbootd.registry.subnets import Subnet
 
+#: An interface, the address of ours that answers, and all of them there.
+_Where = tuple[str, IPv4Address, tuple[IPv4Interface, ...]]
 #: Addresses and machines that are kept.
 _MOST = 8192
 
@@ -42,6 +45,8 @@ class Prepared:
     registry: Registry
     _grounds: dict[str, Ground] = field(default_factory=dict)
     _subnets: dict[IPv4Address, Subnet] = field(default_factory=dict)
+    _cables: dict[str, tuple[Subnet, ...]] = field(default_factory=dict)
+    _here: dict[_Where, tuple[Subnet, ...]] = field(default_factory=dict)
     _said: OrderedDict[tuple[str, str, str], Mapping[int, bytes]] = field(
         default_factory=OrderedDict
     )
@@ -61,6 +66,40 @@ class Prepared:
                 self._subnets.clear()
             found = self._subnets[address] = self.registry.subnets.of(str(address))
         return found
+
+    def cable(self, address: IPv4Address) -> tuple[Subnet, ...]:
+        """The subnets of the cable that *address* is of, its own first."""
+        subnet = self.subnet(address)
+        found = self._cables.get(subnet.name)
+        if found is None:
+            found = self._cables[subnet.name] = self.registry.subnets.link(subnet)
+        return found
+
+    def here(
+        self, interface: str, first: IPv4Address, links: tuple[IPv4Interface, ...]
+    ) -> tuple[Subnet, ...]:
+        """The subnets of the cable at *interface*, which has *links*; that of *first* is first."""
+        which = interface, first, links
+        found = self._here.get(which)
+        if found is None:
+            if len(self._here) >= _MOST:
+                self._here.clear()
+            found = self._here[which] = self._served_here(interface, first, links)
+        return found
+
+    def _served_here(
+        self, interface: str, first: IPv4Address, links: tuple[IPv4Interface, ...]
+    ) -> tuple[Subnet, ...]:
+        """All whose addresses we have there share the cable, if we are the server in them."""
+        found: dict[str, Subnet] = {}
+        for ours in sorted(links, key=lambda one: one.ip != first):
+            subnet = self.subnet(ours.ip)
+            if subnet.network is None:  # nothing is written of it, so it is what the interface says
+                subnet = replace(subnet, name=str(ours.network), network=ours.network)
+            if self.registry.serving(subnet, interface) is Serving.SERVER:
+                for one in self.registry.subnets.link(subnet):
+                    found.setdefault(one.name, one)
+        return tuple(found.values()) or (self.subnet(first),)
 
     def said_of(self, machine: Machine, subnet: Subnet) -> Mapping[int, bytes]:
         """The options that are said of *machine* where it is in *subnet*."""

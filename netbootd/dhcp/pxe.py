@@ -25,10 +25,10 @@ _PXE, _HTTP = "PXEClient", "HTTPClient"  # PXE 2.1, section 2.2.1; UEFI 2.10, se
 #: What firmware/build-ipxe has its iPXE say.
 OUR_USER_CLASS = "netbootd"
 _IPXE_USER_CLASSES = frozenset({"iPXE", "gPXE", OUR_USER_CLASS})
-_IPXE_VENDOR_CLASSES = ("iPXE", "gPXE")
+_IPXE_VENDOR_CLASSES = (b"iPXE", b"gPXE")
 #: Before gPXE: it knows neither HTTP nor scripts, and takes an iPXE for its boot file.
 _ETHERBOOT = "Etherboot"
-_IPXE_FEATURES = range(0x10, 0x30)  # iPXE, include/ipxe/features.h
+_IPXE_FEATURES = frozenset(range(0x10, 0x30))  # iPXE, include/ipxe/features.h
 _IPXE_HAS_HTTP = 0x13
 _IPXE_VERSION = 0xEB  # iPXE, src/net/udp/dhcp.c: up to three bytes
 
@@ -129,11 +129,12 @@ def network_of(message: Message, ours: IPv4Address | None = None) -> str:
 
 def is_ipxe(message: Message) -> bool:
     """iPXE or gPXE: by user class, by the options only they send, or by vendor class."""
-    if Option.IPXE in message.options:
+    options = message.options
+    if Option.IPXE in options:
         return True
-    if any(name in _IPXE_USER_CLASSES for name in message.user_classes):
+    if Option.USER_CLASS in options and not _IPXE_USER_CLASSES.isdisjoint(message.user_classes):
         return True
-    return message.vendor_class.startswith(_IPXE_VENDOR_CLASSES)
+    return options.get(Option.VENDOR_CLASS, b"").startswith(_IPXE_VENDOR_CLASSES)
 
 
 def is_ours(message: Message) -> bool:
@@ -143,7 +144,9 @@ def is_ours(message: Message) -> bool:
 
 def features(message: Message) -> frozenset[int] | None:
     """What an iPXE lists of what it can do, by the numbers of option 175; None for no list."""
-    found = message.ipxe_options.keys() & set(_IPXE_FEATURES)
+    if Option.IPXE not in message.options:
+        return None
+    found = message.ipxe_options.keys() & _IPXE_FEATURES
     return frozenset(found) or None
 
 

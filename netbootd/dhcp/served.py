@@ -11,7 +11,7 @@ from ipaddress import IPv4Address
 
 from netbootd.arch import POWER_OPAL
 from netbootd.boot.decision import Decision, Loader, Refusal
-from netbootd.dhcp import booting, pxe, styles
+from netbootd.dhcp import booting, styles
 from netbootd.dhcp.asking import Asking
 from netbootd.dhcp.booting import Known
 from netbootd.dhcp.fields import Fields, fields
@@ -46,9 +46,11 @@ class Boot:
 
 def boot_of(asking: Asking, known: Known) -> Boot:
     """What the reply tells of booting."""
-    if not pxe.boots(asking.request):
+    if not asking.boots:
         return Boot(_without_file(asking), asking.machine)
-    decision = booting.decide(asking.request, asking.client, asking.registry, known)
+    decision = booting.decide_for(
+        asking.found, asking.request, asking.client, asking.registry, known
+    )
     step = decision.step
     if isinstance(step, Refusal):
         return _without(asking, decision, step)
@@ -64,13 +66,8 @@ def boot_of(asking: Asking, known: Known) -> Boot:
 def _told(asking: Asking, style: styles.Style, path: str) -> Fields:
     """*path* in *style*, and in the options that the client asks for."""
     wanted = asking.request.options.get(Option.WANTED, b"")
-    style = replace(
-        style,
-        boot_file_option=style.boot_file_option or Option.BOOT_FILE in wanted,
-        server_option=style.server_option or Option.TFTP_SERVER_NAME in wanted,
-    )
     vendor = style.vendor_options(asking.server)
-    return fields(asking.request, style, asking.server, path, vendor, _files_at(asking))
+    return fields(asking.request, style, asking.server, path, vendor, _files_at(asking), wanted)
 
 
 def _without_file(asking: Asking) -> Fields:

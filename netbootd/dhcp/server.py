@@ -17,7 +17,7 @@ from ipaddress import IPv4Address, IPv4Interface
 from typing import Any
 
 from netbootd.dhcp import assign, granting, naming, proxy, pxe, replying, served
-from netbootd.dhcp.asking import Asking, Probed, asked_from, asking
+from netbootd.dhcp.asking import Asking, Probed, asking
 from netbootd.dhcp.assign import Nothing, Place
 from netbootd.dhcp.booting import NOTHING_KNOWN, Known
 from netbootd.dhcp.destination import Arrival
@@ -100,13 +100,6 @@ def answer(
     return _not_served(client) or _answer(client, known)
 
 
-def subnet_of(
-    request: Message, arrival: Arrival, registry: Registry, links: Sequence[IPv4Interface]
-) -> Subnet:
-    """The subnet whose rules count for *request*."""
-    return asked_from(request, arrival, registry, links)[1][0]
-
-
 def ahead(
     subnet: Subnet,
     registry: Registry,
@@ -184,7 +177,7 @@ def _offered(asking: Asking, place: Place, known: Known) -> Given:
         address=str(place.address),
         interface=asking.arrival.interface,
         relay=_relay(asking),
-        netboot=pxe.boots(asking.request),
+        netboot=asking.boots,
     )
     return Given(
         reply=reply,
@@ -222,7 +215,7 @@ def _another_chosen(asking: Asking, chosen: IPv4Address) -> Ignored:
     for lease in asking.leases.of(asking.key):
         if lease.state is State.OFFERED:
             asking.leases.drop(lease.address)
-    code = "" if pxe.boots(asking.request) else NOT_NETBOOT
+    code = "" if asking.boots else NOT_NETBOOT
     return Ignored(f"it takes the offer of {chosen}", code=code)
 
 
@@ -263,7 +256,7 @@ def _committed(
         reserved=place.reserved,
         interface=asking.arrival.interface,
         relay=_relay(asking),
-        netboot=pxe.boots(asking.request),
+        netboot=asking.boots,
     )
     return Given(
         reply=reply,

@@ -21,7 +21,7 @@ from ipaddress import IPv4Address
 
 from scapy.config import conf
 
-from netbootd.dhcp.message import LARGEST_LIMIT, HardwareType, Message, Op, Option
+from netbootd.dhcp.message import LARGEST_LIMIT, NO_ADDRESS, HardwareType, Message, Op, Option
 from netbootd.errors import WireError
 
 # scapy would read the routing tables when it is imported; nothing here needs them.
@@ -41,14 +41,25 @@ _END = bytes([Option.END])
 _LAID_IN = frozenset(
     {
         Option.VENDOR_OPTIONS,  # may echo the client's boot item
+        Option.HOST_NAME,
+        Option.LEASE_TIME,
+        Option.RENEWAL_TIME,
+        Option.REBINDING_TIME,
+        Option.CONFIGURATION_FILE,
         Option.CLIENT_ID,
         Option.BOOT_FILE,
         Option.RELAY_AGENT,
         Option.UUID,
     }
 )
-#: Options that may be split when they are longer than 255 bytes (RFC 3396): plain echoes.
-_MAY_BE_SPLIT = frozenset({Option.CLIENT_ID, Option.RELAY_AGENT})
+#: Options that are not split when they are longer than 255 bytes (RFC 3396): firmware reads the
+#: first part of a name alone.
+_NEVER_SPLIT = frozenset(
+    {
+        *(Option.VENDOR_OPTIONS, Option.VENDOR_CLASS, Option.UUID, Option.IPXE),
+        *(Option.TFTP_SERVER_NAME, Option.BOOT_FILE, Option.CONFIGURATION_FILE),
+    }
+)
 #: What goes first when a client's limit is too small.  RFC 3046, section 2.2: a server that cannot
 #: copy option 82 answers without it.
 _DISPENSABLE = (Option.TFTP_SERVER_NAME, Option.CLIENT_ID, Option.RELAY_AGENT)
@@ -70,10 +81,10 @@ def decode(datagram: bytes) -> Message:
         xid=xid,
         secs=secs,
         flags=flags,
-        ciaddr=IPv4Address(ciaddr),
-        yiaddr=IPv4Address(yiaddr),
-        siaddr=IPv4Address(siaddr),
-        giaddr=IPv4Address(giaddr),
+        ciaddr=IPv4Address(ciaddr) if ciaddr else NO_ADDRESS,
+        yiaddr=IPv4Address(yiaddr) if yiaddr else NO_ADDRESS,
+        siaddr=IPv4Address(siaddr) if siaddr else NO_ADDRESS,
+        giaddr=IPv4Address(giaddr) if giaddr else NO_ADDRESS,
         chaddr=chaddr,
         sname=b"" if overload & _IN_SNAME else _text(sname),
         file=b"" if overload & _IN_FILE else _text(file),
@@ -189,7 +200,7 @@ def _pieces(options: Iterable[tuple[int, bytes]]) -> Iterator[bytes]:
     """Kept runs of fixed options, and between them those that are this client's own."""
     run: list[tuple[int, bytes]] = []
     for code, value in options:
-        if code not in _LAID_IN:
+        if code not in _LAID_IN and len(value) <= _LONGEST_VALUE:
             run.append((code, value))
             continue
         if run:
@@ -200,21 +211,16 @@ def _pieces(options: Iterable[tuple[int, bytes]]) -> Iterator[bytes]:
         yield _built(tuple(run))
 
 
-@lru_cache(maxsize=1024)
+@lru_cache(maxsize=4096)
 def _built(run: tuple[tuple[int, bytes], ...]) -> bytes:
     """*run* as scapy encodes it, without END."""
-    for code, value in run:
-        _check_length(code, value)
     return bytes(DHCP(options=list(run)))
 
 
 def _laid_in(code: int, value: bytes) -> bytes:
-    if code not in _MAY_BE_SPLIT:
-        _check_length(code, value)
-    parts = [value[at : at + _LONGEST_VALUE] for at in range(0, len(value), _LONGEST_VALUE)]
-    return b"".join(bytes((code, len(part))) + part for part in parts or [b""])
-
-
-def _check_length(code: int, value: bytes) -> None:
-    if len(value) > _LONGEST_VALUE:
+    if len(value) <= _LONGEST_VALUE:
+        return bytes((code, len(value))) + value
+    if code in _NEVER_SPLIT:
         raise WireError(f"option {code} of {len(value)} bytes, there is room for {_LONGEST_VALUE}")
+    parts = [value[at : at + _LONGEST_VALUE] for at in range(0, len(value), _LONGEST_VALUE)]
+    return b"".join(bytes((code, len(part))) + part for part in parts)
