@@ -18,7 +18,7 @@ const ROOM = 0.22;
 /** Notes that are drawn; a machine that asks in vain for days has more. */
 const MOST_NOTES = 60;
 /** What only explains, and is no reason to look twice. */
-const CALM = new Set(["requested", "overheard", "not-netboot", "reported"]);
+const CALM = new Set(["requested", "overheard", "not-netboot", "reported", "lease-offered", "leased"]);
 /** Seconds without a sign after which a boot that never ended is not drawn up to now. */
 const GIVEN_UP = 900;
 
