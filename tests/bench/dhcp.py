@@ -67,28 +67,29 @@ class Bench:
         cores = sorted(os.sched_getaffinity(0))
         self._for_clients = str(cores[-1])
         self._for_server = ",".join(map(str, cores[:-1] or cores))
-        lab.ip("boot", f"addr add {SERVER}/16 broadcast + dev eth0")
-        lab.ip("lan", f"addr add {CLIENTS}/16 broadcast + dev eth0")
+        for place, address in (("boot", SERVER), ("lan", CLIENTS)):
+            lab.ip(place, "addr flush dev eth0")
+            lab.ip(place, f"addr add {address}/16 broadcast + dev eth0")
 
     def measure(self, server: Server) -> Figures:
         print(f"{server.name} …", file=sys.stderr)
-        running = self._begin(server, "fast")
+        running = self.begin(server, "fast")
         before = running.cpu()
-        fast = self._load(clients=self._clients)
+        fast = self.load(clients=self._clients)
         cpu_ms = (running.cpu() - before) * 1000 / max(fast["leases"], 1)
         memory = running.memory()
         running.close()
 
-        running = self._begin(server, "steady")
-        steady = self._load(clients=RATE * self._seconds, rate=RATE)
+        running = self.begin(server, "steady")
+        steady = self.load(clients=RATE * self._seconds, rate=RATE)
         steady["lost"] = RATE * self._seconds - steady["leases"]
         running.close()
         return Figures(server, fast, steady, cpu_ms, memory, self._perfdhcp(server))
 
-    def _begin(self, server: Server, name: str) -> Running:
+    def begin(self, server: Server, name: str) -> Running:
         return Running(self._lab, server, self._folder / server.name / name, self._for_server)
 
-    def _load(self, **settings: Any) -> dict[str, Any]:
+    def load(self, **settings: Any) -> dict[str, Any]:
         settings |= {"server": SERVER, "relay": "" if self._direct else CLIENTS}
         text = self._lab.run(
             *("lan", "taskset", "-c", self._for_clients, sys.executable),
@@ -96,6 +97,8 @@ class Bench:
             timeout=400,
         )
         found: dict[str, Any] = json.loads(text)
+        if found["addresses"] != found["leases"]:
+            raise LabError(f"{found['leases']} leases of only {found['addresses']} addresses")
         return found
 
     def _perfdhcp(self, server: Server) -> dict[str, float]:
@@ -103,7 +106,7 @@ class Bench:
         program = neighbours.NEIGHBOURS.folder / "tree/usr/sbin/perfdhcp"
         if not program.exists() or self._direct:
             return {}
-        running = self._begin(server, "perfdhcp")
+        running = self.begin(server, "perfdhcp")
         argv = (
             *neighbours.with_own_libraries(self._folder),
             *("taskset", "-c", self._for_clients, str(program), "-4", "-l", CLIENTS),

@@ -59,13 +59,18 @@ class Load:
 
 @dataclass
 class Counted:
-    """Times in seconds: of the whole, and of each client from its DISCOVER to its ACK."""
+    """
+    Times in seconds: of the whole, and of each client from its DISCOVER to its ACK.
+
+    *addresses* are those that were given, each once, however many have it.
+    """
 
     seconds: float = 0.0
     again: int = 0
     refused: int = 0
     offered: list[float] = field(default_factory=list)
     leased: list[float] = field(default_factory=list)
+    addresses: set[bytes] = field(default_factory=set)
 
 
 class Clients:
@@ -155,6 +160,7 @@ class Clients:
             self._send(number, packet(number, self.load.relay, 3, chosen), now)
         elif kind == ACK:
             self.counted.leased.append(now - begun)
+            self.counted.addresses.add(bytes(reply[16:20]))
             del self._begun[number], self._waiting[number]
         elif kind == NAK:
             self.counted.refused += 1
@@ -215,6 +221,7 @@ def summary(counted: Counted) -> dict[str, Any]:
     return {
         "seconds": counted.seconds,
         "leases": len(counted.leased),
+        "addresses": len(counted.addresses),
         "again": counted.again,
         "refused": counted.refused,
         **{

@@ -9,13 +9,17 @@ from __future__ import annotations
 
 import pytest
 
-from tests.end_to_end import dhcp_sites, foreign, guest
+from tests.end_to_end import dhcp_sites, foreign, guest, machines
 from tests.end_to_end.conftest import Site
 from tests.end_to_end.dhcp_sites import ROUTER
 from tests.end_to_end.lab import BOOT_SERVER, HTTP
 from tests.end_to_end.node import Node
 from tests.end_to_end.packets import Packets
-from tests.end_to_end.test_architectures import boots
+from tests.end_to_end.test_architectures import (
+    assert_linux_by_pxelinux_cfg,
+    at_prompt,
+    boots,
+)
 from tests.end_to_end.test_firmware import (
     IPXE_ROM_S,
     LINUX_S,
@@ -158,7 +162,21 @@ def test_arm64_machine_boots_linux(site: Site) -> None:
     assert_plain(packets)
 
 
-def test_uefi_machine_that_may_not_boot_still_gets_its_address(site: Site) -> None:
+def test_u_boot_boots_linux_by_its_pxe_command(site: Site) -> None:
+    """U-Boot of 2023; its driver repeats the first byte of the card's address."""
+    mac = "52:52:52:52:52:52"
+    boots(site, foreign.ARM64, "ttyAMA0", mac)
+    dhcp_sites.serve(site, router=ROUTER)
+
+    with site.lab.power_on(machines.U_BOOT_ARM64, mac) as node:
+        at_prompt(node, "setenv autoload no", "dhcp", "pxe get", "pxe boot")
+        packets = foreign_boot(site, node)
+
+    assert first_discover(packets).options[60].startswith(b"U-Boot")
+    assert_linux_by_pxelinux_cfg(packets, mac)
+
+
+def test_bios_machine_that_may_not_boot_still_gets_its_address(site: Site) -> None:
     """As from any DHCP server; and its firmware goes on to the next device."""
     site.machine(STRANGER, "linux", "one")
     dhcp_sites.serve(site, router=ROUTER)
