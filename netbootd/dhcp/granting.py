@@ -19,7 +19,7 @@ from netbootd.dhcp import assign
 from netbootd.dhcp.asking import Asking
 from netbootd.dhcp.assign import Nothing, Place
 from netbootd.dhcp.given import Ask
-from netbootd.leases.lease import Lease, State
+from netbootd.leases.lease import Address, Lease, State
 
 
 class How(StrEnum):
@@ -68,6 +68,8 @@ def grant(asking: Asking, how: How, address: IPv4Address) -> Place | Ask | Nothi
         return Wrong(f"nothing is known of {address}, and others may give it", told=False)
     if place.reserved:
         return assign.reservation(asking) or place
+    if has := _has_already(asking):
+        return Wrong(f"it has {has} already, and gets one address here", told=True)
     return _anew(asking, how, place)
 
 
@@ -113,6 +115,15 @@ def _moved(asking: Asking, how: How, place: Place) -> str:
     if not isinstance(reserved, Place):
         return ""
     return f"{reserved.address} is reserved for it, not {place.address}"
+
+
+def _has_already(asking: Asking) -> Address | None:
+    """What the client has on this link: who asks for one address after another has the first."""
+    for lease in asking.leases.of(asking.key):
+        here = isinstance(lease.address, IPv4Address) and asking.subnet_at(lease.address)
+        if here and not lease.reserved and lease.active(asking.now):
+            return lease.address
+    return None
 
 
 def _anew(asking: Asking, how: How, place: Place) -> Place | Ask | Nothing:
