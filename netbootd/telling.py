@@ -46,10 +46,13 @@ class Teller:
     Tells of the daemon that serves *live*, as *file* configures it.
 
     *troubles* are what cannot be served, *last_reload* what came of the last one, *refused* the
-    findings that kept it from being taken, empty where the newest file is in force.
+    findings that kept it from being taken, empty where the newest file is in force.  *verbose*:
+    packets are told, too.
     """
 
-    def __init__(self, live: LiveRegistry, file: Path, notifier: Notifier) -> None:
+    def __init__(
+        self, live: LiveRegistry, file: Path, notifier: Notifier, *, verbose: bool = True
+    ) -> None:
         self.troubles: list[str] = []
         self.last_reload = "none yet"
         self.refused: tuple[Finding, ...] = ()
@@ -59,6 +62,7 @@ class Teller:
         self._live = live
         self._file = file
         self._notifier = notifier
+        self._verbose = verbose
         self._book = AddressBook()
         self._counts = Counts()
         self._announced = False
@@ -68,7 +72,9 @@ class Teller:
         """Count *event*, and log it with the name of its machine."""
         self._counts(event)
         completed = self._book.completed(event)
-        log.emit(LogLevel.lookupByName(event.level), "{event}", event=str(completed))
+        level = event.level
+        if level != "debug" or self._verbose:
+            log.emit(LogLevel.lookupByName(level), "{event}", event=str(completed))
 
     def announce(
         self, served: Sequence[Interface], sockets: Sequence[Socket], troubles: list[str]

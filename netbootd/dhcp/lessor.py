@@ -28,10 +28,11 @@ from typing import NamedTuple, Protocol
 from weakref import WeakKeyDictionary
 
 from netbootd.addressing import Serving
-from netbootd.dhcp import memory, pxe, server, telling, wire
+from netbootd.dhcp import pxe, server, telling, wire
 from netbootd.dhcp.destination import Arrival, destination
 from netbootd.dhcp.given import Ask, Given, Noted
 from netbootd.dhcp.listeners import Listener
+from netbootd.dhcp.memory import Memory
 from netbootd.dhcp.message import Message
 from netbootd.dhcp.prober import Prober
 from netbootd.dhcp.proxy import Ignored
@@ -43,7 +44,6 @@ from netbootd.events.witness import Requested
 from netbootd.leases.lease import Address, Lease, State
 from netbootd.leases.table import Leases
 from netbootd.mac import MAC
-from netbootd.registry.live import LiveRegistry
 from netbootd.registry.snapshot import Registry
 
 #: Seconds that an address is given to nobody which somebody uses who should not.
@@ -101,10 +101,10 @@ class Lessor:
     """The same for every interface."""
 
     def __init__(
-        self, live: LiveRegistry, events: Stream, ledger: Ledger, counts: Counter[str]
+        self, memory: Memory, events: Stream, ledger: Ledger, counts: Counter[int | None]
     ) -> None:
         self._counts = counts
-        self._live = live
+        self._memory = memory
         self._events = events
         self._ledger = ledger
         self._waiting: dict[tuple[str, Address], _Queue] = {}
@@ -123,8 +123,8 @@ class Lessor:
             ledger.leases,
             now=now,
             links=asked.to.interface.addresses,
-            marks=memory.sighted(self._live, request),
-            known=memory.known(self._live, request),
+            marks=self._memory.sighted(request),
+            known=self._memory.known(request),
             saving=ledger.saving,
             rival=ledger.rivaled(arrival.interface),
             asked=asking.silent,
@@ -145,6 +145,8 @@ class Lessor:
     def _give(self, asked: Asked, given: Given) -> None:
         """It leaves when it is on disk, and so does one that only says again what is not yet."""
         ledger, lease = self._ledger, given.lease
+        if lease is not None and asked.to.prober is not None:
+            self._take(lease, asked, asked.to.prober)
 
         def then(saved: bool) -> None:
             self._written(asked, given, saved)
@@ -155,8 +157,12 @@ class Lessor:
             self._send(asked, given)
 
     def _written(self, asked: Asked, given: Given, saved: bool) -> None:
-        if saved:
+        if saved and self._still(given.lease):
             self._send(asked, given)
+            return
+        if saved:
+            told = "its address became another's while the lease was written"
+            self._ignore(asked, Ignored(told, code="unsent"))
             return
         self._no_address(
             NoAddress(
@@ -166,6 +172,13 @@ class Lessor:
                 interface=asked.arrival.interface,
             )
         )
+
+    def _still(self, lease: Lease | None) -> bool:
+        """Whether *lease* holds: a disk may take its time, and others go on meanwhile."""
+        if lease is None:
+            return True
+        at = self._ledger.leases.at(lease.address)
+        return at is not None and at.key == lease.key and at.state is lease.state
 
     def _send(self, asked: Asked, given: Given) -> None:
         request, arrival, to = asked.request, asked.arrival, asked.to
@@ -180,16 +193,14 @@ class Lessor:
             told = f"cannot send the reply to {way.address}: {problem}"
             self._ignore(asked, Ignored(told, code="unsent"))
             return
-        self._counts[reply.message_name.lower()] += 1
-        if given.lease is not None and to.prober is not None:
-            self._take(given.lease, asked, to.prober)
+        self._counts[reply.message_type] += 1
         self._tell(given.events)
         self._tell_of_boot(asked, given, ours)
 
     def _tell_of_boot(self, asked: Asked, given: Given, ours: IPv4Address) -> None:
         request, arrival = asked.request, asked.arrival
         if given.boot is not None:
-            memory.remember(self._live, self._events, request, given.boot, ours)
+            self._memory.remember(request, given.boot, ours)
             self._events.publish(telling.told(request, arrival, given.boot))
         if given.refused is not None:
             self._events.publish(telling.told(request, arrival, given.refused))

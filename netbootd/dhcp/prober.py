@@ -34,7 +34,7 @@ FRESH_S = 120.0
 #: Addresses that are asked for at one time.
 MOST_ASKED = 512
 _MOST_KNOWN = 4096
-_ONE_TURN = 64  # packets read before the reactor serves others
+_ONE_TURN = 256  # packets read before the reactor serves others
 _ETH_P_ARP = 0x0806  # linux/if_ether.h
 _EVERY_CARD = b"\xff" * 6
 
@@ -148,6 +148,8 @@ class Prober:
                     return
 
     def _conclude(self, addresses: list[IPv4Address]) -> None:
+        """Silence is an answer, once what came while the reactor was busy has been heard."""
+        self.doRead()
         for address in addresses:
             if self._of(address) is None:
                 self._learn(address, None)

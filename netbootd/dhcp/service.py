@@ -28,7 +28,7 @@ from twisted.logger import Logger
 
 from netbootd.addressing import Serving
 from netbootd.config import Mode
-from netbootd.dhcp import memory, proxy, pxe, telling, wire
+from netbootd.dhcp import proxy, pxe, telling, wire
 from netbootd.dhcp.budget import Gate
 from netbootd.dhcp.destination import (
     Arrival,
@@ -40,6 +40,7 @@ from netbootd.dhcp.destination import (
 )
 from netbootd.dhcp.lessor import Asked, Ledger, Lessor
 from netbootd.dhcp.listeners import Listener, Snooper
+from netbootd.dhcp.memory import Memory
 from netbootd.dhcp.message import Message, MessageType, Option
 from netbootd.dhcp.prober import Prober, open_prober
 from netbootd.dhcp.proxy import Answer, Ignored
@@ -58,6 +59,7 @@ from netbootd.registry.live import LiveRegistry
 log = Logger(namespace="netbootd.dhcp")
 
 _Name = tuple[str, int]  # of a device, and its index
+_TYPES = frozenset(MessageType)
 _CHADDR = slice(28, 34)  # of a message, where that is an Ethernet address
 #: Where options begin, and the one that most clients put first: DHCPREQUEST.
 _OPTIONS, _REQUEST = 240, bytes((Option.MESSAGE_TYPE, 1, MessageType.REQUEST))
@@ -95,7 +97,10 @@ class DhcpService(Service):
     @property
     def counts(self) -> Counter[str]:
         """Messages by their type, as ``discover``, heard and sent."""
-        return self._edge.counts
+        found: Counter[str] = Counter()
+        for kind, count in self._edge.counts.items():
+            found[MessageType(kind).name.lower() if kind in _TYPES else "other"] += count
+        return found
 
     @property
     def shed(self) -> int:
@@ -301,11 +306,12 @@ class _Edge:
     ) -> None:
         self.live = live
         self.events = events
-        self.counts: Counter[str] = Counter()
+        self.counts: Counter[int | None] = Counter()
         self.shed = 0
         self._reactor = reactor
         self._ledger = ledger
-        self._lessor = Lessor(live, events, ledger, self.counts) if ledger else None
+        self._memory = Memory(live, events)
+        self._lessor = Lessor(self._memory, events, ledger, self.counts) if ledger else None
 
     def receive(self, heard: Heard, to: Listener) -> None:
         """Answer what was *heard*, or drop it; nothing it holds can raise."""
@@ -363,7 +369,7 @@ class _Edge:
     def _receive(self, heard: Heard, to: Listener) -> None:
         registry = self.live.snapshot
         request = wire.decode(heard.payload)
-        self.counts[request.message_name.lower()] += 1
+        self.counts[request.message_type] += 1
         source = heard.source
         subnet = registry.subnets.of(pxe.network_of(request))
         addresses = to.interface.addresses
@@ -405,7 +411,7 @@ class _Edge:
     def _proxy(self, asked: Asked) -> None:
         request, arrival, to, registry = asked[:4]
         source, ours = arrival.source, arrival.address
-        marks, known = memory.sighted(self.live, request), memory.known(self.live, request)
+        marks, known = self._memory.sighted(request), self._memory.known(request)
         answer = proxy.answer(request, arrival, registry, marks, self.live.styles.past, known)
         if isinstance(answer, Answer):
             way = destination(
@@ -421,8 +427,8 @@ class _Edge:
                 told = f"cannot send the reply to {way.address}: {problem}"
                 answer = Ignored(told, True, answer.decision, "unsent", answer.client)
             else:
-                self.counts[answer.reply.message_name.lower()] += 1
-                memory.remember(self.live, self.events, request, answer, ours)
+                self.counts[answer.reply.message_type] += 1
+                self._memory.remember(request, answer, ours)
         self.events.publish(telling.told(request, arrival, answer))
 
     def ask_ahead(self, prober: Prober) -> None:
