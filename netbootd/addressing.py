@@ -57,6 +57,14 @@ class Match:
     user_class: str = ""
     listed: bool | None = None
 
+    @property
+    def text(self) -> str:
+        """The words that are not empty, ``circuit_id Gi0/*``; empty for everybody."""
+        words = ("circuit_id", "remote_id", "vendor_class", "user_class")
+        told = [f"{word} {getattr(self, word)}" for word in words if getattr(self, word)]
+        told += [] if self.listed is None else ["listed" if self.listed else "not listed"]
+        return ", ".join(told)
+
 
 EVERYBODY = Match()
 
@@ -67,6 +75,11 @@ class Pool:
 
     range: Range
     match: Match = EVERYBODY
+
+    @property
+    def text(self) -> str:
+        """Its range, and whom it is for."""
+        return f"{self.range} [{self.match.text}]" if self.match.text else str(self.range)
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +92,11 @@ class LeaseTimes:
     default: int = 3600
     least: int = 300
     most: int = 86400
+
+    @property
+    def text(self) -> str:
+        """For a person."""
+        return f"{self.default} seconds; {self.least} to {self.most} for who asks for it"
 
     @property
     def disorder(self) -> str:

@@ -13,6 +13,7 @@ from functools import partial
 from pathlib import Path
 
 from netbootd import answers, lacking, otherloaders, secureboot
+from netbootd.addressing import Serving
 from netbootd.boot.script import first_script
 from netbootd.errors import ConfigErrors, Finding, Level, Place, RenderError
 from netbootd.printable import counted
@@ -63,7 +64,21 @@ def check(file: Path, *, network: bool = False) -> Report:
     findings = _in_order((*found, *lacks, *asked))
     machines, targets = registry.listed, len(registry.targets)
     content = f"{counted(machines, 'machine')}, {counted(targets, 'target')}"
-    return Report(findings, f"{content}; {_count(findings)}")
+    return Report(findings, f"{content}{_addresses_in(registry)}; {_count(findings)}")
+
+
+def _addresses_in(registry: Registry) -> str:
+    """Where addresses are given, for the closing line; empty for nowhere."""
+    nets = [net for net in registry.subnets if net.addressing.serving is Serving.SERVER]
+    if registry.config.dhcp.mode is Serving.SERVER:
+        nets += [net for net in registry.subnets if net.addressing.serving is None]
+    nets = [net for net in nets if net.served]
+    if not nets:
+        return ""
+    pools = sum(len(pool.range) for net in nets for pool in net.addressing.pools)
+    kept = len(registry.reserved)
+    told = f"{pools} addresses in pools, {kept} kept for machines"
+    return f", DHCP server of {counted(len(nets), 'subnet')} ({told})"
 
 
 def _in_order(findings: tuple[Finding, ...]) -> tuple[Finding, ...]:

@@ -150,6 +150,51 @@ def name_of(code: int) -> str:
     return known.name if known else str(code)
 
 
+def as_text(code: int, data: bytes) -> str:
+    """*data* as a person reads it; hexadecimal where its shape is not known or does not fit."""
+    known = _BY_CODE.get(code)
+    shape = known.shape if known else _ANY
+    if shape in (_IP, _IPS) and len(data) % 4 == 0:
+        each = (str(IPv4Address(data[at : at + 4])) for at in range(0, len(data), 4))
+        return ", ".join(each)
+    if shape in (_U8, _U16, _U32, _S32, _MTU) and len(data) <= 4:
+        return str(int.from_bytes(data, "big", signed=shape is _S32))
+    if shape is _NAMES and (names := _names(data)):
+        return ", ".join(names)
+    if shape is _ROUTES and (told := _routes(data)):
+        return ", ".join(told)
+    text = data.decode("ascii", "replace")
+    if shape in (_TEXT, _NAME, _ANY) and text.isascii() and text.isprintable():
+        return text
+    return f"0x{data.hex()}"
+
+
+def _names(data: bytes) -> list[str]:
+    """As domains encodes them; empty for anything else."""
+    labels: list[str] = [""]
+    while data:
+        size, label, data = data[0], data[1 : 1 + data[0]], data[1 + data[0] :]
+        if not label.isascii() or len(label) != size:
+            return []
+        labels[-1] += f"{label.decode()}." if size else ""
+        labels += [""] if not size else []
+    return [name.removesuffix(".") for name in labels if name]
+
+
+def _routes(data: bytes) -> list[str]:
+    """As routes encodes them; empty for anything else."""
+    found = []
+    while data:
+        length = data[0]
+        used = (length + 7) // 8
+        if length > 32 or len(data) < used + 5:
+            return []
+        network = IPv4Address(data[1 : used + 1].ljust(4, b"\0"))
+        found.append(f"{network}/{length} via {IPv4Address(data[used + 1 : used + 5])}")
+        data = data[used + 5 :]
+    return found
+
+
 def _called(code: int) -> str:
     known = _BY_CODE.get(code)
     return f'{code} ("{known.name}")' if known else str(code)

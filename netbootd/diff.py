@@ -17,7 +17,7 @@ from dataclasses import dataclass, replace
 from itertools import count
 from pathlib import Path
 
-from netbootd import answers
+from netbootd import answers, dhcpoptions
 from netbootd.boot import loader
 from netbootd.boot.client import Client, Stage
 from netbootd.boot.decision import identify, refusal
@@ -27,6 +27,7 @@ from netbootd.mac import MAC
 from netbootd.overlay import initrd
 from netbootd.printable import counted
 from netbootd.registry import overlays, scripts
+from netbootd.registry.expected import Expected, expected
 from netbootd.registry.facts import facts_of, own_address
 from netbootd.registry.machine import Machine
 from netbootd.registry.marks import MARKS, Marks
@@ -143,6 +144,7 @@ def _around(registry: Registry) -> tuple[object, ...]:
     """All that goes into what a machine is given, beside its entry and its target."""
     return (
         registry.config.known_only,
+        registry.config.dhcp,
         registry.config.loader,
         frozenset(registry.library.programs),
         registry.boot_server,
@@ -205,6 +207,8 @@ def _given(client: Client, machine: Machine | None, registry: Registry) -> dict[
     subnet = registry.subnets.of(client.link)
     script = boot_script(client, registry, base, Past(token=_TOKEN)).text
     given = {"boot script": script, "subnet": _described(subnet)}
+    if dhcp := expected(machine, client.link, registry):
+        given["address"] = _leased(dhcp)
     if machine is None or refusal(client, machine, registry) or client.mac is None:
         return given
     facts = facts_of(client.mac, machine, registry, base, client.address, _TOKEN)
@@ -220,6 +224,19 @@ def _loaders(machine: Machine, registry: Registry, subnet: Subnet) -> str:
     """What its firmware would load, of whatever architecture it is."""
     found = {str(row): loader.find(row, machine, registry, subnet).name for row in FIRSTS}
     return "".join(f"{row}: {name}\n" for row, name in found.items() if name)
+
+
+def _leased(dhcp: Expected) -> str:
+    """What DHCP does for it, line by line; places are no difference."""
+    lines = [f"dhcp {dhcp.mode.value}"]
+    lines += [f"address {dhcp.address}"] if dhcp.address else []
+    lines += [f"pool {pool.text}" for pool in dhcp.pools]
+    lines += [f"lease {dhcp.times.text}"] if dhcp.times else []
+    lines += [
+        f"option {dhcpoptions.name_of(code)} {dhcpoptions.as_text(code, data)}"
+        for code, data in sorted(dhcp.options.items())
+    ]
+    return "".join(f"{line}\n" for line in lines)
 
 
 def _described(subnet: Subnet) -> str:

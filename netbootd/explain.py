@@ -13,7 +13,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
-from netbootd import arch, otherloaders, secureboot, subject
+from netbootd import arch, dhcpoptions, otherloaders, secureboot, subject
 from netbootd.boot import loader
 from netbootd.boot.client import Client, Stage
 from netbootd.boot.decision import (
@@ -34,6 +34,7 @@ from netbootd.printable import printable
 from netbootd.record.standing import FRESH, Standing
 from netbootd.record.styles import Past, Worked
 from netbootd.registry import marks
+from netbootd.registry.expected import expected
 from netbootd.registry.facts import own_address
 from netbootd.registry.machine import Machine
 from netbootd.registry.origins import Origin, Origins
@@ -130,6 +131,7 @@ def explain(case: Case) -> Explained:
         _client(case),
         _looked(case),
         _subnet(case),
+        _address(case, machine),
         _served(case.client, machine, case.registry),
     ]
     if machine is not None:
@@ -193,6 +195,18 @@ def _subnet(case: Case) -> Lines:
         yield "subnet", f"{subnet.name} holds {link}"
         if subnet.boot_server:
             yield "server", f"{subnet.boot_server} (subnet {subnet.name})"
+
+
+def _address(case: Case, machine: Machine | None) -> Lines:
+    """What DHCP does for it, where anybody is given an address."""
+    found = expected(machine, case.client.link, case.registry)
+    if found is not None:
+        yield "address", found.text
+        for code, data in sorted(found.options.items()):
+            value = dhcpoptions.as_text(code, data)
+            yield "option", f"{code} {dhcpoptions.name_of(code)} = {value}"
+        if found.times:
+            yield "lease", found.times.text
 
 
 def known_only(client: Client, registry: Registry) -> bool | None:

@@ -14,6 +14,7 @@ from netbootd.boot.decision import identify, looks, refusal, subnet_of
 from netbootd.errors import Place
 from netbootd.explain import Case
 from netbootd.registry import marks
+from netbootd.registry.expected import expected
 from netbootd.registry.machine import Machine
 
 
@@ -22,6 +23,7 @@ def facts(case: Case) -> dict[str, Any]:
     machine = identify(case.client, case.registry)
     because, booted, boots = explain.outcome(case)
     refused = refusal(case.client, machine, case.registry)
+    dhcp = expected(machine, case.client.link, case.registry)
     return {
         **_client(case),
         "boots": boots,
@@ -30,6 +32,7 @@ def facts(case: Case) -> dict[str, Any]:
         "because": because,
         "rules": _rules(case),
         "subnet": _subnet(case),
+        "dhcp": dhcp.as_dict() if dhcp else None,
         "known_only": explain.known_only(case.client, case.registry),
         "refused": str(refused) if refused else None,
         "entry": _entry(case, machine) if machine else None,

@@ -25,6 +25,7 @@ from netbootd.record import store
 from netbootd.record.standing import FRESH, Standing
 from netbootd.record.styles import Kind, Worked
 from netbootd.registry import scripts
+from netbootd.registry.expected import Expected, expected
 from netbootd.registry.facts import facts_of, own_address, server_of
 from netbootd.registry.machine import Machine
 from netbootd.registry.snapshot import Registry
@@ -70,6 +71,7 @@ class Shown:
     *stands_for* is whom the MAC stands for, empty for a real one.  *target* is empty for none, and
     *subnet* where none holds the client.  *server* is the address that the script names.  *loads*
     is None for a machine that needs no loader; *readers* are others than iPXE that it may run.
+    *address* is what DHCP does for it, None where nobody is given addresses.
     """
 
     client: Client
@@ -85,6 +87,7 @@ class Shown:
     loads: tuple[Loads, ...] | None
     readers: tuple[Reader, ...]
     script: str
+    address: Expected | None = None
 
     @property
     def text(self) -> str:
@@ -93,6 +96,8 @@ class Shown:
         lines = [f"machine   {self.client.mac}{remark}", f"target    {self.target or 'none'}"]
         if self.subnet:
             lines.append(f"subnet    {self.subnet} holds {self.client.link}")
+        if self.address:
+            lines.append(f"address   {self.address.text}")
         lines += [f"because   {reason}" for reason in self.because]
         lines += [f"variable  {name} = {value}" for name, value in sorted(self.variables.items())]
         if not self.boots:
@@ -115,6 +120,7 @@ class Shown:
             "says": self.says,
             "target": self.target or None,
             "subnet": self.subnet or None,
+            "dhcp": self.address.as_dict() if self.address else None,
             "because": self.because,
             "variables": dict(self.variables),
             "findings": [finding.as_dict() for finding in self.faults],
@@ -194,6 +200,7 @@ def show(registry: Registry, client: Client, past: Past = NO_PAST) -> Shown:
         loads=None if subject.is_pi(client, registry) else tuple(_loads(registry, client)),
         readers=readers,
         script=script.text,
+        address=expected(identify(client, registry), client.link, registry),
     )
 
 
