@@ -37,7 +37,7 @@ log = Logger(namespace="netbootd.naming")
 MOST_WAITING = 50_000
 _DOMAIN = 15  # RFC 2132, section 3.17
 _SETTLE_S = 1.0
-_PART = 20.0  # a file of 65,000 names takes its time, and is not written all the time
+_PART = 10.0  # times that a file of 65,000 names takes, which is seconds, it is left alone
 _RETRY_S = 10.0
 _GRACE_S = 2.0
 
@@ -74,7 +74,7 @@ class Naming:
         self._file_trouble = ""
         self._altered = True
         self._written: Path | None = None
-        self._pause = _SETTLE_S
+        self._pause = 0.0  # until when the file is left alone, by the clock that never goes back
         self.dropped = 0
 
     @property
@@ -125,7 +125,8 @@ class Naming:
         with self._changed:
             if len(self._waiting) < MOST_WAITING:
                 self._waiting.append(had)
-                self._changed.notify()
+                if len(self._waiting) == 1:  # for more the thread is awake already
+                    self._changed.notify()
                 return
             self.dropped += 1
             first = self.dropped == 1
@@ -146,13 +147,15 @@ class Naming:
                 self._say("names of leases could not be written: see the log")
 
     def _write(self) -> None:
-        """The hosts file, where it is to be another."""
-        file = self._live.snapshot.config.dhcp.hosts
-        if file is not None and (self._altered or file != self._written):
-            begun = time.monotonic()
+        """The hosts file, where it is to be another; a long one not all the time."""
+        file, now = self._live.snapshot.config.dhcp.hosts, time.monotonic()
+        if file is None:
+            self._altered = False
+        elif file != self._written or (self._altered and (now >= self._pause or self._stopping)):
             _replace(file, hosts(self._names))
-            self._pause = max(_SETTLE_S, _PART * (time.monotonic() - begun))
-        self._altered, self._written = False, file
+            self._altered = False
+            self._pause = now + _PART * (time.monotonic() - now)
+        self._written = file
         self._say("")
 
     def _say(self, trouble: str) -> None:
@@ -163,9 +166,8 @@ class Naming:
     def _settle(self) -> None:
         """Wait for something new, and until a moment has passed since."""
         with self._changed:
-            patience = _RETRY_S if self._file_trouble else None
-            self._changed.wait_for(self._is_news, patience)
-            self._changed.wait_for(lambda: self._stopping, self._pause)
+            self._changed.wait_for(self._is_news, self._patience())
+            self._changed.wait_for(lambda: self._stopping, _SETTLE_S)
             news, self._waiting = self._waiting, deque()
             configured, self._configured = self._configured, False
         registry = self._live.snapshot
@@ -173,6 +175,12 @@ class Naming:
             self._configure(registry)
         for one in news:
             self._learn(one, registry)
+
+    def _patience(self) -> float | None:
+        """Seconds until something is to be done though nothing is new."""
+        if self._file_trouble:
+            return _RETRY_S
+        return max(self._pause - time.monotonic(), 0.0) if self._altered else None
 
     def _is_news(self) -> bool:
         return bool(self._waiting) or self._configured or self._stopping
