@@ -4,8 +4,8 @@ from ipaddress import IPv4Address, IPv4Interface
 
 import pytest
 
-from netbootd.dhcp.destination import destination, is_beyond, local_address
-from netbootd.dhcp.message import Message, Op
+from netbootd.dhcp.destination import EVERYBODY, destination, is_beyond, local_address
+from netbootd.dhcp.message import Message, MessageType, Op, Option
 
 NOBODY = ("0.0.0.0", 68)
 BROADCAST = ("255.255.255.255", 68)
@@ -109,3 +109,27 @@ def test_an_interface_without_addresses_has_none_to_give():
 )
 def test_what_is_in_none_of_our_networks_lies_behind_a_router(address, beyond):
     assert is_beyond(address, (FIRST, SECOND)) == beyond
+
+
+def kind(number: MessageType) -> dict[int, bytes]:
+    return {Option.MESSAGE_TYPE: bytes([number])}
+
+
+def test_a_no_is_broadcast_whatever_address_the_client_believes_to_have():
+    asked = request(ciaddr="192.0.2.50", options=kind(MessageType.REQUEST))
+    nak = Message(op=2, options=kind(MessageType.NAK))
+    to = destination(asked, nak, ("192.0.2.50", 68), boot_server=False)
+    assert to == (EVERYBODY, 68, None)
+
+
+def test_a_no_goes_to_the_relay_that_asked():
+    asked = request(giaddr="198.51.100.1", options=kind(MessageType.REQUEST))
+    nak = Message(op=2, options=kind(MessageType.NAK))
+    assert destination(asked, nak, NOBODY, boot_server=False) == ("198.51.100.1", 67, None)
+
+
+def test_who_only_wants_to_know_is_answered_at_its_address_even_behind_a_relay():
+    addresses = {"ciaddr": "198.51.100.50", "giaddr": "198.51.100.1"}
+    asked = request(**addresses, options=kind(MessageType.INFORM))
+    ack = Message(op=2, options=kind(MessageType.ACK))
+    assert destination(asked, ack, NOBODY, boot_server=False) == ("198.51.100.50", 68, None)
