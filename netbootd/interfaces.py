@@ -38,6 +38,7 @@ _MAIN_TABLE = 254
 _UNICAST = 1  # RTN_UNICAST: a route that leads somewhere, not "unreachable" or "prohibit"
 # linux/if_addr.h: temporary, failed in duplicate address detection, deprecated, not yet detected.
 _UNUSABLE = 0x01 | 0x08 | 0x20 | 0x40
+_PERMANENT = 0x80  # written by the administrator, and not learned from a router
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,9 +47,11 @@ class Interface:
     One network interface as it was when read.
 
     *up* is what the administrator set (IFF_UP); a cable need not be in, since it may be by the time
-    a machine asks.  *addresses* are in the kernel's order, primary ones first; *addresses6* are
-    those of IPv6 that last, the link-local one among them, none before the kernel lets us use it.
-    *mac* is its hardware address in lower-case hexadecimal with colons, None where it has none.
+    a machine asks.  *addresses* are in the kernel's order, primary ones first.  *mac* is its
+    hardware address in lower-case hexadecimal with colons, None where it has none.
+
+    *addresses6* are those of IPv6 that last, the link-local one among them: what was written here
+    before what was learned from a router, and nothing before the kernel lets us use it.
     """
 
     name: str
@@ -182,7 +185,8 @@ def _interfaces(route_socket: Any) -> tuple[Interface, ...]:
     for message in route_socket.get_addr(family=socket.AF_INET):
         addresses.setdefault(message["index"], []).append(_address(message))
     addresses6: dict[int, list[IPv6Interface]] = {}
-    for message in route_socket.get_addr(family=socket.AF_INET6):
+    of_ipv6 = route_socket.get_addr(family=socket.AF_INET6)
+    for message in sorted(of_ipv6, key=lambda one: not _flags(one) & _PERMANENT):
         own = _address6(message)
         if not own.is_loopback and not _flags(message) & _UNUSABLE:
             addresses6.setdefault(message["index"], []).append(own)

@@ -160,6 +160,12 @@ class TestReading:
         assert named("eth7").addresses6 == (IPv6Interface("2001:db8::1/64"),)
         assert named("eth7").reaches6
 
+    def test_one_that_was_written_here_comes_first(self):
+        learned = "addr add 2001:db8::2/64 dev eth7 nodad valid_lft 100 preferred_lft 100"
+        ip(VETH, "link set eth7 up", learned, "addr add 2001:db8::1/64 dev eth7 nodad")
+        texts = [str(one) for one in named("eth7").addresses6]
+        assert texts == ["2001:db8::1/64", "2001:db8::2/64"]
+
     def test_one_that_is_not_ours_yet_is_left_out(self):
         ip(VETH, "link set eth7 up", "addr add 2001:db8::1/64 dev eth7")  # no peer: for ever
         assert named("eth7").addresses6 == ()
