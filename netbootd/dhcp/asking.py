@@ -102,6 +102,14 @@ class Asking(NamedTuple):
         """Whether a client that names *server* (option 54) means us."""
         return server == self.server or server in self.ours
 
+    def stands(self, lease: Lease, reserved: bool) -> bool:
+        """
+        Whether the client may go on with its own *lease*: an offer that cannot be written down
+        cannot become one, but of an address that the configuration gives it anyway.
+        """
+        promised = lease.state is State.LEASED or self.saving or reserved
+        return promised and lease.held(self.now)
+
     def local(self, address: IPv4Address) -> bool:
         """Whether we reach *address* without a router, so that it can be asked for by ARP."""
         if self.relay is not None:

@@ -22,6 +22,9 @@ from netbootd.leases.table import Leases
 from netbootd.registry.snapshot import Registry
 from netbootd.registry.subnets import Subnet
 
+#: Seconds for which a card that has just got an address is not asked whether it has it.
+_NEW_S = 10.0
+
 
 @dataclass(frozen=True, slots=True)
 class Place:
@@ -87,7 +90,8 @@ def _unless_held(asking: Asking, place: Place) -> Place | Ask | Nothing:
             f"{address}, which is reserved for it, is used by somebody else", "exhausted"
         )
     sibling = asking.machine is not None and lease.machine == asking.machine.key
-    if not sibling or not asking.local(address) or asking.taken(address):
+    new = lease.since > asking.now - _NEW_S  # what the network said may be older
+    if not sibling or new or not asking.local(address) or asking.taken(address):
         whose = f"{lease.key} of the same machine" if sibling else lease.key
         return Nothing(f"{address}, which is reserved for it, is with {whose}", "exhausted")
     return place if asking.asked(address) else Ask(address, lease.key)
@@ -101,7 +105,7 @@ def _own(asking: Asking) -> Place | None:
     had = None
     for lease in asking.leases.of(asking.key):
         place = may_have(asking, lease.address)
-        if place is not None and lease.held(asking.now):
+        if place is not None and asking.stands(lease, place.reserved):
             return place
         had = had or place
     return had if asking.saving else None
@@ -168,7 +172,7 @@ def over_limit(asking: Asking) -> bool:
     return asking.leases.count(asking.port) >= limit
 
 
-def _of_its_port(asking: Asking, pools: list[tuple[Subnet, Pool]]) -> Place | Nothing:
+def _of_its_port(asking: Asking, pools: list[tuple[Subnet, Pool]]) -> Place | Ask | Nothing:
     """What was offered behind the same port and not taken: it has no more than that."""
     return _reused(asking, pools, same_port=True) or past_limit(asking)
 
@@ -182,13 +186,13 @@ def past_limit(asking: Asking) -> Nothing:
 
 def _reused(
     asking: Asking, pools: list[tuple[Subnet, Pool]], *, same_port: bool = False
-) -> Place | None:
+) -> Place | Ask | None:
     """The oldest offer of another client, the oldest of its own port before all."""
     for port in (asking.port,) if same_port else (asking.port, ""):
         offers = [asking.leases.oldest_offer(pool.range, asking.now, port) for _, pool in pools]
         for offer in sorted(filter(None, offers), key=lambda one: one.since):
             if place := may_have(asking, offer.address):
-                return place
+                return probed(asking, place)
     return None
 
 

@@ -62,7 +62,7 @@ def grant(asking: Asking, how: How, address: IPv4Address) -> Place | Ask | Nothi
     known = its_own or place.reserved
     if reason := _held(asking, place, lease) or _moved(asking, how, place):
         return Wrong(reason, _says_no(asking, how, known=known))
-    if lease is not None and its_own and lease.held(asking.now):
+    if lease is not None and its_own and asking.stands(lease, place.reserved):
         return place
     if not known and how is not How.SELECTING and not _speaks_for(asking):
         return Wrong(f"nothing is known of {address}, and others may give it", told=False)
@@ -70,7 +70,7 @@ def grant(asking: Asking, how: How, address: IPv4Address) -> Place | Ask | Nothi
         return assign.reservation(asking) or place
     if has := _has_already(asking):
         return Wrong(f"it has {has} already, and gets one address here", told=True)
-    return _anew(asking, how, place)
+    return _anew(asking, place)
 
 
 def _says_no(asking: Asking, how: How, *, known: bool) -> bool:
@@ -126,12 +126,10 @@ def _has_already(asking: Asking) -> Address | None:
     return None
 
 
-def _anew(asking: Asking, how: How, place: Place) -> Place | Ask | Nothing:
+def _anew(asking: Asking, place: Place) -> Place | Ask | Nothing:
     """An address that the client does not hold as far as we know."""
     if not asking.saving:
         return Nothing("leases cannot be written, so there are no new ones", "unsaved")
     if assign.over_limit(asking):
         return assign.past_limit(asking)
-    if how in (How.RENEWING, How.REBINDING):
-        return place  # it uses the address, and would answer itself
     return assign.probed(asking, place)

@@ -90,7 +90,7 @@ def marks_of(message: Message) -> Marks:
     said = {"uuid": message.uuid, "client_id": identifier(message)}
     if relay := relay_of(message):
         said |= {"circuit_id": relay.circuit, "remote_id": relay.remote}
-    return Marks.of(said)
+    return Marks.of(said, relayed=True)
 
 
 def identifier(message: Message) -> str:

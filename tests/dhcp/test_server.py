@@ -224,6 +224,14 @@ def test_the_network_is_asked_before_another_card_of_the_machine_gets_its_addres
     assert server.state(".50") == (CARD, State.OFFERED)
 
 
+def test_a_card_that_has_just_got_the_address_keeps_it_whatever_was_heard():
+    """Both may have waited for the same silence."""
+    server = two_cards()
+    server.leases.put(lease(".50", OTHER, machine=CARD, reserved=True, since=995.0))
+    server.silent.add("10.1.0.50")
+    assert told(server.discover()) == "OFFER .100"
+
+
 def test_a_second_card_gets_another_address_while_the_first_answers():
     server = two_cards()
     server.taken.add("10.1.0.50")
@@ -435,9 +443,16 @@ def test_renewing_says_ciaddr_again_and_keeps_when_the_lease_began():
     assert server.reboot().events[0].how == "init-reboot"
 
 
-def test_who_renews_is_not_asked_for_on_the_network():
-    assert told(serving(probe=True).renew()) == "ACK .100"
+def test_who_renews_what_we_know_nothing_of_is_asked_for_on_the_network():
+    """Its own answer is no objection; after a boot with a wrong clock another may answer."""
+    assert told(serving(probe=True).renew()) == "ask .100"
     assert told(serving(probe=True).reboot()) == "ask .100"
+
+
+def test_who_renews_its_own_lease_is_not_asked_for_on_the_network():
+    server = serving()
+    server.lease()
+    assert told(server.renew()) == "ACK .100"
 
 
 # -- lease times -------------------------------------------------------------------------------
@@ -472,6 +487,14 @@ def test_a_lease_without_end_has_no_times_to_renew():
 
 
 # -- a folder that cannot be written -----------------------------------------------------------
+
+
+def test_an_offer_that_cannot_be_written_down_becomes_no_lease():
+    offered = lease(".100", CARD, State.OFFERED)
+    assert told(unsaved(offered).discover()) == "nothing (unsaved)"
+    assert told(unsaved(offered).select()) == "nothing (unsaved)"
+    reserved = replace(offered, address=address(".50"), reserved=True)
+    assert told(unsaved(reserved, machines=[RESERVED]).select(at=".50")) == "ACK .50"
 
 
 def unsaved(*leases: Lease, machines=()) -> Server:
