@@ -15,12 +15,15 @@ from pathlib import Path
 from netbootd import config as configuration
 from netbootd import dropins
 from netbootd import interfaces as networks
+from netbootd.addressing import Serving
 from netbootd.config import Config
 from netbootd.doctor import host
 from netbootd.doctor.ask import Questions
 from netbootd.doctor.verdict import Facts, Remark, is_wrong, judge
-from netbootd.errors import NetbootdError
+from netbootd.errors import ConfigErrors, NetbootdError
 from netbootd.interfaces import Interface
+from netbootd.registry.load import load
+from netbootd.registry.snapshot import Registry
 
 
 class NoInterface(NetbootdError):
@@ -38,9 +41,9 @@ def examine(name: str | None, file: Path) -> list[tuple[Facts, list[Remark]]]:
     *file* is the configuration, which may be missing or broken.  Takes five seconds for each.
     Raises NoInterface and NotAllowed.
     """
-    config = _config(file)
+    config, registry = _config(file), _registry(file)
     try:
-        facts = [_facts(interface, config) for interface in _interfaces(name, config)]
+        facts = [_facts(one, config, registry) for one in _interfaces(name, config)]
     except PermissionError as problem:
         raise NotAllowed(f"{problem.strerror}: run as root, or with CAP_NET_RAW") from None
     return [(one, judge(one)) for one in facts]
@@ -75,6 +78,24 @@ def _config(file: Path) -> Config:
     return configuration.parse(dropins.survey(file).merged("netbootd"), file.parent, [])
 
 
+def _registry(file: Path) -> Registry | None:
+    """None where the file is missing or broken."""
+    try:
+        return load(file)
+    except ConfigErrors:
+        return None
+
+
+def _serving(interface: Interface, config: Config, registry: Registry | None) -> bool:
+    """Whether netbootd is to give addresses on the cable of *interface*."""
+    if registry is not None:
+        own = [str(one.ip) for one in interface.addresses]
+        nets = [registry.subnets.of(address) for address in own]
+        return any(registry.serving(net, interface.name) is Serving.SERVER for net in nets)
+    mode = config.dhcp.interfaces.get(interface.name, config.dhcp.mode)
+    return mode is Serving.SERVER
+
+
 def _interfaces(name: str | None, config: Config) -> tuple[Interface, ...]:
     network = networks.read_network()
     wanted = (name,) if name else config.interfaces
@@ -85,7 +106,7 @@ def _interfaces(name: str | None, config: Config) -> tuple[Interface, ...]:
     return served
 
 
-def _facts(interface: Interface, config: Config) -> Facts:
+def _facts(interface: Interface, config: Config, registry: Registry | None) -> Facts:
     port = config.http_port[0]
     before = host.status(port)
     answers = Questions(interface).ask()
@@ -103,4 +124,5 @@ def _facts(interface: Interface, config: Config) -> Facts:
         before=before,
         after=host.status(port),
         tftp_port=config.tftp.port,
+        serving=_serving(interface, config, registry),
     )

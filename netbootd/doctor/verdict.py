@@ -53,6 +53,7 @@ class Facts:
     """
     What was seen.  *holders*: UDP port to who has it; *knocked*: server to whether it answers on
     4011; *before* and *after*: what our own daemon said around the questions, None where none runs.
+    *serving*: the configuration says that netbootd is the DHCP server there.
     """
 
     interface: Interface
@@ -64,6 +65,7 @@ class Facts:
     before: Mapping[str, Any] | None = None
     after: Mapping[str, Any] | None = None
     tftp_port: int = 69
+    serving: bool = False
 
     @property
     def headline(self) -> str:
@@ -85,12 +87,21 @@ class Facts:
             "carrier": self.carrier,
             "ports": {str(port): holder for port, holder in self.holders.items()},
             "daemon": self.after is not None,
+            "dhcp_server": self.serving,
             "answers": [_answer(heard) for heard in self.answers],
         }
 
 
 def judge(facts: Facts) -> list[Remark]:
     """Everything worth saying, in the order in which a packet meets it."""
+    if facts.serving:
+        return [
+            *_link(facts),
+            *_ports(facts),
+            *_addresses(facts),
+            *_proxies(facts),
+            *_serving(facts),
+        ]
     return [
         *_link(facts),
         *_ports(facts),
@@ -130,7 +141,7 @@ def _ports(facts: Facts) -> Iterator[Remark]:
     for port in (_DHCP, facts.tftp_port, _BOOT_SERVER):
         if (holder := facts.holders.get(port)) is None or _is_ours(holder):
             continue
-        if port == _DHCP:
+        if port == _DHCP and not facts.serving:
             told = f"{holder} has UDP 67 on this host; netbootd shares it (proxydhcp.mode)"
             yield Remark("note", "port-shared", told)
         else:
@@ -218,6 +229,50 @@ def _file(heard: Heard) -> str:
     return heard.message.file.decode("latin-1") or heard.message.text(Option.BOOT_FILE)
 
 
+def _addresses(facts: Facts) -> Iterator[Remark]:
+    """Who gives addresses where that is netbootd's part alone."""
+    leases = _by_server(heard for heard in facts.answers if int(heard.message.yiaddr))
+    for server, heard in leases.items():
+        offered = ", ".join(sorted({str(one.message.yiaddr) for one in heard}))
+        if server in facts.own:
+            yield Remark("ok", "dhcp", f"netbootd offers {offered}{_fields(heard[0])}")
+            continue
+        told = (
+            f"{server} offers {offered}, and here netbootd gives the addresses: clients take"
+            ' either.  Switch it off, or say "dhcp": "proxy" for this network'
+        )
+        yield Remark("wrong", "foreign-dhcp", told)
+
+
+def _serving(facts: Facts) -> Iterator[Remark]:
+    """Whether the daemon of this host answered as the DHCP server."""
+    name = facts.interface.name
+    if facts.after is None:
+        told = f"no netbootd answers at its HTTP port on this host, and it is to serve {name}"
+        yield Remark("note", "no-daemon", told)
+        return
+    if any(int(one.message.yiaddr) and one.source in facts.own for one in facts.answers):
+        return
+    if not _listens(facts, "DHCP server"):
+        told = f"netbootd runs on this host, but is not the DHCP server on {name}"
+        yield Remark("wrong", "not-served", told)
+    elif _unserved(facts.after) > _unserved(facts.before or {}):
+        told = "netbootd heard us, but has nothing for a machine that is not listed"
+        yield Remark("note", "unserved", told)
+    else:
+        told = (
+            f"netbootd serves {name}, but offered no address: are the pools used up (netbootd"
+            " leases), or does a firewall of this host drop UDP 67?"
+        )
+        yield Remark("wrong", "daemon-silent", told)
+
+
+def _listens(facts: Facts, what: str) -> list[str]:
+    """What our daemon says of listening as *what* on this interface."""
+    said = [str(one) for one in (facts.after or {}).get("listening", ())]
+    return [one for one in said if one.startswith(what) and f" {facts.interface.name}" in one]
+
+
 # -- what else they say ------------------------------------------------------------------------
 
 
@@ -287,8 +342,7 @@ def _ourselves(facts: Facts) -> Iterator[Remark]:
     if any(not int(one.message.yiaddr) and one.source in facts.own for one in facts.answers):
         return
     name = facts.interface.name
-    listening = [str(one) for one in facts.after.get("listening", ())]
-    here = [one for one in listening if one.startswith("ProxyDHCP") and f" {name}" in one]
+    here = _listens(facts, "ProxyDHCP")
     if not here:
         told = f"netbootd runs on this host, but does not serve {name} with ProxyDHCP"
         yield Remark("wrong", "not-served", told)

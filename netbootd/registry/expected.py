@@ -75,7 +75,7 @@ def expected(machine: Machine | None, link: str, registry: Registry) -> Expected
     """
     if not gives(registry):
         return None
-    subnet = registry.subnets.of(link) if link else _only(registry)
+    subnet = registry.subnets.of(link) if link else only(registry)
     if subnet is None:
         where = "where it asks from is not known: --from says it"
         return Expected(mode=registry.config.dhcp.mode, because=where)
@@ -98,7 +98,7 @@ def expected(machine: Machine | None, link: str, registry: Registry) -> Expected
     )
 
 
-def _only(registry: Registry) -> Subnet | None:
+def only(registry: Registry) -> Subnet | None:
     """The one subnet in which addresses are given, None for several."""
     found = [net for net in registry.subnets if _mode(net, registry)[0] is Serving.SERVER]
     return found[0] if len(found) == 1 else None

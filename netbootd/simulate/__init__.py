@@ -7,7 +7,9 @@ from dataclasses import replace
 from pathlib import Path
 
 from netbootd import replies, subject
+from netbootd.boot.decision import identify
 from netbootd.mac import MAC
+from netbootd.registry.facts import own_address
 from netbootd.registry.load import load
 from netbootd.registry.marks import MARKS, Marks
 from netbootd.simulate.firmware import RPIBOOT, firmware
@@ -54,7 +56,8 @@ def simulate(
     if style is not None:
         settings = replace(registry.config.proxydhcp, style=style)
         registry = replace(registry, config=replace(registry.config, proxydhcp=settings))
-    memory = Memory(registry, str(config))
+    machine = identify(asking, registry)
+    memory = Memory(registry, str(config), own_address(machine) if machine else "")
     return Walk(memory, client, mac, CLIENT_ADDRESS, say, remark).run()
 
 

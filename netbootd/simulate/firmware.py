@@ -73,6 +73,17 @@ class Firmware:
             options=options,
         )
 
+    def request(self, mac: MAC, offer: Message) -> Message:
+        """Its DHCPREQUEST for what was offered (RFC 2131, section 4.3.2: selecting)."""
+        plain = self.discover(mac)
+        options = {
+            **plain.options,
+            int(Option.MESSAGE_TYPE): bytes((MessageType.REQUEST,)),
+            int(Option.REQUESTED_ADDRESS): offer.yiaddr.packed,
+            int(Option.SERVER_ID): (offer.server_id or offer.siaddr).packed,
+        }
+        return plain._replace(options=options)
+
     def uuid(self, mac: MAC) -> bytes:
         """16 bytes of option 97: its SMBIOS UUID; of a Raspberry Pi something else (sightings)."""
         if self.arch.number == RPIBOOT:

@@ -6,26 +6,32 @@ import ipaddress
 import time
 from collections.abc import Mapping
 from http import HTTPStatus
-from ipaddress import IPv4Address
+from ipaddress import IPv4Address, IPv4Interface, IPv4Network
+from itertools import islice
 from urllib.parse import parse_qsl, unquote, urlsplit
 
-from netbootd import configfiles, urls
+from netbootd import configfiles, dhcpoptions, urls
+from netbootd.addressing import Serving
 from netbootd.boot.client import Client, Stage
 from netbootd.boot.history import machine_of
 from netbootd.boot.script import Past, boot_script, first_script
 from netbootd.content import Content
 from netbootd.dhcp import proxy, pxe, wire
+from netbootd.dhcp import server as dhcp_server
 from netbootd.dhcp.destination import Arrival, Port
+from netbootd.dhcp.given import Given
 from netbootd.dhcp.message import Message, Op
 from netbootd.dhcp.proxy import Ignored, Known
 from netbootd.errors import NetbootdError, NotFound
 from netbootd.http import bootscript, files
 from netbootd.http.resource import Answer, Asked, Part, Work
-from netbootd.registry import overlays
+from netbootd.leases.table import Leases
+from netbootd.registry import expected, overlays
 from netbootd.registry.facts import facts_of
 from netbootd.registry.live import LiveRegistry
 from netbootd.registry.marks import Marks
 from netbootd.registry.snapshot import Registry
+from netbootd.registry.subnets import ELSEWHERE, Subnet
 from netbootd.simulate.network import Digest, File, Unchecked, Unreachable
 from netbootd.tftp.locate import Locator
 from netbootd.tftp.options import Bounds, negotiate
@@ -38,23 +44,37 @@ _MTU = 1500
 _THIS_BOOT = Past(token="token-of-this-boot")  # noqa: S106
 _PIECE = 1 << 20
 _TFTP_PORT = 69
+_MOST_TRIED = 4096  # addresses that might be ours
 _ELSEWHERE = "ask on the network, with --interface"
 
 
 class Memory:
-    """A network made of *registry*; *file* is its name for the headline."""
+    """
+    A network made of *registry*; *file* is its name for the headline.  *link* is an address of the
+    subnet that the client is in, empty where that is not known.
+    """
 
-    def __init__(self, registry: Registry, file: str) -> None:
+    def __init__(self, registry: Registry, file: str, link: str = "") -> None:
         self.name = f"{file}, in memory"
         self._registry = registry
         self._live = LiveRegistry(registry)
         self._locator = Locator(self._live, time.monotonic)
         self._address = IPv4Address(_own_address(registry) or _SERVER_ADDRESS)
+        self._client = CLIENT_ADDRESS
+        self._leases, self._serves, self._prefix = Leases(), False, 32
+        net = _network(registry, self._address, link)
+        if isinstance(net.network, IPv4Network):
+            self._serves = registry.serving(net, "(memory)") is Serving.SERVER
+            self._prefix = net.network.prefixlen
+            if self._serves and self._address not in net.network:
+                self._address = _free(net, registry)
         self._because: tuple[str, ...] = ()
         self._has_loaded = False  # our loader: the iPXE that asks from then on is ours
 
     def dhcp(self, request: bytes, port: Port, server: str) -> Message:
         asked = wire.decode(request)
+        if self._serves and port is Port.DHCP:
+            return self._of_server(asked)
         if (told := pxe.beyond_a_proxy(asked, self._address)) is not None:
             self._because = (f"taken for granted here: {told}",)
             return Message(op=Op.REPLY, xid=asked.xid, siaddr=self._address)
@@ -63,7 +83,7 @@ class Memory:
                 'no answer: "proxydhcp" is off in the configuration, so your DHCP server must name '
                 "the boot file; what it names, only the network can tell (--interface)"
             )
-        source = (CLIENT_ADDRESS if server else "0.0.0.0", 68)
+        source = (self._client if server else "0.0.0.0", 68)
         arrival = Arrival("(memory)", self._address, port, source)
         known = Known(replaced=self._has_loaded)
         marks = self._live.sightings.note(pxe.mac_of(asked), pxe.marks_of(asked))
@@ -73,6 +93,30 @@ class Memory:
             raise Unreachable(f"no answer: {answer.reason}")
         return wire.decode(wire.encode(answer.reply, asked.limit))
 
+    def _of_server(self, asked: Message) -> Message:
+        """What the DHCP server says; nobody else is on this network, so that nobody answers ARP."""
+        arrival = Arrival("(memory)", self._address, Port.DHCP, ("0.0.0.0", 68))
+        marks = self._live.sightings.note(pxe.mac_of(asked), pxe.marks_of(asked))
+        found = dhcp_server.answer(
+            asked,
+            arrival,
+            self._registry,
+            self._leases,
+            now=time.monotonic(),
+            links=(IPv4Interface(f"{self._address}/{self._prefix}"),),
+            marks=marks,
+            known=Known(replaced=self._has_loaded),
+            asked=lambda _address: True,
+        )
+        if not isinstance(found, Given):
+            raise Unreachable(f"no answer: {getattr(found, 'reason', 'nothing is said to that')}")
+        decision = found.boot.decision if found.boot else None
+        refused = (found.refused.reason,) if found.refused else ()
+        self._because = decision.because if decision else refused
+        if found.lease is not None:
+            self._client = str(found.lease.address)
+        return wire.decode(wire.encode(found.reply, asked.limit))
+
     def why(self) -> tuple[str, ...]:
         return self._because
 
@@ -81,7 +125,7 @@ class Memory:
         self._has_loaded = True
         request = ReadRequest(path, "octet", dict(options))
         try:
-            content = self._locator.locate(request, CLIENT_ADDRESS, server).content
+            content = self._locator.locate(request, self._client, server).content
         except NetbootdError as problem:
             raise Unreachable(f"TFTP ERROR: {problem}") from None
         try:
@@ -143,7 +187,7 @@ class Memory:
             case urls.Kind.FIRST:
                 return _held(first_script(self._registry, base).text)
             case urls.Kind.SCRIPT:
-                client = Client(stage=Stage.IPXE, mac=route.mac, address=CLIENT_ADDRESS)
+                client = Client(stage=Stage.IPXE, mac=route.mac, address=self._client)
                 client = client.marked(self._live.sightings.of(route.mac))
                 script = boot_script(client, self._registry, base, _THIS_BOOT, choice)
                 if script.status != HTTPStatus.OK and not user_agent.startswith("iPXE/"):
@@ -163,7 +207,7 @@ class Memory:
             path=f"/{route.path}",
             host=urlsplit(base).netloc,
             here=here,
-            peer=CLIENT_ADDRESS,
+            peer=self._client,
             headers={"user-agent": user_agent},
             sightings=self._live.sightings,
         )
@@ -195,9 +239,7 @@ class Memory:
         machine = machine_of(route.mac, self._registry, sightings) if route.mac else None
         if machine is None or machine.mac is None:
             raise Unreachable("404: not in the configuration")
-        facts = facts_of(
-            machine.mac, machine, self._registry, base, CLIENT_ADDRESS, _THIS_BOOT.token
-        )
+        facts = facts_of(machine.mac, machine, self._registry, base, self._client, _THIS_BOOT.token)
         try:
             return Content("", held=overlays.build(machine, facts, self._registry))
         except NetbootdError as problem:
@@ -212,6 +254,27 @@ class Memory:
 
     def _hosts(self) -> set[str]:
         return {urlsplit(base).hostname or "" for base in self._bases()}
+
+
+def _network(registry: Registry, ours: IPv4Address, link: str) -> Subnet:
+    """Where the client stands: where it says, else where we do, else the one we give addresses."""
+    for address in (link, str(ours)):
+        found = registry.subnets.of(address)
+        if found.network is not None:
+            return found
+    return expected.only(registry) or ELSEWHERE
+
+
+def _free(net: Subnet, registry: Registry) -> IPv4Address:
+    """An address for us, where nothing says one: no router's, no machine's, and of no pool."""
+    assert isinstance(net.network, IPv4Network)
+    router = net.addressing.options.get(dhcpoptions.ROUTERS, b"")[:4]
+    pools = [pool.range for pool in net.addressing.pools]
+    for address in islice(net.network.hosts(), _MOST_TRIED):
+        taken = address in registry.reserved or any(address in pool for pool in pools)
+        if not taken and address.packed != router:
+            return address
+    return net.network[-1]
 
 
 def _held(text: str) -> Content:

@@ -18,7 +18,7 @@ from netbootd.dhcp.destination import Port
 from netbootd.dhcp.message import Message, Option
 from netbootd.errors import NetbootdError
 from netbootd.mac import MAC
-from netbootd.simulate import formats
+from netbootd.simulate import formats, lease
 from netbootd.simulate.firmware import RPIBOOT, Firmware, ipxe_on
 from netbootd.simulate.follow import Location, NotFollowed
 from netbootd.simulate.machine import BY_THEMSELVES, FIRMWARE_AGENT, Machine
@@ -48,6 +48,7 @@ class Walk:
         self._firmware = firmware
         self._mac = mac
         self._address = address
+        self._leased = ""
         self._walked = Walked(
             machine=mac,
             stands_for=stands_for,
@@ -78,10 +79,13 @@ class Walk:
     def _boot(self) -> str:
         """From the first DISCOVER on; how it all ends."""
         firmware, mac = self._firmware, self._mac
-        after = Machine(self._network, firmware, mac, self._address, self._tell)
         if firmware.arch.family in BY_THEMSELVES:
-            return after.by_itself(self._ask_dhcp_server())
+            server = self._ask_dhcp_server()
+            return Machine(self._network, firmware, mac, self._address, self._tell).by_itself(
+                server
+            )
         answer = self._discover(firmware)
+        after = Machine(self._network, firmware, mac, self._address, self._tell)
         if firmware.arch.number == RPIBOOT:
             return after.pi(str(answer.siaddr))
         if firmware.stage is Stage.IPXE and _boot_file(answer).startswith(_URL):
@@ -110,9 +114,19 @@ class Walk:
         request = wire.encode(firmware.discover(self._mac))
         answer = self._network.dhcp(request, Port.DHCP, "")
         self._tell.detail("next server", f"{answer.siaddr} (siaddr)")
+        self._because()
+        return str((self._lease(firmware, answer) if lease.gives(answer) else answer).siaddr)
+
+    def _because(self) -> None:
         for reason in self._network.why():
             self._tell.detail("because", reason)
-        return str(answer.siaddr)
+
+    def _lease(self, firmware: Firmware, offer: Message) -> Message:
+        """The answer of a server that gives the address, too."""
+        answer = lease.take(self._network, firmware, self._mac, offer, self._tell)
+        lease.check(answer, firmware, self._leased)
+        self._address = self._leased = str(answer.yiaddr)
+        return answer
 
     def _discover(self, firmware: Firmware) -> Message:
         request = firmware.discover(self._mac)
@@ -123,15 +137,34 @@ class Walk:
         self._tell.detail("vendor class", f"{firmware.vendor_class} (option 60)")
         self._tell.detail("architecture", f"{firmware.arch.number}, {firmware.arch} (option 93)")
         answer = self._network.dhcp(wire.encode(request), Port.DHCP, "")
+        if lease.gives(answer):
+            return self._of_server(firmware, request, answer)
         self._tell.step(
             f"DHCPOFFER of a ProxyDHCP server, {answer.server_id}",
             "It names the boot file and gives no address: that comes from the site's DHCP server.",
         )
         self._tell_boot_file(answer)
-        for reason in self._network.why():
-            self._tell.detail("because", reason)
+        self._because()
         _check_offer(request, answer, firmware)
         return answer
+
+    def _of_server(self, firmware: Firmware, request: Message, offer: Message) -> Message:
+        """An offer that is all in one: an address, and the boot file."""
+        self._tell.step(
+            f"DHCPOFFER of a DHCP server, {offer.server_id}",
+            "It gives the address, and names the boot file as well: nobody else is asked.",
+        )
+        self._tell.detail("address", offer.yiaddr)
+        self._tell.detail("next server", f"{offer.siaddr} (siaddr)")
+        self._tell.detail("boot file", _boot_file(offer) or "none")
+        self._because()
+        if offer.xid != request.xid:
+            raise Failed("the offer has another xid than the request")
+        if firmware.arch.number == RPIBOOT:
+            _check_pi_offer(offer)
+        else:
+            _check_boot_file(offer)
+        return self._lease(firmware, offer)
 
     def _tell_boot_file(self, answer: Message) -> None:
         self._tell.detail(
@@ -142,6 +175,8 @@ class Walk:
 
     def _boot_server(self, offer: Message) -> Message:
         """The second question, where the offer leaves it open."""
+        if lease.gives(offer):
+            return offer
         control = offer.vendor_options.get(_DISCOVERY_CONTROL, b"\0")
         if control[0] & _TAKE_THIS_FILE:
             self._tell.step(

@@ -18,7 +18,7 @@ from urllib.parse import urlsplit
 
 from netbootd.dhcp import wire as dhcp_wire
 from netbootd.dhcp.destination import Port
-from netbootd.dhcp.message import Message, Op
+from netbootd.dhcp.message import Message, MessageType, Op, Option
 from netbootd.errors import WireError
 from netbootd.interfaces import Interface
 from netbootd.simulate.network import Digest, File, Unreachable
@@ -28,6 +28,7 @@ from netbootd.tftp.wire import Ack, Data, Error, OptionAck, ReadRequest
 _CLIENT_PORT = 68
 _EVERYBODY = "255.255.255.255"
 _OFFERS_S = 4.0  # EDK2 collects offers for this long, and asks again after it
+_PROXIES_S = 0.5  # and who asks a daemon next door need not wait as long
 _TFTP_S = 5.0
 _TFTP_TRIES = 4
 _HTTP_S = 30.0
@@ -59,10 +60,18 @@ class Wire:
         by_proxy = asked.vendor_class.startswith(_NETBOOT)
         with _client_socket() as client:
             self._send(client, request, (target, int(port)))
+            whole: Message | None = None
             for message in _replies(client, asked.xid):
+                if message.message_type is MessageType.NAK:
+                    return message
                 own_words = message.vendor_class.startswith(_NETBOOT)
                 if own_words or (not by_proxy and int(message.siaddr)):
                     return message
+                if int(message.yiaddr) and int(message.siaddr) and _names_a_file(message):
+                    whole = message
+                    break
+            if whole is not None:
+                return next(_of_proxies(client, asked.xid), whole)
         raise Unreachable(
             f"no netboot answer within {_OFFERS_S:.0f} s: is the daemon running and serving this "
             "network, does a firewall drop UDP 67 or 4011, and is the machine one it boots? "
@@ -99,6 +108,20 @@ class Wire:
             connection.close()
 
 
+def _names_a_file(message: Message) -> bool:
+    return bool(message.file or message.text(Option.BOOT_FILE))
+
+
+def _of_proxies(client: socket.socket, xid: int) -> Iterator[Message]:
+    """
+    Offers of proxies that come behind that of a DHCP server which names a boot file itself:
+    firmware waits for them, and takes such a one before that.
+    """
+    for message in _replies(client, xid, _PROXIES_S):
+        if message.vendor_class.startswith(_NETBOOT) and not int(message.yiaddr):
+            yield message
+
+
 def _client_socket() -> socket.socket:
     client = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
     client.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -113,9 +136,9 @@ def _client_socket() -> socket.socket:
     return client
 
 
-def _replies(client: socket.socket, xid: int) -> Iterator[Message]:
+def _replies(client: socket.socket, xid: int, patience: float = _OFFERS_S) -> Iterator[Message]:
     """Every reply to *xid* until the time for offers is over."""
-    until = time.monotonic() + _OFFERS_S
+    until = time.monotonic() + patience
     while (left := until - time.monotonic()) > 0:
         client.settimeout(left)
         try:

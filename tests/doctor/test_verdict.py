@@ -110,6 +110,44 @@ def test_answers_are_judged_as_firmware_takes_them(answers, facts, remarks):
     assert told(*answers, **facts) == remarks
 
 
+SERVES = {"generation": 1, "listening": ["DHCP server UDP 67 on eth0"]}
+
+
+@pytest.mark.parametrize(
+    ("answers", "facts", "remarks"),
+    [
+        ([lease(OURS, file=b"snponly.efi", siaddr=OURS)], {"after": SERVES}, {"dhcp": "ok"}),
+        (
+            [lease(OURS), lease(DHCP)],
+            {"after": SERVES},
+            {"dhcp": "ok", "foreign-dhcp": "wrong"},
+        ),
+        (
+            [lease(DHCP)],
+            {"after": SERVES},
+            {"foreign-dhcp": "wrong", "daemon-silent": "wrong"},
+        ),
+        ([], {"after": SERVES}, {"daemon-silent": "wrong"}),
+        ([], {"after": RUNNING}, {"not-served": "wrong"}),
+        (
+            [],
+            {"before": SERVES, "after": {**SERVES, "events": {"unserved.dhcp": 2}}},
+            {"unserved": "note"},
+        ),
+        ([], {}, {"no-daemon": "note"}),
+        ([lease(DHCP)], {}, {"foreign-dhcp": "wrong", "no-daemon": "note"}),
+        ([lease(OURS), proxy(OTHER)], {"after": SERVES}, {"dhcp": "ok", "second-proxy": "wrong"}),
+        (
+            [],
+            {"holders": {67: "kea-dhcp4 (pid 9)"}},
+            {"port-taken": "wrong", "no-daemon": "note"},
+        ),
+    ],
+)
+def test_where_netbootd_gives_the_addresses_another_server_is_the_problem(answers, facts, remarks):
+    assert told(*answers, serving=True, **facts) == remarks
+
+
 @pytest.mark.parametrize(
     ("facts", "code", "level"),
     [
