@@ -59,6 +59,7 @@ from netbootd.registry.subnets import Subnet
 
 #: Seconds for which an address that somebody else uses is given to nobody.
 DECLINED_S = 900
+_TICK_S = 0.001  # what is lost where a clock's seconds are added and taken off again
 #: Parts of a lease after which it is renewed, and rebound (RFC 8415, section 21.4).
 _T1, _T2 = 0.5, 0.8
 _LONGEST = 255  # characters kept of a client's own words
@@ -234,7 +235,7 @@ class _Turn:
         if not address or not lease:
             return self._nothing(wanted, wanted.addresses)
         before = self.leases.put(lease) if self.saving or offering else None
-        seconds = self._time if offering else max(0, int(lease.until - self.now))
+        seconds = self._time if offering else max(0, int(lease.until - self.now + _TICK_S))
         lifetimes = ((seconds, seconds), *((0, 0) for _ in gone))
         named = Association(wanted.iaid, (address, *gone), lifetimes)
         option = association(named, int(seconds * _T1), int(seconds * _T2))

@@ -215,6 +215,12 @@ def test_a_request_gets_what_was_offered_and_it_is_written():
     assert (event.how, event.seconds) == ("new", 1000)
 
 
+def test_no_second_is_lost_to_the_clocks_fractions():
+    site = Site()
+    site.now = 1795.2996680000001
+    assert ia_of(site.given(M.REQUEST, FIRST)).lifetimes == ((1000, 1000),)
+
+
 def test_rapid_commit_where_both_want_it():
     wants = ((Option.RAPID_COMMIT, b""),)
     assert Site().given(M.SOLICIT, more=wants).reply.type == M.ADVERTISE

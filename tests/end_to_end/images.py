@@ -14,7 +14,7 @@ import tempfile
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from tests.end_to_end import foreign, guest, nameserver, neighbours, nfs, secureboot
+from tests.end_to_end import foreign, guest, nameserver, neighbours, nfs, routers, secureboot
 from tests.end_to_end.cache import Part, download, newest, run, unpack, with_libraries
 
 MULTIBOOT = Path(__file__).with_name("multiboot.s")
@@ -141,6 +141,7 @@ PARTS = {
     "tgt": Part("tgt", _tgt),
     "neighbours": neighbours.NEIGHBOURS,
     "nameserver": nameserver.NAMESERVER,
+    "radvd": routers.RADVD,
     **foreign.PARTS,
     **secureboot.PARTS,
 }

@@ -47,15 +47,15 @@ def _flash(code: Path) -> tuple[str, str]:
     return "-drive", f"if=pflash,format=raw,readonly=on,file={code}"
 
 
-def _setting(name: str, value: str) -> tuple[str, str]:
+def setting(name: str, value: str) -> tuple[str, str]:
     """A setting of EDK2's (its OvmfPkg and ArmVirtPkg read fw_cfg)."""
     return "-fw_cfg", f"name=opt/org.tianocore/{name},string={value}"
 
 
 # Each of these saves a minute of IPv6 attempts in a network that has no such server.
-_NO_IPV6 = (*_setting("IPv6Support", "n"), *_setting("IPv6PXESupport", "n"))
+_NO_IPV6 = (*setting("IPv6Support", "n"), *setting("IPv6PXESupport", "n"))
 # EDK2 tries PXE first, and waits long before it gives up.
-HTTP_ONLY = _setting("IPv4PXESupport", "n")
+HTTP_ONLY = setting("IPv4PXESupport", "n")
 # Keys are kept where only the firmware's system management mode may write.
 _SMM = ("-M", "q35,smm=on", "-global", "driver=cfi.pflash01,property=secure,value=on")
 
