@@ -261,7 +261,9 @@ class Settings:
     def registry(self) -> Registry:
         nets = {lan.network: self._subnet(lan) for lan in self.pools}
         machines = {}
-        for first, *others in self.pairs or [(mac,) for mac in self.reserved]:
+        paired = {mac for pair in self.pairs for mac in pair}
+        alone = [(mac,) for mac in self.reserved if mac not in paired]
+        for first, *others in (*self.pairs, *alone):
             address = self.reserved.get(first)
             cards = (first, *others)
             for mac in cards if address else ():
