@@ -28,7 +28,8 @@ from netbootd.events.lease import AddressInUse, Leased, LeaseEnded
 from netbootd.leases.lease import Address, Lease, State
 from netbootd.mac import MAC
 from netbootd.naming.names import Holder, Named, Names, hosts, own_name
-from netbootd.naming.updates import Pointer, Updates
+from netbootd.naming.updates import Updates
+from netbootd.naming.wanted import Pointer
 from netbootd.registry.live import LiveRegistry
 from netbootd.registry.snapshot import Registry
 

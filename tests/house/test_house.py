@@ -36,11 +36,11 @@ DOORS = {
     "urllib3": {"shipping/web"},
     "rich": {"terminal/paper", "terminal/screen"},
     "shtab": {"commands/completion"},
-    "dns": {"naming/updates"},
+    "dns": {"naming/nameserver"},
     "jinja2": {"rendering", "targets/ipxe", "boot/script", "check"},
 }
 TWISTED = re.compile(
-    r"(\w+/service|syslog/(?:connections|datagrams)|http/\w+|daemon|telling|reloading|hooks|keeper|chronicle|leasing|nodelogs|journal|watch|naming/(naming|updates))$"
+    r"(\w+/service|syslog/(?:connections|datagrams)|http/\w+|daemon|telling|reloading|hooks|keeper|chronicle|leasing|nodelogs|journal|watch|naming/(naming|nameserver|updates))$"
 )
 #: Pure rooms: values in, values out.
 PURE = re.compile(

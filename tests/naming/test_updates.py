@@ -14,7 +14,9 @@ import pytest
 
 from netbootd.config import Ddns
 from netbootd.naming.names import Named
-from netbootd.naming.updates import BadKey, Pointer, Updates, dhcid, key_of, zone_of
+from netbootd.naming.nameserver import BadKey, dhcid, key_of, zone_of
+from netbootd.naming.updates import Updates
+from netbootd.naming.wanted import Pointer
 from tests.commands.daemons import until
 from tests.end_to_end.nameserver import keygen, named
 
