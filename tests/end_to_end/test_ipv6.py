@@ -122,15 +122,20 @@ def test_clients_get_addresses_and_reach_us(site: Site, name: str) -> None:
 @pytest.mark.wire
 def test_a_client_has_the_same_address_after_a_restart(site: Site) -> None:
     daemon = serve(site)
-    host = a_host(site, "other", STRANGER)
-    client = _dhclient(host)
-    given = daemon.wait_for(rf"{STRANGER} has (2001:db8:1::1\w{{3}}) for", BOUND_S)[1]
-    client.close()
+    others = [a_host(site, f"other{number}", f"{STRANGER[:-1]}{number}") for number in range(2)]
+    given = []
+    for host in others:
+        client = _dhclient(host)
+        bound = rf"{host.mac} has (2001:db8:1::1\w{{3}}) for 3600 s"
+        given.append(daemon.wait_for(bound, BOUND_S)[1])
+        client.close()
     daemon.send(signal.SIGKILL)
     daemon.wait(BOUND_S)
+
     again = site.serve()
-    _dhclient(host, "none yet")  # else it only asks whether it is on the same link (CONFIRM)
-    assert again.wait_for(rf"{STRANGER} has (2001:db8:1::1\w{{3}}) for", BOUND_S)[1] == given
+    _dhclient(others[1], "none yet")  # else it only asks whether it is on the same link (CONFIRM)
+    bound = rf"{others[1].mac} has (2001:db8:1::1\w{{3}}) for"
+    assert again.wait_for(bound, BOUND_S)[1] == given[1] != given[0]
 
 
 # -- firmware ----------------------------------------------------------------------------------
