@@ -26,7 +26,7 @@ from ipaddress import IPv6Address
 from netbootd.addressing import Serving
 from netbootd.boot.client import Client
 from netbootd.boot.decision import Decision, Refusal, identify
-from netbootd.dhcp6 import boot
+from netbootd.dhcp6 import boot, telling
 from netbootd.dhcp6.allot import (
     OFFER_S,
     Allotment,
@@ -62,7 +62,6 @@ DECLINED_S = 900
 _TICK_S = 0.001  # what is lost where a clock's seconds are added and taken off again
 #: Parts of a lease after which it is renewed, and rebound (RFC 8415, section 21.4).
 _T1, _T2 = 0.5, 0.8
-_LONGEST = 255  # characters kept of a client's own words
 
 _M = MessageType
 #: They go to all servers, and are to be discarded where they do not (section 18.4).
@@ -414,23 +413,34 @@ class _Turn:
     def _relay(self) -> str:
         return str(self.arrival.source) if self.request.relays else ""
 
-    def _boot(self) -> boot.Boot | None:
-        """The boot part, None where there is none; a refusal takes nothing else away."""
+    def _boot(self) -> boot.Boot | Decision | None:
+        """
+        The boot part, None where nothing is to boot.  Of what is refused, the Decision: it takes
+        nothing else away.
+        """
         if boot.stage_of(self.request) is None:
             return None
         decision = boot.decide(self.client, self.registry, self.known)
-        return None if isinstance(decision.step, Refusal) else self._booting(decision)
+        return decision if isinstance(decision.step, Refusal) else self._booting(decision)
 
     def _booting(self, decision: Decision) -> boot.Boot:
         return boot.boot(
             self.request, self.client, decision, self.arrival, self.subnet, self.registry
         )
 
-    def _reply(self, kind: MessageType, part: boot.Boot | None, options: Options = ()) -> Given:
+    def _reply(
+        self, kind: MessageType, part: boot.Boot | Decision | None, options: Options = ()
+    ) -> Given:
         """*options*, what the subnet says, and the boot *part*."""
-        own = part.options if part else ()
+        own = part.options if isinstance(part, boot.Boot) else ()
         reply = self._message(kind, (*own, *options, *self._configured()))
-        return Given(reply=reply, events=(self._offered(kind, part),) if part else ())
+        match part:
+            case boot.Boot():
+                return Given(reply=reply, events=(self._offered(kind, part),))
+            case Decision(step=Refusal(reason=reason, code=code)):
+                told = telling.unserved(self.request, self.arrival, reason, code, part)
+                return Given(reply=reply, events=(told,))
+        return Given(reply=reply)
 
     def _message(self, kind: MessageType, options: Options) -> Message:
         """A boot file's URL is never the last, see ``boot``: the server's identifier is."""
@@ -460,7 +470,7 @@ class _Turn:
             because="; ".join(decision.because),
             warning=decision.warning,
             stage=client.stage.value,
-            vendor_class=next(iter(self.request.vendor_classes), "")[:_LONGEST],
+            vendor_class=next(iter(self.request.vendor_classes), "")[: telling.LONGEST],
             relay=self._relay,
         )
 

@@ -23,13 +23,13 @@ from twisted.application.service import Service
 from twisted.logger import Logger
 
 from netbootd.addressing import Serving
-from netbootd.dhcp6 import boot, server, wire
+from netbootd.dhcp6 import boot, server, telling, wire
 from netbootd.dhcp6.allot import serving
 from netbootd.dhcp6.given import Arrival, Given, Ignored, Known
 from netbootd.dhcp6.message import Message
 from netbootd.dhcp6.sockets import CLIENT, PKTINFO_SPACE, SERVER, open_socket, unicast
 from netbootd.errors import WireError
-from netbootd.events.event import Dropped, Event, Passed, Unserved
+from netbootd.events.event import Dropped
 from netbootd.events.lease import NoAddress
 from netbootd.events.stream import Stream
 from netbootd.interfaces import Interface
@@ -46,7 +46,6 @@ _ONE_TURN = 64  # datagrams read before the reactor serves others
 #: Seconds between two warnings that a subnet has no address left.
 _TOLD_AGAIN_S = 60.0
 _MOST_TOLD = 1024
-_LONGEST = 255  # characters kept of a client's own words
 
 _Name = tuple[str, int]  # of a device, and its index
 
@@ -278,7 +277,7 @@ class _Edge:
             saving=self._ledger.saving,
         )
         if isinstance(answer, Ignored):
-            self._events.publish(_told(request, arrival, answer))
+            self._events.publish(telling.ignored(request, arrival, answer))
         elif answer.write:
             self._ledger.commit(
                 answer.write,
@@ -328,26 +327,3 @@ def _ours(links: Sequence[Any], request: Message, sender: IPv6Address) -> IPv6Ad
             if near in own.network:
                 return IPv6Address(own.ip)
     return IPv6Address((wide or links)[0].ip)
-
-
-def _told(request: Message, arrival: Arrival, answer: Ignored) -> Event:
-    """The event of what was not answered."""
-    mac = boot.mac_of(request, arrival.source)
-    peer = str(arrival.source)
-    if not answer.unserved:
-        return Passed(mac=mac, peer=peer, protocol="DHCPv6", reason=answer.reason)
-    machine = answer.decision.machine if answer.decision else None
-    stage = boot.stage_of(request)
-    return Unserved(
-        mac=mac,
-        target=machine.title if machine else "",
-        peer=peer,
-        protocol="DHCPv6",
-        reason=answer.reason,
-        code=answer.code,
-        stage=stage.value if stage else "",
-        interface=arrival.interface,
-        arch=str(request.arch or ""),
-        vendor_class=next(iter(request.vendor_classes), "")[:_LONGEST],
-        relay=peer if request.relays else "",
-    )

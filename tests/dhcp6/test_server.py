@@ -12,7 +12,7 @@ from netbootd.config import Dhcp
 from netbootd.dhcp6 import server
 from netbootd.dhcp6.given import Given, Ignored
 from netbootd.dhcp6.message import Association, MessageType, Option, Relay, Status
-from netbootd.events.event import Offered
+from netbootd.events.event import Offered, Unserved
 from netbootd.events.lease import AddressInUse, Leased, LeaseEnded, LeaseOffered, NoAddress
 from netbootd.leases.lease import State
 from netbootd.leases.table import Leases
@@ -175,6 +175,7 @@ def test_a_machine_that_may_not_boot_has_an_address_all_the_same():
     reply = Site(registry(default=False)).given(M.SOLICIT, more=PXE)
     assert address_of(reply) == FIRST
     assert reply.reply.option(Option.BOOT_FILE_URL) is None
+    assert kinds(reply) == [LeaseOffered, Unserved]
 
 
 def test_a_running_system_is_told_no_boot_file():
