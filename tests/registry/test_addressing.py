@@ -188,6 +188,21 @@ def test_the_subnets_of_a_cable_are_found_from_each(loaded):
     assert registry.subnets.link(of("10.4.0.1")) == (of("10.4.0.1"),)
 
 
+def test_the_dns_server_and_the_hook_of_leases_are_settings(tmp_path):
+    settings = {
+        "files": str(tmp_path),
+        "hooks": {"lease": ["/bin/true"]},
+        "dhcp": {"hosts": "hosts"},
+        "ddns": {"server": "2001:db8::53", "zones": "example.net.", "key": "k", "ttl": 60},
+    }
+    (tmp_path / "c.json").write_text(json.dumps({"netbootd": settings}))
+    config = load(tmp_path / "c.json").config
+    assert config.hooks.lease == ("/bin/true",)
+    assert config.dhcp.hosts == tmp_path / "hosts"
+    assert (str(config.ddns.server), config.ddns.port, config.ddns.ttl) == ("2001:db8::53", 53, 60)
+    assert (config.ddns.zones, config.ddns.key) == (("example.net",), tmp_path / "k")
+
+
 # -- who is served -------------------------------------------------------------------------------
 
 
