@@ -319,10 +319,10 @@ class _Reading:
         found.network.settings.setdefault("lease_time", _range_time(rest))
         if any(part.startswith("@tag:") for part in parts):
             self.found.leave(line.place, f"dhcp-range={line.value}", CLASSES)
-        elif mode == "" and (end is not None or not rest or mask):
+        elif mode == "":
             found.network.pool(first, end or first)
         elif mode == "proxy":
-            found.network.remarks.append("dnsmasq gave no addresses here (proxy).")
+            found.network.settings["dhcp"] = "proxy"
 
     def _at(self, network: IPv4Network, place: Place, *, guessed: bool) -> _Range:
         if network not in self._ranges:

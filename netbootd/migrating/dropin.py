@@ -159,7 +159,7 @@ class Made:
                 del made[key]
         _in_bounds(made)
         if self._wanted.server:
-            made["dhcp"] = "server"
+            made.setdefault("dhcp", "server")
         return {key: made[key] for key in (*_ORDER, *made) if key in made}
 
     def _listed_subnet(self, where: IPv4Network) -> str | None:
@@ -273,7 +273,7 @@ def page_of(made: Made, source: str) -> Page:
     _left(found.left, page)
     page.add("{")
     if made.subnets:
-        if not any("dhcp" in one.values for one in made.subnets):
+        if not any(one.values.get("dhcp") == "server" for one in made.subnets):
             page.comment(
                 'Addresses are not given yet: "dhcp" : "server" in a subnet does that, for all of '
                 "them netbootd import --server.  Switch the other server off first.",

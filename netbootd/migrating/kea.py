@@ -35,7 +35,7 @@ TITLE = "Kea"
 
 _PIECE = re.compile(
     r"""(?P<string>"[^"\\\n]*+(?:\\.[^"\\\n]*+)*")|(?P<include><\?include\s*"(?P<file>[^"\n]*)"\s*\?>)"""
-    r"""|(?P<comment>\#[^\n]*|//[^\n]*|/\*.*?\*/)|(?P<point>(?<![0-9A-Za-z])\.(?=[0-9]))""",
+    r"""|(?P<comment>\#[^\n]*|//[^\n]*|/\*(?:.*?\*/)?)|(?P<point>(?<![0-9A-Za-z])\.(?=[0-9]))""",
     re.DOTALL,
 )
 _TIMES = {
@@ -106,6 +106,8 @@ def _gather(file: Path, text: str, files: Files, made: Text) -> None:
             _gather(included, files.enter(included, by), files, made)
             files.leave()
             at = piece.end()
+        elif piece["comment"] == "/*":
+            raise MediaError(f"{source.place(piece.start())}: a comment is not closed")
         elif piece["comment"]:
             made.add(text[at : piece.start()], source, at)
             made.add(re.sub(r"[^\n]", " ", piece[0]), source, piece.start())

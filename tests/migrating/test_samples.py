@@ -140,7 +140,10 @@ def test_dnsmasq_options_go_to_the_ranges_that_have_their_tags(site):
     assert (lan["lease_time"], guest["lease_time"]) == (43200, 1800)
     assert lan["options"] == {"128": "0xe44574680000"}
     assert "pools" not in made["subnets"]["192.168.32.0/25"]
-    assert "pools" not in made["subnets"]["192.168.33.0/24"]
+    assert made["subnets"]["192.168.33.0/24"]["dhcp"] == "proxy"
+    _, made = imported(site, "home.dnsmasq.conf", "--server")
+    modes = [subnet["dhcp"] for subnet in made["subnets"].values()]
+    assert modes == ["server", "server", "server", "proxy"]
     assert "The netmask is not in that file" in said.out
     assert "0.0.0.0" in note(said, "write the one that is meant")
     assert "names itself as router" in said.out
