@@ -19,6 +19,7 @@ finds no room is not answered, and asks again after some seconds (RFC 2131, sect
 
 from __future__ import annotations
 
+import logging
 from collections import Counter, OrderedDict, deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -29,6 +30,7 @@ from weakref import WeakKeyDictionary
 
 from netbootd.addressing import Serving
 from netbootd.dhcp import pxe, server, telling, wire
+from netbootd.dhcp.budget import Budget
 from netbootd.dhcp.destination import Arrival, destination
 from netbootd.dhcp.given import Ask, Given, Noted
 from netbootd.dhcp.listeners import Listener
@@ -46,6 +48,8 @@ from netbootd.leases.table import Leases
 from netbootd.mac import MAC
 from netbootd.registry.snapshot import Registry
 
+log = logging.getLogger(__name__)
+
 #: Seconds that an address is given to nobody which somebody uses who should not.
 DECLINED_S = 900.0
 #: Seconds between two warnings that a subnet has no address left; the others are for the record.
@@ -55,7 +59,8 @@ TOLD_AGAIN_S = 60.0
 AHEAD = 8
 _MOST_AHEAD = 256
 _AHEAD_S = 1.0
-_MOST_WAITING = 2048  # requests that wait for the network
+#: Requests that wait for the network: of cards that are not listed, and of all.
+_MOST_STRANGERS, _MOST_WAITING = 512, 2048
 _LAST_FEW = 4  # of one client
 _MOST_TRIES = 8  # addresses that one request is offered, until one is free
 _MOST_TOLD = 1024
@@ -88,12 +93,16 @@ class Ledger(Protocol):
 
 
 class Asked(NamedTuple):
-    """A request as it is carried along, with the photograph that it is answered by."""
+    """
+    A request as it is carried along, with the photograph that it is answered by, and the *budget*
+    that it costs, None for a machine that is listed.
+    """
 
     request: Message
     arrival: Arrival
     to: Listener
     registry: Registry
+    budget: Budget | None = None
     tries: int = 0
 
 
@@ -240,6 +249,10 @@ class Lessor:
             told = f"the network cannot be asked any more who has {address}"
             self._ignore(asked, Ignored(told, code="unsent"))
             return
+        listed = asked.budget is None
+        if self._waiting_requests() >= (_MOST_WAITING if listed else _MOST_STRANGERS):
+            self._ignore(asked, Ignored("too many requests wait for the network", code="unsent"))
+            return
         where = (asked.arrival.interface, address)
         queue = self._waiting.get(where)
         if queue is not None:
@@ -248,14 +261,14 @@ class Lessor:
                 queue.ahead = min(2 * queue.size, _MOST_AHEAD)
                 self.ask_ahead(prober, asked.registry, queue.ahead)
             return
-        if sum(one.size for one in self._waiting.values()) >= _MOST_WAITING:
-            self._ignore(asked, Ignored("too many requests wait for the network", code="unsent"))
-            return
         queue = self._waiting[where] = _Queue(bool(ask.holder))
         queue.add(asked)
         self.ask_ahead(prober, asked.registry, queue.ahead)
-        if not prober.ask(address, lambda: self._resume(where, prober)):
+        if not prober.ask(address, lambda: self._resume(where, prober), urgent=listed):
             del self._waiting[where]
+
+    def _waiting_requests(self) -> int:
+        return sum(one.size for one in self._waiting.values())
 
     def _resume(self, where: tuple[str, Address], prober: Prober) -> None:
         """It is known who has the address: all that wait for it are answered again."""
@@ -265,12 +278,27 @@ class Lessor:
         card = prober.holder(where[1])
         mine = queue.of(card)
         for asked in mine:
-            self.serve(asked._replace(tries=asked.tries + 1))
+            self._again(asked, prober)
         others = [asked for asked in queue if asked not in mine]
         if card is not None and others and not queue.held:
             self._conflict(where[1], MAC(card), others)
-        for asked in others:
+        for asked in sorted(others, key=lambda one: one.budget is not None):
+            self._again(asked, prober)
+
+    def _again(self, asked: Asked, prober: Prober) -> None:
+        """It costs as much as the first time."""
+        began, budget = prober.seconds(), asked.budget
+        if budget is not None and not budget.affords(began):
+            self._ignore(
+                asked, Ignored("strangers have had their share of our time", code="unsent")
+            )
+            return
+        try:
             self.serve(asked._replace(tries=asked.tries + 1))
+        except Exception:
+            log.exception("a DHCP packet from %s met a fault of ours", asked.arrival.source[0])
+        if budget is not None:
+            budget.spend(prober.seconds() - began)
 
     def _conflict(self, address: Address, card: MAC, askers: Sequence[Asked]) -> None:
         """*card* uses *address*, which it has not got from us: nobody gets it for a while."""

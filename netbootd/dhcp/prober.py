@@ -93,22 +93,29 @@ class Prober:
         """*address* has a holder now: what was found out is no longer so."""
         self._known.pop(address, None)  # type: ignore[call-overload]
 
-    def ask(self, address: IPv4Address, then: Callable[[], None]) -> bool:
-        """Call *then* once it is known who has *address*; False where too much is asked already."""
+    def ask(self, address: IPv4Address, then: Callable[[], None], *, urgent: bool = False) -> bool:
+        """
+        Call *then* once it is known who has *address*; False where too much is asked already.
+
+        For what is *urgent* there is as much room again.
+        """
         if self._of(address) is not None:
             then()
             return True
         if address in self._asked:
             self._asked[address].append(then)
             return True
-        return self.ask_ahead([address], then)
+        return self.ask_ahead([address], then, 2 * MOST_ASKED if urgent else MOST_ASKED)
 
     def ask_ahead(
-        self, addresses: Iterable[IPv4Address], then: Callable[[], None] | None = None
+        self,
+        addresses: Iterable[IPv4Address],
+        then: Callable[[], None] | None = None,
+        most: int = MOST_ASKED,
     ) -> bool:
         """Find out about those of *addresses* that nothing is known of; False for too many."""
         new = [one for one in addresses if one not in self._asked and self._of(one) is None]
-        del new[max(0, MOST_ASKED - len(self._asked)) :]
+        del new[max(0, most - len(self._asked)) :]
         if not new:
             return False
         if not self._asked:

@@ -29,7 +29,7 @@ from twisted.logger import Logger
 from netbootd.addressing import Serving
 from netbootd.config import Mode
 from netbootd.dhcp import proxy, pxe, telling, wire
-from netbootd.dhcp.budget import Gate
+from netbootd.dhcp.budget import Budget, Gate
 from netbootd.dhcp.destination import (
     Arrival,
     Endpoint,
@@ -331,7 +331,7 @@ class _Edge:
         if not budget.affords(began):
             self._shed(to, gate, began)
             return
-        self._answer(heard, to)
+        self._answer(heard, to, budget)
         budget.spend(self._reactor.seconds() - began)
 
     def _is_listed(self, card: bytes) -> bool:
@@ -356,17 +356,17 @@ class _Edge:
             self.events.publish(Flooded(interface=to.interface.name, count=gate.shed))
             gate.shed, gate.told = 0, now
 
-    def _answer(self, heard: Heard, to: Listener) -> None:
+    def _answer(self, heard: Heard, to: Listener, budget: Budget | None = None) -> None:
         source = heard.source
         try:
-            self._receive(heard, to)
+            self._receive(heard, to, budget)
         except WireError as problem:
             self.drop(str(problem), source)
         except Exception:
             log.failure("a DHCP packet from {peer} met a fault of ours", peer=source[0])
             self.drop("a fault of ours, see above", source)
 
-    def _receive(self, heard: Heard, to: Listener) -> None:
+    def _receive(self, heard: Heard, to: Listener, budget: Budget | None) -> None:
         registry = self.live.snapshot
         request = wire.decode(heard.payload)
         self.counts[request.message_type] += 1
@@ -381,7 +381,7 @@ class _Edge:
             return
         unicast = heard.addressed is not None
         arrival = Arrival(to.interface.name, ours, to.port, source, unicast)
-        asked = Asked(request, arrival, to, registry)
+        asked = Asked(request, arrival, to, registry, budget)
         match self._serving(asked):
             case Serving.SERVER if self._lessor is not None:
                 self._lessor.serve(asked)
