@@ -77,7 +77,7 @@ def _addresses_in(registry: Registry) -> str:
         return ""
     pools = sum(len(pool.range) for net in nets for pool in net.addressing.pools)
     kept = len(registry.reserved)
-    told = f"{pools} addresses in pools, {kept} kept for machines"
+    told = f"{pools} address{'' if pools == 1 else 'es'} in pools, {kept} kept for machines"
     return f", DHCP server of {counted(len(nets), 'subnet')} ({told})"
 
 

@@ -271,7 +271,7 @@ def parse_range(value: Any) -> Range:
     wanted = 'a range such as "10.1.0.100-10.1.0.199"'
     if not isinstance(value, str):
         raise Wrong(f"must be {wanted}, not {value!r:.60}")
-    first, _, last = (part.strip() for part in value.partition("-"))
+    first, dash, last = (part.strip() for part in value.partition("-"))
     if not last and " " in first:  # as dhcpd.conf has it
         first, _, last = first.partition(" ")
     try:
@@ -280,7 +280,7 @@ def parse_range(value: Any) -> Range:
             return Range(network[0], network[-1])
         if last.isdecimal():
             last = f"{first.rpartition('.')[0]}.{last}"
-        found = Range(IPv4Address(first), IPv4Address(last.strip() or first))
+        found = Range(IPv4Address(first), IPv4Address(last.strip() if last or dash else first))
     except ValueError as problem:
         raise Wrong(f"must be {wanted}, not {value!r:.60}: {problem}") from None
     if found.first > found.last:
