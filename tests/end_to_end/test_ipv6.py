@@ -18,7 +18,8 @@ from ipaddress import IPv6Address
 
 import pytest
 
-from tests.end_to_end import guest, machines, neighbours, routers
+from netbootd.boots.boot import Stage
+from tests.end_to_end import guest, machines, neighbours, routers, told
 from tests.end_to_end.conftest import Site
 from tests.end_to_end.dhcp_clients import Host
 from tests.end_to_end.machines import Machine
@@ -154,6 +155,7 @@ def boots(site: Site, machine: Machine, timeout: float) -> str:
     node = site.lab.power_on(machine, NODE)
     node.wait_for(guest.DONE, timeout)
     assert not [packet for packet in node.packets().dhcp if packet.type == "ack"]
+    told.one_boot(node, Stage.SCRIPT, Stage.KERNEL, Stage.INITRD)
     return node.console
 
 
