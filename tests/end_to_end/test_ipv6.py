@@ -53,9 +53,9 @@ def serve(site: Site, *, mode: str = "server", managed: bool = True) -> Daemon:
 # -- other people's clients --------------------------------------------------------------------
 
 
-def a_host(site: Site, place: str, mac: str) -> Host:
+def a_host(site: Site, place: str, mac: str, segment: str = "lan") -> Host:
     """Its card comes up once more, and so has a link-local address, made of *mac*."""
-    host = Host(site.lab, place, mac)
+    host = Host(site.lab, place, mac, segment=segment)
     for state in ("down", "up"):
         site.lab.ip(place, f"link set eth0 {state}")
     return host
@@ -137,6 +137,34 @@ def test_a_client_has_the_same_address_after_a_restart(site: Site) -> None:
     _dhclient(others[1], "none yet")  # else it only asks whether it is on the same link (CONFIRM)
     bound = rf"{others[1].mac} has (2001:db8:1::1\w{{3}}) for"
     assert again.wait_for(bound, BOUND_S)[1] == given[1] != given[0]
+
+
+FAR = "2001:db8:2::/64"
+
+
+@pytest.mark.wire
+def test_behind_a_relay_the_far_networks_pool_counts(site: Site) -> None:
+    lab = site.lab
+    lab.segment("far")
+    lab.plug("relay", "192.0.2.20")
+    lab.cable("relay", "eth1", "198.51.100.1", "far")
+    lab.ip("relay", "addr add 2001:db8:1::fe/64 dev eth0 nodad")
+    lab.ip("relay", "addr add 2001:db8:2::1/64 dev eth1 nodad")
+    lab.run("relay", "sh", "-c", "echo 1 > /proc/sys/net/ipv6/conf/all/forwarding")
+    agent = lab.spawn(
+        *("relay", str(neighbours.file("usr/sbin/dhcrelay")), "-6", "-d", "--no-pid", "-I"),
+        *("-l", "eth1", "-u", f"{OURS}%eth0"),
+    )
+    agent.wait_for("Listening on Socket/eth1", BOUND_S)
+    daemon = serve(site)
+    lab.ip("boot", f"route add {FAR} via 2001:db8:1::fe")
+    site.config["subnets"][FAR] = {"dhcp": "server", "pools": ["2001:db8:2::1000/120"]}
+    site.reload()
+
+    host = a_host(site, "other", STRANGER, segment="far")
+    _dhclient(host)
+    daemon.wait_for(rf"{STRANGER} has 2001:db8:2::1000 for 3600 s", BOUND_S)
+    until(lambda: "2001:db8:2::1000" in addresses(host), "an address")
 
 
 # -- firmware ----------------------------------------------------------------------------------
