@@ -69,6 +69,9 @@ _FIRST = "first"
 _LOADED = frozenset({Stage.KERNEL, Stage.INITRD})
 #: Ways to get a lease (``Leased.how``) that a boot never takes.
 _KEPT = ("renewed", "rebound")
+#: Seconds that an offer of an address waits for its REQUEST.
+_OFFERED_S = 60.0
+_OFFERS = frozenset({Stage.OFFER, Stage.IPXE_OFFER})
 _LOADING = frozenset({Stage.LOADER, Stage.IPXE_DISCOVER, Stage.IPXE_OFFER})
 _NOTICES = frozenset({"held", "unknown", "subnet", "broken"})
 
@@ -225,9 +228,20 @@ class Follower:
 
         Its DISCOVER may not have been told of yet: then the boot waits for that, unseen.
         """
-        boot = self._boot(turn, Sign.FIRMWARE)
+        boot = self._asking(turn)
         notes = turn.noted(boot)
         return self._keep(boot, turn, hidden=True, notes=notes, peer=peer or boot.peer)
+
+    def _asking(self, turn: Turn) -> Boot:
+        """
+        The boot in which a machine asks for an address: that which was offered something a moment
+        ago, be it to firmware or iPXE, else as for a DISCOVER of which nothing more is known.
+        """
+        last = self._attempts.last(turn.key)
+        if last is not None and _was_offered(last, turn.now):
+            return last
+        found = self._current(turn, Sign.FIRMWARE) or self._current(turn, Sign.IPXE)
+        return found or turn.new()
 
     def _denied(self, turn: Turn) -> list[Boot]:
         """No address: nothing else tells of its DISCOVER, unless its system asks."""
@@ -395,6 +409,14 @@ def _is_of_boot_server(event: Offered) -> bool:
     A DHCP server acknowledges what was asked from no address, or by DHCPv6.
     """
     return bool(event.peer) and ":" not in event.peer and not event.relay
+
+
+def _was_offered(boot: Boot, now: float) -> bool:
+    """Whether what *boot* was offered still waits for its REQUEST at *now*."""
+    far = progress(boot)
+    if is_over(boot) or (far is not None and far.rank > Stage.SCRIPT.rank):
+        return False
+    return any(step.stage in _OFFERS and now - step.until < _OFFERED_S for step in boot.steps)
 
 
 def _peer(boot: Boot, sign: Step) -> str:

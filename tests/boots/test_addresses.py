@@ -49,6 +49,13 @@ def test_the_ack_of_a_dhcp_server_is_no_boot_server(story):
     assert story.follower.at(HERE) == (KEY, str(CARD), 1)
 
 
+def test_an_ipxe_in_the_card_s_rom_has_one_boot(story):
+    story.tell(*stories.gets(file=f"{BASE}/boot/{CARD}", stage="iPXE"), stories.script())
+    assert list(story.boots) == [1]
+    assert story.stages == ["ipxe-discover", "ipxe-offer", "script"]
+    assert codes(story.boot) == ["lease-offered", "leased"]
+
+
 def test_port_4011_is_one_as_ever(story):
     story.tell(stories.firmware(), stories.takes(), stories.on_4011())
     assert story.stages == ["discover", "offer", "4011"]
