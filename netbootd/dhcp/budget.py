@@ -14,7 +14,7 @@ from collections import Counter
 #: from us, which who floods may have got as well.
 STRANGERS, CLIENTS = 0.5, 0.8
 #: Seconds of work that a rack which is switched on may ask for at once.
-_BURST_S = 0.25
+_BURST_S = 0.5
 #: Packets in a second of one machine that is listed.  U-Boot sends four.
 MOST_OF_ONE = 50
 

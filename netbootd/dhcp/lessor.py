@@ -35,7 +35,7 @@ from netbootd.dhcp.destination import Arrival, destination
 from netbootd.dhcp.given import Ask, Given, Noted
 from netbootd.dhcp.listeners import Listener
 from netbootd.dhcp.memory import Memory
-from netbootd.dhcp.message import Message
+from netbootd.dhcp.message import Message, MessageType
 from netbootd.dhcp.prober import Prober
 from netbootd.dhcp.proxy import Ignored
 from netbootd.errors import WireError
@@ -208,10 +208,12 @@ class Lessor:
 
     def _tell_of_boot(self, asked: Asked, given: Given, ours: IPv4Address) -> None:
         request, arrival = asked.request, asked.arrival
-        if given.boot is not None:
+        # An ACK to who was offered the same before is no news; one without an OFFER is.
+        taken = request.message_type == MessageType.REQUEST
+        if given.boot is not None and not taken:
             self._memory.remember(request, given.boot, ours)
             self._events.publish(telling.told(request, arrival, given.boot))
-        if given.refused is not None:
+        if given.refused is not None and not taken:
             self._events.publish(telling.told(request, arrival, given.refused))
 
     def _tell(self, events: Iterable[Event]) -> None:
