@@ -69,7 +69,9 @@ class Listening:
         found, missing = networks.served(
             network.interfaces, registry.config.interfaces, ours, network.default_route
         )
-        interfaces = tuple(_boot_server_first(interface, ours) for interface in found)
+        interfaces = tuple(
+            _with_listed_ipv6(_boot_server_first(interface, ours), registry) for interface in found
+        )
         self.served.addresses = frozenset(
             str(address) for interface in interfaces for address in _addresses_of(interface)
         )
@@ -233,10 +235,23 @@ def _addresses(registry: Registry) -> set[IPv4Address]:
     return found
 
 
+def _with_listed_ipv6(interface: Interface, registry: Registry) -> Interface:
+    """
+    With those addresses of IPv6 that are in a network of ``subnets``, and the link-local one then.
+
+    A host may have some that the whole Internet reaches, of which its admin never thought when he
+    wrote down who is served.
+    """
+    nets = {one: registry.subnets.of(str(one.ip)) for one in interface.addresses6}
+    listed = {one for one, net in nets.items() if net.network and net.served}
+    near = {one for one in nets if listed and one.is_link_local}
+    return replace(interface, addresses6=tuple(one for one in nets if one in listed | near))
+
+
 def _addresses_of(interface: Interface) -> tuple[IPv4Address | IPv6Address, ...]:
-    """What is served; nothing of IPv6 where there is but a link-local address."""
-    of_ipv6 = interface.addresses6 if interface.reaches6 else ()
-    return (*(one.ip for one in interface.addresses), *(one.ip for one in of_ipv6))
+    """What is served."""
+    of_ipv6 = (one.ip for one in interface.addresses6)
+    return (*(one.ip for one in interface.addresses), *of_ipv6)
 
 
 def _boot_server_first(interface: Interface, addresses: set[IPv4Address]) -> Interface:

@@ -23,7 +23,7 @@ from tests.end_to_end import guest, machines, neighbours, routers, told
 from tests.end_to_end.conftest import Site
 from tests.end_to_end.dhcp_clients import Host
 from tests.end_to_end.machines import Machine
-from tests.end_to_end.process import Daemon, Process
+from tests.end_to_end.process import Daemon, LabError, Process
 
 PREFIX = "2001:db8:1::/64"
 OURS = "2001:db8:1::10"
@@ -45,7 +45,8 @@ def serve(site: Site, *, mode: str = "server", managed: bool = True) -> Daemon:
     site.lab.ip("lan", "addr add 2001:db8:1::1/64 dev eth0 nodad")
     routers.advertise(site.lab, "lan", PREFIX, managed=managed)
     pools = {"pools": [POOL], "dns": [DNS], "domain": "example.org"} if mode == "server" else {}
-    site.config["subnets"] = {PREFIX: {"dhcp": mode, **pools}}
+    if mode != "none":
+        site.config["subnets"] = {PREFIX: {"dhcp": mode, **pools}}
     site.machine(NODE, "linux", "one", ip6=RESERVED, hostname="node")
     return site.serve()
 
@@ -165,6 +166,22 @@ def test_behind_a_relay_the_far_networks_pool_counts(site: Site) -> None:
     _dhclient(host)
     daemon.wait_for(rf"{STRANGER} has 2001:db8:2::1000 for 3600 s", BOUND_S)
     until(lambda: "2001:db8:2::1000" in addresses(host), "an address")
+
+
+@pytest.mark.wire
+def test_nobody_is_served_by_ipv6_before_the_network_is_listed(site: Site) -> None:
+    daemon = serve(site, mode="none")
+    assert "DHCPv6" not in daemon.text
+    host = a_host(site, "other", STRANGER)
+    site.lab.ip("other", "addr add 2001:db8:1::99/64 dev eth0 nodad")
+    ask = ("curl", "-sS", "-6", "-g", f"http://[{OURS}]:3000/status")
+    with pytest.raises(LabError, match=r"refused|connect"):
+        site.lab.run(host.place, *ask)
+
+    site.config["subnets"] = {PREFIX: {}}
+    site.reload()
+    daemon.wait_for(r"listening +DHCPv6 +UDP 547 on eth0, boot files alone", BOUND_S)
+    assert "listening" in site.lab.run(host.place, *ask)
 
 
 # -- firmware ----------------------------------------------------------------------------------
