@@ -24,7 +24,7 @@ from tests.end_to_end.cards import Cards, Heard
 from tests.end_to_end.lab import BOOT_SERVER, LAN_SERVER, Lab, write_config
 from tests.end_to_end.process import Daemon, NotSeenError
 
-pytestmark = [pytest.mark.e2e, pytest.mark.ci]
+pytestmark = pytest.mark.e2e
 
 LAN = "192.0.2.0/24"
 LISTED, HELD = "52:54:00:00:02:01", "192.0.2.50"
@@ -101,6 +101,7 @@ def mac(number: int) -> str:
 # -- one client --------------------------------------------------------------------------------
 
 
+@pytest.mark.ci
 def test_a_client_gets_an_address_renews_and_gives_it_back(office: Office) -> None:
     office.serve()
     place = office.place("desk")
@@ -127,6 +128,7 @@ def test_a_listed_machine_gets_the_address_that_is_reserved_for_it(office: Offic
         assert cards.lease(mac(1)).address == "192.0.2.100"
 
 
+@pytest.mark.ci
 def test_a_reply_goes_to_the_card_alone_unless_a_broadcast_is_asked_for(office: Office) -> None:
     office.serve()
     with office.cards() as cards:
@@ -154,6 +156,7 @@ def test_a_wrong_address_is_refused_by_broadcast(office: Office) -> None:
 # -- who has the address -----------------------------------------------------------------------
 
 
+@pytest.mark.ci
 def test_an_address_that_somebody_uses_is_given_to_nobody_and_its_holder_named(
     office: Office,
 ) -> None:
@@ -188,6 +191,7 @@ def test_many_that_are_switched_on_together_all_get_an_address_of_their_own(
 # -- what must not be forgotten ----------------------------------------------------------------
 
 
+@pytest.mark.ci
 def test_a_daemon_that_is_killed_between_acks_gives_no_address_twice(office: Office) -> None:
     daemon = office.serve()
     held: dict[str, str] = {}
@@ -237,6 +241,7 @@ def fill(folder: Path) -> None:
             ballast.write(bytes(4096))
 
 
+@pytest.mark.ci
 def test_on_a_full_disk_reservations_go_on_and_it_recovers_by_itself(
     office: Office, tmpfs: Path
 ) -> None:
@@ -371,6 +376,7 @@ def test_modes_change_with_a_reload_and_off_is_silent(office: Office) -> None:
         assert [*cards.replies(1.0)] == []
 
 
+@pytest.mark.ci
 def test_a_flood_of_unknown_cards_keeps_no_listed_machine_from_its_address(
     office: Office,
 ) -> None:
