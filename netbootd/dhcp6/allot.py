@@ -201,11 +201,25 @@ class Allotment:
         """Whether the configuration lets *asker* have *address*, if it is free."""
         holder = self.registry.reserved6.get(address)
         if holder is not None:
-            return holder.key == asker.listed and self.place.subnet_of(address) is not None
+            its = holder.key == asker.listed or self._keeps(address, asker, holder)
+            return its and self.place.subnet_of(address) is not None
         subnet = self.place.subnet_of(address)
         if subnet is None or not self._anybody(address):
             return False
         return any(address in pool for pool in subnet.addressing6.pools)
+
+    def _keeps(self, address: IPv6Address, asker: Asker, holder: Machine) -> bool:
+        """
+        Whether it was given as *holder*'s to *asker*, who says less of itself now: a system after a
+        firmware that told the UUID by which the machine is listed.
+        """
+        lease = self.leases.at(address)
+        return (
+            lease is not None
+            and self._its(lease, asker)
+            and lease.active(self.now)
+            and lease.machine == holder.key
+        )
 
     def _anybody(self, address: IPv6Address) -> bool:
         """Whether *address* is one that any client may have."""

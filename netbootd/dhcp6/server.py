@@ -212,7 +212,7 @@ class _Turn:
             reply,
             write=tuple(part.lease for part in written if part.lease),
             before=tuple(part.before for part in written),
-            events=(*told, *reply.events),
+            events=(*told, *(reply.events if kind == _M.SOLICIT else ())),  # else it was told then
         )
 
     def _associated(self, wanted: Association, number: int, *, offering: bool) -> _Part:
@@ -251,26 +251,27 @@ class _Turn:
     def _leased(self, address: IPv6Address, asker: Asker, *, offering: bool) -> Lease | None:
         """The lease of *address*, None where nothing may be promised."""
         had = self.leases.at(address)
-        its = had is not None and had.key == asker.key and had.active(self.now)
-        reserved = asker.reserved == address
+        if had is not None and (had.key != asker.key or not had.active(self.now)):
+            had = None  # it is nobody's any more
+        kept = had is not None and had.reserved and address in self.registry.reserved6
+        reserved = asker.reserved == address or kept
         until = self.now + self._time
         if not self.saving and not reserved:
-            if not its or had is None:
+            if had is None:
                 return None
             until = had.until
-        if offering and its:
-            assert had is not None
+        if offering and had is not None:
             return had  # what it has already is offered again, and stays its own
         return Lease(
             address=address,
             key=asker.key,
             state=State.OFFERED if offering else State.LEASED,
-            since=had.since if its and had is not None else self.now,
+            since=had.since if had is not None else self.now,
             until=self.now + OFFER_S if offering else until,
             mac=self.client.mac,
             client_id=asker.client_id,
             hostname=self._host_name(),
-            machine=asker.listed,
+            machine=asker.listed or (had.machine if had is not None and kept else ""),
             port=self.place.port,
             reserved=reserved,
         )

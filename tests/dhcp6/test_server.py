@@ -268,6 +268,22 @@ def test_a_reserved_address_is_its_machines_alone():
     )
 
 
+def test_who_was_known_by_its_uuid_keeps_its_address_when_that_is_forgotten():
+    site = Site(registry(macs=[NODE], ip6=str(RESERVED)))
+    site.lease()
+    site.registry = replace(site.registry, machines={})  # as of one that is listed by UUID alone
+    for _ in range(2):
+        assert address_of(site.given(M.RENEW, RESERVED)) == RESERVED
+    other = site.given(M.REQUEST, RESERVED, who=duid(OTHER), came=arrival(OTHER))
+    assert address_of(other) == FIRST
+
+
+def test_a_boot_file_is_told_of_when_it_is_offered():
+    site = Site()
+    assert Offered in kinds(site.given(M.SOLICIT, more=PXE))
+    assert kinds(site.given(M.REQUEST, FIRST, more=PXE)) == [Leased]
+
+
 def test_who_asks_for_a_free_address_of_the_pools_gets_it():
     wanted = FIRST + 2
     assert address_of(Site().given(M.SOLICIT, wanted)) == wanted
