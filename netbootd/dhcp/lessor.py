@@ -275,7 +275,7 @@ class Lessor:
     def _resume(self, where: tuple[str, Address], prober: Prober) -> None:
         """It is known who has the address: all that wait for it are answered again."""
         queue = self._waiting.pop(where, None)
-        if queue is None:
+        if queue is None or prober.closed:  # the device is gone, or we give no addresses there
             return
         card = prober.holder(where[1])
         mine = queue.of(card)

@@ -74,6 +74,7 @@ class Prober:
         self._asked: dict[IPv4Address, list[Callable[[], None]]] = {}
         self._known: OrderedDict[IPv4Address, _Known] = OrderedDict()
         self._timers: set[Any] = set()
+        self.closed = False
 
     def seconds(self) -> float:
         """What the reactor's clock says."""
@@ -205,12 +206,16 @@ class Prober:
             then()
 
     def close(self) -> None:
-        """Ask no more; who waits is forgotten.  Twice does no harm."""
+        """Ask no more; who waits is called, and finds it *closed*.  Twice does no harm."""
+        self.closed = True
         for timer in self._timers:
             timer.cancel()
         self._timers.clear()
+        waiting = [then for thens in self._asked.values() for then in thens]
         self._asked.clear()
         self._socket.close()
+        for then in waiting:
+            then()
 
     def fileno(self) -> int:
         """For the reactor."""

@@ -210,6 +210,16 @@ def test_nobody_is_asked_where_that_is_not_wanted(start):
     assert rig.cable.sent == []
 
 
+def test_what_waited_for_a_device_that_is_gone_keeps_nobody_from_the_address(rig):
+    rig.discover(ONE)
+    rig.desk.prober.close()
+    rig.desk.prober = Prober(rig.cable, INTERFACE, rig.reactor)
+    rig.discover(TWO)
+    rig.silence()
+    assert [str(offer.yiaddr) for offer in rig.offers()] == ["192.0.2.100"]
+    assert rig.offers()[0].chaddr[:6] == TWO
+
+
 def test_a_client_is_answered_even_where_nobody_can_be_asked(rig):
     rig.desk.prober = None
     rig.discover()
