@@ -7,7 +7,7 @@ Whatever the bytes: a Message or a WireError, and nothing else.
 from ipaddress import IPv6Address
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from scapy.layers import dhcp6 as scapy
 
@@ -181,6 +181,7 @@ def read_all(message: Message) -> None:
             getattr(message, name)
 
 
+@settings(deadline=None)
 @given(st.binary(max_size=200))
 def test_any_bytes_are_a_message_or_a_wire_error(data):
     try:
@@ -190,6 +191,7 @@ def test_any_bytes_are_a_message_or_a_wire_error(data):
     read_all(message)
 
 
+@settings(deadline=None)
 @given(st.integers(0, 200), st.integers(0, 255), st.sampled_from([solicit(), forwarded(solicit())]))
 def test_a_garbled_message_is_read_or_a_wire_error(at, value, packet):
     data = bytearray(bytes(packet))
@@ -202,12 +204,14 @@ def test_a_garbled_message_is_read_or_a_wire_error(at, value, packet):
     wire.encode(message._replace(type=7))
 
 
+@settings(deadline=None)
 @given(st.lists(st.tuples(st.integers(0, 65535), st.binary(max_size=40)), max_size=8))
 def test_a_round_trip_keeps_the_options(options):
     message = Message(MessageType.REPLY, 5, tuple(options))
     assert tuple(options_of(wire.encode(message)[4:])) == tuple(options)
 
 
+@settings(deadline=None)
 @given(st.lists(st.binary(max_size=20), max_size=4))
 def test_relays_come_back_as_they_were(names):
     relays = tuple(
