@@ -7,7 +7,7 @@ that a client writes from to us alone (it may be routers away), else our own on 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from ipaddress import IPv4Address, IPv4Interface
 from typing import NamedTuple
@@ -23,7 +23,7 @@ from netbootd.leases import identity
 from netbootd.leases.lease import Address, Lease, State
 from netbootd.leases.table import Leases
 from netbootd.registry.machine import Machine
-from netbootd.registry.marks import Marks
+from netbootd.registry.marks import MARKS, Marks
 from netbootd.registry.snapshot import Registry
 from netbootd.registry.subnets import Subnet
 
@@ -135,7 +135,10 @@ def asking(
     relay = relay_of(request)
     place, link = _asked_from(request, arrival, registry, links, relay)
     client = _client_of(request, place, marks, relay)
+    key = _key_of(request, client, link[0])
     found = identify(client, registry)
+    if found is None or not (found.known and (found.named or found.macs)):
+        found = _as_leased(request, client, relay, registry, leases.of(key)) or found
     return Asking(
         request=request,
         arrival=arrival,
@@ -147,7 +150,7 @@ def asking(
         found=found,
         machine=found if found is not None and found.known else None,
         boots=pxe.boots(request),
-        key=_key_of(request, client, link[0]),
+        key=key,
         port=relay.port if relay else arrival.interface,
         relay=relay,
         subnet=link[0],
@@ -174,6 +177,36 @@ def _client_of(request: Message, place: IPv4Address, marks: Marks, relay: Relay 
     if (client.circuit_id, client.remote_id) == (circuit, remote):
         return client
     return replace(client, circuit_id=circuit, remote_id=remote)
+
+
+def _as_leased(
+    request: Message,
+    client: Client,
+    relay: Relay | None,
+    registry: Registry,
+    leases: Iterable[Lease],
+) -> Machine | None:
+    """
+    The machine that a card was when it got the reserved address that it has or had: firmware tells
+    a UUID, a relay the port, and the system that comes up after it neither.
+    """
+    for lease in leases:
+        if client.mac is None or not lease.reserved or not isinstance(lease.address, IPv4Address):
+            continue
+        owner = registry.reserved.get(lease.address)
+        if owner is not None and owner.key == lease.machine:
+            return None if _denies(request, client, relay, owner) else owner.for_card(client.mac)
+    return None
+
+
+def _denies(request: Message, client: Client, relay: Relay | None, owner: Machine) -> bool:
+    """Whether what *client* says now tells that it is not *owner*, or not any more."""
+    said = owner.variables
+    if "circuit_id" in said or "remote_id" in said:
+        return relay is not None or not int(request.ciaddr)
+    if "uuid" in said:
+        return bool(client.uuid)
+    return not any(mark in said for mark in MARKS)  # its cards alone, and this is none of them
 
 
 def _key_of(request: Message, client: Client, subnet: Subnet) -> str:

@@ -123,6 +123,46 @@ def test_which_address_is_offered(leases, machines, wanted, expected):
     assert told(server.discover(options=options)) == expected
 
 
+BY_UUID = {"uuid": "12345678-1234-5678-9abc-def012345678"}
+
+
+def kept(mac: str = CARD) -> Lease:
+    """What the machine by that UUID got when its firmware told it."""
+    return lease(".50", mac, reserved=True, machine="box")
+
+
+def box(**variables):
+    """Listed without a card."""
+    return replace(machine(OTHER, ".50", **variables), mac=None, macs=(), named="box")
+
+
+def test_a_machine_by_its_uuid_keeps_its_address_when_its_system_does_not_tell_that():
+    server = serving(kept(), machines=[box(**BY_UUID)])
+    assert told(server.renew(at=".50")) == "ACK .50"
+    assert told(server.reboot(at=".50")) == "ACK .50"
+    assert told(server.discover()) == "OFFER .50"
+    assert server.discover().lease.machine == "box"
+    assert told(server.discover(OTHER)) == "OFFER .100"
+
+
+@pytest.mark.parametrize(
+    ("variables", "options"),
+    [
+        (BY_UUID, {97: b"\0" + bytes(range(16))}),  # another machine, that has the card now
+        ({}, {}),  # its card is not listed any more
+        ({"circuit_id": "Gi0/1"}, {}),  # it is plugged in elsewhere
+    ],
+)
+def test_what_a_card_was_does_not_count_where_it_is_something_else(variables, options):
+    server = serving(kept(), machines=[box(**variables)])
+    assert told(server.discover(options=options)) == "OFFER .100"
+
+
+def test_a_machine_by_its_port_keeps_its_address_when_it_renews_past_the_relay():
+    server = serving(kept(), machines=[box(circuit_id="Gi0/1")])
+    assert told(server.renew(at=".50")) == "ACK .50"
+
+
 def test_holes_of_a_pool_our_own_address_and_the_router_are_never_offered():
     span = pool(".0", ".7")
     holes = (pool(".2", ".3").range,)
