@@ -95,8 +95,11 @@ def identify(client: Client, registry: Registry) -> Machine | None:
     The entry for *client*: by its MAC, its UUID, client identifier, serial number or asset tag, by
     a wildcard, else the default made its own; by its address only where there is no MAC.
     """
-    if client.mac is not None and (found := registry.machines.get(client.mac)) is not None:
+    mac = client.mac
+    if mac is not None and (found := registry.machines.get(mac)) is not None:
         return found
+    if mac is not None and not any(registry.marked.values()) and not registry.wildcards:
+        return registry.stranger(mac, subnet_of(client, registry))
     return next((look.found for look in looks(client, registry, idle=False) if look.found), None)
 
 

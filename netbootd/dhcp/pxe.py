@@ -40,6 +40,10 @@ _PI_UUID = b"\0RPi"
 RPIBOOT = TABLE[41]
 
 
+#: By one of these a netboot client gives itself away.
+_SAYS = frozenset({Option.VENDOR_CLASS, Option.USER_CLASS, Option.IPXE})
+
+
 def client_of(message: Message, ours: IPv4Address | None = None) -> Client | None:
     """
     Who sent *message*, or None: no netboot client, and none of our business.
@@ -99,6 +103,8 @@ def identifier(message: Message) -> str:
 
 
 def _stage_of(message: Message) -> Stage | None:
+    if _SAYS.isdisjoint(message.options):
+        return None
     if is_ipxe(message):
         return Stage.FIRMWARE if lacks_http(message) else Stage.IPXE
     if message.vendor_class.startswith(_HTTP):

@@ -8,6 +8,7 @@ may have made it itself (RFC 3046, section 2.1).
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 from ipaddress import IPv4Address
 
 from netbootd.dhcp.message import Message, Option, sub_options
@@ -48,10 +49,16 @@ def relay_of(message: Message) -> Relay | None:
     """The relay that sent *message* on, None where none did."""
     if not int(message.giaddr):
         return None
-    said = dict(sub_options(message.options.get(Option.RELAY_AGENT, b"")))
+    return _relay(message.giaddr.packed, message.options.get(Option.RELAY_AGENT, b""))
+
+
+@lru_cache(maxsize=4096)
+def _relay(address: bytes, information: bytes) -> Relay:
+    """The relay at *address*, whose ports say the same with each packet."""
+    said, giaddr = dict(sub_options(information)), IPv4Address(address)
     return Relay(
-        message.giaddr,
-        _address(said.get(_LINK_SELECTION, b"")) or message.giaddr,
+        giaddr,
+        _address(said.get(_LINK_SELECTION, b"")) or giaddr,
         spelt(said.get(_CIRCUIT, b"")),
         spelt(said.get(_REMOTE, b"")),
         _address(said.get(_SERVER_ID, b"")),

@@ -166,6 +166,8 @@ def _options(
 
 def _fitting(ordered: dict[int, bytes], listed: bytes, limit: int) -> dict[int, bytes]:
     """*ordered* within *limit* bytes of message, if what is needed leaves room for that."""
+    if _HEADER + 3 * len(ordered) + sum(map(len, ordered.values())) * 129 // 128 <= limit:
+        return ordered  # as nearly always, and that is a little more than it is
     size = _HEADER + sum(map(_size, ordered.values()))
     if size <= limit:
         return ordered
