@@ -18,10 +18,6 @@ from tests.end_to_end.lab import HTTP, Lab, write_config
 from tests.end_to_end.process import Daemon
 
 
-def pytest_configure(config: pytest.Config) -> None:
-    config.addinivalue_line("markers", "ci: those of e2e that 'make test' runs")
-
-
 @dataclass
 class Site:
     """A LAN with its boot server: *config* is what the administrator wrote so far."""
