@@ -234,8 +234,9 @@ def ahead(
     """The next *count* addresses that strangers will be offered on the cable of *subnet*."""
     found: dict[Address, None] = {}
     for one in registry.subnets.link(subnet):
-        allowed = prepared(registry).may(one, ours)
-        for pool in one.addressing.pools:
+        ready = prepared(registry)
+        allowed = ready.may(one, ours)
+        for pool in ready.ground(one).pools:
             if one.addressing.probe and pool.match == EVERYBODY:
                 args = pool.range, allowed, now, count
                 found |= dict.fromkeys(leases.ahead(*args, generation=registry.generation))

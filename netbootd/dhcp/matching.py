@@ -15,7 +15,8 @@ from netbootd.registry.subnets import Subnet
 
 def pools_for(asking: Asking, subnet: Subnet) -> list[Pool]:
     """Those of *subnet* that the client may have an address of, in the order of the file."""
-    return [pool for pool in subnet.addressing.pools if matches(asking, pool.match)]
+    pools = asking.prepared.ground(subnet).pools
+    return [pool for pool in pools if matches(asking, pool.match)]
 
 
 def matches(asking: Asking, match: Match) -> bool:

@@ -8,12 +8,12 @@ it is.
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from ipaddress import IPv4Address, IPv4Interface, IPv4Network
 from typing import Any
 
-from netbootd.addressing import Serving
+from netbootd.addressing import Pool, Range, Serving
 from netbootd.dhcp.message import Option
 from netbootd.leases.lease import Address
 from netbootd.registry.machine import Machine
@@ -24,18 +24,22 @@ from netbootd.registry.subnets import Subnet
 _Where = tuple[str, IPv4Address, tuple[IPv4Interface, ...]]
 #: Addresses and machines that are kept.
 _MOST = 8192
+#: Addresses of a hole that would take long to walk through.
+_LARGE = 1024
 
 
 @dataclass(frozen=True, slots=True)
 class Ground:
     """
-    What is known of *subnet* before anybody asks: *options* of every reply there, and *ends*, the
-    addresses that no client has: routers, and the ends of the network.
+    What is known of *subnet* before anybody asks: *options* of every reply there, *ends*, the
+    addresses that no client has: routers, and the ends of the network; and its *pools* without
+    their large holes.
     """
 
     subnet: Subnet
     options: Mapping[int, bytes]
     ends: frozenset[IPv4Address]
+    pools: tuple[Pool, ...]
 
 
 @dataclass(slots=True)
@@ -149,7 +153,25 @@ def _ground(subnet: Subnet) -> Ground:
     ends |= {IPv4Address(routers[at : at + 4]) for at in range(0, len(routers) - 3, 4)}
     if Option.ROUTES in options:
         options.setdefault(Option.MICROSOFT_ROUTES, options[Option.ROUTES])
-    return Ground(subnet, options, frozenset(ends))
+    return Ground(subnet, options, frozenset(ends), tuple(_pools(subnet)))
+
+
+def _pools(subnet: Subnet) -> Iterator[Pool]:
+    """Small holes are cheaper passed over one address at a time than as pools of their own."""
+    holes = [hole for hole in subnet.addressing.exclude if len(hole) >= _LARGE]
+    for pool in subnet.addressing.pools:
+        ranges = [pool.range]
+        for hole in holes:
+            ranges = [left for one in ranges for left in _without(one, hole)]
+        yield from (replace(pool, range=one) for one in ranges)
+
+
+def _without(whole: Range, hole: Range) -> Iterator[Range]:
+    """What is left of *whole*."""
+    if whole.first < hole.first:
+        yield Range(whole.first, min(whole.last, hole.first - 1))
+    if hole.last < whole.last:
+        yield Range(max(whole.first, hole.last + 1), whole.last)
 
 
 def _said(registry: Registry, machine: Machine, subnet: Subnet) -> Mapping[int, bytes]:

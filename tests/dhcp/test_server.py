@@ -10,6 +10,7 @@ import pytest
 from netbootd.addressing import LeaseTimes, Match, Serving
 from netbootd.dhcp.given import Given
 from netbootd.dhcp.message import MessageType
+from netbootd.dhcp.prepared import prepared
 from netbootd.events.lease import AddressInUse, Leased, LeaseEnded, LeaseOffered, Naked, NoAddress
 from netbootd.leases.lease import Lease, State
 from netbootd.mac import MAC
@@ -121,6 +122,20 @@ def test_which_address_is_offered(leases, machines, wanted, expected):
     server = serving(*leases, machines=machines)
     options = {50: address(wanted).packed} if wanted else {}
     assert told(server.discover(options=options)) == expected
+
+
+def test_a_hole_of_millions_of_addresses_is_not_walked_through():
+    holes = (pool("10.0.0.0", "10.199.255.255").range, pool("10.200.1.0", "10.255.255.254").range)
+    server = Server(
+        registry(subnet("10.0.0.0/8", [pool("10.0.0.0", "10.255.255.255")], exclude=holes)),
+        links=("10.200.0.0/8",),
+    )
+    assert told(server.discover()) == "OFFER 10.200.0.1"
+    ground = prepared(server.registry).ground(server.registry.subnets.of("10.200.0.1"))
+    assert [str(one.range) for one in ground.pools] == [
+        "10.200.0.0-10.200.0.255",
+        "10.255.255.255-10.255.255.255",
+    ]
 
 
 BY_UUID = {"uuid": "12345678-1234-5678-9abc-def012345678"}
