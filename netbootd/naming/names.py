@@ -20,6 +20,9 @@ _MOST_NAME = 253  # characters (RFC 1035, section 2.3.4, without the octets of t
 #: Whoever is called so is asked by every browser or host of the domain (CERT VU#598349).
 _NOBODYS = frozenset({"localhost", "wpad", "isatap"})
 
+#: Of a hosts file, by which it is known as one that may be replaced.
+FIRST_LINE = "# Written by netbootd: the names of its leases.  Changes here are lost.\n"
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Holder:
@@ -67,8 +70,9 @@ def own_name(hostname: str) -> str:
 
 
 def in_full(name: str, domain: str) -> str:
-    """*name* in *domain*; one with dots is in full already."""
-    return name if "." in name or not domain else f"{name}.{domain.strip('.').lower()}"
+    """*name* in *domain*, empty where that is too long; one with dots is in full already."""
+    full = name if "." in name or not domain else f"{name}.{domain.strip('.').lower()}"
+    return full if len(full) <= _MOST_NAME else ""
 
 
 class Names:
@@ -165,7 +169,7 @@ def hosts(names: Iterable[Named]) -> str:
         for one in names
         for address in one.addresses
     )
-    text = ["# Written by netbootd: the names of its leases.  Changes here are lost.\n"]
+    text = [FIRST_LINE]
     for _, _, address, one in lines:
         short = f" {one.short}" if one.short != one.name else ""
         text.append(f"{address}\t{one.name}{short}\n")

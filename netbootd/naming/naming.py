@@ -27,7 +27,7 @@ from netbootd.events.event import Event
 from netbootd.events.lease import AddressInUse, Leased, LeaseEnded
 from netbootd.leases.lease import Address, Lease, State
 from netbootd.mac import MAC
-from netbootd.naming.names import Holder, Named, Names, hosts, own_name
+from netbootd.naming.names import FIRST_LINE, Holder, Named, Names, hosts, own_name
 from netbootd.naming.updates import Updates
 from netbootd.naming.wanted import Pointer
 from netbootd.registry.live import LiveRegistry
@@ -259,7 +259,12 @@ def _first_zone(config: Config) -> str:
 
 
 def _replace(file: Path, text: str) -> None:
-    """Whole or not at all; others may read it."""
+    """
+    Whole or not at all; others may read it.  Raises OSError, also for a file that somebody else
+    wrote, such as /etc/hosts.
+    """
+    if file.exists() and not _is_ours(file):
+        raise FileExistsError(f"{file} is there, and not of netbootd's making: it stays as it is")
     descriptor, name = tempfile.mkstemp(dir=file.parent, prefix=f".{file.name}-")
     try:
         with open(descriptor, "w", encoding="ascii") as opened:
@@ -272,3 +277,12 @@ def _replace(file: Path, text: str) -> None:
         with suppress(OSError):
             os.unlink(name)
         raise
+
+
+def _is_ours(file: Path) -> bool:
+    """Whether *file* is one that was written here, or empty."""
+    if not file.is_file():
+        return False
+    with file.open("rb") as opened:
+        begin = opened.read(len(FIRST_LINE))
+    return not begin or begin == FIRST_LINE.encode("ascii")

@@ -8,10 +8,11 @@ pool that is wrong is left out, and so is an option.
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv4Network
-from itertools import combinations
+from itertools import accumulate
 from typing import Any, Protocol
 
 from netbootd import dhcpoptions, readers
@@ -35,6 +36,11 @@ POLICIES = frozenset({"dhcp", "authoritative", "exclude"})
 #: Keys that a pool has beside its range, by the field of Match.
 _MATCHES = ("circuit_id", "remote_id", "vendor_class", "user_class", "listed")
 _TIMES = ("lease_time", "min_lease_time", "max_lease_time")
+
+
+_ROUTES_WANTED = 'an object such as {"10.9.0.0/16": "10.1.0.254"}'
+#: "This network", loopback, multicast and what is kept for later (RFC 6890, section 2.2.2).
+_NOBODYS = tuple(map(IPv4Network, ("0.0.0.0/8", "127.0.0.0/8", "224.0.0.0/4", "240.0.0.0/4")))
 
 
 class Say(Protocol):
@@ -141,6 +147,9 @@ class _Reading:
         if found.first not in self.network or found.last not in self.network:
             ends = f"{self.network[0]} to {self.network[-1]}"
             raise Wrong(f"{found} is outside the network {self.network}, which is {ends}")
+        for nobodys in _NOBODYS:
+            if overlap(found, Range(nobodys[0], nobodys[-1])):
+                raise Wrong(f"{found} holds addresses of {nobodys}, which no machine can have")
         return found
 
     def ranges(self, key: str, level: Level) -> tuple[Range, ...]:
@@ -154,12 +163,16 @@ class _Reading:
 
     def check(self, pools: tuple[Pool, ...], exclude: tuple[Range, ...]) -> None:
         """What is suspicious of pools that can be used."""
-        for one, other in combinations([pool.range for pool in pools], 2):
-            if overlap(one, other):
-                told = f"pools {one} and {other} overlap"
+        ranges = sorted((pool.range for pool in pools), key=lambda one: one.first)
+        reach = list(accumulate(ranges, _farther))
+        for far, one in zip(reach, ranges[1:], strict=False):
+            if overlap(far, one):
+                told = f"pools {far} and {one} overlap"
                 self.say(Level.WARNING, "pool-overlap", told, "pools")
+        firsts = [one.first for one in ranges]
         for index, hole in enumerate(exclude):
-            if not any(overlap(hole, pool.range) for pool in pools):
+            below = bisect_right(firsts, hole.last)
+            if not below or reach[below - 1].last < hole.first:
                 told = f'"exclude": {hole} is in no pool; nothing is left out by it'
                 if pools or hole.first not in self.network:
                     self.say(Level.WARNING, "exclude-outside", told, "exclude", index)
@@ -235,13 +248,16 @@ class _Reading:
         if "routes" not in self.written:
             return b""
         value = self.written["routes"]
+        if value == {}:
+            return b""
         try:
+            if not isinstance(value, Object):
+                raise ValueError(f" must be {_ROUTES_WANTED}, not {value!r:.60}")
             encoded = dhcpoptions.encode("classless-static-routes", value)[1]
         except ValueError as problem:
-            told = str(problem).partition(" must be ")[2]
+            told = str(problem).partition(" must be ")[2] or f"{_ROUTES_WANTED}: {problem}"
             self.wrong(Level.WARNING, "routes", f'"routes" must be {told}', "routes")
             return b""
-        assert isinstance(value, Object)
         self.reachable("routes", [IPv4Address(str(one).strip()) for one in value.values()])
         if routers and not any(str(one).strip().endswith("/0") for one in value):
             encoded = dhcpoptions.routes({"0.0.0.0/0": str(routers[0])}) + encoded
@@ -286,6 +302,11 @@ def parse_range(value: Any) -> Range:
     if found.first > found.last:
         raise Wrong(f"{found} is backwards: write {found.last}-{found.first}")
     return found
+
+
+def _farther(one: Range, other: Range) -> Range:
+    """Which of both ends later."""
+    return other if other.last > one.last else one
 
 
 def overlap(one: Range, other: Range) -> bool:

@@ -167,3 +167,12 @@ def test_no_two_strangers_share_a_name_and_what_is_told_is_how_it_is(steps):
     assert {name: addresses for name, addresses in told.items() if addresses} == {
         named.name: named.addresses for named in names
     }
+
+
+def test_a_name_that_is_too_long_in_its_domain_is_none():
+    domain = ".".join(["d" * 60] * 4)
+    assert in_full("a" * 9, domain) == f"{'a' * 9}.{domain}"
+    assert in_full("a" * 10, domain) == ""
+    names = Names()
+    assert names.take(holder(7, said="a" * 63, domain=domain)) == []
+    assert names.name_at(ip_address("192.0.2.7")) == ""

@@ -89,6 +89,23 @@ def test_the_file_has_the_names_of_leases(make, tmp_path):
     assert [one.name for one in tmp_path.iterdir() if one.name.startswith(".hosts")] == []
 
 
+def test_a_file_of_somebody_else_stays_as_it_is(make, tmp_path):
+    file = tmp_path / "hosts"
+    file.write_text("127.0.0.1\tlocalhost\n")
+    naming, _ = make(dhcp={"hosts": "hosts"})
+    naming(leased("192.0.2.11", N1))
+    until(lambda: naming.trouble)
+    assert "not of netbootd's making" in naming.trouble
+    assert file.read_text() == "127.0.0.1\tlocalhost\n"
+
+
+def test_a_file_that_is_empty_is_written(make, tmp_path):
+    (tmp_path / "hosts").touch()
+    naming, _ = make(dhcp={"hosts": "hosts"})
+    naming(leased("192.0.2.11", N1))
+    becomes(tmp_path / "hosts", "192.0.2.11\tn1.lab.example n1")
+
+
 def test_an_address_that_is_declined_is_called_nothing(make, tmp_path):
     naming, _ = make(dhcp={"hosts": "hosts"})
     naming(leased("192.0.2.101", STRANGER, "laptop"))

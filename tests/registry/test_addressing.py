@@ -547,3 +547,46 @@ def test_a_thousand_addresses_outside_are_told_in_a_few_lines(loaded):
     registry = loaded({NET: {"dhcp": "server", "pools": POOL}}, machines)
     assert len(registry.findings) < 30
     assert "980 more machines" in registry.findings[-1].text
+
+
+@pytest.mark.parametrize(
+    "value", ["0x180a09090a050501", 7, [], None, "10.9.0.0/16", {"10.0.0.1/8": "x"}]
+)
+def test_routes_that_are_no_object_are_left_out(net, value):
+    addressing, findings = net(pools=POOL, routes=value)
+    (found,) = (one for one in findings if one.code == "subnet-value")
+    assert '"routes" must be an object such as' in found.text
+    assert 121 not in addressing.options
+
+
+def test_routes_to_nowhere_are_none(net):
+    addressing, findings = net(pools=POOL, routes={})
+    assert 121 not in addressing.options
+    assert [one for one in findings if one.code == "subnet-value"] == []
+
+
+@pytest.mark.parametrize(
+    ("network", "pool"),
+    [
+        ("0.0.0.0/0", "0.0.0.0/0"),
+        ("127.0.0.0/8", "127.0.0.5-127.0.0.9"),
+        ("224.0.0.0/4", "224.0.0.1-224.0.0.9"),
+        ("240.0.0.0/4", "250.0.0.1"),
+    ],
+)
+def test_a_pool_has_no_addresses_that_no_machine_can_have(loaded, network, pool):
+    registry = loaded({network: {"dhcp": "server", "pools": pool}})
+    assert [net.addressing.pools for net in registry.subnets] == [()]
+    assert any("no machine can have" in one.text for one in registry.findings)
+
+
+def test_each_overlap_and_each_idle_hole_is_told_among_many(net):
+    pools = [f"10.1.0.{at}-10.1.0.{at + 1}" for at in range(10, 200, 4)]
+    _, findings = net(
+        pools=[*pools, "10.1.0.20-10.1.0.31"], exclude=["10.1.0.11", "10.1.0.13", "10.1.0.16"]
+    )
+    told = [one.text for one in findings if one.code == "pool-overlap"]
+    assert len(told) == 3, told  # of 22-23, 26-27 and 30-31
+    idle = [one.text for one in findings if one.code == "exclude-outside"]
+    assert len(idle) == 2, idle
+    assert "10.1.0.13 is in no pool" in idle[0]
