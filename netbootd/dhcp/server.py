@@ -14,6 +14,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 from ipaddress import IPv4Address, IPv4Interface
+from itertools import chain
 from typing import Any
 
 from netbootd.dhcp import assign, granting, naming, proxy, pxe, replying, served
@@ -239,13 +240,17 @@ def _committed(
     held = before if before and before.key == asking.key and before.active(asking.now) else None
     seconds = INFINITE if kind is None else _seconds(asking, place.subnet, held)
     lease = _lease(asking, place, State.LEASED, asking.now + seconds, held)
-    write: tuple[Lease, ...] = (lease,)
+    left = _left(asking, place) if asking.saving else ()
+    write = (lease, *(replace(one, state=State.FREE, until=asking.now) for one in left))
     if not asking.saving:
         lease, write = held or lease, ()
     if lease is not held:
         asking.leases.put(lease)
+    for freed in write[1:]:
+        asking.leases.put(freed)
     boot = served.boot_of(asking, known)
     reply = replying.leased(asking, kind, place, seconds, boot)
+    ended = [_ends(asking, one, "released") for one in left]
     event = Leased(
         **_about(asking, boot),
         address=str(place.address),
@@ -262,10 +267,26 @@ def _committed(
         reply=reply,
         lease=lease,
         write=write,
-        before=(before,) if write else (),
+        before=(before, *left) if write else (),
         boot=boot.answer(asking, reply),
         refused=boot.refused,
-        events=(*_ends(asking, before), event),
+        events=(*_ends(asking, before), *chain.from_iterable(ended), event),
+    )
+
+
+def _left(asking: Asking, place: Place) -> tuple[Lease, ...]:
+    """
+    What the client had on this link and may not have any more, such as an address that is another
+    machine's now: who takes the *place* has left it.
+    """
+    return tuple(
+        lease
+        for lease in asking.leases.of(asking.key)
+        if lease.active(asking.now)
+        and lease.address != place.address
+        and isinstance(lease.address, IPv4Address)
+        and asking.subnet_at(lease.address) is not None
+        and assign.may_have(asking, lease.address) is None
     )
 
 

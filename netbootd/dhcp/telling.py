@@ -12,7 +12,7 @@ from ipaddress import IPv4Address
 from netbootd.boot.decision import Refusal
 from netbootd.dhcp import pxe
 from netbootd.dhcp.destination import Arrival, Endpoint, Port
-from netbootd.dhcp.message import Message, MessageType, Op, Option
+from netbootd.dhcp.message import NO_ADDRESS, Message, MessageType, Op, Option
 from netbootd.dhcp.proxy import NOT_NETBOOT, Answer, Ignored
 from netbootd.events.event import Event, Loaderless, Offered, Passed, Unserved
 from netbootd.events.witness import NotNetboot, Requested
@@ -104,7 +104,9 @@ def _other_server(request: Message, arrival: Arrival) -> str:
     if request.message_type != MessageType.REQUEST:
         return ""
     server = request.server_id
-    return str(server) if server is not None and server != arrival.address else ""
+    if server is None or server in (NO_ADDRESS, arrival.address):
+        return ""
+    return str(server)
 
 
 def _requested(request: Message, arrival: Arrival, answer: Ignored, server: str) -> Requested:

@@ -124,6 +124,24 @@ def test_which_address_is_offered(leases, machines, wanted, expected):
     assert told(server.discover(options=options)) == expected
 
 
+def test_an_address_that_became_another_machines_is_free_once_its_holder_took_another():
+    server = serving()
+    server.lease(OTHER)
+    server.registry = registry(subnet(), machines=[machine(CARD, ".100")])
+    assert told(server.discover()) == "OFFER .101"  # its own is still with the other
+    assert told(server.renew(OTHER, ".100")) == "NAK"
+    assert told(server.discover(OTHER)) == "OFFER .102"
+    assert server.state(".100") == (OTHER, State.LEASED)
+    got = server.select(OTHER, ".102")
+    assert [(str(one.address), one.state) for one in got.write] == [
+        ("10.1.0.102", State.LEASED),
+        ("10.1.0.100", State.FREE),
+    ]
+    assert [one and one.state for one in got.before] == [State.OFFERED, State.LEASED]
+    assert [one.how for one in got.events if isinstance(one, LeaseEnded)] == ["released"]
+    assert told(server.discover()) == "OFFER .100"
+
+
 def test_a_hole_of_millions_of_addresses_is_not_walked_through():
     holes = (pool("10.0.0.0", "10.199.255.255").range, pool("10.200.1.0", "10.255.255.254").range)
     server = Server(

@@ -227,9 +227,10 @@ def test_a_request_without_a_sound_address_is_told_without_one(address):
     assert Edge().receive(asked).events[0].address == ""
 
 
-def test_a_request_that_takes_nobodys_offer_is_passed_over():
+@pytest.mark.parametrize("server", [None, bytes(4)])
+def test_a_request_that_takes_nobodys_offer_is_passed_over(server):
     """INIT-REBOOT (RFC 2131, section 4.3.2): it names no server."""
-    [event] = Edge().receive(changed("qemu-ovmf-x64-pxe-request", SERVER_ID=None)).events
+    [event] = Edge().receive(changed("qemu-ovmf-x64-pxe-request", SERVER_ID=server)).events
     assert type(event) is Passed
 
 
