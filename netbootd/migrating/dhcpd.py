@@ -38,6 +38,8 @@ _TIMES = {
     "min-lease-time": "min_lease_time",
     "max-lease-time": "max_lease_time",
 }
+#: Seconds of a lease where nobody says, which is more than here (``ack_lease`` in dhcp.c).
+_ITS_LEASE_TIME = 43200
 _GROUPS = ("group", "shared-network", "subnet", "pool")
 _LEFT = {
     **dict.fromkeys(("filename", "next-server", "server-name"), BOOTING),
@@ -178,7 +180,7 @@ class _Reading:
         )
         if kind == "subnet" and outer.network is not None:
             outer.network.options = list(made.options)
-            outer.network.settings = settings
+            outer.network.settings = {"lease_time": _ITS_LEASE_TIME, **settings}
         return made
 
     def _option(self, one: Statement, kind: str) -> list[Given]:
@@ -201,6 +203,10 @@ class _Reading:
             self.found.leave(one.place, f"option {name}", why)
             return []
         code, kind_of_value = self._defined.get(name, (name, ""))
+        if "{" in kind_of_value:
+            why = "records are not translated: write its bytes in hexadecimal"
+            self.found.leave(one.place, f"option {name}", why)
+            return []
         return [Given(code, typed(kind_of_value, _values(one)), one.place)]
 
     def _time(self, one: Statement, kind: str, settings: dict[str, Any]) -> None:

@@ -64,7 +64,7 @@ _BOOTS = frozenset(
 _MATCHES = frozenset(
     {
         *("dhcp-match", "dhcp-vendorclass", "dhcp-userclass", "dhcp-mac", "dhcp-circuitid"),
-        *("dhcp-remoteid", "dhcp-subscrid", "dhcp-name-match", "dhcp-ignore", "tag-if"),
+        *("dhcp-remoteid", "dhcp-subscrid", "dhcp-name-match", "tag-if"),
         *("dhcp-ignore-names", "dhcp-generate-names", "dhcp-broadcast", "shared-network"),
     }
 )
@@ -141,6 +141,7 @@ class _Reading:
         self._domains: list[tuple[str, IPv4Network | None]] = []
         self._lease_times: list[tuple[Host, str]] = []
         self._settings: dict[str, bool] = {}
+        self._known_only = False
         self._other = 0
 
     # -- files -------------------------------------------------------------------------------------
@@ -236,6 +237,14 @@ class _Reading:
 
     # -- settings ----------------------------------------------------------------------------------
 
+    def _ignore(self, line: _Line) -> None:
+        """``dhcp-ignore=tag:!known``: who is not listed gets no address."""
+        tags = [part.removeprefix("tag:").removeprefix("net:") for part in _split(line.value)]
+        if tags in (["!known"], ["#known"]):
+            self._known_only = True
+        else:
+            self.found.leave(line.place, f"{line.name}={line.value}", CLASSES)
+
     def _flag(self, line: _Line) -> None:
         key, value = {
             "dhcp-authoritative": ("authoritative", True),
@@ -316,11 +325,17 @@ class _Reading:
             return
         found = self._at(network, line.place, guessed=not mask)
         self._tag_range(found, parts, line)
-        found.network.settings.setdefault("lease_time", _range_time(rest))
+        time = _range_time(rest)
+        settings = found.network.settings
+        if settings.setdefault("lease_time", time) != time:
+            told = f"a subnet has one lease time, and {network} has {settings['lease_time']} s"
+            self.found.leave(line.place, f"lease time of {first}", told)
+        settings.setdefault("max_lease_time", time)  # nobody gets more, whatever he asks for
         if any(part.startswith("@tag:") for part in parts):
             self.found.leave(line.place, f"dhcp-range={line.value}", CLASSES)
         elif mode == "":
-            found.network.pool(first, end or first)
+            match = {"listed": True} if self._known_only else {}
+            found.network.pool(first, end or first, **match)
         elif mode == "proxy":
             found.network.settings["dhcp"] = "proxy"
 
@@ -456,6 +471,7 @@ _READ = {
     "conf-dir": _Reading._folder,
     "read-ethers": _Reading._ethers,
     "domain": _Reading._domain,
+    "dhcp-ignore": _Reading._ignore,
     **dict.fromkeys(("dhcp-authoritative", "dhcp-rapid-commit", "no-ping"), _Reading._flag),
 }
 

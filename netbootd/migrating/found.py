@@ -268,9 +268,10 @@ def typed(kind: str, values: tuple[str, ...]) -> tuple[str, ...]:
     where netbootd could not tell from the text: integers and booleans.
     """
     try:
-        if (size := re.search(r"integer (8|16|32)", kind)) and "array" not in kind:
-            octets = int(size[1]) // 8
-            data = int(values[0][:12], 0).to_bytes(octets, "big", signed=kind.startswith("signed"))
+        if size := re.search(r"integer (8|16|32)", kind):
+            octets, signed = int(size[1]) // 8, re.search(r"\bsigned", kind) is not None
+            numbers = [int(value[:12], 0) for value in values]
+            data = b"".join(one.to_bytes(octets, "big", signed=signed) for one in numbers)
             return (f"0x{data.hex()}",)
         if kind.startswith(("boolean", "flag")):
             return (f"0x0{int(values[0].lower() in _TRUE)}",)

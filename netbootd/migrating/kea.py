@@ -43,6 +43,8 @@ _TIMES = {
     "min-valid-lifetime": "min_lease_time",
     "max-valid-lifetime": "max_lease_time",
 }
+#: Seconds of a lease where nobody says.
+_ITS_LEASE_TIME = 7200
 _FLAGS = {"authoritative": "authoritative", "match-client-id": "match_client_id"}
 _LEFT = {
     **dict.fromkeys(("next-server", "server-hostname", "boot-file-name"), BOOTING),
@@ -214,6 +216,9 @@ class _Reading:
             return
         settings = dict(outer)
         self._take(subnet, settings)
+        time = settings.setdefault("lease_time", _ITS_LEASE_TIME)
+        for bound in ("min_lease_time", "max_lease_time"):  # Kea gives no other time unasked
+            settings.setdefault(bound, time)
         made = Network(place=place, network=network, settings=settings)
         made.options = [*self._options(subnet), *options]
         self.found.networks.append(made)

@@ -42,6 +42,8 @@ _OPTIONS = {
     "interface_mtu": "26",
 }
 _TIMES = {"defaultleasetime": "lease_time", "maxleasetime": "max_lease_time"}
+#: Seconds of a lease where the form is left blank.
+_ITS_LEASE_TIME = 7200
 _LEFT = {
     **dict.fromkeys(("nextserver", "next-server", "filename", "filename32"), BOOTING),
     **dict.fromkeys(("filename64", "filename32arm", "filename64arm", "bootfilename"), BOOTING),
@@ -132,6 +134,7 @@ class _Reading:
             if any(pool.say(key) for key in (*_OPTIONS, "gateway", "domain", *_TIMES)):
                 why = "netbootd has options for subnets, not for pools"
                 self.found.leave(pool.place, "options of a pool", why)
+        made.settings["lease_time"] = _ITS_LEASE_TIME
         for key, name in _TIMES.items():
             if text := server.say(key):
                 try:

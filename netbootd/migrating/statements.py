@@ -98,7 +98,7 @@ def _parsed(text: str, file: Path, files: Files) -> tuple[Statement, ...]:
     for word, place in _tokens(text, str(file)):
         if not words:
             start = place
-        if word.quoted or word not in ("{", "}", ";"):
+        if word.quoted or word not in ("{", "}", ";") or _of_record(word, words):
             words.append(word)
             continue
         if word == ";":
@@ -124,6 +124,13 @@ def _parsed(text: str, file: Path, files: Files) -> tuple[Statement, ...]:
     if heads:
         raise MediaError(f'{heads[-1][1]}: the "{{" of {_shown(list(heads[-1][0]))} is still open')
     return tuple(levels[0])
+
+
+def _of_record(mark: Word, words: list[Word]) -> bool:
+    """Whether a brace belongs to the definition of an option, ``code 9 = { integer 8, text }``."""
+    if mark == "{":
+        return len(words) > 3 and words[0].lower() == "option" and "=" in words
+    return mark == "}" and words.count(Word("{")) > words.count(Word("}"))
 
 
 def _ended(statement: Statement, files: Files) -> Iterator[Statement]:

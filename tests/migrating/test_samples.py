@@ -258,3 +258,67 @@ def test_a_group_that_is_none_is_said(site):
     said = site.run("--group", "rack9", SAMPLES / "kea-small.json")
     assert said.status == 1
     assert "no group 'rack9'" in said.err
+
+
+def times(made):
+    """Of the only subnet: its lease time, and the bounds."""
+    (subnet,) = made["subnets"].values()
+    return tuple(subnet.get(f"{which}lease_time") for which in ("min_", "", "max_"))
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "wanted"),
+    [
+        ("a.conf", "subnet 10.5.5.0 netmask 255.255.255.0 { }", (None, 43200, None)),
+        ("b.conf", "dhcp-range=10.5.5.9,10.5.5.20,2h", (None, 7200, 7200)),
+        ("c.conf", "dhcp-range=10.5.5.9,10.5.5.20", (None, 3600, 3600)),
+        ("d.json", '{"Dhcp4":{"subnet4":[{"subnet":"10.5.5.0/24"}]}}', (7200, 7200, 7200)),
+        (
+            "e.json",
+            '{"Dhcp4":{"valid-lifetime":600,"max-valid-lifetime":900,'
+            '"subnet4":[{"subnet":"10.5.5.0/24"}]}}',
+            (600, 600, 900),
+        ),
+        (
+            "f.xml",
+            "<pfsense><interfaces><lan><ipaddr>10.5.5.1</ipaddr><subnet>24</subnet></lan>"
+            "</interfaces><dhcpd><lan><enable/></lan></dhcpd></pfsense>",
+            (None, 7200, None),
+        ),
+    ],
+)
+def test_leases_last_as_long_as_they_did_where_nothing_is_said(site, name, text, wanted):
+    (site.media / name).write_text(text)
+    said = site.run(site.media / name)
+    assert said.status == 0, said.err
+    assert times(decode(said.out.encode(), name).value) == wanted
+
+
+def test_dnsmasq_that_ignores_strangers_has_pools_for_machines_alone(site):
+    file = site.media / "d.conf"
+    file.write_text("dhcp-range=10.5.5.9,10.5.5.20,1h\ndhcp-ignore=tag:!known\n")
+    said = site.run(file)
+    (subnet,) = decode(said.out.encode(), "d.conf").value["subnets"].values()
+    assert subnet["pools"] == [{"range": "10.5.5.9-10.5.5.20", "listed": True}]
+    assert "Not taken over" not in said.out
+
+
+def test_dnsmasq_has_a_second_lease_time_told(site):
+    file = site.media / "d.conf"
+    file.write_text("dhcp-range=10.5.5.9,10.5.5.20,1h\ndhcp-range=10.5.5.30,10.5.5.39,2h\n")
+    said = site.run(file)
+    assert "3600 s" in note(said, "lease time of 10.5.5.30")
+
+
+def test_dhcpd_options_of_records_and_arrays(site):
+    file = site.media / "d.conf"
+    file.write_text(
+        "option pair code 204 = array of { integer 8, ip-address };\n"
+        "option few code 205 = array of unsigned integer 16;\n"
+        "subnet 10.5.5.0 netmask 255.255.255.0 { option pair 1 1.2.3.4; option few 1, 2; }\n"
+    )
+    said = site.run(file)
+    assert said.status == 0, said.err
+    (subnet,) = decode(said.out.encode(), "d.conf").value["subnets"].values()
+    assert subnet["options"] == {"205": "0x00010002"}
+    assert "records are not translated" in note(said, "option pair")
