@@ -62,9 +62,14 @@ def leases(case: Case) -> tuple[Note, ...]:
 
 
 def _unsettled(case: Case, of: Code, *answers: Code) -> tuple[Note, ...]:
-    """The notes *of* after which it got no address, nor anything else of *answers*."""
-    settled = (note for code in (Code.LEASED, *answers) for note in case.notes(code))
-    since = max((note.until for note in settled), default=0.0)
+    """
+    The notes *of* after which it got no address, nor anything else of *answers*.
+
+    Who fetched something had an address, from whomever.
+    """
+    settled = [note.until for code in (Code.LEASED, *answers) for note in case.notes(code)]
+    settled += [step.at for step in case.boot.steps if step.stage not in _OFFERS]
+    since = max(settled, default=0.0)
     return tuple(note for note in case.notes(of) if note.until > since)
 
 

@@ -514,6 +514,20 @@ def test_nothing_is_wrong_with_a_machine_that_is_up():
     assert "nothing is wrong" in lines(diagnosis)[0]
 
 
+@pytest.mark.parametrize("denial", [Code.NO_ADDRESS, Code.ADDRESS_IN_USE, Code.NAKED])
+def test_who_went_on_to_its_kernel_had_an_address(denial):
+    story = Story().asks().note(denial, address=LEASE, code="exhausted", reason="none is free")
+    assert [cause.code for cause in diagnose(evidence(story.to_initrd())).causes] == [
+        "kernel-silent"
+    ]
+
+
+def test_who_has_none_for_its_loader_is_told_so():
+    story = Story().to_loader().after(1).step(Stage.IPXE_DISCOVER)
+    story.note(Code.NO_ADDRESS, code="exhausted", subnet="192.0.2.0/24", reason="none is free")
+    assert diagnose(evidence(story)).causes[0].code == "pool-exhausted"
+
+
 def test_a_machine_that_boots_its_disk_is_up():
     story = Story(boots=target("localboot")).to_script()
     assert diagnose(evidence(story)).state is State.UP
