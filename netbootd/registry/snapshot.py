@@ -18,6 +18,7 @@ from netbootd.content import Library
 from netbootd.errors import Finding
 from netbootd.mac import MAC
 from netbootd.overlay.tree import Tree
+from netbootd.printable import counted
 from netbootd.registry import marks, wildcards
 from netbootd.registry.machine import Machine
 from netbootd.registry.programs import Chosen
@@ -201,14 +202,24 @@ class Registry:
 
 @dataclass(frozen=True, slots=True)
 class Changes:
-    """What a swap did to the machines; ``default`` counts as one of them."""
+    """
+    What a swap did to the machines; ``default`` counts as one of them.
+
+    *subnets* are those that came, went or say something else; *settings*: whether what counts for
+    all did (section ``netbootd``, the boot servers, ``vars``).
+    """
 
     added: int
     removed: int
     changed: int
+    subnets: int = 0
+    settings: bool = False
 
     def __str__(self) -> str:
-        return f"{self.added} added, {self.removed} removed, {self.changed} changed"
+        told = f"{self.added} added, {self.removed} removed, {self.changed} changed"
+        if self.subnets:
+            told += f", {counted(self.subnets, 'subnet')} changed"
+        return f"{told}, settings changed" if self.settings else told
 
 
 def changes(old: Registry, new: Registry) -> Changes:
@@ -224,7 +235,21 @@ def changes(old: Registry, new: Registry) -> Changes:
         added=len(after.keys() - before.keys()),
         removed=len(before.keys() - after.keys()),
         changed=sum(not same.machines(before[mac], after[mac]) for mac in kept),
+        subnets=_differing_subnets(old.subnets, new.subnets),
+        settings=_for_all(old) != _for_all(new),
     )
+
+
+def _differing_subnets(old: Subnets, new: Subnets) -> int:
+    """How many are not in both as they are; their defaults are machines."""
+    before, after = ({one.name: replace(one, default=None) for one in nets} for nets in (old, new))
+    names = before.keys() | after.keys()
+    return sum(before.get(name) != after.get(name) for name in names)
+
+
+def _for_all(registry: Registry) -> tuple[object, ...]:
+    """What is said of no machine and no subnet alone."""
+    return registry.config, registry.boot_server, registry.servers, registry.variables
 
 
 class Comparison:
