@@ -43,6 +43,7 @@ _ITS_LEASE_TIME = 43200
 _GROUPS = ("group", "shared-network", "subnet", "pool")
 _LEFT = {
     **dict.fromkeys(("filename", "next-server", "server-name"), BOOTING),
+    **dict.fromkeys(_TIMES, "a subnet has one, not a machine"),  # in a host; else they are taken
     **dict.fromkeys(("class", "subclass", "if", "elsif", "else", "elseif", "switch"), CLASSES),
     **dict.fromkeys(("match", "spawn", "lease", "on", "set", "execute", "log", "send"), CLASSES),
     **dict.fromkeys(("key", "zone", "do-forward-updates", "update-static-leases"), NAMES),

@@ -43,7 +43,7 @@ _OPTIONS = {
 }
 _TIMES = {"defaultleasetime": "lease_time", "maxleasetime": "max_lease_time"}
 #: Seconds of a lease where the form is left blank.
-_ITS_LEASE_TIME = 7200
+_ITS_LEASE_TIME, _ITS_LEASE_TIME_BY_DNSMASQ = 7200, 86400
 _LEFT = {
     **dict.fromkeys(("nextserver", "next-server", "filename", "filename32"), BOOTING),
     **dict.fromkeys(("filename64", "filename32arm", "filename64arm", "bootfilename"), BOOTING),
@@ -296,6 +296,9 @@ class _Reading:
         if made is None:
             made = Network(place=entry.place, network=network)
             made.options = self._by_itself(Element(entry.say("interface"), {}, entry.place))
+            time = entry.say("lease_time")
+            with contextlib.suppress(ValueError):
+                made.settings["lease_time"] = seconds(time) if time else _ITS_LEASE_TIME_BY_DNSMASQ
             self.found.networks.append(made)
         made.pool(first, last)
 

@@ -142,7 +142,10 @@ class Naming:
                 self._settle()
                 self._write()
             except OSError as problem:
-                self._say(f"the hosts file cannot be written: {problem}")
+                file = self._live.snapshot.config.dhcp.hosts
+                # Not what it names: that is a temporary file, another one at each try.
+                told = f"{file}: {problem.strerror}" if problem.strerror else str(problem)
+                self._say(f"the hosts file cannot be written: {told}")
             except Exception:  # names must not end over one of them
                 log.failure("names of leases could not be written")
                 self._say("names of leases could not be written: see the log")

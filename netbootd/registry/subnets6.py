@@ -81,7 +81,8 @@ def addressing(value: Object, network: IPv6Network, say: Say) -> Addressing6:
     """
     What the entry *value* of *network* says; what is wrong is told by *say*, and left out.
 
-    A ``dhcp`` that is wrong is an ERROR: somebody might be given an address who shall not be.
+    A ``dhcp`` or ``exclude`` that is wrong is an ERROR: somebody might be given an address who
+    shall not be, or one that is another's.
     """
     found: dict[str, Any] = {}
     options: dict[int, bytes] = {}
@@ -96,7 +97,7 @@ def addressing(value: Object, network: IPv6Network, say: Say) -> Addressing6:
             else:
                 found[key] = _VALUES[key](item)
         except ValueError as problem:
-            level = Level.ERROR if key == "dhcp" else Level.WARNING
+            level = Level.ERROR if key in ("dhcp", "exclude") else Level.WARNING
             say(level, "subnet-value", f'"{key}": {problem}', key)
     for key in ("pools", "exclude"):
         outside = [one for one in found.get(key, ()) if not _lies_in(one, network)]

@@ -285,6 +285,14 @@ def times(made):
             "</interfaces><dhcpd><lan><enable/></lan></dhcpd></pfsense>",
             (None, 7200, None),
         ),
+        (
+            "g.xml",
+            "<opnsense><interfaces><lan><ipaddr>10.5.5.1</ipaddr><subnet>24</subnet></lan>"
+            "</interfaces><dnsmasq><dhcp_ranges><interface>lan</interface>"
+            "<start_addr>10.5.5.9</start_addr><end_addr>10.5.5.20</end_addr>"
+            "<lease_time>600</lease_time></dhcp_ranges></dnsmasq></opnsense>",
+            (None, 600, None),
+        ),
     ],
 )
 def test_leases_last_as_long_as_they_did_where_nothing_is_said(site, name, text, wanted):

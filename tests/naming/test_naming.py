@@ -99,6 +99,19 @@ def test_a_file_of_somebody_else_stays_as_it_is(make, tmp_path):
     assert file.read_text() == "127.0.0.1\tlocalhost\n"
 
 
+def test_a_folder_that_is_missing_is_told_of_once(tmp_path):
+    live = live_of(tmp_path, dhcp={"hosts": "none/hosts"})
+    told = []
+    naming = Naming(live, lambda: told.append(naming.trouble))
+    naming.start(())
+    for number in (101, 102):
+        naming(leased(f"192.0.2.{number}", STRANGER, "laptop"))
+        until(lambda: not naming._waiting and naming.trouble)
+    naming.stop()
+    trouble = f"{tmp_path}/none/hosts: No such file or directory"
+    assert told == [f"the hosts file cannot be written: {trouble}"]
+
+
 def test_a_file_that_is_empty_is_written(make, tmp_path):
     (tmp_path / "hosts").touch()
     naming, _ = make(dhcp={"hosts": "hosts"})

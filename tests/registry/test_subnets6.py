@@ -112,3 +112,9 @@ def test_a_machine_has_an_address_of_its_own(loaded):
 def test_an_address_that_cannot_be_its_own_is_told(loaded, addresses, told):
     _, _, [text] = loaded({}, machines=machines(*addresses))
     assert told in text
+
+
+def test_an_exclusion_that_is_wrong_refuses_the_file(loaded):
+    pools = ["2001:db8:1::1000-2001:db8:1::1fff"]
+    with pytest.raises(ConfigErrors, match='"exclude"'):
+        loaded({"dhcp": "server", "pools": pools, "exclude": ["2001:db8:1::1005", "::g"]})
