@@ -14,7 +14,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 from ipaddress import IPv4Address, IPv4Interface
-from itertools import chain
 from typing import Any
 
 from netbootd.dhcp import assign, granting, naming, proxy, pxe, replying, served
@@ -240,17 +239,13 @@ def _committed(
     held = before if before and before.key == asking.key and before.active(asking.now) else None
     seconds = INFINITE if kind is None else _seconds(asking, place.subnet, held)
     lease = _lease(asking, place, State.LEASED, asking.now + seconds, held)
-    left = _left(asking, place) if asking.saving else ()
-    write = (lease, *(replace(one, state=State.FREE, until=asking.now) for one in left))
+    write: tuple[Lease, ...] = (lease,)
     if not asking.saving:
         lease, write = held or lease, ()
     if lease is not held:
         asking.leases.put(lease)
-    for freed in write[1:]:
-        asking.leases.put(freed)
     boot = served.boot_of(asking, known)
     reply = replying.leased(asking, kind, place, seconds, boot)
-    ended = [_ends(asking, one, "released") for one in left]
     event = Leased(
         **_about(asking, boot),
         address=str(place.address),
@@ -267,26 +262,10 @@ def _committed(
         reply=reply,
         lease=lease,
         write=write,
-        before=(before, *left) if write else (),
+        before=(before,) if write else (),
         boot=boot.answer(asking, reply),
         refused=boot.refused,
-        events=(*_ends(asking, before), *chain.from_iterable(ended), event),
-    )
-
-
-def _left(asking: Asking, place: Place) -> tuple[Lease, ...]:
-    """
-    What the client had on this link and may not have any more, such as an address that is another
-    machine's now: who takes the *place* has left it.
-    """
-    return tuple(
-        lease
-        for lease in asking.leases.of(asking.key)
-        if lease.active(asking.now)
-        and lease.address != place.address
-        and isinstance(lease.address, IPv4Address)
-        and asking.subnet_at(lease.address) is not None
-        and assign.may_have(asking, lease.address) is None
+        events=(*_ends(asking, before), event),
     )
 
 
@@ -370,7 +349,7 @@ def bootp(asking: Asking, known: Known) -> Answered:
 def _lease(
     asking: Asking, place: Place, state: State, until: float, held: Lease | None = None
 ) -> Lease:
-    return Lease(
+    lease = Lease(
         address=place.address,
         key=asking.key,
         state=state,
@@ -378,11 +357,12 @@ def _lease(
         until=until,
         mac=asking.client.mac,
         client_id=asking.request.options.get(Option.CLIENT_ID, b"")[:_LONGEST_ID].hex(),
-        hostname=naming.name_of(asking.request, asking.machine),
         machine=asking.machine.key if asking.machine else "",
         port=asking.port,
         reserved=place.reserved,
     )
+    name = naming.name_of(asking, lease)
+    return replace(lease, hostname=name) if name else lease
 
 
 def _seconds(asking: Asking, subnet: Subnet, held: Lease | None) -> int:
