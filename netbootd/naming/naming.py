@@ -142,10 +142,7 @@ class Naming:
                 self._settle()
                 self._write()
             except OSError as problem:
-                file = self._live.snapshot.config.dhcp.hosts
-                # Not what it names: that is a temporary file, another one at each try.
-                told = f"{file}: {problem.strerror}" if problem.strerror else str(problem)
-                self._say(f"the hosts file cannot be written: {told}")
+                self._say(f"the hosts file cannot be written: {problem}")
             except Exception:  # names must not end over one of them
                 log.failure("names of leases could not be written")
                 self._say("names of leases could not be written: see the log")
@@ -156,7 +153,7 @@ class Naming:
         if file is None:
             self._altered = False
         elif file != self._written or (self._altered and (now >= self._pause or self._stopping)):
-            _replace(file, hosts(self._names))
+            _write_over(file, hosts(self._names))
             self._altered = False
             self._pause = now + _PART * (time.monotonic() - now)
         self._written = file
@@ -261,13 +258,18 @@ def _first_zone(config: Config) -> str:
     return next(forward, "")
 
 
-def _replace(file: Path, text: str) -> None:
-    """
-    Whole or not at all; others may read it.  Raises OSError, also for a file that somebody else
-    wrote, such as /etc/hosts.
-    """
+def _write_over(file: Path, text: str) -> None:
+    """Raises OSError, also for a file that somebody else wrote, such as /etc/hosts."""
     if file.exists() and not _is_ours(file):
         raise FileExistsError(f"{file} is there, and not of netbootd's making: it stays as it is")
+    try:
+        _replace(file, text)
+    except OSError as problem:  # of a temporary file, whose name is another at each try
+        raise OSError(f"{file}: {problem.strerror}") from problem
+
+
+def _replace(file: Path, text: str) -> None:
+    """Whole or not at all; others may read it."""
     descriptor, name = tempfile.mkstemp(dir=file.parent, prefix=f".{file.name}-")
     try:
         with open(descriptor, "w", encoding="ascii") as opened:
