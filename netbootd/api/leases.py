@@ -13,6 +13,7 @@ from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
 from typing import Any
 
 from netbootd.api.values import Picture, hostname
+from netbootd.leases import names
 from netbootd.leases.lease import INFINITE, Address, Lease, State
 from netbootd.leases.usage import Foreign, Usage
 from netbootd.mac import MAC
@@ -54,7 +55,8 @@ def line(lease: Lease, picture: Picture, clock: float) -> dict[str, Any]:
         "state": str(state_of(lease, clock)),
         "mac": str(lease.mac) if lease.mac else None,
         "client_id": lease.client_id,
-        "hostname": lease.hostname or (hostname(machine) if machine and listed else ""),
+        "hostname": _called(lease, listed, picture)
+        or (hostname(machine) if machine and listed else ""),
         "machine": listed,
         "since": lease.since + ahead,
         "until": None if endless else lease.until + ahead,
@@ -62,6 +64,12 @@ def line(lease: Lease, picture: Picture, clock: float) -> dict[str, Any]:
         "port": lease.port,
         "reserved": lease.reserved,
     }
+
+
+def _called(lease: Lease, listed: str, picture: Picture) -> str:
+    """Its name, but for one that is a listed machine's by now and was not when it was given."""
+    owners = names.listed(picture.registry).get(lease.hostname)
+    return lease.hostname if owners is None or listed in owners else ""
 
 
 def state_of(lease: Lease, clock: float) -> State:

@@ -50,6 +50,7 @@ from netbootd.dhcp6.message import (
 )
 from netbootd.events.event import Event, Offered
 from netbootd.events.lease import AddressInUse, Leased, LeaseEnded, LeaseOffered, NoAddress
+from netbootd.leases import names
 from netbootd.leases.lease import Lease, State
 from netbootd.leases.table import Leases
 from netbootd.registry.machine import Machine
@@ -262,7 +263,7 @@ class _Turn:
             until = had.until
         if offering and had is not None:
             return had  # what it has already is offered again, and stays its own
-        return Lease(
+        lease = Lease(
             address=address,
             key=asker.key,
             state=State.OFFERED if offering else State.LEASED,
@@ -270,11 +271,11 @@ class _Turn:
             until=self.now + OFFER_S if offering else until,
             mac=self.client.mac,
             client_id=asker.client_id,
-            hostname=self._host_name(),
             machine=asker.listed or (had.machine if had is not None and kept else ""),
             port=self.place.port,
             reserved=reserved,
         )
+        return replace(lease, hostname=self._host_name(lease))
 
     def _nothing(self, wanted: Association, gone: tuple[IPv6Address, ...]) -> _Part:
         """No address: what the client thinks it has is over at once, where it is not of here."""
@@ -305,12 +306,11 @@ class _Turn:
             return "port-limit", f"the relay's port has all that {name} gives to one"
         return "exhausted", f"every address of the pools of {name} is taken"
 
-    def _host_name(self) -> str:
-        """The name that goes with the lease: the entry's own, where there is one."""
-        own = self.machine.variables.get("hostname") if self.machine else None
-        if isinstance(own, str) and self.machine and self.machine.known:
+    def _host_name(self, lease: Lease) -> str:
+        """The name that goes with *lease*: the entry's own, where there is one."""
+        if self.machine and self.machine.known and (own := names.own_label(self.machine)):
             return own
-        return self.request.host_name
+        return names.given(self.request.host_name, lease, self.registry, self.leases, self.now)
 
     def _event(self, lease: Lease, seconds: int, *, offering: bool) -> Event:
         if offering:

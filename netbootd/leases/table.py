@@ -106,6 +106,7 @@ class Leases:
         self._leases: dict[int, Lease] = {}
         self._under: dict[int, Lease] = {}  # the FREE lease that an offer stands on
         self._of: dict[str, tuple[int, ...]] = {}
+        self._called: dict[str, set[int]] = {}  # of LEASED ones
         self._free: _Queue = OrderedDict()
         self._ending: list[tuple[float, int]] = []  # heaps of until: of LEASED ones
         self._passing: list[tuple[float, int]] = []  # and of OFFERED and DECLINED ones
@@ -135,6 +136,10 @@ class Leases:
         it declined is not among them.
         """
         return tuple(self._leases[number] for number in self._of.get(key, ()))
+
+    def called(self, name: str) -> tuple[Lease, ...]:
+        """The leases whose holders are called *name*."""
+        return tuple(self._leases[number] for number in self._called.get(name, ()))
 
     # -- what changes --------------------------------------------------------------------------
 
@@ -242,6 +247,8 @@ class Leases:
         elif lease.key:
             others = self._of.get(lease.key, ())
             self._of[lease.key] = (number, *others[: _MOST_OF_ONE - 1])
+        if lease.hostname and lease.state is State.LEASED:
+            self._called.setdefault(lease.hostname, set()).add(number)
         if _counts(lease):
             self._ports[lease.port] += 1
         for stretch in self._around(number):
@@ -258,6 +265,10 @@ class Leases:
             self._of[lease.key] = left
         else:
             self._of.pop(lease.key, None)
+        if lease.hostname and lease.state is State.LEASED:
+            self._called[lease.hostname].remove(number)
+            if not self._called[lease.hostname]:
+                del self._called[lease.hostname]
         if _counts(lease):
             _take_one(self._ports, lease.port)
         for stretch in self._around(number):

@@ -13,12 +13,11 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from netbootd.leases.lease import Address
+from netbootd.leases.names import label
 from netbootd.mac import MAC
 
 _LABEL = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?")
 _MOST_NAME = 253  # characters (RFC 1035, section 2.3.4, without the octets of the wire)
-#: Whoever is called so is asked by every browser or host of the domain (CERT VU#598349).
-_NOBODYS = frozenset({"localhost", "wpad", "isatap"})
 
 #: Of a hosts file, by which it is known as one that may be replaced.
 FIRST_LINE = "# Written by netbootd: the names of its leases.  Changes here are lost.\n"
@@ -54,12 +53,6 @@ class Named:
     def short(self) -> str:
         """Its first label."""
         return self.name.partition(".")[0]
-
-
-def label(said: str) -> str:
-    """The first label of what a client says it is called, in lower case; empty if it is no good."""
-    first = said.strip().rstrip(".").lower().partition(".")[0]
-    return first if _LABEL.fullmatch(first) and first not in _NOBODYS else ""
 
 
 def own_name(hostname: str) -> str:

@@ -72,6 +72,8 @@ def holder(lease: Mapping[str, Any]) -> str:
 def _row(lease: Mapping[str, Any], now: float) -> Sequence[Piece]:
     state = lease["state"]
     name = str(lease.get("hostname") or lease.get("machine") or "")
+    if not lease.get("machine") and (name or lease.get("mac") or lease.get("client_id")):
+        name = f"{name} (not listed)".lstrip()
     told = f"{state}, reserved" if lease.get("reserved") else state
     return (
         Bit(lease["address"], Look.STRONG),

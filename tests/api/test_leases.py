@@ -76,6 +76,14 @@ def test_a_wall_clock_that_jumps_leaves_a_lease_its_time(full):
     assert one["until"] - full.now == 3600
 
 
+def test_a_name_that_is_a_listed_machines_by_now_is_not_a_strangers(full):
+    full.leases.give("192.0.2.104", STRANGER, hostname="twin", key="one")
+    full.leases.give("192.0.2.105", STRANGER, hostname="node3", key="two")
+    lines = full.get("/leases?q=192.0.2.10").json["leases"]
+    told = {one["address"]: one["hostname"] for one in lines}
+    assert (told["192.0.2.104"], told["192.0.2.105"]) == ("", "node3")
+
+
 def test_a_lease_without_end_ends_never(full):
     full.leases.give("192.0.2.10", N1, seconds=INFINITE)
     assert full.get("/leases?q=192.0.2.10").json["leases"][0]["until"] is None

@@ -37,7 +37,7 @@ def test_a_lease_says_whose_it_is_since_when_and_for_how_long():
     assert heads.split("  ")[0] == "ADDRESS"
     words = [word.strip() for word in row.split("  ") if word.strip()]
     assert words == [
-        *("192.0.2.101", "laptop", "52:54:00:aa:bb:cc", "leased", "2 min ago", "2 h"),
+        *("192.0.2.101", "laptop (not listed)", "52:54:00:aa:bb:cc", "leased", "2 min ago", "2 h"),
         *("192.0.2.0/24", "eth1"),
     ]
     assert count == "1 lease"
