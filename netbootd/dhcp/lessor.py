@@ -214,7 +214,7 @@ class Lessor:
             self._memory.remember(request, given.boot, ours)
             self._events.publish(telling.told(request, arrival, given.boot))
         if given.refused is not None and not taken:
-            self._events.publish(telling.told(request, arrival, given.refused))
+            self._events.publish(telling.fileless(request, arrival, given.refused))
 
     def _tell(self, events: Iterable[Event]) -> None:
         for event in events:

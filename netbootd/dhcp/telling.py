@@ -7,6 +7,7 @@ that does not boot from the network: both tell how far a machine has come.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from ipaddress import IPv4Address
 
 from netbootd.boot.decision import Refusal
@@ -44,6 +45,12 @@ def told(request: Message, arrival: Arrival, answer: Answer | Ignored) -> Event:
         host_name=request.text(Option.HOST_NAME)[:_LONGEST],
         interface=arrival.interface,
     )
+
+
+def fileless(request: Message, arrival: Arrival, refused: Ignored) -> Event:
+    """As ``told``, of a netboot client that was *refused* a boot file and got an address."""
+    event = told(request, arrival, refused)
+    return replace(event, answered=True) if isinstance(event, Unserved) else event
 
 
 def peer_of(source: Endpoint) -> str:

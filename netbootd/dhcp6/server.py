@@ -440,7 +440,7 @@ class _Turn:
                 return Given(reply=reply, events=(self._offered(kind, part),))
             case Decision(step=Refusal(reason=reason, code=code)):
                 told = telling.unserved(self.request, self.arrival, reason, code, part)
-                return Given(reply=reply, events=(told,))
+                return Given(reply=reply, events=(replace(told, answered=True),))
         return Given(reply=reply)
 
     def _message(self, kind: MessageType, options: Options) -> Message:

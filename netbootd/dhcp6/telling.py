@@ -30,7 +30,7 @@ def ignored(request: Message, arrival: Arrival, answer: Ignored) -> Event:
 
 def unserved(
     request: Message, arrival: Arrival, reason: str, code: str, decision: Decision | None
-) -> Event:
+) -> Unserved:
     """A netboot client was told no boot file."""
     step = decision.step if decision else None
     machine = decision.machine if decision else None

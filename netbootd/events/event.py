@@ -85,7 +85,8 @@ class Unserved(Passed):
     ``relay`` (it came through one that does not say so), ``proxyless`` (firmware that heeds no
     proxy), ``no-arch``, ``reserved`` (its MAC is nobody's), ``boot-server``, ``credentials``,
     ``unsent``; of TFTP ``no-room``.  *arch*, *stage*, *vendor_class* and *relay* are the client's,
-    as in Offered, each empty where it is not known.
+    as in Offered, each empty where it is not known.  *answered*: it got an answer, such as an address,
+    and no boot file.
     """
 
     level: ClassVar[str] = "info"
@@ -95,6 +96,15 @@ class Unserved(Passed):
     arch: str = ""
     vendor_class: str = ""
     relay: str = ""
+    answered: bool = False
+
+    @property
+    def what(self) -> str:
+        return f"{self._came} {printable(self.reason)}"
+
+    @property
+    def _came(self) -> str:
+        return "got no boot file:" if self.answered else f"{self.protocol} request not answered:"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -105,7 +115,7 @@ class Loaderless(Unserved):
 
     @property
     def what(self) -> str:
-        return f"{self.protocol} request not answered: {printable(self.reason, 800)}"
+        return f"{self._came} {printable(self.reason, 800)}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

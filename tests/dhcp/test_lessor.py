@@ -19,7 +19,7 @@ from netbootd.dhcp.message import BROADCAST_FLAG, Message, MessageType, Op, Opti
 from netbootd.dhcp.prober import WAIT_S, Prober
 from netbootd.dhcp.service import _Edge
 from netbootd.dhcp.snoop import Heard
-from netbootd.events.event import Passed
+from netbootd.events.event import Passed, Unserved
 from netbootd.events.lease import AddressInUse, NoAddress
 from netbootd.events.stream import Stream
 from netbootd.interfaces import Interface
@@ -277,6 +277,14 @@ def test_a_server_goes_on_where_proxies_are_turned_off(start):
     rig.discover()
     rig.silence()
     assert len(rig.offers()) == 1
+
+
+def test_who_got_an_address_without_a_boot_file_was_answered(start):
+    rig = start(subnet(probe=False))
+    rig.discover(TWO, vendor_class=b"PXEClient:Arch:00007:UNDI:003000", arch=b"\0\7")
+    assert len(rig.offers()) == 1
+    [event] = rig.told(Unserved)
+    assert event.what.startswith("got no boot file: ")
 
 
 def test_an_empty_pool_is_a_warning_once_a_minute(start):

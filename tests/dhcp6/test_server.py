@@ -176,6 +176,7 @@ def test_a_machine_that_may_not_boot_has_an_address_all_the_same():
     assert address_of(reply) == FIRST
     assert reply.reply.option(Option.BOOT_FILE_URL) is None
     assert kinds(reply) == [LeaseOffered, Unserved]
+    assert reply.events[1].what.startswith("got no boot file: ")
 
 
 def test_a_running_system_is_told_no_boot_file():
@@ -483,3 +484,13 @@ def test_a_port_of_a_relay_has_a_limit_for_strangers():
 def test_on_a_link_without_an_entry_nothing_is_given():
     came = replace(arrival(), source=IPv6Address("2001:db8:7::fe"), unicast=True)
     assert isinstance(Site().ask(relayed(request(M.SOLICIT), "2001:db8:7::fe"), came), Ignored)
+
+
+def test_a_listed_name_is_no_strangers():
+    held = registry(macs=(OTHER,))
+    [machine] = held.machines.values()
+    named = replace(machine, variables={"hostname": "node1"})
+    site = Site(replace(held, machines={OTHER: named}))
+    called = ((Option.FQDN, b"\0\x05node1\0"),)
+    assert site.leases.at(site.lease(NODE, more=called)).hostname == ""
+    assert site.leases.at(site.lease(OTHER, more=called)).hostname == "node1"
