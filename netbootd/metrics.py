@@ -32,7 +32,7 @@ from netbootd.events.event import (
     Transferred,
     Unserved,
 )
-from netbootd.events.lease import AddressInUse, Leased, Naked, NoAddress
+from netbootd.events.lease import AddressInUse, Leased, LeaseOffered, Naked, NoAddress
 from netbootd.vitals import Vitals
 
 _PROTOCOLS = ("tftp", "http")
@@ -182,6 +182,9 @@ class Metrics:
     def __call__(self, event: Event) -> None:
         """Count *event*."""
         self._events.labels(event.kind).inc()
+        if isinstance(event, Leased | LeaseOffered):  # as often as all others together
+            self._lease(event)
+            return
         match event:
             case Transferred():
                 self._transferred("tftp", "complete", event.size, event.seconds)

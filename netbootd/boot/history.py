@@ -36,6 +36,8 @@ def past(client: Client, registry: Registry, record: Record) -> Past:
 
 def machine_of(mac: MAC, registry: Registry, sightings: Sightings) -> Machine | None:
     """The machine that the card *mac* is, with all that was learned of it."""
+    if (found := registry.machines.get(mac)) is not None:
+        return found
     client = Client(stage=Stage.IPXE, mac=mac).marked(sightings.of(mac))
     return identify(client, registry)
 

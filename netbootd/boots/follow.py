@@ -92,7 +92,7 @@ class Follower:
 
     def notice(self, event: Event, now: float, generation: int) -> list[Boot]:
         """Take *event* in, served by the registry of *generation*; the boots that changed."""
-        act = _ACTS.get(type(event))
+        act = None if _is_idle(event) else _ACTS.get(type(event))
         turn = self._identities.turn(event, now, generation) if act else None
         return [] if act is None or turn is None else act(self, turn)
 
@@ -205,8 +205,8 @@ class Follower:
     # -- addresses of ours ---------------------------------------------------------------------
 
     def _lease_offered(self, turn: Turn) -> list[Boot]:
-        """A running system that looks for an address begins no boot, and tells nothing of one."""
-        return self._early(turn) if turn.event.netboot else []
+        """Of firmware or a loader: others are no news (``_is_idle``)."""
+        return self._early(turn)
 
     def _leased(self, turn: Turn) -> list[Boot]:
         event: Leased = turn.event
@@ -437,6 +437,13 @@ def _is_loader(file: str) -> bool:
 
 
 _Act = Callable[[Follower, Turn], list[Boot]]
+
+
+def _is_idle(event: Event) -> bool:
+    """What a running system is offered tells nothing of a boot, and there is a lot of it."""
+    return isinstance(event, LeaseOffered) and not event.netboot
+
+
 _ACTS: Mapping[type[Event], _Act] = {
     Offered: Follower._offered,
     Unserved: Follower._unserved,

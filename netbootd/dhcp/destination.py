@@ -13,6 +13,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import IntEnum
+from functools import lru_cache
 from ipaddress import IPv4Address, IPv4Interface
 from typing import NamedTuple
 
@@ -61,7 +62,7 @@ def local_address(
     compares.  Else the one in the network of the relay or the client, where one of them has an
     address, else the interface's first.
     """
-    if int(request.giaddr) and preferred in [ours.ip for ours in addresses]:
+    if preferred and int(request.giaddr) and preferred in [ours.ip for ours in addresses]:
         return preferred
     if addressed is not None:
         return addressed
@@ -144,6 +145,11 @@ def is_beyond(address: str, addresses: Sequence[IPv4Interface]) -> bool:
     A relay's giaddr is on the side of its clients, which we may reach by another interface than
     the one its request came in by.
     """
-    return address != EVERYBODY and not any(
-        IPv4Address(address) in ours.network for ours in addresses
-    )
+    return address != EVERYBODY and _is_beyond(address, tuple(addresses))
+
+
+@lru_cache(maxsize=1024)
+def _is_beyond(address: str, addresses: tuple[IPv4Interface, ...]) -> bool:
+    """Relays are few, and each packet that comes by one asks for it."""
+    there = IPv4Address(address)
+    return not any(there in ours.network for ours in addresses)

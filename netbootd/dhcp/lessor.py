@@ -132,7 +132,7 @@ class Lessor:
             ledger.leases,
             now=now,
             links=asked.to.interface.addresses,
-            marks=self._memory.sighted(request),
+            marks=self._memory.sighted(request, registry),
             known=self._memory.known(request),
             saving=ledger.saving,
             rival=ledger.rivaled(arrival.interface),
@@ -192,9 +192,9 @@ class Lessor:
     def _send(self, asked: Asked, given: Given) -> None:
         request, arrival, to = asked.request, asked.arrival, asked.to
         reply = given.reply
-        ours = arrival.address
-        if reply.server_id in [one.ip for one in to.interface.addresses]:
-            ours = reply.server_id or ours
+        ours, named = arrival.address, reply.server_id
+        if named and named != ours and named in [one.ip for one in to.interface.addresses]:
+            ours = named
         way = destination(request, reply, arrival.source, boot_server=False)
         try:
             to.send(wire.encode(reply, request.limit), ours, way)

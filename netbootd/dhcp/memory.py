@@ -15,6 +15,7 @@ from netbootd.dhcp.proxy import Answer
 from netbootd.events.stream import Stream
 from netbootd.registry.live import LiveRegistry
 from netbootd.registry.marks import Marks
+from netbootd.registry.snapshot import Registry
 
 #: What a client says of its machine, and its relay of where that is.
 _SAID = (Option.UUID, Option.CLIENT_ID, Option.RELAY_AGENT)
@@ -29,10 +30,12 @@ class Memory:
         self._events = events
         self._said: OrderedDict[bytes, tuple[object, ...]] = OrderedDict()
 
-    def sighted(self, request: Message) -> Marks:
+    def sighted(self, request: Message, registry: Registry) -> Marks:
         """What the sender of *request* has said of itself, now or before."""
-        said = (request.giaddr, *map(request.options.get, _SAID))
         sightings, mac = self._live.sightings, pxe.mac_of(request)
+        if Option.UUID not in request.options and not any(registry.marked.values()):
+            return sightings.of(mac)  # nobody is looked for by what it says
+        said = (request.giaddr, *map(request.options.get, _SAID))
         if mac is not None and self._said.get(request.chaddr) == said:
             return sightings.of(mac)  # the same as in its last packet
         self._said[request.chaddr] = said

@@ -48,7 +48,6 @@ class Prepared:
 
     registry: Registry
     _grounds: dict[str, Ground] = field(default_factory=dict)
-    _subnets: dict[IPv4Address, Subnet] = field(default_factory=dict)
     _cables: dict[str, tuple[Subnet, ...]] = field(default_factory=dict)
     _here: dict[_Where, tuple[Subnet, ...]] = field(default_factory=dict)
     _said: OrderedDict[tuple[str, str, str], Mapping[int, bytes]] = field(
@@ -63,13 +62,8 @@ class Prepared:
         return found
 
     def subnet(self, address: IPv4Address) -> Subnet:
-        """As ``Subnets.of``."""
-        found = self._subnets.get(address)
-        if found is None:
-            if len(self._subnets) >= _MOST:
-                self._subnets.clear()
-            found = self._subnets[address] = self.registry.subnets.of(str(address))
-        return found
+        """The subnet that holds *address*."""
+        return self.registry.subnets.at(address)
 
     def cable(self, address: IPv4Address) -> tuple[Subnet, ...]:
         """The subnets of the cable that *address* is of, its own first."""

@@ -116,6 +116,8 @@ def _stage_of(message: Message) -> Stage | None:
 
 def _arch_of(message: Message) -> Arch | None:
     """Option 93; without it only the BIOS of PXE 2.1 is believed from the digits of option 60."""
+    if Option.VENDOR_CLASS not in message.options:
+        return message.arch
     if is_raspberry_pi(message):
         return RPIBOOT
     arch = message.arch
@@ -129,7 +131,7 @@ def network_of(message: Message, ours: IPv4Address | None = None) -> str:
     The address that tells where the sender is: what its relay says, else its own, else ours.
     """
     if relay := relay_of(message):
-        return str(relay.link)
+        return relay.place
     return "" if int(message.ciaddr) or ours is None else str(ours)
 
 

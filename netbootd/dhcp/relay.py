@@ -23,12 +23,15 @@ _SERVER_ID = 11  # RFC 5107
 class Relay:
     """
     *address* is the relay's own, *circuit* and *remote* what it calls the port and itself, as
-    ``registry/marks`` spells them.  *link* is the address that tells the subnet, *server* the one
-    that clients are to know us by, None for ours.
+    ``registry/marks`` spells them.  *link* is the address that tells the subnet, *place* the
+    same as text, *server* the one that clients are to know us by, None for ours.  *port* is the
+    port, as a word for people and programs.
     """
 
     address: IPv4Address
     link: IPv4Address
+    place: str
+    port: str
     circuit: str = ""
     remote: str = ""
     server: IPv4Address | None = None
@@ -37,12 +40,6 @@ class Relay:
     def names_ports(self) -> bool:
         """Whether it tells one of its ports from another."""
         return bool(self.circuit or self.remote)
-
-    @property
-    def port(self) -> str:
-        """The port, as a word for people and programs."""
-        told = (part for part in (self.remote, self.circuit) if part)
-        return " ".join((str(self.address), *told))
 
 
 def relay_of(message: Message) -> Relay | None:
@@ -56,12 +53,16 @@ def relay_of(message: Message) -> Relay | None:
 def _relay(address: bytes, information: bytes) -> Relay:
     """The relay at *address*, whose ports say the same with each packet."""
     said, giaddr = dict(sub_options(information)), IPv4Address(address)
+    link = _address(said.get(_LINK_SELECTION, b"")) or giaddr
+    circuit, remote = spelt(said.get(_CIRCUIT, b"")), spelt(said.get(_REMOTE, b""))
     return Relay(
-        giaddr,
-        _address(said.get(_LINK_SELECTION, b"")) or giaddr,
-        spelt(said.get(_CIRCUIT, b"")),
-        spelt(said.get(_REMOTE, b"")),
-        _address(said.get(_SERVER_ID, b"")),
+        address=giaddr,
+        link=link,
+        place=str(link),
+        port=" ".join(word for word in (str(giaddr), remote, circuit) if word),
+        circuit=circuit,
+        remote=remote,
+        server=_address(said.get(_SERVER_ID, b"")),
     )
 
 

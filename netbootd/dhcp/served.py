@@ -47,7 +47,10 @@ class Boot:
 def boot_of(asking: Asking, known: Known) -> Boot:
     """What the reply tells of booting."""
     if not asking.boots:
-        return Boot(_without_file(asking), asking.machine)
+        # All that it says of itself is echoed anyway, but for its UUID.
+        named = Option.UUID in asking.request.options
+        plain = Fields(_files_at(asking), b"", b"", {})
+        return Boot(_without_file(asking) if named else plain, asking.machine)
     decision = booting.decide_for(
         asking.found, asking.request, asking.client, asking.registry, known
     )

@@ -411,7 +411,7 @@ class _Edge:
     def _proxy(self, asked: Asked) -> None:
         request, arrival, to, registry = asked[:4]
         source, ours = arrival.source, arrival.address
-        marks, known = self._memory.sighted(request), self._memory.known(request)
+        marks, known = self._memory.sighted(request, registry), self._memory.known(request)
         answer = proxy.answer(request, arrival, registry, marks, self.live.styles.past, known)
         if isinstance(answer, Answer):
             way = destination(

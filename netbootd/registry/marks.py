@@ -74,7 +74,7 @@ class Marks:
         """
         words = MARKS if relayed else OWN_MARKS
         found = {mark: said.get(mark, "").strip()[:MOST] for mark in words}
-        return cls(**{mark: text for mark, text in found.items() if normal(mark, text)})
+        return cls(**{mark: text for mark, text in found.items() if text and normal(mark, text)})
 
     def over(self, older: Marks) -> Marks:
         """These, and those of *older* that are missing here."""

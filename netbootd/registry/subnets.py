@@ -15,7 +15,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import partial
-from ipaddress import IPv4Address, IPv4Network, IPv6Network, ip_address
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -96,6 +96,7 @@ class Subnets:
 
     def __init__(self, subnets: Mapping[Network, Subnet] | None = None) -> None:
         self._by_network = dict(subnets or {})
+        self._by_prefix = {_prefix(net): subnet for net, subnet in self._by_network.items()}
         self._lengths = {version: self._lengths_of(version) for version in (4, 6)}
         #: What was looked up; each packet asks several times.
         self._known: dict[str, Subnet] = {}
@@ -129,9 +130,13 @@ class Subnets:
             asked = ip_address(address.partition("%")[0])  # a link-local one may have a scope
         except ValueError:
             return ELSEWHERE
-        made = IPv4Network if asked.version == 4 else IPv6Network
-        for length in self._lengths[asked.version]:
-            if found := self._by_network.get(made((int(asked), length), strict=False)):
+        return self.at(asked)
+
+    def at(self, address: IPv4Address | IPv6Address) -> Subnet:
+        """The narrowest that holds *address*; ELSEWHERE for none."""
+        version, number, bits = address.version, int(address), address.max_prefixlen
+        for length in self._lengths[version]:
+            if found := self._by_prefix.get((version, length, number >> (bits - length))):
                 return found
         return ELSEWHERE
 
@@ -142,6 +147,12 @@ class Subnets:
         return isinstance(other, Subnets) and self._by_network == other._by_network
 
     __hash__ = None  # type: ignore[assignment]
+
+
+def _prefix(network: Network) -> tuple[int, int, int]:
+    """Version, length, and that many bits."""
+    number = int(network.network_address) >> (network.max_prefixlen - network.prefixlen)
+    return network.version, network.prefixlen, number
 
 
 def read(
@@ -219,7 +230,7 @@ class _Reading:
             if key in (addressing.KEYS if network.version == 4 else subnets6.KEYS):
                 continue
             if key not in _KEYS:
-                self._say_unknown(key)
+                self._say_unknown(key, network)
                 continue
             field_name, read_value, level = _KEYS[key]
             try:
@@ -247,10 +258,12 @@ class _Reading:
         path = path_of(SUBNETS, self.entry.key, *steps)
         self.report(Finding(level, code, f"{self.name}: {text}", place, path))
 
-    def _say_unknown(self, key: str) -> None:
-        known = [*_KEYS, *addressing.KEYS]
-        told = f'"{key}" is no key of a subnet{did_you_mean(key, known)}'
-        meant = probably(key, known)
+    def _say_unknown(self, key: str, network: Network) -> None:
+        known = [*_KEYS, *(addressing.KEYS if network.version == 4 else subnets6.KEYS)]
+        foreign = addressing.ours(key)
+        word = foreign if foreign in known else key
+        meant = probably(word, known)
+        told = f'"{key}" is no key of a subnet{did_you_mean(word, known)}'
         if meant in addressing.POLICIES or (meant in _KEYS and _KEYS[meant][2] is Level.ERROR):
             self._say(Level.ERROR, "subnet-key", told, key)
         else:
