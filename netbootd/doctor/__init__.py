@@ -38,7 +38,7 @@ def examine(name: str | None, file: Path) -> list[tuple[Facts, list[Remark]]]:
     """
     Facts and remarks for the interface *name*, or for each that the daemon would serve.
 
-    *file* is the configuration, which may be missing or broken.  Takes five seconds for each.
+    *file* is the configuration, which may be missing or broken.  Takes eight seconds for each.
     Raises NoInterface and NotAllowed.
     """
     config, registry = _config(file), _registry(file)

@@ -25,7 +25,9 @@ from netbootd.simulate.firmware import KINDS, Firmware
 
 _SERVER, _CLIENT = 67, 68
 _LARGEST = 2048
-_PATIENCE_S = 4.0  # EDK2 collects offers for this long
+#: EDK2 collects offers for 4 s; but a server that pings an address before it offers it is late
+#: (dnsmasq: 3 s, one client after the other), and to be seen for all that.
+_PATIENCE_S = 7.0
 _AGAIN_S = 2.0  # and a question that nobody has answered by then is asked once more
 #: Asked as: a legacy PXE ROM, and EDK2.
 _ASKED = ("bios", "efi")

@@ -23,6 +23,8 @@ _SUBNET_MASK, _ROUTER = 1, 3
 _PXE_ITEMS = range(6, 11)  # PXE 2.1, table 2-1: what makes an offer a PXE offer to EDK2
 _NO_PXEDHCP = 176  # https://ipxe.org/howto/dhcpd
 _ETHERNET_MTU = 1500
+#: How our daemon begins to tell of an empty pool, and of another server.
+_EXHAUSTED, _RIVAL = "no address is left in ", "another DHCP server, "
 
 
 @dataclass(frozen=True, slots=True)
@@ -234,14 +236,23 @@ def _addresses(facts: Facts) -> Iterator[Remark]:
     leases = _by_server(heard for heard in facts.answers if int(heard.message.yiaddr))
     for server, heard in leases.items():
         offered = ", ".join(sorted({str(one.message.yiaddr) for one in heard}))
-        if server in facts.own:
+        here = server in facts.own
+        if here and _gives(facts):
             yield Remark("ok", "dhcp", f"netbootd offers {offered}{_fields(heard[0])}")
             continue
+        who = f"{facts.holders.get(_DHCP, 'another program')} on this host" if here else server
         told = (
-            f"{server} offers {offered}, and here netbootd gives the addresses: clients take"
+            f"{who} offers {offered}, and here netbootd gives the addresses: clients take"
             ' either.  Switch it off, or say "dhcp": "proxy" for this network'
         )
         yield Remark("wrong", "foreign-dhcp", told)
+
+
+def _gives(facts: Facts) -> bool:
+    """Whether an offer that comes from this host is of netbootd: it says so, or has the port."""
+    if facts.after is not None:
+        return bool(_listens(facts, "DHCP server"))
+    return _is_ours(facts.holders.get(_DHCP, ""))
 
 
 def _serving(facts: Facts) -> Iterator[Remark]:
@@ -251,20 +262,40 @@ def _serving(facts: Facts) -> Iterator[Remark]:
         told = f"no netbootd answers at its HTTP port on this host, and it is to serve {name}"
         yield Remark("note", "no-daemon", told)
         return
-    if any(int(one.message.yiaddr) and one.source in facts.own for one in facts.answers):
-        return
     if not _listens(facts, "DHCP server"):
         told = f"netbootd runs on this host, but is not the DHCP server on {name}"
         yield Remark("wrong", "not-served", told)
+        return
+    yield from _late_rivals(facts)
+    if any(int(one.message.yiaddr) and one.source in facts.own for one in facts.answers):
+        return
+    if exhausted := _said(facts, _EXHAUSTED):
+        for told in exhausted:
+            yield Remark("wrong", "pool-exhausted", f"netbootd says: {told}")
     elif _unserved(facts.after) > _unserved(facts.before or {}):
         told = "netbootd heard us, but has nothing for a machine that is not listed"
         yield Remark("note", "unserved", told)
     else:
         told = (
-            f"netbootd serves {name}, but offered no address: are the pools used up (netbootd"
-            " leases), or does a firewall of this host drop UDP 67?"
+            f"netbootd serves {name}, but offered no address: does a firewall of this host drop "
+            "UDP 67?"
         )
         yield Remark("wrong", "daemon-silent", told)
+
+
+def _late_rivals(facts: Facts) -> Iterator[Remark]:
+    """Servers that our daemon has heard, and that did not answer while we listened."""
+    met = {str(one.message.server_id or one.source) for one in facts.answers}
+    for told in _said(facts, _RIVAL):
+        server = told.removeprefix(_RIVAL).partition(",")[0]
+        if server not in met and f" on {facts.interface.name}," in told:
+            yield Remark("wrong", "foreign-dhcp", f"netbootd says: {told}")
+
+
+def _said(facts: Facts, beginning: str) -> list[str]:
+    """The troubles of our daemon that begin so (``leasing.Leasing.troubles``)."""
+    said = [str(one) for one in (facts.after or {}).get("troubles", ())]
+    return [printable(one) for one in said if one.startswith(beginning)]
 
 
 def _listens(facts: Facts, what: str) -> list[str]:

@@ -148,6 +148,36 @@ def test_where_netbootd_gives_the_addresses_another_server_is_the_problem(answer
     assert told(*answers, serving=True, **facts) == remarks
 
 
+def texts(*answers, **facts) -> str:
+    facts = Facts(interface=interface(), answers=answers, serving=True, **facts)
+    return "\n".join(one.text for one in judge(facts))
+
+
+def test_another_server_of_this_host_is_not_taken_for_netbootd():
+    beside = {"holders": {67: "dnsmasq (pid 9)"}}
+    told_so = {"port-taken": "wrong", "foreign-dhcp": "wrong"}
+    idle = {"generation": 1, "listening": []}
+    assert told(lease(OURS), serving=True, after=idle, **beside) == {
+        **told_so,
+        "not-served": "wrong",
+    }
+    assert told(lease(OURS), serving=True, **beside) == {**told_so, "no-daemon": "note"}
+    assert "dnsmasq (pid 9) on this host offers 192.0.2.100" in texts(lease(OURS), **beside)
+
+
+def test_an_empty_pool_is_told_by_the_daemon_and_hides_no_other_server():
+    full = "no address is left in 192.0.2.0/24, so 02:00:00:00:00:09 got none: all are taken"
+    rival = f"another DHCP server, {DHCP}, gives addresses on eth0, where we do: one must go"
+    after = {**SERVES, "troubles": [full]}
+    wrong = {"pool-exhausted": "wrong", "foreign-dhcp": "wrong"}
+    assert told(serving=True, after=after) == {"pool-exhausted": "wrong"}
+    assert told(lease(DHCP), serving=True, after=after) == wrong
+    assert told(serving=True, after={**SERVES, "troubles": [full, rival]}) == wrong
+    said = texts(lease(DHCP), after={**SERVES, "troubles": [full, rival]})
+    assert full in said
+    assert rival not in said
+
+
 @pytest.mark.parametrize(
     ("facts", "code", "level"),
     [

@@ -125,6 +125,38 @@ def test_beside_a_dhcp_server_here_it_says_who_has_the_port(lab, config, server)
     assert {answer["server"] for answer in answers} == {BOOT_SERVER}
 
 
+@pytest.fixture
+def serving(config):
+    """One address to give away, which the configuration keeps for nobody."""
+    config["netbootd"]["dhcp"] = {"mode": "server"}
+    config["subnets"] = {"192.0.2.0/24": {"pools": ["192.0.2.50"]}}
+    return config
+
+
+def test_a_server_on_this_host_is_not_taken_for_netbootd(lab, serving):
+    lab.dhcp(place="boot")
+    lab.netbootd(serving)
+    status, remarks, _ = doctor(lab, f"--config={lab.folder}/netbootd.json")
+    assert status == 1
+    assert "dhcp" not in remarks
+    assert remarks["port-taken"] == remarks["foreign-dhcp"] == remarks["not-served"] == "wrong"
+
+
+def test_a_server_that_pings_first_is_seen_where_no_address_is_left(lab, serving):
+    serving["subnets"]["192.0.2.0/24"]["exclude"] = ["192.0.2.50"]
+    lab.plug("rogue", "192.0.2.66")
+    stranger = lab.spawn(
+        *("rogue", "dnsmasq", "--no-daemon", "--conf-file=/dev/null", "--port=0", "--user=root"),
+        *("--interface=eth0", "--bind-interfaces", "--dhcp-authoritative"),
+        *("--dhcp-range=192.0.2.210,192.0.2.220,1h", f"--dhcp-leasefile={lab.folder}/strange"),
+    )
+    stranger.wait_for("DHCP, IP range", 10)
+    lab.netbootd(serving)
+    _, remarks, answers = doctor(lab, f"--config={lab.folder}/netbootd.json")
+    assert remarks["foreign-dhcp"] == remarks["pool-exhausted"] == "wrong"
+    assert {answer["server"] for answer in answers} == {"192.0.2.66"}
+
+
 def test_a_firewall_is_suspected(lab, config):
     lab.dhcp()
     lab.netbootd(config)
