@@ -148,6 +148,7 @@ async def _why(call: Call, who: str) -> Answer:
         heard=dict(boots.heard) if boots else {},
         strangers=tuple(boots.strangers()) if boots else (),
         transfers=tuple(desk.transfers()),
+        leases=desk.leased() if desk.leases else None,
     )
     return told((await in_thread(diagnosis, key, picture, seen)).as_dict())
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import fields
 from typing import Any
 
-from netbootd.boots.boot import Stage
+from netbootd.boots.boot import Code, Stage
 from netbootd.terminal.paper import Bit, Look, Paper, Piece
 from netbootd.terminal.words import moment, size, span
 from netbootd.why.diagnosis import Cause, Diagnosis, State
@@ -51,7 +51,19 @@ def _headline(boot: Mapping[str, Any], now: float) -> Iterator[Piece]:
         yield Bit(f"{outcome} after {span(lasted)}", _OUTCOMES.get(outcome, Look.PLAIN))
     else:
         quiet = f"last sign {span(now - boot['last'])} ago"
+        if _never_asked(boot):
+            yield Bit(f"never asked to boot, {quiet}", Look.PLAIN)
+            return
         yield Bit(f"under way for {span(lasted)}, {quiet}", Look.BUSY)
+
+
+def _never_asked(boot: Mapping[str, Any]) -> bool:
+    """Whether only its own system was heard: nothing of a boot is under way."""
+    return not boot.get("steps") and any(
+        note["code"] == Code.NOT_NETBOOT
+        or (note["code"] == Code.LEASED and not note.get("data", {}).get("netboot"))
+        for note in boot.get("notes", ())
+    )
 
 
 def _step(step: Mapping[str, Any], boot: Mapping[str, Any], now: float) -> Sequence[Piece]:
@@ -111,7 +123,7 @@ def show_boots(paper: Paper, boots: Sequence[Mapping[str, Any]], now: float) -> 
                 str(boot["number"]),
                 moment(boot["began"], now),
                 span(boot.get("seconds", 0.0)),
-                Bit(boot["outcome"] or "under way", _OUTCOMES.get(boot["outcome"], Look.PLAIN)),
+                Bit(boot["outcome"] or _open(boot), _OUTCOMES.get(boot["outcome"], Look.PLAIN)),
                 boot.get("reached") or "",
                 boot.get("target", ""),
                 boot.get("peer", ""),
@@ -119,6 +131,10 @@ def show_boots(paper: Paper, boots: Sequence[Mapping[str, Any]], now: float) -> 
             for boot in boots
         ),
     )
+
+
+def _open(boot: Mapping[str, Any]) -> str:
+    return "never asked" if _never_asked(boot) else "under way"
 
 
 # -- why -------------------------------------------------------------------------------------------

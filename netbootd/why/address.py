@@ -9,7 +9,7 @@ from collections.abc import Iterator
 
 from netbootd.boots.boot import Code, Note, Stage
 from netbootd.printable import printable
-from netbootd.why.case import Case, Signature, because, some, span, text
+from netbootd.why.case import Case, Signature, because, moment, some, span, text
 from netbootd.why.diagnosis import Cause
 
 _OURS = (
@@ -18,18 +18,19 @@ _OURS = (
 )
 _OFFERS = (Stage.DISCOVER, Stage.OFFER, Stage.IPXE_DISCOVER, Stage.IPXE_OFFER)
 
+_OWN = ', or an "ip" to this machine'
 #: By the code of a NoAddress: a name for the cause, how sure it is, and what to do.
 _NONE: dict[str, tuple[str, int, str]] = {
     "exhausted": (
         "pool-exhausted",
         97,
-        'Give {subnet} more addresses ("pools"), or an "ip" to this machine; shorten "lease_time"; '
+        'Give {subnet} more addresses ("pools"){own}; shorten "lease_time"; '
         "netbootd leases shows who has them, and netbootd leases release ADDRESS ends one.",
     ),
     "no-pool": (
         "no-pool",
         97,
-        'Write "pools" into {subnet}, or an "ip" of it into the entry of this machine.',
+        'Write "pools" into {subnet}{own}.',
     ),
     "port-limit": (
         "port-limit",
@@ -83,12 +84,33 @@ def no_address(case: Case) -> Iterator[Cause]:
     reason = printable(text(last, "reason"), 200)
     usual = ("no-address", 95, "netbootd leases and netbootd status show more.")
     code, confidence, advice = _NONE.get(text(last, "code"), usual)
+    machine = case.evidence.machine
+    reserved = machine is not None and case.evidence.known and machine.address is not None
     yield Cause(
         code=code,
         sentence=f"{case.called} got no address of {subnet}: {reason}.",
         confidence=confidence,
         because=because(_asked(case), *some(notes, 2)),
-        advice=advice.format(subnet=subnet),
+        advice=advice.format(subnet=subnet, own="" if reserved else _OWN),
+    )
+
+
+def never_asked(case: Case) -> Iterator[Cause]:
+    """It runs and has an address of ours, and network boot has no part in that."""
+    lease, notes = case.evidence.lease, case.notes(Code.LEASED, netboot=False)
+    if case.rank >= 0 or not (lease or notes):
+        return
+    last = text(notes[-1], "address") if notes else ""
+    address, since = lease or (last, notes[-1].at)
+    yield Cause(
+        code="not-a-netboot-client",
+        sentence=f"{case.called} has the address {address} since {moment(since)}, as a running "
+        "system has, and it never asked to boot.",
+        confidence=88,
+        because=because(*some(notes)) or (f"lease of {address} since {moment(since)}",),
+        advice="It boots from its disk. To boot it from here, make network boot the first boot "
+        "device in its setup (UEFI: Boot Order, PXE IPv4, network stack enabled; BIOS: Option "
+        "ROM, LAN boot), and start it anew.",
     )
 
 

@@ -135,6 +135,8 @@ def case_of(evidence: Evidence) -> Case:
     """The boot of *evidence* that says most, and how the machine is."""
     newest = evidence.boots[0] if evidence.boots else None
     state = state_of(newest, evidence.standing, evidence.machine, evidence.now)
+    if state is State.UNKNOWN and evidence.lease is not None:
+        state = State.UP
     if newest is None:
         return Case(evidence, Boot(number=0, key=evidence.key, began=0.0, last=0.0), (), state)
     tries = tuple(_struggle(evidence.boots))

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from netbootd.boots.boot import Boot
 from netbootd.events.progress import Progress
@@ -75,6 +76,13 @@ class Company:
     alike: int = 0
 
 
+class Held(NamedTuple):
+    """The *address* of ours that a machine has, *since* when (Unix seconds)."""
+
+    address: str
+    since: float
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Evidence:
     """
@@ -90,6 +98,8 @@ class Evidence:
     has looked.  *generation* is that of the registry in force.
 
     *transfers* are those of its cards that are under way.
+
+    *lease* is what it has of us now, None for nothing; *leases* is how many anybody has.
 
     *heard* tells for each interface when any DHCP client was last heard there.  *near* is a MAC
     that differs from this one by a slip of the pen: one that is listed and was never seen, where
@@ -114,6 +124,8 @@ class Evidence:
     refused: tuple[str, ...] = ()
     in_refused: bool | None = None
     transfers: tuple[Progress, ...] = ()
+    lease: Held | None = None
+    leases: int = 0
     generation: int = 0
     heard: Mapping[str, float] = field(default_factory=dict)
     near: str = ""

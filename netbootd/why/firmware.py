@@ -41,7 +41,7 @@ def never_asked(case: Case) -> Iterator[Cause]:
             because=(f"{evidence.near} asks and is not listed", *_who_was_heard(case)),
             advice="Compare with the sticker of the card, correct the entry, and reload.",
         )
-    if not evidence.heard or not any(evidence.heard.values()):
+    if not evidence.leases and not any(evidence.heard.values()):
         yield Cause(
             code="nobody-heard",
             sentence="No DHCP client at all was ever heard on the interfaces of this server: "

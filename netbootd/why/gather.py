@@ -31,7 +31,7 @@ from netbootd.targets.base import Target
 from netbootd.targets.install import Install
 from netbootd.targets.linux import Linux
 from netbootd.targets.notice import Notice
-from netbootd.why.evidence import Company, Evidence, LoaderFacts, TargetFacts
+from netbootd.why.evidence import Company, Evidence, Held, LoaderFacts, TargetFacts
 from netbootd.why.patience import asks_dhcp, expects_report, is_off
 
 #: Seconds: a machine that followed an offer within them tells that offers arrive.
@@ -65,6 +65,8 @@ def gather(
     now: float,
     others: Iterable[Boot] = (),
     transfers: Iterable[Progress] = (),
+    lease: Held | None = None,
+    leases: int = 0,
 ) -> Evidence:
     """
     What is known of the machine *key_or_mac* at *now*.
@@ -72,7 +74,7 @@ def gather(
     *boots* are its own, newest first, *others* the latest of every machine; *console* its last
     lines with their times; *refused* the findings of a configuration that was not taken; *heard*
     tells for each interface when a DHCP client was last heard there; *transfers* are all that are
-    under way.
+    under way; *lease* and *leases* as in Evidence.
     """
     machine = find(key_or_mac, registry, sightings)
     mac = MAC.maybe(key_or_mac)
@@ -100,6 +102,8 @@ def gather(
         generation=registry.generation,
         heard=dict(heard) or _heard_of(others),
         transfers=tuple(one for one in transfers if str(one.mac or "") in macs),
+        lease=lease,
+        leases=leases,
         near=_near(machine, mac, boots, registry, record, strangers),
         now=now,
     )

@@ -62,6 +62,9 @@ _ENDS = frozenset({"panic", "no-init", "no-root", "dracut"})
 _NO_END = frozenset({"ipxe", "link", "driver", "memory"})
 _COMING_UP_S = 300.0
 _OFF = "(switched off)"
+_DENIED = frozenset({Code.NO_ADDRESS, Code.ADDRESS_IN_USE})
+_GIVEN = frozenset({Code.LEASE_OFFERED, Code.LEASED, Code.REQUESTED})
+_ASKING = frozenset({Stage.DISCOVER, Stage.OFFER, Stage.IPXE_DISCOVER, Stage.IPXE_OFFER})
 _SWITCHED_SILENTLY = frozenset({"localboot"})
 
 
@@ -84,10 +87,16 @@ def state_of(boot: Boot | None, standing: Standing, machine: Machine | None, now
     if has_settled(boot, machine, standing, now):
         return State.UP
     if boot.reached is None and not blocked(boot, machine):
-        return _remembered(standing)  # a running system that asked for its address
+        # A running system that asked for its address, and has one if it is of us.
+        return State.UP if _runs(boot) else _remembered(standing)
     ended = boot.outcome is Outcome.AGAIN or blocked(boot, machine) or gave_up(boot)
     stuck = ended or is_late(boot, machine, now)
     return State.STUCK if stuck else State.BOOTING
+
+
+def _runs(boot: Boot) -> bool:
+    """Whether its last word of addresses is that a system of its own has one of ours."""
+    return any(note.code is Code.LEASED and not note.data.get("netboot") for note in boot.notes)
 
 
 def _panicked(boot: Boot) -> bool:
@@ -164,7 +173,7 @@ def is_late(boot: Boot, machine: Machine | None, now: float) -> bool:
 
 def blocked(boot: Boot, machine: Machine | None) -> bool:
     """Whether its last sign is one after which nothing comes by itself."""
-    if _asks_in_vain(boot):
+    if _asks_in_vain(boot) or _goes_without(boot):
         return True
     last = _last_note(boot)
     if last is None:
@@ -184,6 +193,17 @@ def _asks_in_vain(boot: Boot) -> bool:
         return False
     step = boot.step(Stage.DISCOVER)
     return step is not None and step.times >= IN_VAIN and step.seconds >= PATIENCE_S[Stage.OFFER]
+
+
+def _goes_without(boot: Boot) -> bool:
+    """
+    Whether the last that it heard of addresses is that there is none for it: the next DISCOVER
+    hears the same, until somebody mends it.
+    """
+    last = max((note.until for note in boot.notes if note.code in _DENIED), default=0.0)
+    given = [note.until for note in boot.notes if note.code in _GIVEN]
+    given += [step.at for step in boot.steps if step.stage not in _ASKING]
+    return last > max(given, default=0.0)
 
 
 def _last_note(boot: Boot) -> Note | None:

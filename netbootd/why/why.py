@@ -31,7 +31,11 @@ SIGNATURES: tuple[Signature, ...] = (
     *system.SIGNATURES,
     *console.SIGNATURES,
 )
-_REMARKS: tuple[Signature, ...] = (policy.refused_reload, transfer.slow_port)
+_REMARKS: tuple[Signature, ...] = (
+    address.never_asked,
+    policy.refused_reload,
+    transfer.slow_port,
+)
 _MOST_CAUSES = 6
 #: What should come after each stage.
 _NEXT: Mapping[Stage | None, str] = {

@@ -102,6 +102,20 @@ def test_a_boot_that_goes_on_tells_when_it_was_heard_last():
     assert "under way" in drawn(show_boots, [a_boot()], NOW)
 
 
+def test_a_running_system_that_renews_is_no_boot_under_way():
+    lease = {
+        "code": "leased",
+        "at": NOW,
+        "until": NOW,
+        "text": "has it",
+        "data": {"netboot": False},
+    }
+    boot = {**a_boot(), "steps": [], "notes": [lease]}
+    for told in (drawn(show_timeline, boot, NOW + 480), drawn(show_boots, [boot], NOW + 480)):
+        assert "never asked" in told
+        assert "under way" not in told
+
+
 def test_a_diagnosis_comes_back_from_json_whatever_a_newer_daemon_adds():
     cause = Cause(code="x", sentence="The cable is out.", confidence=80, because=("a", "b"))
     diagnosis = Diagnosis(machine="node7", state=State.STUCK, reached=Stage.LOADER, causes=(cause,))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from ipaddress import IPv4Address
 
 import pytest
 
@@ -10,7 +11,7 @@ from netbootd.boots.boot import Code, Outcome, Stage
 from netbootd.events.progress import Progress
 from netbootd.record.standing import Standing
 from netbootd.why.diagnosis import State
-from netbootd.why.evidence import Company, TargetFacts
+from netbootd.why.evidence import Company, Held, TargetFacts
 from netbootd.why.telling import lines, short
 from netbootd.why.why import diagnose
 
@@ -292,6 +293,44 @@ def test_a_diagnosis_is_told_in_lines_that_fit_a_terminal(code):
 def first(of) -> str:
     causes = diagnose(of).causes
     return causes[0].code if causes else ""
+
+
+def test_who_has_an_address_is_up_and_is_told_so_with_it():
+    held = Held(LEASE, 1_790_000_000.0)
+    stranger = {"known": False, "machine": None, "heard": {}}
+    for of in (
+        evidence(lease=held, leases=1, **stranger),
+        evidence(lease=held, leases=1, heard={}),
+        evidence(leased(Story(), netboot=False)),
+        evidence(leased(Story(), netboot=False), later=8.0),
+    ):
+        found = diagnose(of)
+        assert (found.state, found.missing) == (State.UP, "")
+        assert [cause.code for cause in found.causes] == ["not-a-netboot-client"]
+        assert f"has the address {LEASE} since" in found.causes[0].sentence
+        assert "never asked to boot" in found.causes[0].sentence
+
+
+def test_leases_of_others_tell_that_clients_are_heard():
+    codes = [cause.code for cause in diagnose(evidence(heard={}, leases=4)).causes]
+    assert codes == ["no-discover"]
+
+
+@pytest.mark.parametrize("later", [0.5, 4.0])
+def test_who_was_just_told_that_there_is_no_address_is_on_no_way(later):
+    squatted = Story().step(Stage.DISCOVER).note(Code.ADDRESS_IN_USE, address=LEASE, by="it")
+    for story in (denied("exhausted"), squatted):
+        assert diagnose(evidence(story, later=later)).state is State.STUCK
+    on = leased(offered(squatted))
+    assert diagnose(evidence(on, later=later)).state is State.BOOTING
+
+
+def test_a_machine_with_an_ip_is_not_advised_to_have_one():
+    def advice(**more):
+        return diagnose(evidence(denied("exhausted"), **more)).causes[0].advice
+
+    assert 'an "ip" to this machine' in advice()
+    assert '"ip"' not in advice(machine=machine(address=IPv4Address(LEASE)))
 
 
 # -- neighbours ------------------------------------------------------------------------------------
