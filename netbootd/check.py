@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
+from ipaddress import IPv4Network
 from pathlib import Path
 
 from netbootd import answers, lacking, otherloaders, secureboot
@@ -18,7 +19,7 @@ from netbootd.boot.script import first_script
 from netbootd.errors import ConfigErrors, Finding, Level, Place, RenderError
 from netbootd.printable import counted
 from netbootd.probe import probe
-from netbootd.registry import overlays, scripts
+from netbootd.registry import addressing, overlays, scripts
 from netbootd.registry.facts import (
     ITS_ADDRESS,
     OUR_ADDRESS,
@@ -75,7 +76,11 @@ def _addresses_in(registry: Registry) -> str:
     nets = [net for net in nets if net.served]
     if not nets:
         return ""
-    pools = sum(len(pool.range) for net in nets for pool in net.addressing.pools)
+    pools = sum(
+        addressing.given(net.network, net.addressing)
+        for net in nets
+        if isinstance(net.network, IPv4Network)
+    )
     kept = len(registry.reserved)
     told = f"{pools} address{'' if pools == 1 else 'es'} in pools, {kept} kept for machines"
     return f", DHCP server of {counted(len(nets), 'subnet')} ({told})"

@@ -421,7 +421,7 @@ def _take(
             place = value.place_of(told.key)
         findings.append(_invalid(setting.name, str(told), place, told.key))
     except readers.Wrong as wanted:
-        findings.append(_wrong(setting.name, str(wanted), value, place))
+        findings.append(_wrong(setting.name, str(wanted), wanted.of(value), place))
 
 
 def _unknown(name: str, place: Place) -> Finding:

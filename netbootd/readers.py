@@ -22,7 +22,17 @@ _Word = TypeVar("_Word", bound=Enum)
 
 
 class Wrong(Exception):
-    """A value of the wrong shape; the text says what was wanted."""
+    """
+    A value of the wrong shape; the text says what was wanted.
+
+    *one* is the element that is wrong, alone in a tuple, where the value is an array.
+    """
+
+    one: tuple[Any, ...] = ()
+
+    def of(self, value: Any) -> Any:
+        """What is wrong of *value*."""
+        return self.one[0] if self.one else value
 
 
 class Refused(Wrong):
@@ -67,8 +77,15 @@ def path(value: Any) -> Path:
 def some(read: Callable[[Any], Any]) -> Callable[[Any], tuple[Any, ...]]:
     """One value or an array of them."""
 
+    def read_one(item: Any) -> Any:
+        try:
+            return read(item)
+        except Wrong as wanted:
+            wanted.one = (item,)
+            raise
+
     def read_all(value: Any) -> tuple[Any, ...]:
-        return tuple(read(item) for item in (value if isinstance(value, list) else [value]))
+        return tuple(read_one(item) for item in (value if isinstance(value, list) else [value]))
 
     return read_all
 

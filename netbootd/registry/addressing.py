@@ -9,8 +9,8 @@ pool that is wrong is left out, and so is an option.
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
 from ipaddress import IPv4Address, IPv4Network
 from itertools import accumulate
 from typing import Any, Protocol
@@ -78,12 +78,13 @@ class _Reading:
         exclude = self.ranges("exclude", Level.ERROR)
         pools = tuple(self.pools())
         self.check(pools, exclude)
+        options = self.options(mtu)
         return Addressing(
             serving=self.value("dhcp", readers.serving, Level.ERROR),
-            pools=pools,
+            pools=tuple(self.given(pools, nobodys(self.network, options))),
             exclude=exclude,
             times=self.times(),
-            options=self.options(mtu),
+            options=options,
             **found,
         )
 
@@ -96,7 +97,7 @@ class _Reading:
         except readers.Refused as problem:
             self.wrong(level, key, f'"{key}": {problem}', key)
         except Wrong as wanted:
-            told = f'"{key}" must be {wanted}, not {self.written[key]!r:.60}'
+            told = f'"{key}" must be {wanted}, not {wanted.of(self.written[key])!r:.60}'
             self.wrong(level, key, told, key)
         return None
 
@@ -111,7 +112,21 @@ class _Reading:
             try:
                 yield self.pool(value)
             except Wrong as told:
-                self.wrong(Level.TARGET, "pools", f"pool {told}", "pools", index)
+                self.wrong(Level.WARNING, "pools", f"pool {told}", "pools", index)
+
+    def given(self, pools: Iterable[Pool], taken: Mapping[IPv4Address, str]) -> Iterator[Pool]:
+        """The pools without the addresses at their ends that nobody is given."""
+        for pool in pools:
+            first, last = pool.range.first, pool.range.last
+            while first < last and first in taken:
+                first += 1
+            while first < last and last in taken:
+                last -= 1
+            if first in taken:
+                told = f"pool {pool.range} gives nothing: {first} is {taken[first]}"
+                self.wrong(Level.WARNING, "pools", told, "pools")
+            else:
+                yield replace(pool, range=Range(first, last))
 
     def items(self, key: str) -> list[tuple[int, Any]]:
         """The elements of an array; a single value is one."""
@@ -288,13 +303,13 @@ def parse_range(value: Any) -> Range:
     if not isinstance(value, str):
         raise Wrong(f"must be {wanted}, not {value!r:.60}")
     first, dash, last = (part.strip() for part in value.partition("-"))
-    if not last and " " in first:  # as dhcpd.conf has it
+    if not dash and " " in first:  # as dhcpd.conf has it
         first, _, last = first.partition(" ")
     try:
         if "/" in value:
             network = IPv4Network(value.strip(), strict=False)
             return Range(network[0], network[-1])
-        if last.isdecimal():
+        if dash and last.isdecimal():
             last = f"{first.rpartition('.')[0]}.{last}"
         found = Range(IPv4Address(first), IPv4Address(last.strip() if last or dash else first))
     except ValueError as problem:
@@ -302,6 +317,35 @@ def parse_range(value: Any) -> Range:
     if found.first > found.last:
         raise Wrong(f"{found} is backwards: write {found.last}-{found.first}")
     return found
+
+
+def nobodys(network: IPv4Network, options: Mapping[int, bytes]) -> dict[IPv4Address, str]:
+    """The addresses of *network* that no machine is given, and whose they are."""
+    found: dict[IPv4Address, str] = {}
+    routers = options.get(dhcpoptions.ROUTERS, b"")
+    for at in range(0, len(routers) - 3, 4):
+        found[IPv4Address(routers[at : at + 4])] = "the router's"
+    if network.prefixlen <= 30:
+        found[network.network_address] = f"the address of the network {network} itself"
+        found[network.broadcast_address] = f"the broadcast address of {network}"
+    return found
+
+
+def given(network: IPv4Network, addressing: Addressing) -> int:
+    """How many addresses the pools give: each once, and none that nobody is given."""
+    pools = [pool.range for pool in addressing.pools]
+    taken = nobodys(network, addressing.options)
+    holes = [*addressing.exclude, *(Range(address, address) for address in taken)]
+    return _covered([*pools, *holes]) - _covered(holes)
+
+
+def _covered(ranges: Iterable[Range]) -> int:
+    """How many addresses are in one of *ranges* at least."""
+    count, after = 0, 0
+    for one in sorted(ranges, key=lambda one: one.first):
+        count += max(0, int(one.last) + 1 - max(after, int(one.first)))
+        after = max(after, int(one.last) + 1)
+    return count
 
 
 def _farther(one: Range, other: Range) -> Range:
@@ -343,3 +387,27 @@ KEYS = frozenset(
     {"dhcp", "pools", "exclude", "options", "router", "domain", "search", "routes"}
     | {*_TIMES, *_SERVERS, *_PLAIN}
 )
+#: Words of dhcpd.conf(5), dnsmasq(8) and Kea for what a key of ours says.
+_FOREIGN: Mapping[str, str] = {
+    **dict.fromkeys(("routers", "gateway", "gateways", "default_gateway"), "router"),
+    **dict.fromkeys(("range", "ranges", "dhcp_range"), "pools"),
+    **dict.fromkeys(("domain_name_servers", "dns_server", "dns_servers"), "dns"),
+    **dict.fromkeys(("name_server", "name_servers", "nameserver", "nameservers"), "dns"),
+    **dict.fromkeys(("ntp_server", "ntp_servers", "time_servers"), "ntp"),
+    **dict.fromkeys(("domain_search", "search_domains"), "search"),
+    **dict.fromkeys(("default_lease_time", "valid_lifetime"), "lease_time"),
+    **dict.fromkeys(("option_data", "dhcp_option", "option"), "options"),
+    **dict.fromkeys(("static_routes", "classless_static_routes"), "routes"),
+    "rfc3442_classless_static_routes": "routes",
+    "domain_name": "domain",
+    "min_valid_lifetime": "min_lease_time",
+    "max_valid_lifetime": "max_lease_time",
+    "interface_mtu": "mtu",
+    "next_server": "boot_server",
+}
+
+
+def ours(key: str) -> str:
+    """The key of a subnet for a word of another server; empty for none."""
+    word = key.strip().lower().replace("-", "_").replace(" ", "_")
+    return _FOREIGN.get(word) or _FOREIGN.get(word.removeprefix("option_"), "")

@@ -196,7 +196,10 @@ def marked_twice(entry: Entry, word: str, before: Place, report: Report) -> None
 
 def address_twice(entry: Entry, address: IPv4Address, before: Machine, report: Report) -> None:
     """Say that two machines have one address: the first of them gets it."""
-    told = f"{address} is the ip of {before.written} ({before.place}) as well, which gets it"
+    told = (
+        f"{address} is the ip of {before.written} ({before.place}) as well, which gets it;"
+        f" {entry.key} gets an address of a pool, or none where there is no pool for it"
+    )
     place, path = entry.value.place_of("ip"), entry.path("ip")
     report(Finding(Level.WARNING, "ip-duplicate", told, place, path))
 

@@ -11,12 +11,11 @@ from collections.abc import Iterator
 from ipaddress import IPv4Address, IPv4Network
 from itertools import islice
 
-from netbootd import dhcpoptions
 from netbootd.addressing import Range, Serving
 from netbootd.dropins import SUBNETS, Layers
 from netbootd.dropins import Entry as Written
 from netbootd.errors import Finding, Level
-from netbootd.registry.addressing import overlap
+from netbootd.registry.addressing import nobodys, overlap
 from netbootd.registry.machine import Machine
 from netbootd.registry.snapshot import Registry
 from netbootd.registry.subnets import Subnet
@@ -67,7 +66,7 @@ class _Look:
         """Subnets whose mode and addresses do not go together."""
         reserved = sorted(self.registry.reserved) if self.serving else []
         for net in self.nets:
-            if net.addressing.pools and not self.may_serve(net):
+            if net.addressing.pools and not self.may_serve(net) and not self._misspelt(net):
                 told = f'"pools" are for "dhcp": "server", and this is "{self.mode(net).value}"'
                 yield self.say(net, "pools-unused", f"{told}: nobody gets an address", "pools")
             elif self.mode(net) is Serving.SERVER and net.served and not net.addressing.pools:
@@ -76,6 +75,13 @@ class _Look:
                 if at == len(reserved) or reserved[at] not in net.network:
                     told = 'it has no "pools", and no machine an "ip" there: nobody gets an address'
                     yield self.say(net, "subnet-empty", told, "dhcp")
+
+    def _misspelt(self, net: Subnet) -> bool:
+        """Whether its mode is written, and none: which was said."""
+        entry = self.written.get(net.name)
+        value = entry.value if entry else None
+        said = isinstance(value, Object) and "dhcp" in value
+        return said and net.addressing.serving is None
 
     def at_cables(self) -> Iterator[Finding]:
         """The subnets of one shared network: one word for all of it."""
@@ -201,11 +207,4 @@ def _holder(of: list[tuple[int, dict[int, Subnet]]], address: IPv4Address) -> Su
 def _taken(net: Subnet) -> dict[IPv4Address, str]:
     """What is nobody's to have."""
     assert isinstance(net.network, IPv4Network)
-    found: dict[IPv4Address, str] = {}
-    routers = net.addressing.options.get(dhcpoptions.ROUTERS, b"")
-    for at in range(0, len(routers) - 3, 4):
-        found[IPv4Address(routers[at : at + 4])] = "the router's"
-    if net.network.prefixlen <= 30:
-        found[net.network.network_address] = f"the address of the network {net.network} itself"
-        found[net.network.broadcast_address] = f"the broadcast address of {net.network}"
-    return found
+    return nobodys(net.network, net.addressing.options)

@@ -102,7 +102,9 @@ def addressing(value: Object, network: IPv6Network, say: Say) -> Addressing6:
     for key in ("pools", "exclude"):
         outside = [one for one in found.get(key, ()) if not _lies_in(one, network)]
         for one in outside:
-            say(Level.WARNING, "subnet-value", f'"{key}": {one} is not in {network}; left out', key)
+            what = f"pool {one}" if key == "pools" else f'"{key}": {one}'
+            told = f"{what} is outside the network {network}; left out"
+            say(Level.WARNING, "subnet-value", told, key)
         found[key] = tuple(one for one in found.get(key, ()) if one not in outside)
     if "dhcp" in found:
         found["serving"] = found.pop("dhcp")
@@ -131,7 +133,8 @@ def reserved(
         other = found.setdefault(address, machine)
         if other.key != machine.key:
             told = (
-                f"{machine.written}: {address} is that of {other.written} already, which keeps it"
+                f"{address} is the ip6 of {other.written} ({other.place}) as well, which gets it;"
+                f" {machine.written} gets an address of a pool, or none where there is no pool"
             )
             report(Finding(Level.WARNING, "ip6-twice", told, machine.place))
     return found

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
-from ipaddress import IPv4Address, IPv4Interface
+from ipaddress import IPv4Address, IPv4Interface, IPv4Network
 
 import pytest
 
 from netbootd.addressing import LeaseTimes, Match, Range, Serving
 from netbootd.errors import ConfigErrors, Level
 from netbootd.mac import MAC
+from netbootd.registry.addressing import given as addresses_given
 from netbootd.registry.load import load
 from netbootd.registry.marks import spelt
 
@@ -139,7 +140,7 @@ def test_what_a_subnet_does_not_say_the_setting_does(net):
         (" 10.1.0.5 - 10.1.0.9 ", "10.1.0.5", "10.1.0.9"),
         ("10.1.0.5-9", "10.1.0.5", "10.1.0.9"),
         ("10.1.0.5 10.1.0.9", "10.1.0.5", "10.1.0.9"),
-        ("10.1.0.128/25", "10.1.0.128", "10.1.0.255"),
+        ("10.1.0.64/26", "10.1.0.64", "10.1.0.127"),
     ],
 )
 def test_a_range_has_several_spellings(net, text, first, last):
@@ -269,6 +270,7 @@ def test_of_two_machines_with_one_address_the_first_has_it_and_both_are_named(lo
     [finding] = registry.findings
     assert (finding.code, finding.level) == ("ip-duplicate", Level.WARNING)
     assert ONE in finding.text
+    assert f"{TWO} gets an address of a pool" in finding.text
     assert TWO in finding.path
 
 
@@ -361,13 +363,20 @@ def test_what_a_relay_says_is_spelt_as_text_or_in_hexadecimal(data, text):
         ({"pools": ["10.1.0.5-10.1.0.300"]}, "subnet-value", 'a range such as "10.1.0.100'),
         ({"pools": 5}, "subnet-value", "a range such as"),
         ({"pools": "10.1.0.5-"}, "subnet-value", "a range such as"),
+        ({"pools": "10.1.0.5 9"}, "subnet-value", "a range such as"),
+        ({"pools": "10.1.0.255", "dhcp": "server"}, "subnet-value", "gives nothing: 10.1.0.255 is"),
+        ({"routers": "10.1.0.1"}, "subnet-key", 'did you mean "router"?'),
+        ({"gateway": "10.1.0.1"}, "subnet-key", 'did you mean "router"?'),
+        ({"range": POOL}, "subnet-key", 'did you mean "pools"?'),
+        ({"option domain-name-servers": "10.1.0.1"}, "subnet-key", 'did you mean "dns"?'),
+        ({"option-data": []}, "subnet-key", 'did you mean "options"?'),
         ({"pools": "-"}, "subnet-value", "a range such as"),
         ({"pools": [None, POOL]}, "subnet-value", "a range such as"),
         ({"pools": {"from": "10.1.0.5"}}, "subnet-value", 'has no "range"'),
         ({"pools": {"range": POOL, "circuit": "x"}}, "subnet-value", 'mean "circuit_id"'),
         ({"pools": {"range": POOL, "listed": "no"}}, "subnet-value", "true or false, not 'no'"),
         ({"router": "10.1.0"}, "subnet-value", "an IPv4 address, not '10.1.0'; left out"),
-        ({"dns": ["10.1.0.2", 5]}, "subnet-value", '"dns" must be an IPv4 address'),
+        ({"dns": ["10.1.0.2", 5]}, "subnet-value", '"dns" must be an IPv4 address, not 5'),
         ({"ntp": "time.example.net"}, "subnet-value", '"ntp" must be an IPv4 address'),
         ({"domain": "a b"}, "subnet-value", "a domain name such as"),
         ({"search": ["a..b"]}, "subnet-value", "a domain name such as"),
@@ -400,6 +409,53 @@ def test_a_slip_is_told_and_costs_itself_alone(net, keys, code, told):
     assert finding.path.startswith(f'subnets."{NET}".')
 
 
+@pytest.mark.parametrize(
+    ("keys", "pool", "count"),
+    [
+        ({"pools": "10.1.0.0/24"}, "10.1.0.1-10.1.0.254", 254),
+        ({"pools": "10.1.0.0/24", "router": "10.1.0.1"}, "10.1.0.2-10.1.0.254", 253),
+        (
+            {"pools": "10.1.0.0/24", "router": ["10.1.0.254", "10.1.0.253"]},
+            "10.1.0.1-10.1.0.252",
+            252,
+        ),
+        ({"pools": POOL, "router": "10.1.0.150"}, POOL, 99),
+        ({"pools": POOL, "exclude": ["10.1.0.90-109", "10.1.0.105-114"]}, POOL, 85),
+    ],
+)
+def test_what_nobody_is_given_is_not_counted_of_a_pool(net, keys, pool, count):
+    given, findings = net(**keys)
+    assert findings == ()
+    assert [str(one.range) for one in given.pools] == [pool]
+    assert addresses_given(IPv4Network(NET), given) == count
+
+
+def test_an_address_in_two_pools_counts_once(net):
+    given, [finding] = net(pools=[POOL, "10.1.0.190-10.1.0.209"])
+    assert finding.code == "pool-overlap"
+    assert addresses_given(IPv4Network(NET), given) == 110
+
+
+def test_a_pool_outside_is_as_grave_in_both_families(loaded):
+    net6 = "2001:db8:1::/64"
+    findings = loaded(
+        {
+            NET: {"dhcp": "server", "pools": [POOL, "10.2.0.1-10.2.0.9"]},
+            net6: {"dhcp": "server", "pools": ["2001:db8:2::1-2001:db8:2::9"]},
+        }
+    ).findings
+    assert [(one.level, one.code) for one in findings] == [(Level.WARNING, "subnet-value")] * 2
+    for one, network in zip(findings, (NET, net6), strict=True):
+        assert f"is outside the network {network}" in one.text
+        assert "pool " in one.text
+
+
+def test_a_word_of_ipv4_is_not_meant_in_a_network_of_ipv6(loaded):
+    [finding] = loaded({"2001:db8:1::/64": {"gateway": "2001:db8:1::1"}}).findings
+    assert finding.code == "subnet-key"
+    assert "router" not in finding.text
+
+
 def test_the_good_pools_beside_a_bad_one_are_used(net):
     given, _ = net(pools=["10.1.0.9-10.1.0.5", POOL])
     assert [str(pool.range) for pool in given.pools] == [POOL]
@@ -422,9 +478,8 @@ def test_the_good_pools_beside_a_bad_one_are_used(net):
 def test_a_policy_that_is_wrong_refuses_the_file(loaded, keys):
     with pytest.raises(ConfigErrors) as refused:
         loaded({NET: {"pools": POOL, **keys}})
-    assert [one.level for one in refused.value.findings if one.code != "pools-unused"] == [
-        Level.ERROR
-    ]
+    said = [one for one in refused.value.findings if one.code != "pools-unused" or "dhcp" in keys]
+    assert [one.level for one in said] == [Level.ERROR]
 
 
 @pytest.mark.parametrize(
@@ -435,6 +490,7 @@ def test_a_policy_that_is_wrong_refuses_the_file(loaded, keys):
         ({"interfaces": {"eth1": "on"}}, '"eth1" must be "proxy", "server" or "off"'),
         ({"interfaces": "eth1"}, "must be an object"),
         ({"dns": "x"}, "must be an IPv4 address"),
+        ({"ntp": ["10.7.0.3", "10.7.0.300"]}, "must be an IPv4 address, not '10.7.0.300'"),
         ({"options": {"ntp-severs": "x"}}, 'did you mean "ntp-servers"?'),
         ({"lease_time": 100, "min_lease_time": 200}, "in this order"),
         ({"mdoe": "server"}, 'did you mean "dhcp.mode"?'),

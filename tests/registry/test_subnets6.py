@@ -61,7 +61,7 @@ def test_all_keys(loaded):
 @pytest.mark.parametrize(
     ("entry", "told"),
     [
-        ({"pools": ["2001:db8:2::1-2001:db8:2::9"]}, "is not in 2001:db8:1::/64"),
+        ({"pools": ["2001:db8:2::1-2001:db8:2::9"]}, "is outside the network 2001:db8:1::/64"),
         ({"pools": ["10.0.0.1-10.0.0.9"]}, "is no range"),
         ({"pools": ["2001:db8:1::9-2001:db8:1::1"]}, "ends before it begins"),
         ({"pools": 7}, "is no range"),
@@ -104,7 +104,7 @@ def test_a_machine_has_an_address_of_its_own(loaded):
 @pytest.mark.parametrize(
     ("addresses", "told"),
     [
-        (["2001:db8:1::77", "2001:db8:1::77"], "already"),
+        (["2001:db8:1::77", "2001:db8:1::77"], "netbootd.json:1:51) as well, which"),
         (["192.0.2.1"], "is no IPv6 address"),
         ([7], "is no IPv6 address"),
     ],
