@@ -419,7 +419,9 @@ class _Reading:
         for one in self._ranges.values():
             one.network.settings.update(self._settings)
             self._domain_of(one.network)
-        for tagged in reversed(self._options):
+        # The last of a kind counts, but a tag counts over none, wherever that stands.
+        latest_first = self._options[::-1]
+        for tagged in sorted(latest_first, key=lambda one: not one.tags):
             self._place_option(tagged)
         self._remark()
         return self.found

@@ -35,6 +35,10 @@ _SAME_AS_DEFAULT = {
 }
 #: The bounds of a lease where nothing is said, seconds (``addressing.LeaseTimes``).
 _LEAST, _MOST = 300, 86400
+_NOT_BOOTED = (
+    "There is no machines.default and no --group to say what these machines boot: with "
+    '"enabled" : false they boot their own disks, and get their addresses all the same.'
+)
 #: Keys of a subnet, in the order in which they are read best.
 _ORDER = (
     *("dhcp", "shared_network", "pools", "router", "dns", "domain", "search", "ntp", "mtu"),
@@ -109,6 +113,8 @@ class Made:
             found.hosts += _as_hosts(found)
         self.subnets = [one for network in found.networks for one in self._subnet(network)]
         self.machines = [one for host in _merged(found) for one in self._machine(host)]
+        if any("enabled" in one.values for one in self.machines):
+            found.remarks.append(_NOT_BOOTED)
 
     @property
     def entries(self) -> list[Entry]:

@@ -22,6 +22,7 @@ from netbootd.migrating.found import (
     FAILOVER,
     IPV6,
     NAMES,
+    SERVER,
     Found,
     Given,
     Host,
@@ -49,7 +50,10 @@ _FLAGS = {"authoritative": "authoritative", "match-client-id": "match_client_id"
 _LEFT = {
     **dict.fromkeys(("next-server", "server-hostname", "boot-file-name"), BOOTING),
     **dict.fromkeys(("client-class", "require-client-classes", "client-classes"), CLASSES),
-    **dict.fromkeys(("evaluate-additional-classes", "option-def", "relay"), CLASSES),
+    "evaluate-additional-classes": CLASSES,
+    "relay": "a relay is known by its address, which has to lie in one of its networks",
+    "option-def": "options are given by their numbers; of one that is defined look at the value",
+    "decline-probation-period": "an address that is declined is nobody's for 15 minutes",
     **dict.fromkeys(("hostname-char-set", "hostname-char-replacement"), NAMES),
 }
 _IDENTIFIERS = {
@@ -172,8 +176,10 @@ class _Reading:
         self._hosts(dhcp)
         if dhcp.get("client-classes"):
             self.found.leave(self._place(dhcp, "client-classes"), "client-classes", CLASSES)
-        if "libdhcp_ha" in str(dhcp.get("hooks-libraries")):
-            self.found.leave(self._place(dhcp, "hooks-libraries"), "high availability", FAILOVER)
+        if dhcp.get("hooks-libraries"):
+            of_two = "libdhcp_ha" in str(dhcp["hooks-libraries"])
+            what, why = ("high availability", FAILOVER) if of_two else ("hooks-libraries", SERVER)
+            self.found.leave(self._place(dhcp, "hooks-libraries"), what, why)
         if "hosts-database" in dhcp or "hosts-databases" in dhcp:
             key = "hosts-database" if "hosts-database" in dhcp else "hosts-databases"
             self.found.leave(self._place(dhcp, key), key, "reservations in a database are not read")

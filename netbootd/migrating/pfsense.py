@@ -20,6 +20,7 @@ from netbootd.migrating.found import (
     BOOTING,
     CLASSES,
     FAILOVER,
+    IPV6,
     NAMES,
     Found,
     Given,
@@ -44,6 +45,7 @@ _OPTIONS = {
 _TIMES = {"defaultleasetime": "lease_time", "maxleasetime": "max_lease_time"}
 #: Seconds of a lease where the form is left blank.
 _ITS_LEASE_TIME, _ITS_LEASE_TIME_BY_DNSMASQ = 7200, 86400
+_ARP = "entries of ARP tables are the firewall's"
 _LEFT = {
     **dict.fromkeys(("nextserver", "next-server", "filename", "filename32"), BOOTING),
     **dict.fromkeys(("filename64", "filename32arm", "filename64arm", "bootfilename"), BOOTING),
@@ -74,6 +76,8 @@ def found_in(file: Path, files: Files) -> Found:
     root = parse(files.begin(file), file)
     reading = _Reading(root, Found(f"{ROOTS.get(root.name, 'pfSense')} config.xml"))
     reading.servers()
+    if (newer := root.child("dhcpdv6")) is not None and newer.children:
+        reading.found.leave(newer.place, "dhcpdv6", IPV6)
     reading.kea()
     reading.dnsmasq()
     return reading.found
@@ -123,13 +127,13 @@ class _Reading:
         descr = self._root.say("interfaces", server.name, "descr")
         made.remarks.append(f"Interface {server.name}{f' ({descr})' if descr else ''}.")
         self.found.networks.append(made)
-        match = {"listed": True} if server.child("denyunknown") is not None else {}
-        if server.say("denyunknown") in ("disabled", "0"):
-            match = {}
         for holder in (server, *server.all("pool")):
             bounds = holder.child("range")
             if bounds is not None and bounds.children:
+                match = {"listed": True} if _is_set(holder, "denyunknown") else {}
                 self._pool(bounds, made, match)
+        if _is_set(server, "staticarp"):
+            self.found.leave(server.place, "staticarp", _ARP)
         for pool in server.all("pool"):
             if any(pool.say(key) for key in (*_OPTIONS, "gateway", "domain", *_TIMES)):
                 why = "netbootd has options for subnets, not for pools"
@@ -210,7 +214,13 @@ class _Reading:
             return
         if address := names.address(entry.say("ipaddr")):
             host.addresses = (address,)
+        if _is_set(entry, "arp_table_static_entry"):
+            self.found.leave(entry.place, "arp_table_static_entry", _ARP)
         host.options = self._options(entry)
+        if not host.hostname and not host.addresses and not host.options:
+            why = "it has neither a name nor an address"
+            self.found.leave(entry.place, f"staticmap {written:.40}".strip(), why)
+            return
         self.found.hosts.append(host)
 
     # -- OPNsense ----------------------------------------------------------------------------------
@@ -316,6 +326,12 @@ class _Reading:
         else:
             why = names.no_mac(entry.say(card))
             self.found.leave(entry.place, f"reservation {entry.say(card):.40}", why)
+
+
+def _is_set(holder: Element, name: str) -> bool:
+    """Whether a box of the form is ticked: the element is there, and does not say otherwise."""
+    found = holder.child(name)
+    return found is not None and found.text not in ("disabled", "0")
 
 
 def _several(text: str) -> list[str]:

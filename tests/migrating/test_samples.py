@@ -330,3 +330,50 @@ def test_dhcpd_options_of_records_and_arrays(site):
     (subnet,) = decode(said.out.encode(), "d.conf").value["subnets"].values()
     assert subnet["options"] == {"205": "0x00010002"}
     assert "records are not translated" in note(said, "option pair")
+
+
+@pytest.mark.parametrize("turned", [False, True])
+def test_an_option_of_dnsmasq_with_a_tag_counts_over_one_without(site, turned):
+    lines = ["dhcp-option=tag:lan,42,10.5.5.2", "dhcp-option=42,10.5.5.3"]
+    lines = lines[::-1] if turned else lines
+    file = site.media / "d.conf"
+    file.write_text("\n".join(["dhcp-range=set:lan,10.5.5.9,10.5.5.20,1h", *lines]))
+    (subnet,) = decode(site.run(file).out.encode(), "d.conf").value["subnets"].values()
+    assert subnet["ntp"] == "10.5.5.2"
+
+
+def test_pfsense_tells_of_all_that_it_ticked(site):
+    file = site.media / "p.xml"
+    file.write_text(
+        "<pfsense><interfaces><lan><ipaddr>10.5.5.1</ipaddr><subnet>24</subnet></lan></interfaces>"
+        "<dhcpd><lan><enable/><staticarp/>"
+        "<range><from>10.5.5.9</from><to>10.5.5.20</to></range>"
+        "<pool><denyunknown>enabled</denyunknown>"
+        "<range><from>10.5.5.30</from><to>10.5.5.39</to></range></pool>"
+        "<staticmap><mac>52:54:00:00:00:01</mac><arp_table_static_entry/></staticmap>"
+        "</lan></dhcpd><dhcpdv6><lan><enable/></lan></dhcpdv6></pfsense>"
+    )
+    said = site.run(file)
+    made = decode(said.out.encode(), "p.xml").value
+    (subnet,) = made["subnets"].values()
+    assert subnet["pools"] == [
+        "10.5.5.9-10.5.5.20",
+        {"range": "10.5.5.30-10.5.5.39", "listed": True},
+    ]
+    assert "machines" not in made
+    assert "staticarp" in note(said, "staticarp")
+    assert "only IPv4" in note(said, "dhcpdv6")
+    assert "neither a name nor an address" in note(said, "staticmap")
+
+
+def test_kea_tells_of_hooks_and_relays_what_they_are(site):
+    file = site.media / "k.json"
+    file.write_text(
+        '{"Dhcp4":{"hooks-libraries":[{"library":"libdhcp_lease_cmds.so"}],'
+        '"decline-probation-period":60,"subnet4":[{"subnet":"10.5.5.0/24",'
+        '"relay":{"ip-addresses":["10.9.9.9"]}}]}}'
+    )
+    said = site.run(file)
+    assert "that program itself" in note(said, "hooks-libraries")
+    assert "15 minutes" in note(said, "decline-probation-period")
+    assert "address of a relay" in note(said, "relay (")
