@@ -376,4 +376,4 @@ def test_kea_tells_of_hooks_and_relays_what_they_are(site):
     said = site.run(file)
     assert "that program itself" in note(said, "hooks-libraries")
     assert "15 minutes" in note(said, "decline-probation-period")
-    assert "address of a relay" in note(said, "relay (")
+    assert "known by its address" in note(said, "relay (")
