@@ -47,7 +47,7 @@ from netbootd.errors import ConfigErrors, Level, NetbootdError
 _INTERRUPTED = 128 + 2  # SIGINT
 
 _DESCRIPTION = """\
-One network boot daemon: ProxyDHCP, TFTP, HTTP and boot scripts from one JSON file.
+One network boot daemon: DHCP (whole or proxy), TFTP, HTTP and boot scripts from one JSON file.
 
   netbootd check FILE         is this configuration right?
   netbootd run                serve it

@@ -200,7 +200,7 @@ def show(registry: Registry, client: Client, past: Past = NO_PAST) -> Shown:
         loads=None if subject.is_pi(client, registry) else tuple(_loads(registry, client)),
         readers=readers,
         script=script.text,
-        address=expected(identify(client, registry), client.link, registry),
+        address=expected(identify(client, registry), _link(client), registry),
     )
 
 
@@ -231,6 +231,11 @@ def _placed(client: Client, registry: Registry) -> Client:
     machine = identify(client, registry)
     known = client.address or (own_address(machine) if machine else "")
     return replace(client, stage=Stage.IPXE, address=known or _ITS_ADDRESS)
+
+
+def _link(client: Client) -> str:
+    """Where *client* is, empty where nobody knows."""
+    return "" if client.link == _ITS_ADDRESS else client.link
 
 
 def _base(registry: Registry, address: str) -> str:

@@ -1,5 +1,5 @@
 """
-Whom a command is about: a MAC, the key of an entry that has another one, or anybody.
+Whom a command is about: a MAC, the key of an entry that has another one, a host name, or anybody.
 
 An entry that lists its MACs is shown by the first.  One that has none is shown by a MAC that no
 card has, and as if its firmware had told what it is listed by.
@@ -35,11 +35,26 @@ class Nobody(NetbootdError):
 
 
 def named(who: str, registry: Registry) -> Machine:
-    """The machine whose key is the free name *who*; raises Nobody."""
-    if who not in registry.named:
-        close = did_you_mean(who, registry.named)
-        raise Nobody(f"{who!r} is neither a MAC nor a name that an entry has for its key{close}")
-    return registry.named[who]
+    """
+    The machine that has the free name *who* for its key, or alone for its host name; raises Nobody.
+    """
+    if who in registry.named:
+        return registry.named[who]
+    names = {one.key: _hostname(one) for one in registry.known}
+    same = {one.key: one for one in registry.known if one.key and _hostname(one) == who}
+    if len(same) == 1:
+        return next(iter(same.values()))
+    if same:
+        keys = ", ".join([*same][:5])
+        raise Nobody(f"{who!r} is the host name of several machines: {keys}")
+    close = did_you_mean(who, [*registry.named, *filter(None, names.values())])
+    raise Nobody(f"{who!r} is neither a MAC nor a name or host name of an entry{close}")
+
+
+def _hostname(machine: Machine) -> str:
+    """What its admin calls it, empty for nothing."""
+    name = machine.variables.get("hostname")
+    return name if isinstance(name, str) else ""
 
 
 def client_of(who: Who, registry: Registry | None) -> Client:

@@ -22,7 +22,10 @@ def run(tmp_path, capsys):
             "by-serial": {**entry, "serial": "S 4711"},
             "by-uuid": {**entry, "uuid": UUID},
             "by-client-id": {**entry, "client_id": "ff:00:11:22:33:44:55:66:77:88"},
-            "by-macs": {**entry, "macs": CARDS},
+            "by-macs": {**entry, "macs": CARDS, "hostname": "node1"},
+            "52:54:00:12:34:59": {**entry, "hostname": "node2"},
+            "52:54:00:12:34:60": {**entry, "hostname": "twin"},
+            "52:54:00:12:34:61": {**entry, "hostname": "twin"},
             "pi": {**entry, "serial": "10000000d4659bbd"},
         },
         "netbootd": {"firmware": "fw", "files": "files", "state": str(tmp_path / "state")},
@@ -52,6 +55,35 @@ def test_an_entry_with_macs_is_shown_by_the_first(run):
     told = run("show", "by-macs")[1]
     assert told.startswith(f"machine   {CARDS[0]}\n")
     assert "mac=52:54:00:12:34:57 target=linux/a" in told
+
+
+@pytest.mark.parametrize(("name", "mac"), [("node1", CARDS[0]), ("node2", "52:54:00:12:34:59")])
+@pytest.mark.parametrize("command", ["show", "explain", "simulate"])
+def test_a_host_name_means_the_one_machine_that_has_it(run, command, name, mac):
+    _, told, aside = run(command, name)
+    assert mac in told
+    assert "neither" not in aside
+
+
+def test_a_host_name_of_two_means_neither(run):
+    status, _, told = run("show", "twin")
+    assert status == 1
+    assert "several machines: 52:54:00:12:34:60, 52:54:00:12:34:61" in told
+
+
+def test_show_and_explain_say_the_same_of_the_address_of_a_stranger(tmp_path, capsys):
+    whole = {
+        "targets": {"localboot": {"disk": {}}},
+        "machines": {"default": {"type": "localboot", "name": "disk"}},
+        "subnets": {"10.7.0.0/24": {"dhcp": "server", "pools": ["10.7.0.100-10.7.0.199"]}},
+    }
+    (tmp_path / "c.json").write_text(json.dumps(whole))
+    told = []
+    for command in ("show", "explain"):
+        main([command, "--config", str(tmp_path / "c.json"), "52:54:00:99:99:99"])
+        lines = capsys.readouterr().out.splitlines()
+        told += [line.split(None, 1)[1] for line in lines if line.startswith("address ")]
+    assert told == ["one of 10.7.0.100-10.7.0.199 (a pool of subnet 10.7.0.0/24)"] * 2
 
 
 @pytest.mark.parametrize(

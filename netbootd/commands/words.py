@@ -66,7 +66,7 @@ def print_json(value: Any) -> None:
 
 
 def a_machine(text: str) -> MAC | str:
-    """A MAC in any spelling, or the name of an entry that has no MAC for its key."""
+    """A MAC in any spelling, or a name: the key of an entry that has none, or a host name."""
     return MAC.maybe(text) or text
 
 
@@ -97,7 +97,7 @@ def with_machine(parser: argparse.ArgumentParser, *, default: bool = False) -> N
         "machine",
         type=a_machine_or_default if default else a_machine,
         metavar="MAC",
-        help=f"in any spelling, or the name that is an entry's key{anybody}",
+        help=f"in any spelling, or the name that is an entry's key, or its host name{anybody}",
     )
 
 

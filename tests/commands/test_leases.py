@@ -7,6 +7,7 @@ import json
 import pytest
 
 from netbootd.cli import main
+from netbootd.commands.leases import _addresses, _which
 
 from .test_daemon_commands import bad, completed, good
 
@@ -21,6 +22,29 @@ def test_a_daemon_that_gives_no_addresses_has_no_leases(site):
 @pytest.mark.parametrize("address", ["192.0.2.7", "2001:db8::1"])
 def test_a_lease_that_is_not_there_cannot_be_released(site, address):
     assert bad(site.run("leases", "release", address)) == f"netbootd: nobody has {address}\n"
+
+
+class Listing:
+    """What an API would list, whatever is asked."""
+
+    def __init__(self, *names):
+        self.names = names
+
+    def get(self, *_path, **_query):
+        lines = enumerate(self.names, 7)
+        return {
+            "leases": [
+                {"address": f"192.0.2.{number}", "hostname": name, "machine": ""}
+                for number, name in lines
+            ]
+        }
+
+
+def test_a_host_name_stands_for_the_one_lease_that_has_it():
+    assert _addresses(Listing("node70", "Node7"), "node7") == ["192.0.2.8"]
+    assert _addresses(Listing(), "192.0.2.9") == ["192.0.2.9"]
+    two = _addresses(Listing("node7", "node7"), "node7")
+    assert "192.0.2.7, 192.0.2.8; say which" in _which("node7", two)
 
 
 def test_what_is_no_address_is_told(site):
