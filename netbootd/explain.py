@@ -166,10 +166,14 @@ def _client(case: Case) -> Lines:
 def _looked(case: Case) -> Lines:
     """Each rule by which an entry is looked for; those below the first that finds one lose."""
     winner: Machine | None = None
+    nothing: list[str] = []
+    later: list[tuple[str, str]] = []
     for look in looks(case.client, case.registry):
         if winner is not None:
-            lost = f"{look.found.place} would be next, loses" if look.found else "nothing"
-            yield "after it", f"{look.by}: {lost}"
+            if look.found is None:
+                nothing.append(look.by)
+            else:
+                later.append(("after it", f"{look.by}: {look.found.place} would be next, loses"))
         elif look.found is not None:
             winner = look.found
             yield "found by", f'{look.by}: {look.found.place}: "{look.found.written}"'
@@ -180,6 +184,9 @@ def _looked(case: Case) -> Lines:
             elif look.by == "wildcard":
                 said = f"none fits {look.said}"
             yield "not by", f"{look.by}: {said}"
+    if nothing:
+        yield "after it", f"{', '.join(nothing)}: nothing"
+    yield from later
 
 
 def _subnet(case: Case) -> Lines:
@@ -188,7 +195,9 @@ def _subnet(case: Case) -> Lines:
     subnet = subnet_of(case.client, case.registry)
     if not link:
         if any(True for _ in case.registry.subnets):
-            yield "subnet", "not known: --address says where it asks from"
+            found = expected(identify(case.client, case.registry), "", case.registry)
+            told = found is not None and "--from" in found.because
+            yield "subnet", f"not known{'' if told else ': --from says where it asks from'}"
     elif subnet.network is None:
         yield "subnet", f"none holds {link}"
     else:
@@ -202,11 +211,18 @@ def _address(case: Case, machine: Machine | None) -> Lines:
     found = expected(machine, case.client.link, case.registry)
     if found is not None:
         yield "address", found.text
-        for code, data in sorted(found.options.items()):
+        options = {**_host_name(machine), **found.options} if found.times else found.options
+        for code, data in sorted(options.items()):
             value = dhcpoptions.as_text(code, data)
             yield "option", f"{code} {dhcpoptions.name_of(code)} = {value}"
         if found.times:
             yield "lease", found.times.text
+
+
+def _host_name(machine: Machine | None) -> dict[int, bytes]:
+    """Option 12, as a listed machine is called."""
+    name = machine.variables.get("hostname") if machine is not None and machine.known else None
+    return {dhcpoptions.HOST_NAME: name.encode()} if name and isinstance(name, str) else {}
 
 
 def known_only(client: Client, registry: Registry) -> bool | None:

@@ -71,12 +71,7 @@ def test_the_rules_below_the_winner_are_told_as_losers(told):
     assert boots
     assert rules(lines) == [
         'found by mac: /c.json:15:6: "00:25:90:27:db:b4"',
-        "after it uuid: nothing",
-        "after it client_id: nothing",
-        "after it serial: nothing",
-        "after it asset: nothing",
-        "after it circuit_id: nothing",
-        "after it remote_id: nothing",
+        "after it uuid, client_id, serial, asset, circuit_id, remote_id: nothing",
         "after it wildcard: /c.json:13:6 would be next, loses",
         "after it default: /c.json:12:6 would be next, loses",
     ]
@@ -250,3 +245,22 @@ def test_of_known_only_the_word_of_the_subnet_is_told_where_it_counts(explain_of
     ]
     _, lines = explain_of("--from", "198.51.100.7", str(STRANGER), known_only=True)
     assert "known known_only is set" in lines
+
+
+def test_where_addresses_are_given_the_host_name_is_told_and_one_hint_where_to_ask(
+    tmp_path, capsys
+):
+    net = {"dhcp": "server", "pools": ["10.7.0.100-10.7.0.199"]}
+    whole = {
+        "targets": {"localboot": {"disk": {}}},
+        "machines": {
+            NODE.dashed: {"type": "localboot", "name": "disk", "hostname": "node7"},
+        },
+        "subnets": {"10.7.0.0/24": net, "10.8.0.0/24": {"dhcp": "server"}},
+    }
+    (tmp_path / "c.json").write_text(json.dumps(whole))
+    argv = ["explain", "--config", str(tmp_path / "c.json"), NODE.dashed]
+    main(argv)
+    assert capsys.readouterr().out.count("--from") == 1
+    main([*argv, "--from", "10.7.0.9"])
+    assert "option     12 host-name = node7\n" in capsys.readouterr().out
