@@ -73,7 +73,8 @@ def dhcp_server(interface: str) -> Socket:
 
 def dhcpv6(interface: str, *, serves: bool) -> Socket:
     """What we listen on for IPv6 at *interface*; *serves*: addresses are given there."""
-    return Socket("DHCPv6", f"UDP 547 on {interface}", "" if serves else ", boot files alone")
+    note = ", gives addresses" if serves else ", boot files alone"
+    return Socket("DHCPv6", f"UDP 547 on {interface}", note)
 
 
 def differences(before: Sequence[Socket], after: Sequence[Socket]) -> list[str]:

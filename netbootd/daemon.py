@@ -387,7 +387,7 @@ class Daemon:
         books = (self._keeper, self._chronicle, self._logs, self._naming)
         troubles += [one.trouble for one in books if one.trouble]
         troubles += self._leasing.troubles + self._shipper.troubles
-        self._teller.announce(interfaces, self._listening.sockets(), troubles)
+        self._teller.announce(interfaces, self._listening.sockets(), troubles, self._leasing.wants)
 
     def _retry_troubles(self) -> None:
         """A port may be free by now, an address may have come; and a disk may be full."""

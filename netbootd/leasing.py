@@ -26,6 +26,7 @@ from twisted.logger import Logger
 
 from netbootd.addressing import Range, Serving
 from netbootd.dhcp.rivals import Rivals
+from netbootd.dhcp6.allot import serving as serving6
 from netbootd.events.event import Event
 from netbootd.events.lease import LeaseEnded, NoAddress
 from netbootd.events.witness import Overheard
@@ -36,7 +37,9 @@ from netbootd.leases.table import Leases
 from netbootd.leases.usage import Foreign, Usage
 from netbootd.mac import MAC
 from netbootd.registry.live import LiveRegistry
+from netbootd.registry.snapshot import Registry
 from netbootd.registry.subnets import Subnet
+from netbootd.registry.subnets6 import Range6
 
 log = Logger(namespace="netbootd.dhcp")
 
@@ -62,6 +65,20 @@ class _Write:
     rows: Sequence[Lease]
     before: list[Lease | None]
     then: list[Callable[[bool], None]]
+
+
+@dataclass(slots=True)
+class _Wanting:
+    """
+    Somebody went without an address *at* a time, as *event* says, where *free* addresses of
+    *extent* were for others; *over*: it is no trouble any more.
+    """
+
+    at: float
+    event: NoAddress
+    extent: Extent | None
+    free: int
+    over: bool = False
 
 
 class Leasing:
@@ -98,7 +115,8 @@ class Leasing:
         self._timer: Any = None
         self._servers: frozenset[str] = frozenset()
         self._ours: frozenset[str] = frozenset()
-        self._wanting: dict[str, tuple[float, NoAddress]] = {}
+        self._servers6: frozenset[str] = frozenset()
+        self._wanting: dict[str, _Wanting] = {}
 
     # -- life ----------------------------------------------------------------------------------
 
@@ -110,14 +128,17 @@ class Leasing:
         """
         self._servers, self._ours = frozenset(interfaces), frozenset(ours)
         if self._servers:
-            self.open()
+            self._open()
 
-    def open(self) -> None:
-        """Have the file, as there is somebody who gives addresses; again does nothing."""
-        if self._store is None:
+    def serve6(self, interfaces: Collection[str]) -> None:
+        """Likewise, where we give addresses of IPv6."""
+        self._servers6 = frozenset(interfaces)
+        if self._servers6:
             self._open()
 
     def _open(self) -> None:
+        if self._store is not None:
+            return
         later = self._reactor.callFromThread
         store = self._store = Store(
             self._folder,
@@ -262,6 +283,8 @@ class Leasing:
         for lease in over:
             self._publish(_ended(lease, "expired"))
             self._tell(lease)
+        if self._relieved():
+            self._changed()
         wait = _EXPIRY_S if len(over) < _AT_ONCE else 0.0
         self._timer = self._reactor.callLater(wait, self._expire)
 
@@ -280,8 +303,7 @@ class Leasing:
             if not saved:
                 waiting.errback(OSError(self.trouble or "too many wait for the disk"))
                 return
-            log.info("{address} was released by {who}", address=str(address), who=who)
-            self._publish(_ended(lease, "released"))
+            self._publish(replace(_ended(lease, "released"), by=who))
             waiting.callback(lease)
 
         freed = replace(lease, state=State.FREE, until=now)
@@ -302,30 +324,52 @@ class Leasing:
     def _wants(self, event: NoAddress) -> None:
         if event.subnet not in self._wanting and len(self._wanting) >= _MOST_WANTING:
             return
-        news = event.subnet not in self._wanted()
-        self._wanting[event.subnet] = self.clock(), event
-        if news:
+        self._relieved()
+        before = self._wanting.get(event.subnet)
+        extent = self._extents().get(event.subnet)
+        free = self._usage(extent, self.clock()).free if extent else 0
+        self._wanting[event.subnet] = _Wanting(self.clock(), event, extent, free)
+        if before is None or before.over:
             self._changed()
 
-    def _wanted(self) -> dict[str, NoAddress]:
-        """By subnet, whoever got no address within the last minutes."""
-        since = self.clock() - WANTING_S
-        return {subnet: event for subnet, (at, event) in self._wanting.items() if at > since}
+    def _relieved(self) -> bool:
+        """
+        Whether the want is over somewhere where it was not: an address is free again, the pools are
+        others or no more, or nobody went without one for a while.
+        """
+        wants = [want for want in self._wanting.values() if not want.over]
+        if not wants:
+            return False
+        now, extents = self.clock(), self._extents()
+        for want in wants:
+            extent = extents.get(want.event.subnet)
+            same = extent == want.extent
+            freed = extent is not None and self._usage(extent, now).free > want.free
+            want.over = not same or freed or now - want.at >= WANTING_S
+        return any(want.over for want in wants)
+
+    def _extents(self) -> dict[str, Extent]:
+        found = self.holding.extents(self._servers, self._servers6)
+        return {extent.subnet: extent for extent in found}
 
     @property
     def troubles(self) -> list[str]:
         """All that is wrong, in words."""
         found = [self.trouble] if self.trouble else []
-        found += [
-            f"no address is left in {subnet}, so {event.who} got none: {event.reason}"
-            for subnet, event in self._wanted().items()
-        ]
+        found += self.wants
         found += [
             f"another DHCP server, {one.server}, gives addresses on {one.interface}, where we do: "
             "one of the two must go, or neither knows what the other has given"
             for one in self.foreign()
         ]
         return found
+
+    @property
+    def wants(self) -> list[str]:
+        """Where no address is left: the log has named who asked for one."""
+        self._relieved()
+        wants = [want.event.subnet for want in self._wanting.values() if not want.over]
+        return [f"no address is left in {subnet}, and somebody wants one" for subnet in wants]
 
     def items(self) -> Sequence[Lease]:
         """All that are remembered, whatever their state."""
@@ -349,7 +393,7 @@ class Leasing:
     def usage(self) -> Sequence[Usage]:
         """How full the pools are of each subnet where we give addresses."""
         now = self.clock()
-        return [self._usage(extent, now) for extent in self.holding.extents(self._servers)]
+        return [self._usage(extent, now) for extent in self._extents().values()]
 
     def _usage(self, extent: Extent, now: float) -> Usage:
         leased, offered, declined = (
@@ -369,7 +413,8 @@ class Leasing:
             declined=declined,
             reserved=extent.reserved,
             ranges=tuple(map(str, extent.ranges)),
-            wanting=self.wall(wanted[0]) if wanted else 0.0,
+            wanting=self.wall(wanted.at) if wanted else 0.0,
+            wanted_by=wanted.event.who if wanted else "",
         )
 
     def subscribe(self, callback: Changed) -> Callable[[], None]:
@@ -393,7 +438,7 @@ class Extent(NamedTuple):
     """What the pools of a subnet hold: *size* addresses in *ranges*, and *reserved* ones."""
 
     subnet: str
-    ranges: tuple[Range, ...]
+    ranges: tuple[Range | Range6, ...]
     size: int
     reserved: int
 
@@ -406,53 +451,66 @@ class Holding:
         self._generation = 0
         self._extents: dict[str, Extent] = {}
 
-    def extents(self, interfaces: Collection[str]) -> list[Extent]:
-        """Of the subnets in which we give addresses by one of *interfaces*."""
+    def extents(self, interfaces: Collection[str], by_ipv6: Collection[str] = ()) -> list[Extent]:
+        """
+        Of the subnets in which we give addresses by one of *interfaces*, or by DHCPv6 on one of
+        *by_ipv6*.
+        """
         registry = self._live.snapshot
         if registry.generation != self._generation:
             reserved = Counter(
-                registry.subnets.of(str(address)).name for address in registry.reserved
+                registry.subnets.of(str(address)).name
+                for address in (*registry.reserved, *registry.reserved6)
             )
             self._extents = {
                 subnet.name: _extent(subnet, reserved[subnet.name])
                 for subnet in registry.subnets
-                if isinstance(subnet.network, IPv4Network)
+                if subnet.network is not None
             }
             self._generation = registry.generation
         return [
             self._extents[subnet.name]
             for subnet in registry.subnets
-            if subnet.name in self._extents
-            and any(registry.serving(subnet, name) is Serving.SERVER for name in interfaces)
+            if subnet.name in self._extents and _gives(registry, subnet, interfaces, by_ipv6)
         ]
 
 
+def _gives(
+    registry: Registry, subnet: Subnet, interfaces: Collection[str], by_ipv6: Collection[str]
+) -> bool:
+    if isinstance(subnet.network, IPv4Network):
+        return any(registry.serving(subnet, name) is Serving.SERVER for name in interfaces)
+    return any(serving6(registry, subnet, name) is Serving.SERVER for name in by_ipv6)
+
+
 def _extent(subnet: Subnet, reserved: int) -> Extent:
-    ranges = tuple(pool.range for pool in subnet.addressing.pools)
-    holes = subnet.addressing.exclude
+    ranges: tuple[Range | Range6, ...] = tuple(pool.range for pool in subnet.addressing.pools)
+    holes: Sequence[Range | Range6] = subnet.addressing.exclude
+    if not isinstance(subnet.network, IPv4Network):
+        ranges, holes = subnet.addressing6.pools, subnet.addressing6.exclude
     return Extent(subnet.name, ranges, _size(ranges) - _size(_cut(ranges, holes)), reserved)
 
 
-def _cut(ranges: Sequence[Range], holes: Sequence[Range]) -> list[Range]:
-    """What *ranges* and *holes* have in common."""
-    pairs = ((max(a.first, b.first), min(a.last, b.last)) for a in ranges for b in holes)
-    return [Range(first, last) for first, last in pairs if first <= last]
+def _cut(ranges: Iterable[Any], holes: Sequence[Any]) -> list[Any]:
+    """What *ranges* and *holes*, of one family, have in common."""
+    pairs = ((a, max(a.first, b.first), min(a.last, b.last)) for a in ranges for b in holes)
+    return [replace(a, first=first, last=last) for a, first, last in pairs if first <= last]
 
 
-def _disjoint(ranges: Iterable[Range]) -> list[Range]:
+def _disjoint(ranges: Iterable[Any]) -> list[Any]:
     """The same addresses, each in one range alone."""
-    found: list[Range] = []
+    found: list[Any] = []
     for one in sorted(ranges, key=lambda one: one.first):
         if found and one.first <= found[-1].last:
-            found[-1] = Range(found[-1].first, max(found[-1].last, one.last))
+            found[-1] = replace(found[-1], last=max(found[-1].last, one.last))
         else:
             found.append(one)
     return found
 
 
-def _size(ranges: Iterable[Range]) -> int:
-    """How many addresses lie in any of *ranges*."""
-    return sum(map(len, _disjoint(ranges)))
+def _size(ranges: Iterable[Any]) -> int:
+    """How many addresses lie in any of *ranges*; those of IPv6 are more than ``len`` can say."""
+    return sum(int(one.last) - int(one.first) + 1 for one in _disjoint(ranges))
 
 
 def _ended(lease: Lease, how: str) -> LeaseEnded:

@@ -136,8 +136,7 @@ class Listening:
         wanted = [one for one in interfaces if dhcp6.takes_part(registry, one, interfaces)]
         servers = frozenset(one.name for one in wanted if dhcp6.gives(registry, one, interfaces))
         self._servers6 = servers
-        if servers:
-            self.leasing.open()
+        self.leasing.serve6(servers)
         return [
             _trouble(f"DHCPv6 on {interface.name}", problem, "udp", problem.port, "dhcp")
             for interface, problem in self.dhcp6.serve(wanted)

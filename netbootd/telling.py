@@ -9,7 +9,7 @@ import shutil
 import sys
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 
 from twisted.logger import Logger, LogLevel
@@ -77,16 +77,23 @@ class Teller:
             log.emit(LogLevel.lookupByName(level), "{event}", event=str(completed))
 
     def announce(
-        self, served: Sequence[Interface], sockets: Sequence[Socket], troubles: list[str]
+        self,
+        served: Sequence[Interface],
+        sockets: Sequence[Socket],
+        troubles: list[str],
+        logged: Collection[str] = (),
     ) -> None:
-        """The banner once, and afterwards what is different."""
+        """
+        The banner once, and afterwards what is different; of those *troubles* that are *logged* an
+        event has told.
+        """
         if not self._announced:
             self._say_banner(served, sockets, troubles)
         else:
             for line in banner.differences(self._sockets, sockets):
                 log.info("{line}", line=line)
             for text in troubles:
-                if text not in self.troubles:
+                if text not in self.troubles and text not in logged:
                     log.warn("{text}", text=text)
         self._sockets, self.troubles = sockets, troubles
         self.systemd()

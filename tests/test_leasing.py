@@ -6,7 +6,7 @@ import json
 import sqlite3
 import time
 from dataclasses import replace
-from ipaddress import IPv4Address
+from ipaddress import IPv4Address, IPv6Address
 
 import pytest
 from twisted.internet.task import Clock as TwistedClock
@@ -20,7 +20,7 @@ from netbootd.mac import MAC
 from netbootd.registry.live import LiveRegistry
 from netbootd.registry.load import load
 
-LAN = "192.0.2.0/24"
+LAN, LAN6 = "192.0.2.0/24", "2001:db8:1::/64"
 FIRST, SECOND = IPv4Address("192.0.2.100"), IPv4Address("192.0.2.101")
 ONE, OTHER = MAC.parse("52:54:00:aa:00:01"), MAC.parse("52:54:00:aa:00:02")
 CONFIG = {
@@ -33,6 +33,7 @@ CONFIG = {
             "exclude": ["192.0.2.110-192.0.2.112"],
         },
         "198.51.100.0/24": {"dhcp": "proxy"},
+        LAN6: {"dhcp": "server", "pools": [LAN6]},
     },
     "netbootd": {"state": "state"},
 }
@@ -275,6 +276,46 @@ def test_an_empty_pool_is_a_trouble_for_a_while(start):
     assert rig.leasing.troubles == []
 
 
+def wants(rig, mac=ONE, subnet=LAN) -> None:
+    event = NoAddress(mac=mac, reason="all are taken", code="exhausted", subnet=subnet)
+    rig.leasing(event)
+
+
+def test_an_empty_pool_is_one_trouble_whoever_asks(start):
+    rig = start()
+    wants(rig)
+    told = rig.leasing.troubles
+    wants(rig, OTHER)
+    assert rig.leasing.troubles == told == rig.leasing.wants
+    assert str(ONE) not in told[0]
+    assert rig.leasing.usage()[0].wanted_by == str(OTHER)
+
+
+def test_an_empty_pool_is_no_trouble_when_an_address_is_free_again(start):
+    rig = start()
+    rig.commit(lease(until=160.0))
+    wants(rig)
+    rig.reactor.advance(1.0)
+    assert (len(rig.leasing.troubles), rig.changes) == (1, 1)
+    rig.now = 161.0
+    rig.reactor.advance(1.0)
+    assert (rig.leasing.troubles, rig.changes) == ([], 2)
+    assert rig.leasing.usage()[0].wanting
+
+
+def test_a_pool_of_ipv6_is_told_of_and_its_trouble_goes_with_its_subnet(start):
+    rig = start()
+    rig.leasing.serve6(["eth0"])
+    first = IPv6Address("2001:db8:1::5")
+    rig.commit(lease(first))
+    by_subnet = {one.subnet: one for one in rig.leasing.usage()}
+    assert (by_subnet[LAN6].leased, by_subnet[LAN6].size) == (1, 1 << 64)
+    wants(rig, subnet=LAN6)
+    assert LAN6 in rig.leasing.troubles[0]
+    rig.leasing.serve6([])
+    assert rig.leasing.troubles == []
+
+
 def test_another_server_is_a_trouble_where_we_are_one(start):
     rig = start()
 
@@ -291,3 +332,17 @@ def test_another_server_is_a_trouble_where_we_are_one(start):
     assert [event.kind for event in rig.events] == ["foreignserver"]
     assert [one.server for one in rig.leasing.foreign()] == ["192.0.2.9"]
     assert "192.0.2.9" in rig.leasing.troubles[0]
+
+
+def test_each_end_of_a_lease_is_one_line(start):
+    rig = start()
+    rig.commit(lease(until=160.0), lease(SECOND, OTHER))
+    rig.now = 161.0
+    rig.reactor.advance(1.0)
+    done = []
+    rig.leasing.release(SECOND, "the API").addCallback(done.append)
+    rig.until(lambda: done)
+    ends = [event for event in rig.events if isinstance(event, LeaseEnded)]
+    assert [event.level for event in ends] == ["info", "info"]
+    assert str(ends[0]) == f"{ONE} has 192.0.2.100 no more: expired"
+    assert str(ends[1]) == f"{OTHER} has 192.0.2.101 no more: released by the API"

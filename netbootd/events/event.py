@@ -85,8 +85,8 @@ class Unserved(Passed):
     ``relay`` (it came through one that does not say so), ``proxyless`` (firmware that heeds no
     proxy), ``no-arch``, ``reserved`` (its MAC is nobody's), ``boot-server``, ``credentials``,
     ``unsent``; of TFTP ``no-room``.  *arch*, *stage*, *vendor_class* and *relay* are the client's,
-    as in Offered, each empty where it is not known.  *answered*: it got an answer, such as an address,
-    and no boot file.
+    as in Offered, each empty where it is not known.  *answered*: it got an answer, such as an
+    address, and no boot file.
     """
 
     level: ClassVar[str] = "info"

@@ -57,21 +57,22 @@ class LeaseOffered(Event):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LeaseEnded(Event):
-    """A client has *address* no more: *how* is ``expired`` or ``released``."""
+    """
+    A client has *address* no more: *how* is ``expired`` or ``released``, *by* whom where that was
+    not the client.
+    """
 
+    level: ClassVar[str] = "info"
     address: str
     how: str
     key: str = ""
     hostname: str = ""
-
-    @property
-    def level(self) -> str:  # type: ignore[override]
-        """Nobody waits for an expiry."""
-        return "info" if self.how == "released" else "debug"
+    by: str = ""
 
     @property
     def what(self) -> str:
-        return f"has {self.address} no more: {self.how}"
+        by = f" by {printable(self.by)}" if self.by else ""
+        return f"has {self.address} no more: {self.how}{by}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

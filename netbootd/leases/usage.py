@@ -16,7 +16,7 @@ class Usage:
     which *leased*, *offered* and *declined* cannot be had, and *ranges* as they are written.
 
     *reserved* machines of the subnet have an address of their own.  *wanting* is when somebody last
-    got none because all were taken.
+    got none because all were taken, *wanted_by* who that was.
     """
 
     subnet: str
@@ -27,6 +27,7 @@ class Usage:
     reserved: int = 0
     ranges: tuple[str, ...] = ()
     wanting: float = 0.0
+    wanted_by: str = ""
 
     @property
     def free(self) -> int:

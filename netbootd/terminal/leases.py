@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from netbootd.printable import counted
+from netbootd.printable import counted, printable
 from netbootd.terminal.paper import Bit, Look, Paper, Piece
 from netbootd.terminal.words import ago, span
 
@@ -55,7 +55,8 @@ def troubles(found: Mapping[str, Any], now: float) -> Iterator[Bit]:
     for one in found.get("pools") or ():
         if one.get("wanting") and now - one["wanting"] < RECENT_S:
             when = ago(one["wanting"], now)
-            yield Bit(f"{one['subnet']} had no address left for somebody {when}", Look.BAD)
+            who = printable(one.get("wanted_by") or "somebody")
+            yield Bit(f"{one['subnet']} had no address left for {who} {when}", Look.BAD)
 
 
 def holder(lease: Mapping[str, Any]) -> str:

@@ -91,3 +91,8 @@ def test_the_holder_is_called_by_what_is_known():
     assert holder(lease(hostname="")) == "52:54:00:aa:bb:cc"
     assert holder(lease(hostname="", mac=None, client_id="0102")) == "0102"
     assert holder(lease(hostname="", mac=None)) == ""
+
+
+def test_who_got_no_address_is_named():
+    told = drawn(pools=[pools(wanting=NOW - 60, wanted_by="52:54:00:aa:bb:cc")])
+    assert "had no address left for 52:54:00:aa:bb:cc" in told

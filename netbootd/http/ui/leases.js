@@ -161,7 +161,9 @@ function troublesOf({ trouble, foreign, pools }) {
     }),
     ...pools
       .filter(({ wanting }) => wanting && now - wanting < RECENT)
-      .map(({ subnet, wanting }) => `${subnet} has run out: somebody got no address at ${moment(wanting)}.`),
+      .map(({ subnet, wanting, wanted_by: who }) => {
+        return `${subnet} has run out: ${who || "somebody"} got no address at ${moment(wanting)}.`;
+      }),
   ];
 }
 

@@ -144,6 +144,7 @@
  * @property {number} reserved
  * @property {string[]} ranges
  * @property {number} wanting  when somebody last got no address, 0 for never
+ * @property {string} wanted_by  who that was
  *
  * @typedef {object} ForeignServer
  * @property {string} server
