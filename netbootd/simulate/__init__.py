@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import replace
+from ipaddress import IPv4Address
 from pathlib import Path
 
 from netbootd import replies, subject
@@ -57,8 +59,18 @@ def simulate(
         settings = replace(registry.config.proxydhcp, style=style)
         registry = replace(registry, config=replace(registry.config, proxydhcp=settings))
     machine = identify(asking, registry)
-    memory = Memory(registry, str(config), own_address(machine) if machine else "")
+    link = own_address(machine) if machine else ""
+    memory = Memory(registry, str(config), link, _own())
     return Walk(memory, client, mac, CLIENT_ADDRESS, say, remark).run()
+
+
+def _own() -> list[IPv4Address]:
+    """This host's addresses; none where the kernel does not tell."""
+    from netbootd.interfaces import read_interfaces  # noqa: PLC0415  pyroute2
+
+    with suppress(OSError):
+        return [one.ip for interface in read_interfaces() for one in interface.addresses]
+    return []
 
 
 def _wire(name: str) -> Wire:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from http import HTTPStatus
 from ipaddress import IPv4Address, IPv4Interface, IPv4Network
 from itertools import islice
@@ -51,10 +51,12 @@ _ELSEWHERE = "ask on the network, with --interface"
 class Memory:
     """
     A network made of *registry*; *file* is its name for the headline.  *link* is an address of the
-    subnet that the client is in, empty where that is not known.
+    subnet that the client is in, empty where that is not known.  *own* are this host's addresses.
     """
 
-    def __init__(self, registry: Registry, file: str, link: str = "") -> None:
+    def __init__(
+        self, registry: Registry, file: str, link: str = "", own: Iterable[IPv4Address] = ()
+    ) -> None:
         self.name = f"{file}, in memory"
         self._registry = registry
         self._live = LiveRegistry(registry)
@@ -67,7 +69,10 @@ class Memory:
             self._serves = registry.serving(net, "(memory)") is Serving.SERVER
             self._prefix = net.network.prefixlen
             if self._serves and self._address not in net.network:
-                self._address = _free(net, registry)
+                found = _known(net, own)
+                self._address = found or _free(net, registry)
+                if found is None:
+                    self.name += f"; the server's address, {self._address}, is made up"
         self._because: tuple[str, ...] = ()
         self._has_loaded = False  # our loader: the iPXE that asks from then on is ours
 
@@ -263,6 +268,14 @@ def _network(registry: Registry, ours: IPv4Address, link: str) -> Subnet:
         if found.network is not None:
             return found
     return expected.only(registry) or ELSEWHERE
+
+
+def _known(net: Subnet, own: Iterable[IPv4Address]) -> IPv4Address | None:
+    """Our address in *net*: as it says of its boot server, else what this host has there."""
+    told = net.boot_address
+    if told is not None and net.network is not None and told in net.network:
+        return told
+    return next((one for one in own if net.network is not None and one in net.network), None)
 
 
 def _free(net: Subnet, registry: Registry) -> IPv4Address:

@@ -3,10 +3,17 @@
 from __future__ import annotations
 
 import json
+from ipaddress import IPv4Address
 
 import pytest
 
 from netbootd.cli import main
+from netbootd.dhcp.destination import Port
+from netbootd.dhcp.wire import encode
+from netbootd.mac import MAC
+from netbootd.registry.load import load
+from netbootd.simulate.firmware import KINDS
+from netbootd.simulate.memory import Memory
 
 from .kernels import bzimage, efi_program
 
@@ -85,3 +92,23 @@ def test_a_boot_server_in_another_network_is_behind_a_relay(simulate):
     net = {**NET, "boot_server": "10.9.0.1:3000"}
     _, told = simulate("--firmware", "bios", net=net)
     assert "next server 10.9.0.1" in told
+
+
+def test_the_server_has_the_address_of_its_boot_server_or_of_this_host_or_says_so(tmp_path):
+    net = {**NET, "dhcp": "server"}
+    (tmp_path / "c.json").write_text(json.dumps({"subnets": {"10.1.0.0/24": net}}))
+    asked = KINDS["efi"].discover(MAC.parse(STRANGER))
+
+    def server(**more):
+        (tmp_path / "c.json").write_text(json.dumps({"subnets": {"10.1.0.0/24": {**net, **more}}}))
+        memory = Memory(load(tmp_path / "c.json"), "c.json", "", own)
+        return str(memory.dhcp(encode(asked), Port.DHCP, "").server_id), memory.name
+
+    own = [IPv4Address("192.0.2.9"), IPv4Address("10.1.0.9")]
+    assert server(boot_server="10.1.0.8:3000") == ("10.1.0.8", "c.json, in memory")
+    assert server() == ("10.1.0.9", "c.json, in memory")
+    own = []
+    assert server() == (
+        "10.1.0.2",
+        "c.json, in memory; the server's address, 10.1.0.2, is made up",
+    )
