@@ -35,6 +35,7 @@ from netbootd.registry.snapshot import Registry
 from netbootd.relaxedjson import path_of
 from netbootd.rendering import told_of
 from netbootd.scripts.script import Fragment, interpreter, rendered
+from netbootd.targets.base import HOST_NAME
 from netbootd.targets.ipxe import MAGIC
 from netbootd.targets.vlan import NoVlan
 
@@ -179,7 +180,16 @@ def _render(machine: Machine, registry: Registry) -> list[Finding]:
         Finding(Level.WARNING, "target-remark", f"{target.title}: {remark}", place, path)
         for remark in target.remarks(facts)
     ]
-    return [*told_by_target, *otherloaders.remarks(machine, registry, facts)]
+    return [*_no_name(machine), *told_by_target, *otherloaders.remarks(machine, registry, facts)]
+
+
+def _no_name(machine: Machine) -> Iterator[Finding]:
+    """A ``hostname`` that is none, whatever the machine boots."""
+    name = machine.variables.get("hostname")
+    if isinstance(name, str) and not HOST_NAME.fullmatch(name):
+        told = f"hostname {name!r:.80} is no host name: letters, digits and hyphens (RFC 1123)"
+        path = path_of("machines", machine.written, "hostname")
+        yield Finding(Level.WARNING, "hostname-invalid", told, machine.place, path)
 
 
 def _addresses(machine: Machine, registry: Registry) -> Iterator[str]:

@@ -23,6 +23,7 @@ from netbootd.dialects import catalogue as dialects
 from netbootd.dropins import NOTHING_PENDING, Layers, Pending
 from netbootd.errors import ConfigErrors, Finding, Level, Place
 from netbootd.registry import (
+    hostnames,
     overlays,
     programs,
     reservations,
@@ -155,6 +156,7 @@ def _registry(
     for remark in (
         *programs.remarks(registry.chosen, library),
         *reservations.remarks(layers, registry),
+        *hostnames.remarks(registry),
         *variables.remarks(layers, machines, targets, library),
     ):
         findings.add(remark)

@@ -8,6 +8,7 @@ from ipaddress import IPv4Address, IPv4Interface, IPv4Network
 import pytest
 
 from netbootd.addressing import LeaseTimes, Match, Range, Serving
+from netbootd.check import check
 from netbootd.errors import ConfigErrors, Level
 from netbootd.mac import MAC
 from netbootd.registry.addressing import given as addresses_given
@@ -271,6 +272,23 @@ def test_of_two_machines_with_one_address_the_first_has_it_and_both_are_named(lo
     assert (finding.code, finding.level) == ("ip-duplicate", Level.WARNING)
     assert ONE in finding.text
     assert f"{TWO} gets an address of a pool" in finding.text
+    assert TWO in finding.path
+
+
+def test_a_hostname_that_is_none_is_told_as_of_the_machine(loaded, tmp_path):
+    loaded(machines={ONE: {**DISK, "hostname": "a b"}})
+    [finding] = check(tmp_path / "c.json").findings
+    assert (finding.code, finding.level) == ("hostname-invalid", Level.WARNING)
+    assert finding.text.startswith("hostname 'a b' is no host name")
+    assert finding.path.endswith(".hostname")
+
+
+def test_two_machines_with_one_hostname_are_both_named(loaded):
+    called = {name: {**DISK, "hostname": text} for name, text in ((ONE, "n1"), (TWO, "N1"))}
+    called[THREE] = {**DISK, "hostname": "n3", "macs": ["52:54:00:00:00:09"]}
+    [finding] = loaded(machines=called).findings
+    assert (finding.code, finding.level) == ("hostname-duplicate", Level.WARNING)
+    assert ONE in finding.text
     assert TWO in finding.path
 
 

@@ -140,7 +140,7 @@ def test_a_host_name_that_is_none_is_told(site, type_, name):
     keys = {"platform": "20260101T000000Z"} if type_ == "smartos" else BASE
     site.load({f"{type_}/a": keys if type_ != "localboot" else {}}, {"hostname": name})
     refused = type_ == "smartos" and " " in name  # by the list of properties, which has no blanks
-    assert any("RFC 1123" in told for told in site.told("target-remark")) is not refused
+    assert any("RFC 1123" in told for told in site.told("hostname-invalid")) is not refused
     assert bool(site.told("placeholder-empty")) is refused
 
 
