@@ -65,12 +65,14 @@ def _leases(arguments: argparse.Namespace) -> int:
 
 
 def _list(arguments: argparse.Namespace) -> int:
-    from netbootd.terminal.leases import show_leases  # noqa: PLC0415
+    from netbootd.terminal.leases import pools_within, show_leases  # noqa: PLC0415
     from netbootd.terminal.paper import Paper  # noqa: PLC0415
 
     state = "all" if arguments.all else arguments.state
     query = {"state": state, "subnet": arguments.subnet, "q": arguments.lease}
     found = reach(arguments).get("leases", **{key: word for key, word in query.items() if word})
+    if arguments.subnet:
+        found = {**found, "pools": pools_within(found.get("pools") or (), arguments.subnet)}
     if arguments.json:
         print_json(found)
     else:

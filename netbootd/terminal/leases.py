@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from ipaddress import ip_network
 from typing import Any
 
 from netbootd.printable import counted, printable
@@ -39,6 +40,17 @@ def show_leases(paper: Paper, found: Mapping[str, Any]) -> None:
     if pools := found.get("pools"):
         paper.line()
         paper.table(_POOLS, map(_pool, pools), fold=("pools",), spare=("pools", "reserved", ""))
+
+
+def pools_within(pools: Iterable[Mapping[str, Any]], network: str) -> list[Mapping[str, Any]]:
+    """Those of *pools* whose subnet has addresses of *network*, of which the list is."""
+    wanted: Any = ip_network(network.strip())
+    found = []
+    for one in pools:
+        subnet: Any = ip_network(one["subnet"])
+        if subnet.version == wanted.version and subnet.overlaps(wanted):
+            found.append(one)
+    return found
 
 
 def troubles(found: Mapping[str, Any], now: float) -> Iterator[Bit]:

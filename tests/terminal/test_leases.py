@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 
-from netbootd.terminal.leases import holder, show_leases
+from netbootd.terminal.leases import holder, pools_within, show_leases
 from netbootd.terminal.paper import Paper
 
 NOW = 1_700_000_000.0
@@ -96,3 +96,12 @@ def test_the_holder_is_called_by_what_is_known():
 def test_who_got_no_address_is_named():
     told = drawn(pools=[pools(wanting=NOW - 60, wanted_by="52:54:00:aa:bb:cc")])
     assert "had no address left for 52:54:00:aa:bb:cc" in told
+
+
+def test_of_the_pools_those_of_a_network_are_shown():
+    all_of_them = [pools(), pools(subnet="2001:db8:1::/64"), pools(subnet="198.51.100.0/24")]
+    for wanted in ("2001:db8:1::/64", "2001:db8:1::/80"):
+        [one] = pools_within(all_of_them, wanted)
+        assert one["subnet"] == "2001:db8:1::/64"
+    assert pools_within(all_of_them, "192.0.2.128/25") == all_of_them[:1]
+    assert pools_within(all_of_them, "203.0.113.0/24") == []
