@@ -211,7 +211,7 @@ class _Reading:
         self.pending = pending
         self.tops: list[Object] = []
         self.findings: list[Finding] = []
-        self.files: dict[str, None] = {str(main): None, str(main.parent): None}
+        self.files: dict[str, None] = {str(main): None}
         self.seen: set[str] = set()
 
     def layers(self) -> Layers:

@@ -40,3 +40,13 @@ def test_what_a_reload_took_is_counted_where_it_changed(tmp_path, after, told):
     old = load(file)
     file.write_text("\n" + json.dumps({**BEFORE, **after}, indent=2))
     assert str(changes(old, load(file))) == told
+
+
+def test_what_others_write_beside_the_configuration_is_not_watched(tmp_path):
+    """A hosts file or a log of ours there would make each reload the cause of the next."""
+    file = tmp_path / "c.json"
+    file.write_text(json.dumps(BEFORE))
+    watched = load(file).watched
+    assert str(file) in watched
+    assert str(tmp_path / "machines.d") in watched
+    assert str(tmp_path) not in watched
