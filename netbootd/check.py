@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
-from ipaddress import IPv4Network
+from ipaddress import IPv4Network, IPv6Network
 from pathlib import Path
 
 from netbootd import answers, lacking, otherloaders, secureboot
@@ -32,6 +32,7 @@ from netbootd.registry.facts import (
 from netbootd.registry.load import load
 from netbootd.registry.machine import Machine
 from netbootd.registry.snapshot import Registry
+from netbootd.registry.subnets import Subnet
 from netbootd.relaxedjson import path_of
 from netbootd.rendering import told_of
 from netbootd.scripts.script import Fragment, interpreter, rendered
@@ -71,10 +72,8 @@ def check(file: Path, *, network: bool = False) -> Report:
 
 def _addresses_in(registry: Registry) -> str:
     """Where addresses are given, for the closing line; empty for nowhere."""
-    nets = [net for net in registry.subnets if net.addressing.serving is Serving.SERVER]
-    if registry.config.dhcp.mode is Serving.SERVER:
-        nets += [net for net in registry.subnets if net.addressing.serving is None]
-    nets = [net for net in nets if net.served]
+    usual = registry.config.dhcp.mode
+    nets = [net for net in registry.subnets if net.served and _mode(net, usual) is Serving.SERVER]
     if not nets:
         return ""
     pools = sum(
@@ -82,9 +81,15 @@ def _addresses_in(registry: Registry) -> str:
         for net in nets
         if isinstance(net.network, IPv4Network)
     )
-    kept = len(registry.reserved)
+    kept = len(registry.reserved) + len(registry.reserved6)
     told = f"{pools} address{'' if pools == 1 else 'es'} in pools, {kept} kept for machines"
     return f", DHCP server of {counted(len(nets), 'subnet')} ({told})"
+
+
+def _mode(net: Subnet, usual: Serving) -> Serving:
+    """Of IPv4 or IPv6, where no interface says otherwise."""
+    is_6 = isinstance(net.network, IPv6Network)
+    return (net.addressing6.serving if is_6 else net.addressing.serving) or usual
 
 
 def _in_order(findings: tuple[Finding, ...]) -> tuple[Finding, ...]:

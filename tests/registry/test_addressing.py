@@ -468,6 +468,12 @@ def test_a_pool_outside_is_as_grave_in_both_families(loaded):
         assert "pool " in one.text
 
 
+def test_check_counts_the_networks_of_both_families(loaded, tmp_path):
+    given = {"dhcp": "server", "pools": ["2001:db8:1::10-2001:db8:1::1f"]}
+    loaded({"2001:db8:1::/64": given, NET: {"dhcp": "server", "pools": POOL}})
+    assert "DHCP server of 2 subnets (100 addresses" in check(tmp_path / "c.json").summary
+
+
 def test_a_word_of_ipv4_is_not_meant_in_a_network_of_ipv6(loaded):
     [finding] = loaded({"2001:db8:1::/64": {"gateway": "2001:db8:1::1"}}).findings
     assert finding.code == "subnet-key"
