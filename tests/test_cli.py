@@ -136,6 +136,12 @@ def test_a_wrong_command_line_is_status_2(arguments):
     assert left.value.code == 2
 
 
+def test_check_takes_the_usual_file_where_none_is_said(config, capsys, monkeypatch):
+    monkeypatch.setenv("NETBOOTD_CONFIG", str(config(GOOD)))
+    assert main(["check"]) == 0
+    assert f"{config(GOOD)}: " in capsys.readouterr().out
+
+
 @pytest.mark.parametrize("command", ["run", "check", "show", "simulate", "status"])
 def test_every_command_explains_itself(command, capsys):
     with pytest.raises(SystemExit) as left:

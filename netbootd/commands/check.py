@@ -8,11 +8,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from netbootd.commands.words import (
+    VARIABLE,
     Commands,
     command,
     print_findings,
     print_json,
+    usual_config,
 )
+from netbootd.config import DEFAULT_FILE
 from netbootd.errors import Finding, Level
 
 if TYPE_CHECKING:
@@ -34,7 +37,13 @@ exit status: 0 nothing wrong (warnings at most), 1 a machine or target cannot bo
 def add(commands: Commands) -> None:
     text = "Say everything that is wrong with configuration files."
     parser = command(commands, "check", _check, text, _CHECK_MORE)
-    parser.add_argument("files", nargs="+", type=Path, metavar="FILE")
+    parser.add_argument(
+        "files",
+        nargs="*",
+        type=Path,
+        metavar="FILE",
+        help=f"a configuration (default: what {VARIABLE} says, else {DEFAULT_FILE})",
+    )
     parser.add_argument("--json", action="store_true", help="findings as a JSON array")
     parser.add_argument(
         "--network",
@@ -49,7 +58,7 @@ def _check(arguments: argparse.Namespace) -> int:
 
     findings: list[Finding] = []
     summaries = []
-    for file in arguments.files:
+    for file in arguments.files or [usual_config()]:
         report = check(file, network=arguments.network)
         findings += report.findings
         summaries.append(f"{file}: {report.summary}")

@@ -43,12 +43,17 @@ def command(
     return parser
 
 
+def usual_config() -> Path:
+    """The configuration that is meant where none is said."""
+    return Path(os.environ.get(VARIABLE) or DEFAULT_FILE)
+
+
 def with_config(parser: argparse.ArgumentParser, default: Path | str | None = None) -> None:
     """Add ``--config``; *default* for what it is unless it is said, None for the usual."""
     parser.add_argument(
         "--config",
         type=Path,
-        default=default or Path(os.environ.get(VARIABLE) or DEFAULT_FILE),
+        default=default or usual_config(),
         metavar="FILE",
         help=f"the configuration (default: what {VARIABLE} says, else {DEFAULT_FILE})",
     )
