@@ -69,7 +69,7 @@ class Templates:
     The templates of one configuration: *folder*'s own first, then those beside the types.
 
     One of the folder's own may build on ours as ``netbootd/nfs.ipxe``.  ``get`` compiles each once;
-    ``files`` are those of the folder that were read, whose change matters.
+    ``files`` are those of the folder whose change matters, also such as are not there yet.
     """
 
     def __init__(self, folder: Path | None = None) -> None:
@@ -99,6 +99,8 @@ class Templates:
         return self._made[name]
 
     def _make(self, file: str) -> ScriptTemplate | BrokenTemplate:
+        if self._folder is not None:
+            self.files.add(str(self._folder / file))
         try:
             sources = "".join(self._sources(file, ()))
             return ScriptTemplate(file, sources, self._environment.get_template(file))

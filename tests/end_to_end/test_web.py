@@ -147,7 +147,15 @@ def test_no_request_leaves_the_daemon_and_nothing_is_complained_about(web: Web) 
     list(browser.requests())
     browser.complaints()
     browser.sign_in(web.token)
-    for view in ("fleet", "transfers", "leases", "unknown", "add", "configuration", f"machine/{WALKER}"):
+    for view in (
+        "fleet",
+        "transfers",
+        "leases",
+        "unknown",
+        "add",
+        "configuration",
+        f"machine/{WALKER}",
+    ):
         browser.go(f"#/{view}")
         browser.see("main h1")
 

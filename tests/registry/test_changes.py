@@ -50,3 +50,10 @@ def test_what_others_write_beside_the_configuration_is_not_watched(tmp_path):
     assert str(file) in watched
     assert str(tmp_path / "machines.d") in watched
     assert str(tmp_path) not in watched
+
+
+def test_a_template_that_is_not_there_yet_is_watched_for(tmp_path):
+    file = tmp_path / "c.json"
+    linux = {"kernel": "k", "initrd": "i"}
+    file.write_text(json.dumps({"targets": {"nfs": {"one": linux}}}))
+    assert str(tmp_path / "nfs.ipxe") in load(file).watched
