@@ -354,7 +354,7 @@ def test_explain_tells_the_subnet_and_what_follows(written):
     assert "boots      install/b" in text
     assert f"row = 3   (subnet {RACK}, " in text
     assert f"not in the configuration, so default of subnet {RACK}: install/b" in text
-    assert "not known: --address" in explained(written, "", subnets)
+    assert "not known: --from" in explained(written, "", subnets)
     assert f"none holds {OUTSIDE}" in explained(written, OUTSIDE, subnets)
 
 
