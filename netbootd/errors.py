@@ -130,3 +130,12 @@ class ConfigErrors(NetbootdError):
         self.findings = tuple(findings)
         self.files = tuple(files)
         super().__init__("\n".join(str(finding) for finding in self.findings))
+
+
+class PortError(OSError):
+    """We cannot listen on UDP *port* of *interface*; errno is the system's."""
+
+    def __init__(self, port: int, interface: str, problem: OSError) -> None:
+        super().__init__(problem.errno, f"UDP {port} on {interface}: {problem.strerror}")
+        self.port = port
+        self.interface = interface

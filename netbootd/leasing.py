@@ -12,21 +12,18 @@ The file is not opened before the first interface where we are the DHCP server.
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import partial
-from ipaddress import IPv4Network, ip_address
+from ipaddress import ip_address
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 from twisted.internet.defer import Deferred
 from twisted.logger import Logger
 
-from netbootd.addressing import Range, Serving
 from netbootd.dhcp.rivals import Rivals
-from netbootd.dhcp6.allot import serving as serving6
 from netbootd.events.event import Event
 from netbootd.events.lease import LeaseEnded, NoAddress
 from netbootd.events.witness import Overheard
@@ -36,10 +33,8 @@ from netbootd.leases.store import NoLeases, Store, tell_each
 from netbootd.leases.table import Leases
 from netbootd.leases.usage import Foreign, Usage
 from netbootd.mac import MAC
+from netbootd.pools import Extent, Holding, disjoint
 from netbootd.registry.live import LiveRegistry
-from netbootd.registry.snapshot import Registry
-from netbootd.registry.subnets import Subnet
-from netbootd.registry.subnets6 import Range6
 
 log = Logger(namespace="netbootd.dhcp")
 
@@ -83,7 +78,7 @@ class _Wanting:
 
 class Leasing:
     """
-    What ``dhcp/lessor`` writes to (its Ledger), and what others may know of it.
+    What ``dhcp/lessor`` writes to (its Books), and what others may know of it.
 
     *folder* is the state folder; *publish* is told of what happens here, *changed* that
     ``troubles`` may be others now.  ``trouble`` says what is wrong with the disk, or nothing.
@@ -100,7 +95,7 @@ class Leasing:
     ) -> None:
         self.leases = Leases()
         self.trouble = ""
-        self.holding = Holding(live)
+        self._holding = Holding()
         self._reactor = reactor
         self._folder = folder
         self._live = live
@@ -349,7 +344,7 @@ class Leasing:
         return any(want.over for want in wants)
 
     def _extents(self) -> dict[str, Extent]:
-        found = self.holding.extents(self._servers, self._servers6)
+        found = self._holding.extents(self._live.snapshot, self._servers, self._servers6)
         return {extent.subnet: extent for extent in found}
 
     @property
@@ -399,7 +394,7 @@ class Leasing:
         leased, offered, declined = (
             sum(counts)
             for counts in zip(
-                *(self.leases.usage(one, now) for one in _disjoint(extent.ranges)),
+                *(self.leases.usage(one, now) for one in disjoint(extent.ranges)),
                 (0, 0, 0),
                 strict=True,
             )
@@ -432,85 +427,6 @@ class Leasing:
                 listener(lease)
             except Exception:
                 log.failure("a listener of leases failed")
-
-
-class Extent(NamedTuple):
-    """What the pools of a subnet hold: *size* addresses in *ranges*, and *reserved* ones."""
-
-    subnet: str
-    ranges: tuple[Range | Range6, ...]
-    size: int
-    reserved: int
-
-
-class Holding:
-    """How large the pools of the configuration are; counted once for each."""
-
-    def __init__(self, live: LiveRegistry) -> None:
-        self._live = live
-        self._generation = 0
-        self._extents: dict[str, Extent] = {}
-
-    def extents(self, interfaces: Collection[str], by_ipv6: Collection[str] = ()) -> list[Extent]:
-        """
-        Of the subnets in which we give addresses by one of *interfaces*, or by DHCPv6 on one of
-        *by_ipv6*.
-        """
-        registry = self._live.snapshot
-        if registry.generation != self._generation:
-            reserved = Counter(
-                registry.subnets.of(str(address)).name
-                for address in (*registry.reserved, *registry.reserved6)
-            )
-            self._extents = {
-                subnet.name: _extent(subnet, reserved[subnet.name])
-                for subnet in registry.subnets
-                if subnet.network is not None
-            }
-            self._generation = registry.generation
-        return [
-            self._extents[subnet.name]
-            for subnet in registry.subnets
-            if subnet.name in self._extents and _gives(registry, subnet, interfaces, by_ipv6)
-        ]
-
-
-def _gives(
-    registry: Registry, subnet: Subnet, interfaces: Collection[str], by_ipv6: Collection[str]
-) -> bool:
-    if isinstance(subnet.network, IPv4Network):
-        return any(registry.serving(subnet, name) is Serving.SERVER for name in interfaces)
-    return any(serving6(registry, subnet, name) is Serving.SERVER for name in by_ipv6)
-
-
-def _extent(subnet: Subnet, reserved: int) -> Extent:
-    ranges: tuple[Range | Range6, ...] = tuple(pool.range for pool in subnet.addressing.pools)
-    holes: Sequence[Range | Range6] = subnet.addressing.exclude
-    if not isinstance(subnet.network, IPv4Network):
-        ranges, holes = subnet.addressing6.pools, subnet.addressing6.exclude
-    return Extent(subnet.name, ranges, _size(ranges) - _size(_cut(ranges, holes)), reserved)
-
-
-def _cut(ranges: Iterable[Any], holes: Sequence[Any]) -> list[Any]:
-    """What *ranges* and *holes*, of one family, have in common."""
-    pairs = ((a, max(a.first, b.first), min(a.last, b.last)) for a in ranges for b in holes)
-    return [replace(a, first=first, last=last) for a, first, last in pairs if first <= last]
-
-
-def _disjoint(ranges: Iterable[Any]) -> list[Any]:
-    """The same addresses, each in one range alone."""
-    found: list[Any] = []
-    for one in sorted(ranges, key=lambda one: one.first):
-        if found and one.first <= found[-1].last:
-            found[-1] = replace(found[-1], last=max(found[-1].last, one.last))
-        else:
-            found.append(one)
-    return found
-
-
-def _size(ranges: Iterable[Any]) -> int:
-    """How many addresses lie in any of *ranges*; those of IPv6 are more than ``len`` can say."""
-    return sum(int(one.last) - int(one.first) + 1 for one in _disjoint(ranges))
 
 
 def _ended(lease: Lease, how: str) -> LeaseEnded:

@@ -17,9 +17,10 @@ from netbootd.addressing import Serving
 from netbootd.banner import Socket
 from netbootd.config import Config
 from netbootd.dhcp.destination import Port
-from netbootd.dhcp.service import DhcpService, PortError
+from netbootd.dhcp.service import DhcpService
 from netbootd.dhcp6 import service as dhcp6
 from netbootd.dhcp6.service import Dhcp6Service
+from netbootd.errors import PortError
 from netbootd.events.progress import Progress
 from netbootd.http.local import SOCKET
 from netbootd.http.service import HttpService

@@ -44,7 +44,7 @@ from netbootd.events.lease import AddressInUse, NoAddress
 from netbootd.events.stream import Stream
 from netbootd.events.witness import Requested
 from netbootd.leases.lease import Address, Lease, State
-from netbootd.leases.table import Leases
+from netbootd.leases.ledger import Ledger
 from netbootd.mac import MAC
 from netbootd.registry.snapshot import Registry
 
@@ -66,27 +66,13 @@ _MOST_TRIES = 8  # addresses that one request is offered, until one is free
 _MOST_TOLD = 1024
 
 
-class Ledger(Protocol):
+class Books(Ledger, Protocol):
     """
-    Who has which address, and the disk that this is written to.
-
-    *clock* gives seconds of the leases' clock.  *commit* calls *then* with True once *rows* are on
-    disk, and with False where they cannot be; what the table had *before* is put back then.
-    *follow* does so with what is on its way for an address already, and is False where nothing is.
-    *heard* is told of another server's gifts, *rivaled* tells of an interface where one was heard.
+    What is known beside the leases: *follow* calls *then* as ``commit`` does, with what is on its
+    way for an address already, and is False where nothing is.  *heard* is told of another server's
+    gifts, *rivaled* tells of an interface where one was heard.
     """
 
-    leases: Leases
-
-    @property
-    def saving(self) -> bool: ...
-    def clock(self) -> float: ...
-    def commit(
-        self,
-        rows: Sequence[Lease],
-        before: Sequence[Lease | None],
-        then: Callable[[bool], None],
-    ) -> None: ...
     def follow(self, address: Address, then: Callable[[bool], None]) -> bool: ...
     def rivaled(self, interface: str) -> bool: ...
     def heard(self, server: str, interface: str, mac: MAC | None, address: str) -> None: ...
@@ -110,7 +96,7 @@ class Lessor:
     """The same for every interface."""
 
     def __init__(
-        self, memory: Memory, events: Stream, ledger: Ledger, counts: Counter[int | None]
+        self, memory: Memory, events: Stream, ledger: Books, counts: Counter[int | None]
     ) -> None:
         self._counts = counts
         self._memory = memory

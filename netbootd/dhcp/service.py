@@ -38,7 +38,7 @@ from netbootd.dhcp.destination import (
     is_beyond,
     local_address,
 )
-from netbootd.dhcp.lessor import Asked, Ledger, Lessor
+from netbootd.dhcp.lessor import Asked, Books, Lessor
 from netbootd.dhcp.listeners import Listener, Snooper
 from netbootd.dhcp.memory import Memory
 from netbootd.dhcp.message import Message, MessageType, Option
@@ -47,7 +47,7 @@ from netbootd.dhcp.proxy import Answer, Ignored
 from netbootd.dhcp.snoop import Heard, Raw, open_snoop
 from netbootd.dhcp.sockets import enlarge_buffer, open_socket
 from netbootd.dhcp.witness import Witness, open_witness
-from netbootd.errors import WireError
+from netbootd.errors import PortError, WireError
 from netbootd.events.event import Dropped, Passed
 from netbootd.events.lease import Flooded
 from netbootd.events.stream import Stream
@@ -84,7 +84,7 @@ class DhcpService(Service):
         events: Stream,
         dhcp_port: int = Port.DHCP,
         boot_server_port: int = Port.BOOT_SERVER,
-        ledger: Ledger | None = None,
+        ledger: Books | None = None,
     ) -> None:
         self._reactor = reactor
         self._live = live
@@ -289,20 +289,11 @@ def _mode(name: _Name, mode: Mode, servers: Collection[str]) -> Mode:
     return Mode.SOCKET if name[0] in servers else mode
 
 
-class PortError(OSError):
-    """We cannot listen on UDP *port* of *interface*; errno is the system's."""
-
-    def __init__(self, port: int, interface: str, problem: OSError) -> None:
-        super().__init__(problem.errno, f"UDP {port} on {interface}: {problem.strerror}")
-        self.port = port
-        self.interface = interface
-
-
 class _Edge:
     """What happens to a datagram, from bytes in to bytes out; the same for every socket."""
 
     def __init__(
-        self, live: LiveRegistry, events: Stream, reactor: Any = None, ledger: Ledger | None = None
+        self, live: LiveRegistry, events: Stream, reactor: Any = None, ledger: Books | None = None
     ) -> None:
         self.live = live
         self.events = events

@@ -17,7 +17,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from ipaddress import IPv6Address, IPv6Network
-from typing import Any, Protocol
+from typing import Any
 
 from twisted.application.service import Service
 from twisted.logger import Logger
@@ -28,13 +28,12 @@ from netbootd.dhcp6.allot import serving
 from netbootd.dhcp6.given import Arrival, Given, Ignored, Known
 from netbootd.dhcp6.message import Message
 from netbootd.dhcp6.sockets import CLIENT, PKTINFO_SPACE, SERVER, open_socket, unicast
-from netbootd.errors import WireError
+from netbootd.errors import PortError, WireError
 from netbootd.events.event import Dropped
 from netbootd.events.lease import NoAddress
 from netbootd.events.stream import Stream
 from netbootd.interfaces import Interface
-from netbootd.leases.lease import Lease
-from netbootd.leases.table import Leases
+from netbootd.leases.ledger import Ledger
 from netbootd.registry.live import LiveRegistry
 from netbootd.registry.snapshot import Registry
 
@@ -48,36 +47,6 @@ _TOLD_AGAIN_S = 60.0
 _MOST_TOLD = 1024
 
 _Name = tuple[str, int]  # of a device, and its index
-
-
-class Ledger(Protocol):
-    """
-    Who has which address, and the disk that this is written to.
-
-    *clock* gives seconds of the leases' clock.  *commit* calls *then* with True once *rows* are on
-    disk, and with False where they cannot be; what the table had *before* is put back then.
-    """
-
-    leases: Leases
-
-    @property
-    def saving(self) -> bool: ...
-    def clock(self) -> float: ...
-    def commit(
-        self,
-        rows: Sequence[Lease],
-        before: Sequence[Lease | None],
-        then: Callable[[bool], None],
-    ) -> None: ...
-
-
-class PortError(OSError):
-    """We cannot listen on UDP *port* of *interface*; errno is the system's."""
-
-    def __init__(self, port: int, interface: str, problem: OSError) -> None:
-        super().__init__(problem.errno, f"UDP {port} on {interface}: {problem.strerror}")
-        self.port = port
-        self.interface = interface
 
 
 class Dhcp6Service(Service):

@@ -13,7 +13,8 @@ from twisted.internet.testing import MemoryReactorClock
 from netbootd.dhcp6 import identifier, wire
 from netbootd.dhcp6.message import MessageType as M
 from netbootd.dhcp6.message import Option
-from netbootd.dhcp6.service import Dhcp6Service, PortError
+from netbootd.dhcp6.service import Dhcp6Service
+from netbootd.errors import PortError
 from netbootd.events.event import Dropped, Offered, Passed
 from netbootd.events.lease import Leased, LeaseOffered, NoAddress
 from netbootd.events.stream import Stream

@@ -81,6 +81,7 @@ FLOORS: tuple[frozenset[str], ...] = (
             "chronicle",
             "nodelogs",
             "leasing",
+            "pools",
             "naming",
             "learning",
             "status",
