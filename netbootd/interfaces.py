@@ -7,8 +7,9 @@ so does ENOBUFS, by which the kernel says that messages were lost (netlink(7)); 
 incremental state that could go wrong.  pyroute2's own event interface is not used: since 0.9 it is
 an asyncio loop inside, and an overrun ends it.
 
-pyroute2 is imported on first use.  It takes 0.3 s, and the commands that only read the
-configuration import this module for its values.
+pyroute2 is imported on first use: it takes 0.1 s beside Twisted and 0.3 s alone, and the commands
+that only read the configuration import this module for its values.  No part of it is cheaper to
+import: its top, with all that it can do, comes with each.
 
 Sources: rtnetlink(7), netlink(7), netdevice(7), linux/rtnetlink.h.
 """

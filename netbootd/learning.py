@@ -29,7 +29,9 @@ _ACKNOWLEDGED = "acknowledged"
 
 
 class Learner:
-    """Told of every event; *publish* is told what was learned from one."""
+    """Told of events of ``KINDS``; *publish* is told what was learned from one."""
+
+    KINDS = (Offered, Refused, Scripted, Served, TransferEnded, Transferred)
 
     def __init__(self, memory: StyleMemory, publish: Callable[[Event], None]) -> None:
         self._memory = memory

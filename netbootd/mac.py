@@ -16,6 +16,7 @@ from typing import Self
 _OCTETS = re.compile(r"[0-9a-f]{1,2}(?:([:-])[0-9a-f]{1,2}(?:\1[0-9a-f]{1,2}){4})")
 _HARDWARE_TYPE = re.compile(r"01([:-])(?=[0-9a-f]{2}(?:\1[0-9a-f]{2}){5}$)")
 _CISCO = re.compile(r"[0-9a-f]{4}\.[0-9a-f]{4}\.[0-9a-f]{4}")
+_USUAL = (":::::", "-----")
 _BARE = re.compile(r"(?:01)?([0-9a-f]{12})")
 
 
@@ -37,9 +38,9 @@ class MAC(bytes):
     @classmethod
     def parse(cls, text: str) -> Self:
         """Read any spelling; raises ValueError with a hint for everything else."""
-        if len(text) == 17 and text[2::3] == ":::::":
-            with contextlib.suppress(ValueError):  # the usual spelling, for files of 100,000
-                return cls(bytes.fromhex(text.replace(":", "")))
+        if len(text) == 17 and (between := text[2::3]) in _USUAL:
+            with contextlib.suppress(ValueError):  # for files of 100,000, and storms of scripts
+                return cls(bytes.fromhex(text.replace(between[0], "")))
         plain = text.strip().lower().replace("%3a", ":").removeprefix("mac=")
         plain = _HARDWARE_TYPE.sub("", plain)
         if _OCTETS.fullmatch(plain):

@@ -24,7 +24,7 @@ from netbootd.boot.decision import (
 )
 from netbootd.dhcp import pxe
 from netbootd.dhcp.destination import Arrival
-from netbootd.dhcp.message import HardwareType, Message
+from netbootd.dhcp.message import HardwareType, Message, dotted
 from netbootd.mac import MAC
 from netbootd.record.standing import FRESH, Standing
 from netbootd.registry.machine import Machine
@@ -78,7 +78,7 @@ def file_of(
     A boot server that is a name is nothing for firmware: a proxy cannot tell it a name server.
     """
     subnet = subnet_of(client, registry)
-    base = urls.base_url(str(arrival.address), registry.config.http_port[0])
+    base = urls.base_url(dotted(arrival.address), registry.config.http_port[0])
     base = subnet.boot_server if subnet.boot_address else base
     mac = client.mac or (decision.machine.mac if decision.machine else None)
     match decision.step:

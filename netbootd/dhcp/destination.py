@@ -148,8 +148,8 @@ def is_beyond(address: str, addresses: Sequence[IPv4Interface]) -> bool:
     return address != EVERYBODY and _is_beyond(address, tuple(addresses))
 
 
-@lru_cache(maxsize=1024)
+@lru_cache(maxsize=8192)
 def _is_beyond(address: str, addresses: tuple[IPv4Interface, ...]) -> bool:
-    """Relays are few, and each packet that comes by one asks for it."""
+    """Asked for with each packet of a relay, and of a client that has an address already."""
     there = IPv4Address(address)
     return not any(there in ours.network for ours in addresses)

@@ -7,7 +7,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from ipaddress import IPv4Address
 
-from netbootd.dhcp.message import Message, Option
+from netbootd.dhcp.message import Message, Option, dotted
 from netbootd.dhcp.styles import Style
 
 
@@ -43,7 +43,7 @@ def fields(
         Option.VENDOR_CLASS: style.vendor_class,
         Option.UUID: _uuid_echo(request),
         Option.VENDOR_OPTIONS: vendor_options,
-        Option.TFTP_SERVER_NAME: str(next_server).encode() if by_name else b"",
+        Option.TFTP_SERVER_NAME: dotted(next_server).encode() if by_name else b"",
         Option.BOOT_FILE: in_option,
         Option.IPXE: style.ipxe_options,
         Option.CLIENT_ID: request.options.get(Option.CLIENT_ID, b""),  # RFC 6842
@@ -51,7 +51,7 @@ def fields(
     }
     return Fields(
         siaddr=next_server,
-        sname=str(next_server).encode() if style.named_server else b"",
+        sname=dotted(next_server).encode() if style.named_server else b"",
         file=in_header,
         # An empty option 43 would make EDK2 drop the whole packet; no other is of use either.
         options={code: value for code, value in options.items() if value},

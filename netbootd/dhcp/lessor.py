@@ -190,14 +190,14 @@ class Lessor:
             return
         self._counts[reply.message_type] += 1
         self._tell(given.events)
-        self._tell_of_boot(asked, given, ours)
+        self._tell_of_boot(asked, given)
 
-    def _tell_of_boot(self, asked: Asked, given: Given, ours: IPv4Address) -> None:
+    def _tell_of_boot(self, asked: Asked, given: Given) -> None:
         request, arrival = asked.request, asked.arrival
         # An ACK to who was offered the same before is no news; one without an OFFER is.
         taken = request.message_type == MessageType.REQUEST
         if given.boot is not None and not taken:
-            self._memory.remember(request, given.boot, ours)
+            self._memory.remember(request, given.boot)
             self._events.publish(telling.told(request, arrival, given.boot))
         if given.refused is not None and not taken:
             self._events.publish(telling.fileless(request, arrival, given.refused))

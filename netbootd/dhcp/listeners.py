@@ -11,12 +11,14 @@ from __future__ import annotations
 import logging
 import socket
 from collections.abc import Collection
+from functools import lru_cache
 from ipaddress import IPv4Address
 from typing import Any, Protocol
 
 from netbootd.dhcp import snoop
 from netbootd.dhcp.budget import Gate
 from netbootd.dhcp.destination import EVERYBODY, Destination, Endpoint, Port, is_beyond
+from netbootd.dhcp.message import dotted
 from netbootd.dhcp.prober import Prober
 from netbootd.dhcp.snoop import Heard, Raw
 from netbootd.dhcp.sockets import IP_PKTINFO, PKTINFO, PKTINFO_SPACE, addressed
@@ -88,16 +90,15 @@ class Listener:
         By this interface, unless it leads to nobody's network: what goes to a relay or through a
         router goes as the kernel routes it.
         """
-        source = (str(ours), self._number)
-        if self._raw is not None and to.card is not None:
-            self._raw.to_card(datagram, source, to.endpoint, to.card)
-        elif self._raw is not None and is_beyond(to.address, self.interface.addresses):
-            self._raw.by_route(datagram, source, to.endpoint)
+        address, port, card = to
+        if self._raw is not None and card is not None:
+            self._raw.to_card(datagram, (dotted(ours), self._number), (address, port), card)
+        elif self._raw is not None and is_beyond(address, self.interface.addresses):
+            self._raw.by_route(datagram, (dotted(ours), self._number), (address, port))
         else:
-            address = EVERYBODY if to.card is not None else to.address
-            pktinfo = PKTINFO.pack(self.interface.index, ours.packed, bytes(4))
-            control = [(socket.IPPROTO_IP, IP_PKTINFO, pktinfo)]
-            self._socket.sendmsg([datagram], control, 0, (address, to.port))
+            control = _control(self.interface.index, int(ours))
+            there = EVERYBODY if card is not None else address
+            self._socket.sendmsg((datagram,), control, 0, (there, port))
 
     @property
     def closed(self) -> bool:
@@ -120,6 +121,13 @@ class Listener:
         """The reactor has given the descriptor up; the next ``serve`` opens another."""
         log.warning("%s lost: %s", self.logPrefix(), reason.getErrorMessage())
         self.close()
+
+
+@lru_cache(maxsize=256)
+def _control(interface: int, ours: int) -> tuple[tuple[int, int, bytes]]:
+    """What makes a datagram leave by the *interface* of that index, from the address *ours*."""
+    pktinfo = PKTINFO.pack(interface, ours.to_bytes(4, "big"), bytes(4))
+    return ((socket.IPPROTO_IP, IP_PKTINFO, pktinfo),)
 
 
 class Snooper(Listener):
@@ -153,7 +161,7 @@ class Snooper(Listener):
 
     def send(self, datagram: bytes, ours: IPv4Address, to: Destination) -> None:
         """Send from the address *ours* and from port 67, which another program has."""
-        source = (str(ours), self._number)
+        source = (dotted(ours), self._number)
         if to.card is not None or to.address == EVERYBODY:
             self._ways.to_card(datagram, source, to.endpoint, to.card)
         else:

@@ -11,10 +11,10 @@ from __future__ import annotations
 import struct
 from collections.abc import Iterator, Mapping
 from enum import IntEnum
+from functools import lru_cache
 from ipaddress import IPv4Address
 from types import MappingProxyType
 from typing import NamedTuple
-from uuid import UUID
 
 from netbootd.arch import TABLE, Arch, arch_of
 from netbootd.mac import MAC
@@ -189,19 +189,12 @@ class Message(NamedTuple):
 
         iPXE and most others send plain text, which RFC 3004 does not know.
         """
-        data = self.options.get(Option.USER_CLASS, b"")
-        if not data.rstrip(b"\0"):
-            return ()
-        return _counted_strings(data) or (self.text(Option.USER_CLASS),)
+        return _user_classes(self.options.get(Option.USER_CLASS, b""))
 
     @property
     def arch(self) -> Arch | None:
         """Option 93: the first number with a name of the list, else the first; None without one."""
-        data = self.options.get(Option.ARCH, b"")
-        if len(data) < 2:
-            return None
-        numbers = struct.unpack_from(f"!{len(data) // 2}H", data)
-        return arch_of(next((number for number in numbers if number in TABLE), numbers[0]))
+        return _arch(self.options.get(Option.ARCH, b""))
 
     @property
     def uuid(self) -> str:
@@ -210,8 +203,7 @@ class Message(NamedTuple):
 
         The first three fields are little-endian on the wire, as in SMBIOS (RFC 4578, section 2.3).
         """
-        data = self.options.get(Option.UUID, b"")
-        return str(UUID(bytes_le=data[1:])) if len(data) == 17 and data[0] == 0 else ""
+        return uuid_of(self.options.get(Option.UUID, b""))
 
     @property
     def vendor_options(self) -> dict[int, bytes]:
@@ -225,7 +217,7 @@ class Message(NamedTuple):
 
     def text(self, code: int) -> str:
         """An option as text, byte for byte (Latin-1); empty where absent."""
-        return self.options.get(code, b"").rstrip(b"\0").decode("latin-1")
+        return _text(self.options.get(code, b""))
 
     def _number(self, code: int, size: int) -> int | None:
         data = self.options.get(code, b"")
@@ -233,6 +225,45 @@ class Message(NamedTuple):
 
 
 _NAMED_TYPES = frozenset(MessageType)
+
+
+def uuid_of(data: bytes) -> str:
+    """What option 97 says, as ``Message.uuid`` has it."""
+    if len(data) != 17 or data[0] != 0:
+        return ""
+    first, rest = data[4:0:-1] + data[6:4:-1] + data[8:6:-1], data[9:].hex()
+    text = first.hex()
+    return f"{text[:8]}-{text[8:12]}-{text[12:]}-{rest[:4]}-{rest[4:]}"
+
+
+def dotted(address: IPv4Address) -> str:
+    """*address* as text; a packet asks for that of the same few again and again."""
+    return _dotted(int(address))
+
+
+@lru_cache(maxsize=4096)
+def _dotted(number: int) -> str:
+    return str(IPv4Address(number))
+
+
+@lru_cache(maxsize=1024)
+def _text(data: bytes) -> str:
+    return data.rstrip(b"\0").decode("latin-1")
+
+
+@lru_cache(maxsize=1024)
+def _arch(data: bytes) -> Arch | None:
+    if len(data) < 2:
+        return None
+    numbers = struct.unpack_from(f"!{len(data) // 2}H", data)
+    return arch_of(next((number for number in numbers if number in TABLE), numbers[0]))
+
+
+@lru_cache(maxsize=1024)
+def _user_classes(data: bytes) -> tuple[str, ...]:
+    if not data.rstrip(b"\0"):
+        return ()
+    return _counted_strings(data) or (_text(data),)
 
 
 def _counted_strings(data: bytes) -> tuple[str, ...]:

@@ -9,6 +9,7 @@ from netbootd.dhcp.asking import Asking
 from netbootd.dhcp.message import Message, Option
 from netbootd.leases import names
 from netbootd.leases.lease import Lease
+from netbootd.registry import hostnames
 
 _ENCODED = 0x04  # option 81's flag E: the name is in DNS's own encoding
 _BEFORE_NAME = 3  # octets of option 81: flags, and two that mean nothing any more
@@ -16,10 +17,10 @@ _BEFORE_NAME = 3  # octets of option 81: flags, and two that mean nothing any mo
 
 def name_of(asking: Asking, lease: Lease) -> str:
     """The first label of the name, in lower case, for a *lease* to be; empty for none."""
-    if own := names.own_label(asking.machine):
+    if own := hostnames.own_label(asking.machine):
         return own
     request = asking.request
-    said = names.label(request.text(Option.HOST_NAME)) or names.label(_told(request))
+    said = hostnames.label(request.text(Option.HOST_NAME)) or hostnames.label(_told(request))
     return names.given(said, lease, asking.registry, asking.leases, asking.now) if said else ""
 
 

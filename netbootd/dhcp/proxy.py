@@ -75,7 +75,8 @@ class Answer:
     The *reply*, and what it means: *file* is the loader's name or the script's URL.
 
     *boot_server* tells that the reply goes back to where the request came from.  *style* is how an
-    offer tells it, and *offer* what is to be remembered of that, None for nothing.
+    offer tells it, and *offer* what is to be remembered of that, None for nothing.  *choice* is
+    how that was chosen for a client of *kind*.
     """
 
     reply: Message
@@ -85,6 +86,8 @@ class Answer:
     boot_server: bool
     style: str = ""
     offer: Offer | None = None
+    choice: styles.Choice | None = None
+    kind: Kind | None = None
 
     @property
     def verb(self) -> str:
@@ -142,14 +145,20 @@ def _answer(
     files_at = subnet.boot_address
     reply = _reply(request, reply_type, arrival, choice.style, path, files_at)
     if reply_type is not MessageType.OFFER:
-        return Answer(reply, client, decision, name, boot_server=True)
+        return Answer(
+            *(reply, client, decision, name, True),
+            choice=choice,
+            kind=kind,
+        )
     offer = None
     seen = files_at in (None, arrival.address)  # else what follows goes past us
     if kind and choice.chosen and client.mac and seen:
         names = pxe.pi_serials(request)
-        offer = Offer(client.mac, kind, choice.first, choice.chosen, names)
-    because = (*decision.because, f"told in style {choice.style.name}: {choice.why}")
-    decision = replace(decision, because=because)
+        offer = Offer(client.mac, kind, choice.order[0], choice.chosen, names)
+    because = (*decision.because, told_in(choice.style.name, choice.why))
+    decision = Decision(
+        *(decision.step, decision.machine, because, decision.armed, decision.warning)
+    )
     return Answer(
         reply,
         client,
@@ -158,7 +167,14 @@ def _answer(
         boot_server=False,
         style=choice.style.name,
         offer=offer,
+        choice=choice,
+        kind=kind,
     )
+
+
+def told_in(style: str, why: str) -> str:
+    """The last reason of an offer."""
+    return f"told in style {style}: {why}"
 
 
 def restyled(answer: Answer, server: IPv4Address) -> Restyled | None:

@@ -9,11 +9,20 @@ last reply said.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 from ipaddress import IPv4Address
 
 from netbootd.arch import BIOS, TABLE, Arch
 from netbootd.boot.client import Client, Stage
-from netbootd.dhcp.message import HardwareType, Message, MessageType, Op, Option
+from netbootd.dhcp.message import (
+    HardwareType,
+    Message,
+    MessageType,
+    Op,
+    Option,
+    dotted,
+    sub_options,
+)
 from netbootd.dhcp.relay import relay_of
 from netbootd.mac import MAC
 from netbootd.registry.marks import Marks
@@ -61,7 +70,7 @@ def anybody(message: Message, network: str) -> Client:
         stage=_stage_of(message) or Stage.FIRMWARE,
         mac=mac_of(message),
         arch=_arch_of(message),
-        address=str(message.ciaddr) if int(message.ciaddr) else "",
+        address=dotted(message.ciaddr) if int(message.ciaddr) else "",
         uuid=message.uuid,
         client_id=identifier(message),
         network=network,
@@ -132,7 +141,7 @@ def network_of(message: Message, ours: IPv4Address | None = None) -> str:
     """
     if relay := relay_of(message):
         return relay.place
-    return "" if int(message.ciaddr) or ours is None else str(ours)
+    return "" if int(message.ciaddr) or ours is None else dotted(ours)
 
 
 def is_ipxe(message: Message) -> bool:
@@ -152,9 +161,13 @@ def is_ours(message: Message) -> bool:
 
 def features(message: Message) -> frozenset[int] | None:
     """What an iPXE lists of what it can do, by the numbers of option 175; None for no list."""
-    if Option.IPXE not in message.options:
-        return None
-    found = message.ipxe_options.keys() & _IPXE_FEATURES
+    listed = message.options.get(Option.IPXE)
+    return None if listed is None else _features(listed)
+
+
+@lru_cache(maxsize=1024)
+def _features(listed: bytes) -> frozenset[int] | None:
+    found = dict(sub_options(listed)).keys() & _IPXE_FEATURES
     return frozenset(found) or None
 
 
@@ -166,6 +179,8 @@ def lacks_http(message: Message) -> bool:
 
 def rom_of(message: Message) -> str:
     """The firmware's own words: option 60, and the version where it is an iPXE."""
+    if Option.IPXE not in message.options:
+        return message.vendor_class
     version = message.ipxe_options.get(_IPXE_VERSION, b"")
     of_ipxe = f" iPXE {'.'.join(map(str, version))}" if version else ""
     return f"{message.vendor_class}{of_ipxe}"
@@ -173,11 +188,16 @@ def rom_of(message: Message) -> str:
 
 def is_raspberry_pi(message: Message) -> bool:
     """The Pi's own boot ROM; a Pi with UEFI firmware or iPXE says so and is like any other."""
-    uuid = message.options.get(Option.UUID, b"")
-    from_its_maker = message.chaddr.startswith(_PI_PREFIXES) or uuid.startswith(_PI_UUID)
-    if message.arch is not RPIBOOT and not (from_its_maker and message.arch in (None, BIOS)):
-        return False
+    arch = message.arch
+    if arch is not RPIBOOT:
+        uuid = message.options.get(Option.UUID, b"")
+        from_its_maker = message.chaddr.startswith(_PI_PREFIXES) or uuid.startswith(_PI_UUID)
+        if not from_its_maker or (arch is not None and arch is not BIOS):
+            return False
     return message.vendor_class.startswith(_PXE) and not is_ipxe(message)
+
+
+_NO_NAMES: frozenset[str] = frozenset()  # one for all: each is an object of 200 bytes
 
 
 def pi_serials(message: Message) -> frozenset[str]:
@@ -187,10 +207,10 @@ def pi_serials(message: Message) -> frozenset[str]:
     """
     uuid = message.options.get(Option.UUID, b"")
     if not is_raspberry_pi(message) or len(uuid) != 17:
-        return frozenset()
+        return _NO_NAMES
     last = uuid[-4:]
     if not any(last):
-        return frozenset()
+        return _NO_NAMES
     return frozenset({last.hex(), last[::-1].hex()})
 
 
@@ -311,5 +331,7 @@ class BootItem:
 
 def boot_item(message: Message) -> BootItem | None:
     """The boot item in option 43, if there is a whole one."""
+    if Option.VENDOR_OPTIONS not in message.options:
+        return None
     encoded = message.vendor_options.get(_BOOT_ITEM, b"")
     return BootItem(encoded) if len(encoded) == 4 else None

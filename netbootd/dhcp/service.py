@@ -1,7 +1,6 @@
 """
-The edge of DHCP: UDP 67 and 4011 on each served interface.  It moves packets and decides nothing:
-the configuration says of each packet's network whether we are its DHCP server (``lessor``), a proxy
-beside another one, or nothing at all.
+Where DHCP is heard and spoken: UDP 67 and 4011 on each served interface.  What becomes of a packet
+is in ``edge``.
 
 One socket per interface and port, so that broadcasts are told apart by interface and leave by the
 right one even without a default route.
@@ -10,9 +9,6 @@ Where another DHCP server of this host has UDP 67, or may have it any moment, a 
 listens instead (see ``snoop``), unless we are to be the server; 4011 is a UDP socket always.  Some
 replies need more than a UDP socket in both cases: a relay's go by normal routing, whatever
 interface its request came in by, and a client that has no address yet may be reached by its card's.
-
-Per packet there is no disk, no DNS and no look at the interfaces: the snapshot is read once and
-carried to the end.
 """
 
 from __future__ import annotations
@@ -26,45 +22,27 @@ from typing import Any
 from twisted.application.service import Service
 from twisted.logger import Logger
 
-from netbootd.addressing import Serving
 from netbootd.config import Mode
-from netbootd.dhcp import proxy, pxe, telling, wire
-from netbootd.dhcp.budget import Budget, Gate
-from netbootd.dhcp.destination import (
-    Arrival,
-    Endpoint,
-    Port,
-    destination,
-    is_beyond,
-    local_address,
-)
-from netbootd.dhcp.lessor import Asked, Books, Lessor
+from netbootd.dhcp.budget import Gate
+from netbootd.dhcp.destination import Port
+from netbootd.dhcp.edge import Edge
+from netbootd.dhcp.lessor import Books
 from netbootd.dhcp.listeners import Listener, Snooper
-from netbootd.dhcp.memory import Memory
-from netbootd.dhcp.message import Message, MessageType, Option
+from netbootd.dhcp.message import MessageType
 from netbootd.dhcp.prober import Prober, open_prober
-from netbootd.dhcp.proxy import Answer, Ignored
-from netbootd.dhcp.snoop import Heard, Raw, open_snoop
+from netbootd.dhcp.snoop import Raw, open_snoop
 from netbootd.dhcp.sockets import enlarge_buffer, open_socket
 from netbootd.dhcp.witness import Witness, open_witness
-from netbootd.errors import PortError, WireError
-from netbootd.events.event import Dropped, Passed
-from netbootd.events.lease import Flooded
+from netbootd.errors import PortError
 from netbootd.events.stream import Stream
 from netbootd.interfaces import Interface
-from netbootd.leases.lease import State
-from netbootd.mac import MAC
 from netbootd.registry.live import LiveRegistry
 
 log = Logger(namespace="netbootd.dhcp")
 
 _Name = tuple[str, int]  # of a device, and its index
 _TYPES = frozenset(MessageType)
-_CHADDR = slice(28, 34)  # of a message, where that is an Ethernet address
-#: Where options begin, and the one that most clients put first: DHCPREQUEST.
-_OPTIONS, _REQUEST = 240, bytes((Option.MESSAGE_TYPE, 1, MessageType.REQUEST))
 _AHEAD_S = 60.0  # addresses at hand are asked for again this often
-_FLOOD_S = 60.0  # a flood is told of this often
 _FORBIDDEN = (errno.EPERM, errno.EACCES, errno.EAFNOSUPPORT)
 
 
@@ -88,7 +66,7 @@ class DhcpService(Service):
     ) -> None:
         self._reactor = reactor
         self._live = live
-        self._edge = _Edge(live, events, reactor, ledger)
+        self._edge = Edge(live, events, reactor, ledger)
         self._ports = {Port.DHCP: dhcp_port, Port.BOOT_SERVER: boot_server_port}
         self._served: dict[_Name, _Device] = {}
         self._shared: set[str] = set()
@@ -287,160 +265,6 @@ def _open_raw(interface: Interface) -> Raw | None:
 def _mode(name: _Name, mode: Mode, servers: Collection[str]) -> Mode:
     """A DHCP server hears renewals, which another one's socket would take away."""
     return Mode.SOCKET if name[0] in servers else mode
-
-
-class _Edge:
-    """What happens to a datagram, from bytes in to bytes out; the same for every socket."""
-
-    def __init__(
-        self, live: LiveRegistry, events: Stream, reactor: Any = None, ledger: Books | None = None
-    ) -> None:
-        self.live = live
-        self.events = events
-        self.counts: Counter[int | None] = Counter()
-        self.shed = 0
-        self._reactor = reactor
-        self._ledger = ledger
-        self._memory = Memory(live, events)
-        self._lessor = Lessor(self._memory, events, ledger, self.counts) if ledger else None
-
-    def receive(self, heard: Heard, to: Listener) -> None:
-        """Answer what was *heard*, or drop it; nothing it holds can raise."""
-        gate = to.gate
-        if gate is None:
-            self._answer(heard, to)
-            return
-        began = self._reactor.seconds()
-        card = heard.payload[_CHADDR]
-        if self._is_listed(card):
-            if gate.lets_in(card, began):
-                self._answer(heard, to)
-            else:
-                self._shed(to, gate, began)
-            return
-        budget = gate.clients if self._is_client(card, heard.payload) else gate.strangers
-        if not budget.affords(began):
-            self._shed(to, gate, began)
-            return
-        self._answer(heard, to, budget)
-        budget.spend(self._reactor.seconds() - began)
-
-    def _is_listed(self, card: bytes) -> bool:
-        registry = self.live.snapshot
-        if card in registry.machines:
-            return True
-        if not registry.wildcards or len(card) < len(MAC(bytes(6))):
-            return False
-        return registry.wildcard(MAC(card)) is not None
-
-    def _is_client(self, card: bytes, datagram: bytes) -> bool:
-        """Whether it has an address from us, or is about to take one that it was offered."""
-        leases = self._ledger.leases.of(card.hex(":")) if self._ledger else ()
-        if not leases:
-            return False
-        return leases[0].state is not State.OFFERED or datagram.startswith(_REQUEST, _OPTIONS)
-
-    def _shed(self, to: Listener, gate: Gate, now: float) -> None:
-        gate.shed += 1
-        self.shed += 1
-        if now >= gate.told + _FLOOD_S:
-            self.events.publish(Flooded(interface=to.interface.name, count=gate.shed))
-            gate.shed, gate.told = 0, now
-
-    def _answer(self, heard: Heard, to: Listener, budget: Budget | None = None) -> None:
-        source = heard.source
-        try:
-            self._receive(heard, to, budget)
-        except WireError as problem:
-            self.drop(str(problem), source)
-        except Exception:
-            log.failure("a DHCP packet from {peer} met a fault of ours", peer=source[0])
-            self.drop("a fault of ours, see above", source)
-
-    def _receive(self, heard: Heard, to: Listener, budget: Budget | None) -> None:
-        registry = self.live.snapshot
-        request = wire.decode(heard.payload)
-        self.counts[request.message_type] += 1
-        source = heard.source
-        subnet = registry.subnets.of(pxe.network_of(request))
-        addresses = to.interface.addresses
-        ours = local_address(
-            heard.addressed, addresses, request, source[0], preferred=subnet.boot_address
-        )
-        if ours is None:
-            self.drop(f"{to.interface.name} has no IPv4 address to answer from", source)
-            return
-        unicast = heard.addressed is not None
-        arrival = Arrival(to.interface.name, ours, to.port, source, unicast)
-        asked = Asked(request, arrival, to, registry, budget)
-        match self._serving(asked):
-            case Serving.SERVER if self._lessor is not None:
-                self._lessor.serve(asked)
-            case Serving.OFF:
-                self._pass_over(asked)
-            case _:
-                self._proxy(asked)
-
-    @staticmethod
-    def _serving(asked: Asked) -> Serving:
-        """What we are in the network that a packet comes from."""
-        request, arrival, to, registry = asked[:4]
-        subnet = registry.subnets.of(_link(request, arrival, to))
-        serving = registry.serving(subnet, arrival.interface)
-        if arrival.port is Port.DHCP and serving is not Serving.PROXY:
-            return serving
-        # What a boot server says is the same beside a DHCP server of ours.
-        off = serving is Serving.OFF or not registry.config.proxydhcp.enabled
-        return Serving.OFF if off and serving is not Serving.SERVER else Serving.PROXY
-
-    def _pass_over(self, asked: Asked) -> None:
-        request, arrival = asked.request, asked.arrival
-        told = f"DHCP is off where it comes from, {_link(request, arrival, asked.to)}"
-        mac, peer = pxe.mac_of(request), telling.peer_of(arrival.source)
-        self.events.publish(Passed(mac=mac, peer=peer, protocol="DHCP", reason=told))
-
-    def _proxy(self, asked: Asked) -> None:
-        request, arrival, to, registry = asked[:4]
-        source, ours = arrival.source, arrival.address
-        marks, known = self._memory.sighted(request, registry), self._memory.known(request)
-        answer = proxy.answer(request, arrival, registry, marks, self.live.styles.past, known)
-        if isinstance(answer, Answer):
-            way = destination(
-                request,
-                answer.reply,
-                source,
-                boot_server=answer.boot_server,
-                unicast_offers=registry.config.proxydhcp.unicast,
-            )
-            try:
-                to.send(wire.encode(answer.reply, request.limit), ours, way)
-            except (OSError, WireError) as problem:
-                told = f"cannot send the reply to {way.address}: {problem}"
-                answer = Ignored(told, True, answer.decision, "unsent", answer.client)
-            else:
-                self.counts[answer.reply.message_type] += 1
-                self._memory.remember(request, answer, ours)
-        self.events.publish(telling.told(request, arrival, answer))
-
-    def ask_ahead(self, prober: Prober) -> None:
-        """Have some addresses at hand on the interface of *prober*."""
-        if self._lessor is not None:
-            self._lessor.ask_ahead(prober, self.live.snapshot)
-
-    def drop(self, reason: str, source: Endpoint) -> None:
-        """Tell that a packet came to nothing."""
-        self.events.publish(Dropped(peer=telling.peer_of(source), protocol="DHCP", reason=reason))
-
-
-def _link(request: Message, arrival: Arrival, to: Listener) -> str:
-    """An address of the network that *request* comes from."""
-    if int(request.giaddr):
-        return pxe.network_of(request)
-    if arrival.unicast and int(request.ciaddr):
-        ciaddr = str(request.ciaddr)
-        if is_beyond(ciaddr, to.interface.addresses):
-            return ciaddr  # it writes to us by way of a router: a lease is renewed
-    return str(arrival.address)
 
 
 @dataclass(slots=True)

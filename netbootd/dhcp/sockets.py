@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import socket
 import struct
+from functools import lru_cache
 from ipaddress import IPv4Address
 
 log = logging.getLogger(__name__)
@@ -30,8 +31,13 @@ def addressed(pktinfo: bytes) -> IPv4Address | None:
     """
     if len(pktinfo) != PKTINFO.size:
         return None
-    _, ours, written = PKTINFO.unpack(pktinfo)
-    return IPv4Address(ours) if ours == written else None
+    ours, written = pktinfo[4:8], pktinfo[8:]
+    return _address(ours) if ours == written else None
+
+
+@lru_cache(maxsize=256)
+def _address(ours: bytes) -> IPv4Address:
+    return IPv4Address(ours)
 
 
 def open_socket(interface: str, port: int) -> socket.socket:

@@ -16,6 +16,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from enum import Enum
+from functools import lru_cache
 from ipaddress import IPv4Address
 
 from netbootd import replies
@@ -23,6 +24,7 @@ from netbootd.boot.client import Client, Stage
 from netbootd.config import ProxyDhcp
 from netbootd.dhcp import pxe
 from netbootd.dhcp.message import Message
+from netbootd.mac import MAC
 from netbootd.record.styles import NO_PAST, Chosen, Kind, Past, choose
 from netbootd.registry.machine import Machine
 from netbootd.registry.subnets import ELSEWHERE, Subnet
@@ -208,12 +210,10 @@ class Row:
     order: tuple[str, ...]
     source: str
 
-    def fits(self, speaks: Speaks, message: Message) -> bool:
-        """Whether the row is about who sent *message*."""
-        from_its_maker = not self.makers or message.chaddr[:3] in self.makers
-        return (
-            self.speaks is speaks and from_its_maker and message.vendor_class.startswith(self.rom)
-        )
+    def fits(self, speaks: Speaks, maker: bytes, rom: str) -> bool:
+        """Whether the row is about a card of *maker* whose option 60 is *rom*."""
+        from_its_maker = not self.makers or maker in self.makers
+        return self.speaks is speaks and from_its_maker and rom.startswith(self.rom)
 
 
 #: The first row that fits counts.
@@ -262,8 +262,12 @@ def speaks(message: Message, client: Client) -> Speaks:
 
 def row_of(message: Message, client: Client) -> Row:
     """The row for who sent *message*."""
-    understood = speaks(message, client)
-    return next(row for row in TABLE if row.fits(understood, message))
+    return _row(speaks(message, client), message.chaddr[:3], message.vendor_class)
+
+
+@lru_cache(maxsize=1024)
+def _row(understood: Speaks, maker: bytes, rom: str) -> Row:
+    return next(row for row in TABLE if row.fits(understood, maker, rom))
 
 
 def kind_of(message: Message, client: Client) -> Kind | None:
@@ -271,16 +275,24 @@ def kind_of(message: Message, client: Client) -> Kind | None:
     if client.mac is None or len(row_of(message, client).order) == 1:
         return None
     arch = client.arch.number if client.arch else None
-    return Kind.of(client.mac, arch, pxe.rom_of(message))
+    return _kind(client.mac[:3], arch, pxe.rom_of(message))
+
+
+@lru_cache(maxsize=1024)
+def _kind(maker: bytes, arch: int | None, rom: str) -> Kind:
+    return Kind.of(MAC(maker + bytes(3)), arch, rom)
 
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """The *style*, *why*, and what to remember of it: *chosen* of *first*, None for nothing."""
+    """
+    The *style*, *why*, and what to remember of it: *chosen* of *order*, None where what is known of
+    the past does not count.
+    """
 
     style: Style
     why: str
-    first: str = ""
+    order: tuple[str, ...] = ()
     chosen: Chosen | None = None
 
 
@@ -304,7 +316,7 @@ def pick(
     if not settings.learn:
         return Choice(STYLES[row.order[0]], "the first for such firmware")
     chosen = choose(row.order, past)
-    return Choice(STYLES[chosen.style], chosen.why, row.order[0], chosen)
+    return Choice(STYLES[chosen.style], chosen.why, row.order, chosen)
 
 
 def of_server(

@@ -13,7 +13,7 @@ from ipaddress import IPv4Address
 from netbootd.boot.decision import Refusal
 from netbootd.dhcp import pxe
 from netbootd.dhcp.destination import Arrival, Endpoint, Port
-from netbootd.dhcp.message import NO_ADDRESS, Message, MessageType, Op, Option
+from netbootd.dhcp.message import NO_ADDRESS, Message, MessageType, Op, Option, dotted
 from netbootd.dhcp.proxy import NOT_NETBOOT, Answer, Ignored
 from netbootd.events.event import Event, Loaderless, Offered, Passed, Unserved
 from netbootd.events.witness import NotNetboot, Requested
@@ -65,7 +65,7 @@ def _offered(request: Message, arrival: Arrival, answer: Answer) -> Offered:
         peer=peer_of(arrival.source),
         arch=str(answer.client.arch or answer.client.stage.value),
         file=answer.file,
-        server=str(arrival.address),
+        server=dotted(arrival.address),
         interface=arrival.interface,
         message=answer.verb,
         because="; ".join(answer.decision.because),
@@ -96,7 +96,7 @@ def _unserved(request: Message, arrival: Arrival, answer: Ignored) -> Unserved:
 
 
 def _relay(request: Message) -> str:
-    return str(request.giaddr) if int(request.giaddr) else ""
+    return dotted(request.giaddr) if int(request.giaddr) else ""
 
 
 def _target(answer: Answer | Ignored) -> str:

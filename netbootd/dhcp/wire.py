@@ -16,18 +16,12 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Iterable, Iterator, Mapping
-from functools import lru_cache
+from functools import cache, lru_cache
 from ipaddress import IPv4Address
-
-from scapy.config import conf
+from typing import Any
 
 from netbootd.dhcp.message import LARGEST_LIMIT, NO_ADDRESS, HardwareType, Message, Op, Option
 from netbootd.errors import WireError
-
-# scapy would read the routing tables when it is imported; nothing here needs them.
-conf.route_autoload = conf.route6_autoload = False
-
-from scapy.layers.dhcp import DHCP  # noqa: E402  after the settings it reads
 
 _HEADER = struct.Struct("!BBBBIHHIIII16s64s128s4s")
 _COOKIE = b"\x63\x82\x53\x63"  # RFC 1497
@@ -214,7 +208,26 @@ def _pieces(options: Iterable[tuple[int, bytes]]) -> Iterator[bytes]:
 @lru_cache(maxsize=4096)
 def _built(run: tuple[tuple[int, bytes], ...]) -> bytes:
     """*run* as scapy encodes it, without END."""
-    return bytes(DHCP(options=list(run)))
+    return bytes(_dhcp()(options=list(run)))
+
+
+@cache
+def _dhcp() -> Any:
+    """scapy's options of DHCP.  To import it takes 0.15 s, so it is not for the start."""
+    from scapy.config import conf  # noqa: PLC0415
+
+    # It would read the routing tables when it is imported; nothing here needs them.
+    conf.route_autoload = conf.route6_autoload = False
+    from scapy.data import MANUFDB  # noqa: PLC0415
+    from scapy.layers.dhcp import DHCP  # noqa: PLC0415  after the settings it reads
+
+    MANUFDB.d.clear()  # who made which card: 14 MB that nobody asks for
+    return DHCP
+
+
+def warm() -> None:
+    """Import what the first answer needs; for a thread.  Who answers meanwhile waits for it."""
+    _dhcp()
 
 
 def _laid_in(code: int, value: bytes) -> bytes:

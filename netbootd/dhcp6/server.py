@@ -53,6 +53,7 @@ from netbootd.events.lease import AddressInUse, Leased, LeaseEnded, LeaseOffered
 from netbootd.leases import names
 from netbootd.leases.lease import Lease, State
 from netbootd.leases.table import Leases
+from netbootd.registry.hostnames import own_label
 from netbootd.registry.machine import Machine
 from netbootd.registry.marks import UNMARKED, Marks
 from netbootd.registry.snapshot import Registry
@@ -308,7 +309,7 @@ class _Turn:
 
     def _host_name(self, lease: Lease) -> str:
         """The name that goes with *lease*: the entry's own, where there is one."""
-        if self.machine and self.machine.known and (own := names.own_label(self.machine)):
+        if self.machine and self.machine.known and (own := own_label(self.machine)):
             return own
         return names.given(self.request.host_name, lease, self.registry, self.leases, self.now)
 

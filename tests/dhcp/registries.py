@@ -36,6 +36,7 @@ def registry(*macs: str, default: bool = False, loaders=PROGRAMS, **settings) ->
         library=library(*loaders),
         first_template=Templates().get("first"),
         notice_template=Templates().get("notice"),
+        waiting_template=Templates().get("waiting"),
         disk=machine(None).target,
         machines={mac: machine(mac) for mac in known},
         default=machine(None) if default else None,

@@ -12,6 +12,7 @@ from netbootd.dhcp.message import Message, MessageType, Op, Option
 from netbootd.leases.lease import Lease, State
 from netbootd.leases.table import Leases
 from netbootd.mac import MAC
+from netbootd.registry.hostnames import indexed
 from netbootd.registry.snapshot import Registry
 from netbootd.registry.subnets import Subnet, Subnets
 
@@ -62,11 +63,13 @@ def registry(*subnets: Subnet, machines=(), default: bool = False, **settings) -
     """Knows *machines*; with *default* all others boot as well."""
     made = registries.registry(default=default, **settings)
     known = {mac: one.for_card(mac) for one in machines for mac in one.macs}
-    return replace(
-        made,
-        machines=known,
-        reserved={one.address: one for one in machines if one.address},
-        subnets=Subnets({one.network: one for one in subnets or (subnet(),)}),
+    return indexed(
+        replace(
+            made,
+            machines=known,
+            reserved={one.address: one for one in machines if one.address},
+            subnets=Subnets({one.network: one for one in subnets or (subnet(),)}),
+        )
     )
 
 

@@ -13,11 +13,11 @@ from twisted.internet.task import Clock as TwistedClock
 
 from netbootd.dhcp import wire
 from netbootd.dhcp.destination import EVERYBODY, Port
+from netbootd.dhcp.edge import Edge
 from netbootd.dhcp.lessor import _LAST_FEW, AHEAD
 from netbootd.dhcp.listeners import Listener
 from netbootd.dhcp.message import BROADCAST_FLAG, Message, MessageType, Op, Option
 from netbootd.dhcp.prober import WAIT_S, Prober
-from netbootd.dhcp.service import _Edge
 from netbootd.dhcp.snoop import Heard
 from netbootd.events.event import Passed, Unserved
 from netbootd.events.lease import AddressInUse, NoAddress
@@ -86,7 +86,7 @@ class Rig:
             Clock(lambda: self.now, lambda: self.now, "boot"),
         )
         self.leasing.serve(["eth0"], ["192.0.2.1"])
-        self.edge = _Edge(LiveRegistry(registry), stream, self.reactor, self.leasing)
+        self.edge = Edge(LiveRegistry(registry), stream, self.reactor, self.leasing)
         self.desk = Desk(self.edge)
         self.cable = Cable()
         self.desk.prober = Prober(self.cable, INTERFACE, self.reactor)

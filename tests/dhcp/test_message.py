@@ -1,6 +1,10 @@
 """What a message's options say, and that a badly written one says nothing."""
 
+from uuid import UUID
+
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from netbootd.dhcp.message import Message, Op, Option, sub_options
 from netbootd.mac import MAC
@@ -128,3 +132,8 @@ def test_sub_options_stop_at_a_lying_length(data, found):
 def test_server_id_is_an_address_or_none():
     assert str(request(SERVER_ID=b"\xc0\0\x02\x01").server_id) == "192.0.2.1"
     assert request(SERVER_ID=b"\xc0\0\x02").server_id is None
+
+
+@given(st.binary(min_size=16, max_size=16))
+def test_a_uuid_is_written_as_the_standard_library_does(said):
+    assert request(UUID=b"\0" + said).uuid == str(UUID(bytes_le=said))

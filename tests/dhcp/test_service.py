@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from twisted.logger import globalLogPublisher
 
 from netbootd.config import Mode, ProxyDhcp
+from netbootd.dhcp import edge as packets
 from netbootd.dhcp import service, sockets, wire
 from netbootd.dhcp.destination import Port
 from netbootd.dhcp.listeners import Listener
@@ -91,8 +92,9 @@ class Edge:
         stream = Stream(pytest.fail)
         stream.subscribe(self.events.append)
         self.peer = SilentPeer()
-        edge = service._Edge(self.live, stream)
-        self.listener = Listener(self.peer, port, where or interface(), edge)
+        self.listener = Listener(
+            self.peer, port, where or interface(), packets.Edge(self.live, stream)
+        )
 
     def receive(self, *datagrams):
         self.peer.waiting.extend(datagrams)
@@ -448,7 +450,7 @@ def test_a_reply_too_long_for_its_client_is_told_with_its_machine():
 def test_a_fault_of_ours_is_logged_with_its_traceback_and_costs_one_packet(faults, monkeypatch):
     edge = Edge()
     with monkeypatch.context() as broken:
-        broken.setattr(service.proxy, "answer", lambda *_: 1 / 0)
+        broken.setattr(packets.proxy, "answer", lambda *_: 1 / 0)
         edge.receive(discover())
     edge.receive(discover())
     assert [type(event) for event in edge.events] == [Dropped, Offered]

@@ -16,6 +16,7 @@ from netbootd.events.event import Offered, Unserved
 from netbootd.events.lease import AddressInUse, Leased, LeaseEnded, LeaseOffered, NoAddress
 from netbootd.leases.lease import State
 from netbootd.leases.table import Leases
+from netbootd.registry.hostnames import indexed
 
 from .registries import (
     DNS,
@@ -490,7 +491,7 @@ def test_a_listed_name_is_no_strangers():
     held = registry(macs=(OTHER,))
     [machine] = held.machines.values()
     named = replace(machine, variables={"hostname": "node1"})
-    site = Site(replace(held, machines={OTHER: named}))
+    site = Site(indexed(replace(held, machines={OTHER: named})))
     called = ((Option.FQDN, b"\0\x05node1\0"),)
     assert site.leases.at(site.lease(NODE, more=called)).hostname == ""
     assert site.leases.at(site.lease(OTHER, more=called)).hostname == "node1"
