@@ -19,8 +19,10 @@ setting can change while some are under way.
 from __future__ import annotations
 
 import errno
+import socket
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 
 from netbootd import urls
 from netbootd.errors import WireError
@@ -35,6 +37,7 @@ from netbootd.tftp.limits import Limits
 from netbootd.tftp.netascii import Netascii
 from netbootd.tftp.options import PLAIN, Bounds, negotiate
 from netbootd.tftp.port import Port
+from netbootd.tftp.ready import Ready
 from netbootd.tftp.refusals import NoRoomError, RefusedError, known_refusal
 from netbootd.tftp.train import Line, Peer
 from netbootd.tftp.transfer import Transfer
@@ -74,21 +77,36 @@ class Admission:
         self._tell_log = tell
         self._segments = train.kernel_segments()
         self._habits = Habits(crowd.now)
+        self._ready = Ready()
         crowd.ended = self._learn
 
     def arrivals(self, port: Port) -> None:
         """What waits on *port*, or as much of it as one turn allows."""
-        effort = _EFFORT_A_TURN
+        effort, now = _EFFORT_A_TURN, self._crowd.now()
         while effort > 0 and (arrived := train.receive(port.socket)) is not None:
             datagram, peer = arrived
             running = self._crowd.find((peer, port.local))
             if running and running.line.shared and wire.opcode_of(datagram) not in _REQUESTS:
-                self._crowd.arrived(running, datagram)
+                self._crowd.arrived(running, datagram, now)
                 effort -= 1
                 continue
             effort -= _EFFORT_OF_REQUEST
             if not port.retired:
                 self._packet(port, datagram, peer)
+
+    def stranger(self, port: Port, door: socket.socket) -> None:
+        """
+        A packet to a transfer that is not of its client (RFC 1350 section 4).
+
+        An ERROR is never answered, or two servers might never stop; nor is who was served.
+        """
+        if (arrived := train.receive(door)) is None:
+            return
+        datagram, peer = arrived
+        self._drop("from outside the transfer", peer)
+        if wire.opcode_of(datagram) != wire.Opcode.ERROR and not port.took_leave(peer):
+            error = wire.Error(wire.ErrorCode.UNKNOWN_TID, "unknown transfer ID")
+            train.send(door, wire.encode(error), peer)
 
     def _packet(self, port: Port, datagram: bytes, peer: Peer) -> None:
         """Anything that comes to port 69."""
@@ -153,7 +171,9 @@ class Admission:
         Another file, or the same one after a silence, from the same port: the client has begun
         anew (lpxelinux keeps its port, a machine that was reset may come by the same one).
         """
-        running = self._crowd.find((peer, port.local))
+        if (running := self._crowd.find((peer, port.local))) is not None:
+            self._crowd.hear_out(running)
+            running = self._crowd.find((peer, port.local))
         if running is None:
             return False
         heard_at = running.transfer.heard_at
@@ -171,10 +191,13 @@ class Admission:
             reason = f"mode {request.mode!r} is not served"
             raise RefusedError(wire.ErrorCode.ILLEGAL_OPERATION, reason, "unknown mode")
         located = self._located(port, request, peer[0])
+        line = None
         try:
-            transfer = self._transfer(port, request, located, peer[0])
             line = self._line(port, peer)
+            transfer = self._transfer(port, line, request, located, peer[0])
         except BaseException:
+            if line is not None:
+                line.close()
             located.content.close()
             raise
         return Running((peer, port.local), request, located, transfer, line, self._crowd.now())
@@ -191,6 +214,8 @@ class Admission:
         try:
             return port.line(peer, self._segments, self.limits.single_port)
         except OSError as problem:
+            if problem.errno not in _NO_DESCRIPTOR:  # no way there, say
+                raise NoRoomError(str(problem.strerror)) from None
             raise self._spent(problem) from None
 
     def _spent(self, problem: OSError) -> NoRoomError:
@@ -224,11 +249,11 @@ class Admission:
     # How.
 
     def _transfer(
-        self, port: Port, request: wire.ReadRequest, located: Located, client: str
+        self, port: Port, line: Line, request: wire.ReadRequest, located: Located, client: str
     ) -> Transfer:
         """Raises OptionRefused."""
         content, habit = located.content, self._habit(request, client)
-        mtu = port.path_mtu(client) if "blksize" in request.options else port.mtu
+        mtu = port.path_mtu(line, client) if "blksize" in request.options else port.mtu
         bounds = Bounds(
             content.size,
             min(mtu, located.mtu or mtu) - (_LONGER if ":" in client else 0),
@@ -240,7 +265,8 @@ class Admission:
             bounds = replace(bounds, size=None, windowsize=min(bounds.windowsize, 1))
             read = Netascii(content.read, content.size).read
         grant = negotiate(request.options, bounds) if habit.options else PLAIN
-        return Transfer(read, bounds.size, grant, self.limits.patience_s)
+        whole = partial(self._ready.of, content)
+        return Transfer(read, bounds.size, grant, self.limits.patience_s, whole)
 
     def _habit(self, request: wire.ReadRequest, client: str) -> Habit:
         """
@@ -257,7 +283,9 @@ class Admission:
         habit = self._habits.of(client)
         if before and before.transfer.options_ignored:
             return replace(habit, options=False)
-        return replace(habit, options=True) if "tsize" in request.options else habit
+        if habit.options or "tsize" not in request.options:
+            return habit
+        return replace(habit, options=True)
 
     def _before(self, request: wire.ReadRequest, client: str) -> Running | None:
         """The last transfer of the same to *client*, unless its address may stand for many."""
@@ -269,7 +297,7 @@ class Admission:
     def _learn(self, running: Running, asked_again: bool = False) -> None:
         """A transfer has ended, or its file is asked for again."""
         client, asked = running.peer[0], running.request.options
-        if not asked:
+        if not asked or running.transfer.smooth:
             return
         story = running.transfer.story()
         if reason := self._habits.learn(client, asked, story, asked_again=asked_again):

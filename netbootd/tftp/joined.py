@@ -25,7 +25,7 @@ class Joined(Content):
 
     def __init__(self, name: str, parts: Sequence[Content]) -> None:
         super().__init__(name, held=b"", etag="+".join(part.etag for part in parts))
-        self.held = None
+        self.held = self.stamp = None
         self.parts = tuple(parts)
         self.size = sum(_filled(part) for part in self.parts)
 

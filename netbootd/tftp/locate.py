@@ -15,29 +15,62 @@ counts.
 
 from __future__ import annotations
 
+import contextlib
 from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import replace
+from typing import NamedTuple
 
-from netbootd import urls
+from netbootd import configfiles, urls
 from netbootd.boot.client import Client, Stage
 from netbootd.boot.decision import identify, refusal, subnet_of
 from netbootd.boot.history import note, past
 from netbootd.boot.script import BootScript, boot_script, first_script
-from netbootd.content import Content
+from netbootd.content import Content, of_program
 from netbootd.errors import Forbidden, NotFound
 from netbootd.events.event import Event, Held, Scripted, Transferred
 from netbootd.mac import MAC
+from netbootd.programs import Program
 from netbootd.registry.live import LiveRegistry
 from netbootd.registry.machine import Machine
+from netbootd.registry.marks import Marks
 from netbootd.registry.snapshot import Registry
+from netbootd.tftp.built import Built
 from netbootd.tftp.files import Located
 from netbootd.tftp.made import Maker
 from netbootd.tftp.wire import ReadRequest
 
 _LOADED_WITHIN_S = 300.0
 _MOST_CLIENTS = 4096  # remembered; the oldest is forgotten first
+_MOST_KEPT = 8192  # firmware asks twice, for the size and for the file
 _IPXE_OPTIONS = ["blksize", "tsize"]
+
+
+class _Kept(NamedTuple):
+    """
+    Who *peer* is that asks for a path, while the *registry* and what is known of *asked*, the MAC
+    in that path, by its *marks*, are the very same.
+
+    *program* is what it gets; None is a file, which is looked for each time.
+    """
+
+    registry: Registry
+    asked: MAC | None
+    marks: Marks
+    path: str
+    machine: Machine | None
+    program: Program | None
+    mac: MAC | None
+    target: str
+    mtu: int
+
+    def located(self) -> Located:
+        """What to send; raises what ``lookup`` raises."""
+        if self.program is not None:
+            content = of_program(self.program)
+        else:
+            content = self.registry.library.lookup(self.path)
+        return Located(content, self.mac, self.target, self.mtu)
 
 
 class Locator:
@@ -53,6 +86,8 @@ class Locator:
         self._now = now
         self._publish = publish
         self._loaded: OrderedDict[str, float] = OrderedDict()
+        self._built = Built()
+        self._kept: OrderedDict[tuple[str, str], _Kept] = OrderedDict()
 
     def locate(self, request: ReadRequest, peer: str, local: str) -> Located:
         """
@@ -61,9 +96,21 @@ class Locator:
         Raises NotFound, or Forbidden where the path is hostile or DHCP would have refused as well.
         """
         registry = self._live.snapshot
+        kept = self._kept.get((request.path, peer))
+        if kept is not None and self._holds(kept, request, peer, registry):
+            with contextlib.suppress(NotFound):  # a file that was deleted: it may be made instead
+                return kept.located()
         located = self._locate(request, peer, local, registry)
         mtu = registry.subnets.of(peer).mtu
         return replace(located, mtu=mtu) if mtu else located
+
+    def _holds(self, kept: _Kept, request: ReadRequest, peer: str, registry: Registry) -> bool:
+        """Whether *kept* would be found again."""
+        return (
+            kept.registry is registry
+            and kept.marks is self._live.sightings.of(kept.asked)
+            and not self._is_ipxe_again(request, kept.path, peer, kept.machine, registry)
+        )
 
     def _locate(self, request: ReadRequest, peer: str, local: str, registry: Registry) -> Located:
         mac, path = urls.split_mac(request.path)
@@ -82,16 +129,45 @@ class Locator:
         elif scripted or self._is_ipxe_again(request, path, peer, machine, registry):
             text = self._script(known, request.path, peer, registry, _base(registry, local))
         else:
-            maker = Maker(self._live, registry, peer, _base(registry, local))
+            maker = Maker(self._live, registry, peer, _base(registry, local), self._built)
             maker.check_start(path, mac)
             try:
-                return Located(registry.library.lookup(path), known, target)
+                located = Located(registry.library.lookup(path), known, target)
             except NotFound:
                 located = maker.made(path, mac)
+            else:
+                self._keep(request.path, peer, mac, path, machine, located, registry)
             if maker.script is not None:
                 self._tell(maker.script, request.path, located.mac, peer)
             return located
         return Located(Content(path, held=text.encode()), known, target)
+
+    def _keep(
+        self,
+        asked: str,
+        peer: str,
+        mac: MAC | None,
+        path: str,
+        machine: Machine | None,
+        located: Located,
+        registry: Registry,
+    ) -> None:
+        """Whether a Raspberry Pi may begin with a file is asked each time, see ``made``."""
+        if configfiles.starts_pi(path.lstrip("/")):
+            return
+        self._kept[asked, peer] = _Kept(
+            registry,
+            mac,
+            self._live.sightings.of(mac),
+            path,
+            machine,
+            registry.library.program_at(path),
+            located.mac,
+            located.target,
+            registry.subnets.of(peer).mtu,
+        )
+        if len(self._kept) > _MOST_KEPT:
+            self._kept.popitem(last=False)
 
     def _client(self, stage: Stage, mac: MAC | None, peer: str) -> Client:
         client = Client(stage=stage, mac=mac, address=peer)

@@ -24,9 +24,9 @@ from netbootd.content import Content
 from netbootd.dialects.dialect import TFTP, Way
 from netbootd.errors import Forbidden, NotFound, RenderError
 from netbootd.mac import MAC
-from netbootd.registry import overlays
 from netbootd.registry.live import LiveRegistry
 from netbootd.registry.snapshot import Registry
+from netbootd.tftp.built import Built
 from netbootd.tftp.files import Located
 from netbootd.tftp.joined import MOST, SEPARATOR, Joined
 
@@ -34,8 +34,11 @@ from netbootd.tftp.joined import MOST, SEPARATOR, Joined
 class Maker:
     """One request from *peer*, which reached us as *base*."""
 
-    def __init__(self, live: LiveRegistry, registry: Registry, peer: str, base: str) -> None:
+    def __init__(
+        self, live: LiveRegistry, registry: Registry, peer: str, base: str, built: Built
+    ) -> None:
         self._live = live
+        self._built = built
         self._registry = registry
         self._peer = peer
         self._base = base
@@ -133,10 +136,10 @@ class Maker:
         if registry.config.private and not is_it(machine, self._peer, token, record):
             raise Forbidden(f"this is for {mac} alone, and {self._peer} is not known for it")
         try:
-            body = overlays.build(machine, facts, registry)
+            body = self._built.overlay(machine, facts, registry)
         except RenderError as problem:
             raise NotFound(f"the overlay of {mac} has an error: {problem}") from None
-        return Located(Content(f"overlay of {mac}", held=body), mac, machine.title)
+        return Located(body, mac, machine.title)
 
     def _client(self, mac: MAC) -> Client:
         client = Client(stage=Stage.FIRMWARE, mac=mac, address=self._peer)

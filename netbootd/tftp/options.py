@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 
 from netbootd.errors import OptionRefused
 
@@ -25,6 +26,9 @@ _HEADERS = 32
 #: what surrounds them) does not hold would be lost each time, and only the timer would notice.
 #: It is also less than half of the 16-bit block numbers, so old and new ones can be told apart.
 _LARGEST_WINDOW = 131_072
+
+
+_MOST_KEPT = 256  # grants: a whole rack asks for the same
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,8 +65,13 @@ PLAIN = Grant()
 
 def negotiate(asked: Mapping[str, str], bounds: Bounds) -> Grant:
     """What we grant of *asked* (names in lower case); raises OptionRefused."""
+    return _negotiated(tuple(asked.items()), bounds)
+
+
+@lru_cache(maxsize=_MOST_KEPT)
+def _negotiated(asked: tuple[tuple[str, str], ...], bounds: Bounds) -> Grant:
     granted: dict[str, int] = {}
-    for name, value in asked.items():
+    for name, value in asked:
         if name in _GRANTS and (number := _GRANTS[name](value, bounds)) is not None:
             granted[name] = number
     if "windowsize" in granted:

@@ -55,12 +55,15 @@ class Pace:
 
     def sample(self, seconds: float) -> None:
         """A round trip took *seconds*; not to be told of what was sent twice (Karn)."""
-        if self._round_trip_s is None:
-            self._round_trip_s = self.shortest_trip_s = seconds
-        else:
-            self._round_trip_s += (seconds - self._round_trip_s) * _SAMPLE_WEIGHT
-            self.shortest_trip_s = min(self.shortest_trip_s, seconds)
-        self.settle()
+        smoothed = self._round_trip_s
+        if smoothed is None:
+            smoothed = self.shortest_trip_s = seconds
+        elif seconds < self.shortest_trip_s:
+            self.shortest_trip_s = seconds
+        self._round_trip_s = smoothed = smoothed + (seconds - smoothed) * _SAMPLE_WEIGHT
+        wait_s = smoothed * _ROUND_TRIPS_WAITED  # as settle has it: this is done for each ACK
+        most_s = self._longest_s if wait_s > self._longest_s else wait_s
+        self.wait_s = most_s if most_s > _SHORTEST_WAIT_S else _SHORTEST_WAIT_S
 
     def settle(self) -> None:
         """Wait by the round trip again, however far the wait has grown."""

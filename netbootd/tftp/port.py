@@ -6,14 +6,19 @@ answer for the server's transfer identifier, and some will not have 69 (RFC 1350
 a single port all of it leaves from 69, transfers too, and then the port stays open until the last
 of those has ended, even where it is not wanted any more.
 
-A third socket sends nothing.  Connected to a client, it tells the MTU of the way there: that of
-the route, or a smaller one that the kernel learned from ICMP within the last ten minutes (IP_MTU,
-ip(7)).
+Sixteen sockets hear strangers, the doors.  A transfer's own socket is connected to its client, and
+has the port number of one of them; the kernel gives it what comes from its client, and to the
+unconnected one whatever else comes to that number.  Before Linux 6.13 it looks for the right one
+among all at that number, 125 where 2,000 transfers go on at once.
+
+One more socket sends nothing.  Connected to a client, it tells the MTU of the way there, where the
+transfer has no connected socket of its own.
 """
 
 from __future__ import annotations
 
 import contextlib
+import itertools
 import socket
 from collections import OrderedDict
 from collections.abc import Callable
@@ -21,6 +26,7 @@ from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv6Address
 
 from netbootd.tftp import train, wire
+from netbootd.tftp.spare import Numbered, Spares
 from netbootd.tftp.train import Line, Peer
 
 PORT = 69
@@ -28,10 +34,9 @@ PORT = 69
 BUFFER = 4 << 20
 _SO_SNDBUFFORCE = 32  # asm-generic/socket.h; these pass net.core.{w,r}mem_max,
 _SO_RCVBUFFORCE = 33  # and need CAP_NET_ADMIN
-_IP_MTU = 14  # linux/in.h
-_IPV6_MTU = 24  # linux/in6.h
 _DISCARD = 9  # RFC 863; any port would do, nothing is sent to it
-_MOST_FAREWELLS = 1024
+_MOST_FAREWELLS = 4096
+_DOORS = 16  # a client that asks again and again comes by another each time
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,30 +70,68 @@ class Port:
         self.sharing = 0
         #: Whether no requests are taken any more.
         self.retired = False
-        self._farewells: OrderedDict[Peer, None] = OrderedDict()
+        #: Whom transfers served, and our port's number there.
+        self._farewells: OrderedDict[Peer, int] = OrderedDict()
+        # A packet from our own address is dropped where it comes in (RFC 1812 section 5.3.7).
+        self._spares = Spares((str(listener.address), _DISCARD))
         with contextlib.ExitStack() as opened:
             self.socket = opened.enter_context(train.udp_socket(self.local, listener.port))
             self._refusals = opened.enter_context(train.udp_socket(self.local, 0))
             self._probe = opened.enter_context(train.udp_socket(self.local, 0))
+            #: What hears strangers.
+            self.doors = [opened.enter_context(_door(self.local)) for _ in range(_DOORS)]
             opened.pop_all()
+        numbers: list[int] = [door.getsockname()[1] for door in self.doors]
+        self._numbers = itertools.cycle(numbers)
         #: Bytes of the receive buffer.
         self.buffer = _widen(self.socket)
 
     def line(self, peer: Peer, segments: bool, single: bool) -> Line:
         """For a transfer to *peer*; raises OSError where no socket can be had."""
         if not single:
-            return Line.own(self.local, peer, segments)
+            return self._own_line(peer, segments)
         if not self.sharing:
             _widen_sending(self.socket)
         self.sharing += 1
         return Line.sharing(self.socket, peer, segments, lambda: self._left(peer))
 
-    def _left(self, peer: Peer) -> None:
+    def _own_line(self, peer: Peer, segments: bool) -> Line:
+        numbered = self._numbered(peer)
+
+        def hang_up() -> None:
+            self._spares.put(numbered)
+            self._part(peer, numbered.number)
+
+        try:
+            return Line.own(numbered.udp, peer, segments, hang_up)
+        except OSError:
+            numbered.udp.close()
+            raise
+
+    def _numbered(self, peer: Peer) -> Numbered:
+        """
+        A socket at another number than that of its last transfer (RFC 1350 section 4).
+
+        lpxelinux asks for all its files from the same port; a late ACK of one must not pass for an
+        ACK of the next.
+        """
+        last = self._farewells.get(peer)
+        if spare := self._spares.take(last):
+            return spare
+        number = next(self._numbers)
+        if number == last:
+            number = next(self._numbers)
+        return Numbered(train.udp_socket(self.local, number, shared=True), number)
+
+    def _part(self, peer: Peer, number: int = 0) -> None:
         """A transfer has ended; a late packet of its client is no reason to alarm it."""
-        self._farewells[peer] = None
+        self._farewells[peer] = number
         self._farewells.move_to_end(peer)
         if len(self._farewells) > _MOST_FAREWELLS:
             self._farewells.popitem(last=False)
+
+    def _left(self, peer: Peer) -> None:
+        self._part(peer)
         self.sharing -= 1
         if not self.sharing:
             self._emptied(self)
@@ -102,13 +145,14 @@ class Port:
         """
         return peer in self._farewells
 
-    def path_mtu(self, client: str) -> int:
+    def path_mtu(self, line: Line, client: str) -> int:
         """Bytes a packet to the address *client* may have, as far as anybody knows."""
-        try:
+        if not line.shared:
+            return min(self.mtu, line.mtu or self.mtu)
+        with contextlib.suppress(OSError):  # no route; the reply will not find one either
             self._probe.connect((client, _DISCARD))
-            return min(self.mtu, self._probe.getsockopt(*_way_mtu(self._probe)))
-        except OSError:  # no route; the reply will not find one either
-            return self.mtu
+            return min(self.mtu, train.way_mtu(self._probe) or self.mtu)
+        return self.mtu
 
     def refuse(self, code: wire.ErrorCode, text: str, peer: Peer, single: bool) -> None:
         """Tell *peer* no."""
@@ -117,15 +161,16 @@ class Port:
 
     def close(self) -> None:
         """Give the sockets back."""
-        for each in (self.socket, self._refusals, self._probe):
+        self._spares.close()
+        for each in (self.socket, self._refusals, self._probe, *self.doors):
             each.close()
 
 
-def _way_mtu(udp: socket.socket) -> tuple[int, int]:
-    """The level and the name of what tells the MTU of the way."""
-    if udp.family == socket.AF_INET6:
-        return socket.IPPROTO_IPV6, _IPV6_MTU
-    return socket.IPPROTO_IP, _IP_MTU
+def _door(local: str) -> socket.socket:
+    """At a number that nobody else has, and that may be shared from now on."""
+    udp = train.udp_socket(local, 0)
+    train.share(udp)
+    return udp
 
 
 def _widen(udp: socket.socket) -> int:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable
+from functools import partial
 from ipaddress import IPv4Address, IPv6Address
 from typing import Any
 
@@ -154,6 +155,8 @@ class TftpService(service.Service):
         port = self._ports[where] = Port(listener, self._emptied)
         self._tell_small_buffer(port.buffer)
         self._crowd.watch(port.socket.fileno(), lambda: self._admission.arrivals(port))
+        for door in port.doors:
+            self._crowd.watch(door.fileno(), partial(self._admission.stranger, port, door))
 
     def _tell_small_buffer(self, held: int) -> None:
         """Once: all ports have the same."""
@@ -182,7 +185,8 @@ class TftpService(service.Service):
             self._shut(port)
 
     def _shut(self, port: Port) -> None:
-        self._crowd.unwatch(port.socket.fileno())
+        for each in (port.socket, *port.doors):
+            self._crowd.unwatch(each.fileno())
         port.close()
 
 

@@ -7,9 +7,10 @@ in older kernels EINVAL, where the path turns out to have a smaller MTU than the
 block would have to leave in fragments), the datagrams go one by one from then on.
 
 The socket is bound to the address the request came to, since the reply must come from there, and
-is not connected: a connected one would never see the packets of strangers, and RFC 1350 section 4
-wants those answered.  A datagram that cannot leave is lost like any other; the timer knows what
-to do.
+connected to the client: an unconnected one takes a sixth more time for each block.  Packets of
+strangers, which RFC 1350 section 4 wants answered, never come to it; its port number is shared with
+a socket that hears them (see ``port``).  A datagram that cannot leave is lost like any other; the
+timer knows what to do.
 
 Behind a translation of addresses (NAT, the published port of a container) a reply from a port that
 was never asked is lost; there all transfers share the socket of port 69 and are told apart by
@@ -25,11 +26,12 @@ given blocks that fit (see ``port``).
 from __future__ import annotations
 
 import errno
+import os
 import socket
 import struct
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 
-from netbootd.tftp.transfer import Train
+from netbootd.tftp.blocks import Train
 
 #: Address and port.  A link-local address of IPv6 needs no scope: the socket that is bound to ours
 #: has it.
@@ -37,9 +39,13 @@ Peer = tuple[str, int]
 
 _SOL_UDP = socket.IPPROTO_UDP
 _UDP_SEGMENT = 103  # linux/udp.h; the socket module has no name for it
+_IP_MTU = 14  # linux/in.h
+_IPV6_MTU = 24  # linux/in6.h
 _MOST_DATAGRAMS = 64  # UDP_MAX_SEGMENTS of the oldest kernels that can
 _MOST_BYTES = 65_000  # an IP packet holds 65,535 with its headers
-_LONGEST_EXPECTED = 2048  # bytes; ACKs have 4, the text of an ERROR is short
+_LONGEST_EXPECTED = 2048  # bytes; requests have the most
+_LONGEST_ANSWER = 476  # ACKs have 4, the text of an ERROR is short; more makes Python ask malloc
+_STRANGE_AT_MOST = 256  # packets that came before it was connected
 _CANNOT_SEGMENT = {
     errno.EIO,
     errno.EINVAL,
@@ -62,93 +68,124 @@ def kernel_segments() -> bool:
 class Line:
     """Our end of a transfer: a socket of its own, or with *shared* one that others use as well."""
 
-    __slots__ = ("_hang_up", "_segments", "_socket", "peer", "shared")
+    __slots__ = ("_hang_up", "_segments", "_socket", "_to", "shared")
 
     def __init__(
-        self, udp: socket.socket, peer: Peer, segments: bool, hang_up: Callable[[], None]
+        self, udp: socket.socket, to: Peer | None, segments: bool, hang_up: Callable[[], None]
     ) -> None:
-        self.peer = peer
-        self.shared = False
+        self.shared = to is not None
+        self._to = to
         self._segments = segments
         self._socket = udp
         self._hang_up = hang_up
 
     @classmethod
-    def own(cls, local: str, peer: Peer, segments: bool) -> Line:
-        """At the address *local*; raises OSError where no socket can be had."""
-        udp = udp_socket(local, 0)
-        return cls(udp, peer, segments, udp.close)
+    def own(
+        cls, udp: socket.socket, peer: Peer, segments: bool, hang_up: Callable[[], None]
+    ) -> Line:
+        """
+        On *udp*, which is *peer*'s from now on; raises OSError where there is no way there.
+
+        *hang_up* is called when it is needed no more, and decides what becomes of it.
+        """
+        connect(udp, peer)
+        return cls(udp, None, segments, hang_up)
 
     @classmethod
     def sharing(
         cls, udp: socket.socket, peer: Peer, segments: bool, hang_up: Callable[[], None]
     ) -> Line:
         """On *udp*, whose owner reads it, and is told by *hang_up* that we need it no more."""
-        line = cls(udp, peer, segments, hang_up)
-        line.shared = True
-        return line
+        return cls(udp, peer, segments, hang_up)
 
     def fileno(self) -> int:
         """The descriptor, for epoll."""
         return self._socket.fileno()
 
+    @property
+    def mtu(self) -> int:
+        """Bytes a packet to the peer may have, 0 where that is not known, as of a shared socket."""
+        return 0 if self.shared else way_mtu(self._socket)
+
     def close(self) -> None:
         """Give the descriptor back."""
         self._hang_up()
 
-    def receive(self) -> tuple[bytes, Peer] | None:
-        """One datagram and its sender, or None where nothing waits."""
-        return receive(self._socket)
-
-    def tell(self, datagram: bytes, stranger: Peer) -> None:
-        """Send to somebody who is not our peer."""
-        send(self._socket, datagram, stranger)
+    def receive(self) -> bytes | None:
+        """One datagram of the peer, or None: nothing waits, or an ICMP error did."""
+        try:
+            return self._socket.recv(_LONGEST_ANSWER)
+        except OSError:
+            return None
 
     def send(self, train: Train) -> OSError | None:
-        """Let *train* go; what it answers is why some of it did not."""
+        """
+        Let *train* go; what it answers is why some of it did not.
+
+        What ICMP says of an earlier one is raised by the next call, which then sends nothing.
+        """
         try:
-            if train.datagrams == 1:
-                self._socket.sendmsg(train.buffers, (), 0, self.peer)
-            elif self._segments:
-                self._send_segmented(train)
+            if len(train[0]) <= train[1] and self._to is None:  # in lock step
+                self._socket.send(train[0])
             else:
-                self._send_singly(train.buffers)
-        except OSError as problem:
-            return problem
+                self._leave(train)
+        except OSError:
+            try:
+                self._leave(train)
+            except OSError as problem:
+                return problem
         return None
 
+    def _leave(self, train: Train) -> None:
+        data, length = train
+        if len(data) > length:
+            self._send_window(train)
+        elif self._to is None:
+            self._socket.send(data)
+        else:
+            self._socket.sendto(data, self._to)
+
+    def _send_window(self, train: Train) -> None:
+        if self._segments:
+            self._send_segmented(train)
+        else:
+            self._send_singly(train)
+
     def _send_segmented(self, train: Train) -> None:
-        cut = [(_SOL_UDP, _UDP_SEGMENT, struct.pack("=H", train.length))]
-        for buffers in _cars(train):
+        cut = [(_SOL_UDP, _UDP_SEGMENT, struct.pack("=H", train[1]))]
+        for car in _cars(*train):
             try:
-                self._socket.sendmsg(buffers, cut, 0, self.peer)
+                self._socket.sendmsg((car,), cut, 0, self._to)
             except OSError as problem:
                 if problem.errno not in _CANNOT_SEGMENT:
                     raise
                 self._segments = False
-                self._send_singly(train.buffers)
+                self._send_singly(train)
                 return
 
-    def _send_singly(self, buffers: Sequence[bytes | memoryview]) -> None:
-        for at in range(0, len(buffers), 2):
-            self._socket.sendmsg(buffers[at : at + 2], (), 0, self.peer)
+    def _send_singly(self, train: Train) -> None:
+        data, length = train
+        for at in range(0, len(data), length):
+            self._leave((data[at : at + length], length))
 
 
-def _cars(train: Train) -> Iterator[list[bytes | memoryview]]:
-    """The buffers in portions that one system call can take."""
-    datagrams = max(1, min(_MOST_DATAGRAMS, _MOST_BYTES // train.length))
-    if datagrams >= train.datagrams:
-        yield train.buffers
+def _cars(data: bytes | memoryview, length: int) -> Iterator[bytes | memoryview]:
+    """*data* in portions that one system call can take."""
+    most = length * max(1, min(_MOST_DATAGRAMS, _MOST_BYTES // length))
+    if len(data) <= most:
+        yield data
         return
-    for at in range(0, len(train.buffers), 2 * datagrams):
-        yield train.buffers[at : at + 2 * datagrams]
+    for at in range(0, len(data), most):
+        yield data[at : at + most]
 
 
-def udp_socket(local: str, port: int) -> socket.socket:
-    """Bound to *local*, which may have a scope, and not blocking."""
+def udp_socket(local: str, port: int, *, shared: bool = False) -> socket.socket:
+    """Bound to *local*, which may have a scope, and not blocking; *shared* with others' port."""
     family = socket.AF_INET6 if ":" in local else socket.AF_INET
     made = socket.socket(family, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK)
     try:
+        if shared:
+            share(made)
         if family == socket.AF_INET6:
             made.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
             plain, _, scope = local.partition("%")
@@ -159,6 +196,55 @@ def udp_socket(local: str, port: int) -> socket.socket:
         made.close()
         raise
     return made
+
+
+def share(udp: socket.socket) -> None:
+    """
+    Let other sockets of ours have its port number, now or when they are bound.
+
+    SO_REUSEPORT (socket(7)) lets those of the same user only; with SO_REUSEADDR anybody on this
+    host could take part, and send to our clients what they take for ours.  Since Linux 5.4 those
+    that are connected get what comes from their client, and no other.
+    """
+    udp.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+
+
+def connect(udp: socket.socket, peer: Peer) -> None:
+    """
+    Raises OSError where that cannot be; one left as it is would hear strangers in place of a door.
+
+    What came before may be anybody's, or its last client's, and would pass for this one's.
+    """
+    if not peer[1]:  # can be forged, but not answered; connected, it would stand for any port
+        raise _problem(errno.EADDRNOTAVAIL)
+    udp.connect(peer)
+    for _ in range(_STRANGE_AT_MOST):
+        try:
+            udp.recv(1)
+        except BlockingIOError:
+            return
+        except OSError:  # an ICMP error, which is nobody's either
+            continue
+    raise _problem(errno.EBUSY)
+
+
+def _problem(number: int) -> OSError:
+    return OSError(number, os.strerror(number))
+
+
+def way_mtu(udp: socket.socket) -> int:
+    """
+    Bytes a packet may have to the client that *udp* is connected to, 0 where nobody knows.
+
+    That of the route, or a smaller one that the kernel learned from ICMP within the last ten
+    minutes (IP_MTU, ip(7)).
+    """
+    try:
+        if udp.family == socket.AF_INET6:
+            return udp.getsockopt(socket.IPPROTO_IPV6, _IPV6_MTU)
+        return udp.getsockopt(socket.IPPROTO_IP, _IP_MTU)
+    except OSError:  # no route; the reply will not find one either
+        return 0
 
 
 def receive(udp: socket.socket) -> tuple[bytes, Peer] | None:

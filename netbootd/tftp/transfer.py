@@ -29,13 +29,13 @@ acknowledge the OACK after all, the transfer goes on with the options.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import NamedTuple
 
 from netbootd.tftp import wire
+from netbootd.tftp.blocks import Source, Train, laid, single
 from netbootd.tftp.options import PLAIN, Grant
 from netbootd.tftp.outcome import End, Outcome, Reach, Story
 from netbootd.tftp.pace import Pace
-from netbootd.tftp.wire import DATA_HEADERS, HEADER
+from netbootd.tftp.wire import HEADER
 
 PATIENCE_S = 30.0  # without progress, from a client that has answered; ROMs retry after 4 to 6 s
 _UNHEARD_S = 12.0  # from one that never has: it asks again if it is still there
@@ -48,32 +48,27 @@ _OACKS_HOPED = 3  # 1.5 s; whoever asks again from another port then has perhaps
 #: nor anything for who was never heard: it would be kept for ten thousand transfers.
 _READ_AHEAD = 16_384
 
+_CHANGED = "file changed or unreadable"
 _NEVER = 1 << 62  # a block number that no file reaches
 _MASK = 0xFFFF
 _HALF_CIRCLE = 0x8000  # block numbers further than this behind are ahead, and the reverse
 
 
-class Train(NamedTuple):
-    """
-    Datagrams to be sent in order, ready for one system call.
-
-    *buffers* are header, data, header, data …; a packet other than DATA is one buffer alone.
-    Every datagram has *length* bytes, only the last may be shorter.
-    """
-
-    buffers: list[bytes | memoryview]
-    length: int
-    datagrams: int = 1
+def _never(_blksize: int, _windowsize: int) -> Source | None:
+    """Nobody has the file in blocks."""
+    return None
 
 
 class Transfer:
     """
     Sends what *read* (offset and count in bytes) gives, *size* bytes of it.
 
-    Where *size* is None the first short block is the last; the window must then be 1.  Call
-    ``start`` once, then ``acknowledge`` or ``receive`` for what arrives and ``tick`` when
-    ``deadline`` has come, until there is an ``outcome``.  Each may return packets to send, the
-    last ERROR among them.  *now* is in seconds.
+    Where *size* is None the first short block is the last; the window must then be 1.  *whole* is
+    asked once, when the client was heard, for the file in blocks of so many bytes, in windows of so
+    many blocks; while there is one, nothing is read here.  Call ``start`` once, then
+    ``acknowledge`` or ``receive`` for what arrives and ``tick`` when ``deadline`` has come, until
+    there is an ``outcome``.  Each may return packets to send, the last ERROR among them.  *now* is
+    in seconds.
     """
 
     __slots__ = (
@@ -98,6 +93,9 @@ class Transfer:
         "_strays",
         "_torn",
         "_whole",
+        "_whole_of",
+        "_windows_whole",
+        "_windowsize",
         "deadline",
         "heard_at",
         "outcome",
@@ -111,8 +109,11 @@ class Transfer:
         size: int | None,
         grant: Grant = PLAIN,
         patience_s: float = PATIENCE_S,
+        whole: Callable[[int, int], Source | None] = _never,
     ) -> None:
         self._read = read
+        self._whole_of = whole
+        self._whole: Source | None = None
         #: In bytes; None where it is not known.
         self.size = size
         self._asked = self._grant = grant
@@ -123,7 +124,7 @@ class Transfer:
         self._ahead_at = 0
         self._repeated_at = float("-inf")
         self._torn = 0  # windows repeated in a row because an ACK said so
-        self._whole = self._lost = self._lost_in_a_row = self._strays = 0  # see Story
+        self._windows_whole = self._lost = self._lost_in_a_row = self._strays = 0  # see Story
         #: When the client last confirmed a block; None before it has.
         self.heard_at: float | None = None
         self.outcome: Outcome | None = None
@@ -158,15 +159,17 @@ class Transfer:
 
     def acknowledge(self, number: int, now: float) -> Train | None:
         """An ACK with the 16-bit block *number*."""
-        acked = self._acked
+        acked, sent = self._acked, self._sent
+        if number == sent & _MASK and sent > acked and not self.outcome:  # nearly always
+            if self._whole is not None and self._fresh_from <= sent != self._last:
+                return self._next_window(self._whole, now)
+            return self._window_arrived(now)
         block = acked + ((number - acked + _HALF_CIRCLE) & _MASK) - _HALF_CIRCLE
-        if self.outcome or block > self._sent:
+        if self.outcome or block > sent:
             self._strays += 1
             return None
         if block <= acked:
             return self._options_after_all(now) if block == 0 else None
-        if block == self._sent:
-            return self._window_arrived(now)
         return self._window_torn(block, now)
 
     def tick(self, now: float) -> Train | None:
@@ -187,14 +190,14 @@ class Transfer:
 
     def _adopt(self, grant: Grant) -> None:
         """Go by *grant*, from the first reply on."""
-        self._grant = grant
+        self._grant, self._windowsize = grant, grant.windowsize
         self._acked, self._sent = (-1, 0) if grant.answer else (0, 1)
         self._fresh_from = self._highest = self._sent
         self._last = None if self.size is None else self.size // grant.blksize + 1
 
     def _first_reply(self) -> Train:
         if self._sent == 0:
-            return _single(wire.OptionAck(self._grant.answer))
+            return single(wire.encode(wire.OptionAck(self._grant.answer)))
         return self._blocks(1, 1)
 
     def _plead(self, now: float) -> Train | None:
@@ -220,15 +223,40 @@ class Transfer:
     # Windows.
 
     def _window_arrived(self, now: float) -> Train | None:
-        self._confirm(self._sent, now)
+        sent = self._sent
+        self._confirm(sent, now)
         self._torn = 0
-        if self._sent == self._last:
+        if sent == self._last:
             self.outcome = Outcome(End.COMPLETE, "complete")
             return None
-        if self._sent:  # an OACK is no window
-            self._whole += 1
+        if sent:  # an OACK is no window
+            self._windows_whole += 1
             self._lost_in_a_row = 0
-        return self._send_from(self._sent + 1, now)
+        return self._send_from(sent + 1, now)
+
+    def _next_window(self, whole: Source, now: float) -> Train:
+        """
+        What ``_window_arrived`` comes to where nothing was sent twice and no end is reached.
+
+        In one step instead of five: a storm takes a hundred thousand of them.  A file is only laid
+        out for a client that was heard, and only where its size is known.
+        """
+        sent, pace, last = self._sent, self._pace, self._last
+        pace.sample(now - self._sent_at)
+        until = sent + self._windowsize
+        if last is not None and until > last:
+            until = last
+        self._acked = sent
+        self._sent = self._highest = until
+        self._fresh_from = sent + 1
+        self.heard_at = self._sent_at = now
+        self.deadline = now + pace.wait_s
+        self._windows_whole += 1
+        self._torn = self._lost_in_a_row = 0
+        try:
+            return whole.train(sent + 1, until)
+        except (OSError, EOFError) as problem:
+            return self._break(problem)
 
     def _count_lost(self) -> None:
         self._lost += 1
@@ -247,12 +275,15 @@ class Transfer:
         return self._repeat_from(block + 1, now)
 
     def _confirm(self, block: int, now: float) -> None:
+        pace = self._pace
         if block >= self._fresh_from:
-            self._pace.sample(now - self._sent_at)
-        self._pace.answered()
+            pace.sample(now - self._sent_at)
+        pace.answered()
         self._acked = block
+        if self.heard_at is None and self.size is not None:
+            self._whole = self._whole_of(self._grant.blksize, self._grant.windowsize)
         self.heard_at = now
-        self.deadline = now + self._pace.wait_s
+        self.deadline = now + pace.wait_s
 
     def _repeat_from(self, block: int, now: float) -> Train | None:
         self._repeated_at = now
@@ -260,20 +291,33 @@ class Transfer:
 
     def _send_from(self, first: int, now: float) -> Train | None:
         """The blocks from *first* to the end of the window, which may be none."""
-        until = self._acked + self._grant.windowsize
+        until = self._acked + self._windowsize
         if self._last is not None and until > self._last:
             until = self._last
         if until < first:
             return None
-        if first <= self._highest:
-            self.resent += min(until, self._highest) - first + 1
-        self._fresh_from = self._highest + 1
+        highest = self._highest
+        if first <= highest:
+            self.resent += min(until, highest) - first + 1
+        self._fresh_from = highest + 1
         self._sent = until
-        self._highest = max(until, self._highest)
+        if until > highest:
+            self._highest = until
         self._sent_at = now
         return self._blocks(first, until)
 
     # The end.
+
+    @property
+    def smooth(self) -> bool:
+        """Whether all went as it should, with options: its story teaches nothing."""
+        return (
+            self.outcome is not None
+            and self.outcome.end is End.COMPLETE
+            and self._grant is self._asked is not PLAIN
+            and not self._lost
+            and not self._strays
+        )
 
     def story(self) -> Story:
         """How it has gone so far."""
@@ -284,7 +328,7 @@ class Transfer:
             plain_taken=self.heard_at is not None and self._grant is PLAIN,
             blksize=self._grant.blksize,
             windowsize=self._grant.windowsize,
-            windows_whole=self._whole,
+            windows_whole=self._windows_whole,
             windows_lost=self._lost,
             lost_in_a_row=self._lost_in_a_row,
             stray_acks=self._strays,
@@ -325,16 +369,14 @@ class Transfer:
         """DATA packets *first* to *until*, or the ERROR that ends the transfer."""
         blksize = self._grant.blksize
         try:
+            if self._whole is not None:
+                return self._whole.train(first, until)
             data = self._bytes((first - 1) * blksize, (until - first + 1) * blksize)
         except (OSError, EOFError) as problem:
             return self._break(problem)
         if self._last is None and len(data) < blksize:
             self._last = first
-        buffers: list[bytes | memoryview] = []
-        for block in range(first, until + 1):
-            at = (block - first) * blksize
-            buffers += (DATA_HEADERS[block & _MASK], data[at : at + blksize])
-        return Train(buffers, blksize + HEADER, until - first + 1)
+        return laid(data, blksize, first, until), blksize + HEADER
 
     def _bytes(self, offset: int, count: int) -> memoryview:
         """*count* bytes, or what there is up to the end; raises EOFError where there is less."""
@@ -354,9 +396,4 @@ class Transfer:
 
     def _break(self, problem: OSError | EOFError) -> Train:
         self.outcome = Outcome(End.BROKEN, str(problem))
-        return _single(wire.Error(wire.ErrorCode.UNDEFINED, "file changed or unreadable"))
-
-
-def _single(packet: wire.Packet) -> Train:
-    datagram = wire.encode(packet)
-    return Train([datagram], len(datagram))
+        return single(wire.encode(wire.Error(wire.ErrorCode.UNDEFINED, _CHANGED)))

@@ -1,11 +1,12 @@
 """
 Bytes to TFTP packets and back (RFC 1350, RFC 2347).  tftpy is met here and nowhere else.
 
-tftpy's packet classes do the codec.  Three things around them are ours.  The file name is taken
+tftpy's packet classes do the codec; what they made of an OACK or a mode is kept, since whole racks
+say the same.  Three things around them are ours.  The file name is taken
 out before tftpy sees a request, since it decodes ASCII only and a name may be any bytes.  So are
 the options: tftpy refuses a request for one without a value, as RFC 2090 has it, and one strange
 option must not cost a client its boot.  And the two packets of which a transfer has thousands,
-DATA out and ACK in, have a short way each: a table of ready headers and one ``unpack``.
+DATA out (``blocks``) and ACK in, have a short way each.
 
 Whatever the bytes were, ``decode`` raises WireError and nothing else.
 """
@@ -17,23 +18,11 @@ import struct
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import IntEnum
-
-from tftpy.TftpPacketFactory import TftpPacketFactory
-from tftpy.TftpPacketTypes import (
-    TftpPacket,
-    TftpPacketACK,
-    TftpPacketDAT,
-    TftpPacketERR,
-    TftpPacketOACK,
-    TftpPacketRRQ,
-    TftpPacketWRQ,
-)
-from tftpy.TftpShared import TftpException
+from functools import lru_cache
+from types import SimpleNamespace
+from typing import Any
 
 from netbootd.errors import WireError
-
-# tftpy logs every ERROR a client sends as an error of ours; here it becomes an event instead.
-logging.getLogger("tftpy.TftpPacketTypes").setLevel(logging.CRITICAL)
 
 HEADER = 4  # bytes in front of the data of a DATA packet
 #: More than the 512 bytes that RFC 2347 allows a request, for the sake of long paths.
@@ -118,14 +107,31 @@ class Error:
 
 Packet = ReadRequest | WriteRequest | Data | Ack | OptionAck | Error
 
-#: The four bytes in front of each block, by its 16-bit number: 3 MB that save a pack per block.
-DATA_HEADERS: tuple[bytes, ...] = tuple(
-    struct.pack("!HH", Opcode.DATA, block) for block in range(1 << 16)
-)
+_TWO_NUMBERS = struct.Struct("!HH").unpack_from
+_RRQ = int(Opcode.RRQ)
+_ACK = int(Opcode.ACK)  # an enum's own look-up costs more than the rest
+_MOST_KEPT = 256  # OACKs: a few sizes of files, asked for with a few sets of options
 
-_TWO_NUMBERS = struct.Struct("!HH")
-_FACTORY = TftpPacketFactory()
-_TFTPY_ERRORS = (TftpException, UnicodeDecodeError, struct.error)
+
+@lru_cache(maxsize=1)
+def _tftpy() -> SimpleNamespace:
+    """tftpy, which takes 10 ms to import."""
+    from tftpy import TftpPacketTypes  # noqa: PLC0415
+    from tftpy.TftpPacketFactory import TftpPacketFactory  # noqa: PLC0415
+    from tftpy.TftpShared import TftpException  # noqa: PLC0415
+
+    # It logs every ERROR a client sends as an error of ours; here it becomes an event instead.
+    logging.getLogger("tftpy.TftpPacketTypes").setLevel(logging.CRITICAL)
+    return SimpleNamespace(
+        types=TftpPacketTypes,
+        parse=TftpPacketFactory().parse,
+        errors=(TftpException, UnicodeDecodeError, struct.error),
+    )
+
+
+def warm() -> None:
+    """Import what the first packet will need; to be called in a thread when there is time."""
+    _tftpy()
 
 
 def opcode_of(datagram: bytes) -> int:
@@ -137,8 +143,8 @@ def acknowledged(datagram: bytes) -> int:
     """The 16-bit block number of an ACK, -1 for any other packet.  The hot way in."""
     if len(datagram) < HEADER:
         return -1
-    opcode, block = _TWO_NUMBERS.unpack_from(datagram)
-    return block if opcode == Opcode.ACK else -1
+    opcode, block = _TWO_NUMBERS(datagram)
+    return block if opcode == _ACK else -1
 
 
 def decode(datagram: bytes) -> Packet:
@@ -147,8 +153,8 @@ def decode(datagram: bytes) -> Packet:
     try:
         if opcode in (Opcode.RRQ, Opcode.WRQ):
             return _decode_request(datagram)
-        return _plain(_FACTORY.parse(datagram))
-    except _TFTPY_ERRORS as problem:
+        return _plain(_tftpy().parse(datagram))
+    except _tftpy().errors as problem:
         raise WireError(f"opcode {opcode}, {len(datagram)} bytes: {problem}") from None
 
 
@@ -157,9 +163,15 @@ def _decode_request(datagram: bytes) -> ReadRequest | WriteRequest:
         raise WireError(f"request of {len(datagram)} bytes")
     name, _, rest = datagram[2:].partition(b"\0")
     mode, end, rest = rest.partition(b"\0")
-    packet = _FACTORY.parse(datagram[:2] + b"-\0" + mode + end)
-    kind = ReadRequest if packet.opcode == Opcode.RRQ else WriteRequest
-    return kind(_text(name), packet.mode, _options(rest))
+    kind = ReadRequest if datagram[1] == _RRQ else WriteRequest
+    return kind(_text(name), _mode(datagram[:2], mode + end), _options(rest))
+
+
+@lru_cache(maxsize=64)
+def _mode(opcode: bytes, rest: bytes) -> str:
+    """The mode of a request of which *rest* is what stands behind the name."""
+    mode: str = _tftpy().parse(opcode + b"-\0" + rest).mode
+    return mode
 
 
 def _options(strings: bytes) -> dict[str, str]:
@@ -185,46 +197,59 @@ def _text(name: bytes) -> str:
         return name.decode("latin-1")
 
 
-def _plain(packet: object) -> Packet:
+def _plain(packet: Any) -> Packet:
     """tftpy's packet as one of our values."""
-    match packet:
-        case TftpPacketACK():
-            return Ack(packet.blocknumber)
-        case TftpPacketDAT():
-            return Data(packet.blocknumber, packet.data)
-        case TftpPacketERR():
-            text = (packet.errmsg or b"").split(b"\0")[0]
-            return Error(packet.errorcode, text.decode("latin-1"))
-        case TftpPacketOACK():
-            return OptionAck({name.lower(): value for name, value in packet.options.items()})
+    types = _tftpy().types
+    if isinstance(packet, types.TftpPacketACK):
+        return Ack(packet.blocknumber)
+    if isinstance(packet, types.TftpPacketDAT):
+        return Data(packet.blocknumber, packet.data)
+    if isinstance(packet, types.TftpPacketERR):
+        text = (packet.errmsg or b"").split(b"\0")[0]
+        return Error(packet.errorcode, text.decode("latin-1"))
+    if isinstance(packet, types.TftpPacketOACK):
+        return OptionAck({name.lower(): value for name, value in packet.options.items()})
     raise WireError(f"unexpected {type(packet).__name__}")
 
 
 def encode(packet: Packet) -> bytes:
     """The datagram; nothing behind the last string's zero."""
-    tftpy_packet = _tftpy(packet)
-    tftpy_packet.encode()
-    buffer: bytes = tftpy_packet.buffer
+    if isinstance(packet, OptionAck):
+        return _option_ack(tuple(packet.options.items()))
+    return _encoded(_of_tftpy(packet))
+
+
+@lru_cache(maxsize=_MOST_KEPT)
+def _option_ack(options: tuple[tuple[str, str], ...]) -> bytes:
+    """Whole racks get the same one."""
+    made = _tftpy().types.TftpPacketOACK()
+    made.options = dict(options)
+    return _encoded(made)
+
+
+def _encoded(packet: Any) -> bytes:
+    packet.encode()
+    buffer: bytes = packet.buffer
     return buffer
 
 
-def _tftpy(packet: Packet) -> TftpPacket:
+def _of_tftpy(packet: Packet) -> Any:
+    """The same as tftpy has it; an OACK has a way of its own."""
+    types = _tftpy().types
     match packet:
         case ReadRequest() | WriteRequest():
-            made = TftpPacketRRQ() if isinstance(packet, ReadRequest) else TftpPacketWRQ()
+            reads = isinstance(packet, ReadRequest)
+            made = types.TftpPacketRRQ() if reads else types.TftpPacketWRQ()
             made.filename, made.mode = packet.path.encode(), packet.mode
             made.options = packet.options
         case Data():
-            made = TftpPacketDAT()
+            made = types.TftpPacketDAT()
             made.blocknumber, made.data = packet.block, packet.data
         case Ack():
-            made = TftpPacketACK()
+            made = types.TftpPacketACK()
             made.blocknumber = packet.block
-        case OptionAck():
-            made = TftpPacketOACK()
-            made.options = packet.options
         case Error():
-            made = TftpPacketERR()
+            made = types.TftpPacketERR()
             made.errorcode = packet.code
             made.errmsgs = {packet.code: _ascii(packet.text)}
     return made

@@ -15,8 +15,9 @@ import struct
 from dataclasses import dataclass, field
 
 from netbootd.tftp import wire
+from netbootd.tftp.blocks import Train
 from netbootd.tftp.options import PLAIN, Grant
-from netbootd.tftp.transfer import Train, Transfer
+from netbootd.tftp.transfer import Transfer
 
 _TWO_NUMBERS = struct.Struct("!HH")
 OPTIONS = {"blksize": "x"}  # any answer makes the transfer begin with an OACK
@@ -53,15 +54,8 @@ def datagrams(train: Train | None) -> list[bytes]:
     """What would leave on the wire."""
     if train is None:
         return []
-    if train.datagrams == 1:
-        made = [b"".join(train.buffers)]
-    else:
-        pairs = zip(train.buffers[::2], train.buffers[1::2], strict=True)
-        made = [bytes(header) + bytes(data) for header, data in pairs]
-    assert len(made) == train.datagrams
-    assert all(len(each) == train.length for each in made[:-1])
-    assert len(made[-1]) <= train.length
-    return made
+    data, length = bytes(train[0]), train[1]
+    return [data[at : at + length] for at in range(0, len(data), length)]
 
 
 def numbers(train: Train | None) -> list[int]:

@@ -10,9 +10,11 @@ from netbootd.mac import MAC
 from netbootd.record.standing import holds
 from netbootd.registry.live import LiveRegistry
 from netbootd.registry.load import load
+from netbootd.registry.marks import Marks
 from netbootd.tftp.locate import Locator
 from netbootd.tftp.wire import ReadRequest
 
+UUID = "4c4c4544-0042-3510-8052-b4c04f4e3132"
 NODE = "00:25:90:27:db:b4"
 CONFIG = """{
   "targets" : { "nfs" : { "a" : { "kernel" : "k" } } },
@@ -164,3 +166,68 @@ def test_a_templates_own_text_is_not_sent(locator, tmp_path):
     for path in ("preseed.cfg.j2", f"{NODE}/preseed.cfg.j2", "preseed.cfg"):
         with pytest.raises(NotFound):
             read(made, path)
+
+
+def _said(locator, path, peer="192.0.2.7"):
+    """Everything that an answer is, or the refusal."""
+    try:
+        got, located = read(locator, path, peer)
+    except (Forbidden, NotFound) as problem:
+        return type(problem), str(problem)
+    return got, located.mac, located.target, located.mtu, located.content.etag
+
+
+PATHS = (
+    f"{NODE}/undionly.kpxe",
+    "undionly.kpxe",
+    "images/k",
+    f"{NODE}/images/k",
+    "52:54:00:00:00:01/undionly.kpxe",
+    "nothing",
+    "../secret",
+)
+
+
+def test_who_asks_again_gets_what_one_gets_who_never_asked(locator, tmp_path):
+    """After each change: what is kept says what is found."""
+    asked = locator()
+
+    def compare():
+        fresh = Locator(asked._live, lambda: asked.clock[0])
+        for path in PATHS * 2:
+            assert _said(asked, path) == _said(fresh, path), path
+
+    compare()
+    assert len(asked._kept) == 5
+    (tmp_path / "files" / "images" / "k").write_bytes(b"another")
+    compare()
+    (tmp_path / "files" / "images" / "k").unlink()
+    compare()
+    asked._live.swap(locator(default="")._live.snapshot)
+    compare()
+    assert _said(asked, PATHS[4])[0] is Forbidden
+    (tmp_path / "fw" / "undionly.kpxe").write_bytes(b"new loader")
+    asked._live.swap(load(tmp_path / "c.json"))
+    assert read(asked, PATHS[0])[0] == b"new loader"
+    compare()
+
+
+def test_a_machine_that_is_known_by_what_it_said_is_found_although_it_asked_before(
+    locator, tmp_path
+):
+    asked = locator(default="")
+    text = CONFIG % ('"by-mark" : { "uuid" : "%s", "type" : "nfs", "name" : "a" },' % UUID, "")
+    (tmp_path / "c.json").write_text(text)
+    asked._live.swap(load(tmp_path / "c.json"))
+    stranger = MAC.parse("52:54:00:00:00:01")
+    assert _said(asked, PATHS[4])[0] is Forbidden
+    asked._live.sightings.note(stranger, Marks(uuid=UUID))
+    assert _said(asked, PATHS[4])[0] == b"loader"
+
+
+def test_what_is_kept_is_bounded(locator, monkeypatch):
+    asked = locator()
+    monkeypatch.setattr("netbootd.tftp.locate._MOST_KEPT", 3)
+    for host in range(1, 6):
+        read(asked, "undionly.kpxe", f"192.0.2.{host}")
+    assert [peer for _, peer in asked._kept] == ["192.0.2.3", "192.0.2.4", "192.0.2.5"]

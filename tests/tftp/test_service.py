@@ -5,7 +5,9 @@ from __future__ import annotations
 import contextlib
 import errno
 import json
+import os
 import socket
+import time
 from dataclasses import replace
 from ipaddress import IPv4Address
 from pathlib import Path
@@ -25,7 +27,7 @@ from netbootd.events.event import (
     Unserved,
 )
 from netbootd.events.progress import Progress, Started
-from netbootd.tftp import port, train, wire
+from netbootd.tftp import port, spare, train, wire
 from netbootd.tftp.files import Located
 from netbootd.tftp.limits import Limits
 from netbootd.tftp.netascii import translate
@@ -313,6 +315,19 @@ def test_the_same_request_again_gets_the_first_reply_and_no_second_transfer(hous
     assert len(house.library.opened) == 1
 
 
+def test_who_has_a_file_may_ask_for_it_again_from_the_same_port_at_once(house, guest):
+    """The request is met before the last ACK, which came first but to another socket."""
+    request = wire.encode(ReadRequest("small"))
+    for _ in range(8):
+        assert guest.ask(request) == [Data(1, b"hello")]
+        guest.socket.sendto(wire.encode(Ack(1)), guest.server)
+        guest.socket.sendto(request, house.port())
+        house.service._admission.arrivals(house.service._ports[HOME, 0])
+        assert guest.hear() == [Data(1, b"hello")]
+        assert guest.say(Ack(1)) == []
+    assert len(house.seen(Transferred)) == 16
+
+
 def test_another_request_from_the_same_port_begins_anew(house, guest):
     guest.ask(ReadRequest("loader"))
     old = guest.server
@@ -337,9 +352,220 @@ def test_a_stranger_is_told_and_the_transfer_goes_on(house, guest):
     stranger = Guest(house)
     stranger.server = guest.server
     assert stranger.say(Ack(1)) == [Error(5, "unknown transfer ID")]
-    stranger.server = guest.server
+    assert stranger.server == guest.server
     assert stranger.say(Error(0, "stop")) == []
+    assert [event.reason for event in house.seen(Dropped)] == ["from outside the transfer"] * 2
     assert [packet.block for packet in guest.say(Ack(1))] == [2]
+
+
+def test_many_transfers_share_their_ports_and_are_told_apart(house):
+    guests = [Guest(house) for _ in range(40)]
+    for guest in guests:
+        guest.ask(ReadRequest("loader"))
+    assert len({guest.server for guest in guests}) == 16
+    for block in (1, 2, 3):
+        for guest in guests:
+            [data] = guest.say(Ack(block))
+            assert data.block == block + 1
+    guests[0].server = guests[1].server
+    assert guests[0].say(Ack(4)) == [Error(5, "unknown transfer ID")]
+    assert house.service.under_way == 40
+
+
+def test_a_late_packet_of_who_was_served_is_not_answered(house, guest):
+    """
+    The client may have asked for its next file from the same port.
+
+    Its socket is kept for somebody else, and the door hears it.
+    """
+    guest.fetch("small")
+    assert guest.say(Ack(1)) == []
+    assert len(house.seen(Dropped)) == 1
+    last, guest_of = guest.server, Guest(house)
+    guest_of.ask(ReadRequest("loader"))
+    assert guest_of.server == last
+    guest.server = last
+    assert guest.say(Ack(1)) == []
+    assert len(house.seen(Dropped)) == 2
+    assert [packet.block for packet in guest_of.say(Ack(1))] == [2]
+
+
+def test_what_was_said_to_a_socket_before_is_not_the_next_clients(house, guest):
+    """Its last client may go on talking, to a socket that is kept and to the next one at its port."""
+    guest.fetch("small")
+    last = guest.server
+    for late in (Ack(1), Error(0, "stop")) * 3:
+        assert guest.say(late) == []
+    other = Guest(house)
+    assert [packet.block for packet in other.ask(ReadRequest("loader"))] == [1]
+    assert other.server == last
+    assert other.hear() == []
+    assert [packet.block for packet in other.say(Ack(1))] == [2]
+
+
+def test_a_socket_that_is_kept_hears_nobody_and_holds_nobody_up(house, guest, monkeypatch):
+    """Its last client floods it; the next one gets it, and an answer at once."""
+    monkeypatch.setattr(train, "_STRANGE_AT_MOST", 2)
+    guest.fetch("small")
+    last = guest.server
+    for _ in range(9):
+        guest.say(Ack(1))
+    [opened] = house.service._ports.values()
+    [kept] = opened._spares._kept
+    assert kept.udp.getpeername()[:2] == opened._spares._nobody
+    other = Guest(house)
+    assert [packet.block for packet in other.ask(ReadRequest("small"))] == [1]
+    assert other.server == last
+
+
+def test_a_socket_in_which_too_much_waits_is_not_kept(house, guest, monkeypatch):
+    monkeypatch.setattr(train, "_STRANGE_AT_MOST", 2)
+    assert [packet.block for packet in guest.ask(ReadRequest("small"))] == [1]
+    for _ in range(9):
+        guest.socket.sendto(wire.encode(Ack(1)), guest.server)
+    house.turn()
+    [opened] = house.service._ports.values()
+    assert house.service.under_way == 0
+    assert not opened._spares._kept
+
+
+def test_sockets_are_kept_for_who_comes_next_and_no_longer_than_the_port(house, monkeypatch):
+    monkeypatch.setattr(spare, "_MOST_KEPT", 2)
+    before = len(os.listdir("/proc/self/fd"))
+    guests = [Guest(house) for _ in range(4)]
+    for each in guests:
+        each.ask(ReadRequest("small"))
+    for each in guests:
+        assert each.say(Ack(1)) == []
+    assert len(os.listdir("/proc/self/fd")) == before + len(guests) + 2
+    late = Guest(house)
+    late.ask(ReadRequest("small"))
+    [opened] = house.service._ports.values()
+    house.serve()
+    assert late.say(Ack(1)) == []
+    assert house.service.under_way == 0
+    ours = 3 + len(opened.doors)
+    assert len(os.listdir("/proc/self/fd")) == before + len(guests) + 1 - ours
+
+
+def test_what_strangers_send_before_a_socket_is_connected_is_not_the_clients(
+    house, guest, monkeypatch
+):
+    """
+    It is bound at a number that anybody may know, and connected a moment later.
+
+    The kernel gives half of the strangers to the door meanwhile, by their addresses.
+    """
+    strangers, make = [Guest(house) for _ in range(32)], train.udp_socket
+
+    def bind(local, port, **how):
+        made = make(local, port, **how)
+        for stranger in strangers:
+            stranger.socket.sendto(wire.encode(Error(0, "stop")), made.getsockname())
+            stranger.socket.sendto(wire.encode(Ack(1)), made.getsockname())
+        return made
+
+    monkeypatch.setattr(train, "udp_socket", bind)
+    assert [packet.block for packet in guest.ask(ReadRequest("loader"))] == [1]
+    assert guest.hear() == []
+    assert [packet.block for packet in guest.say(Ack(1))] == [2]
+    assert house.service.under_way == 1
+
+
+def test_who_floods_that_moment_gains_nothing(house, guest, monkeypatch):
+    strangers, make = [Guest(house) for _ in range(32)], train.udp_socket
+    monkeypatch.setattr(train, "_STRANGE_AT_MOST", 1)
+
+    def bind(local, port, **how):
+        made = make(local, port, **how)
+        for stranger in strangers:
+            stranger.socket.sendto(wire.encode(Error(0, "stop")), made.getsockname())
+        return made
+
+    with monkeypatch.context() as patch:
+        patch.setattr(train, "udp_socket", bind)
+        assert guest.ask(ReadRequest("loader")) == []
+    assert "busy" in house.seen(Unserved)[0].reason
+    assert guest.fetch("small") == b"hello"
+
+
+@pytest.mark.parametrize("peer", [("255.255.255.255", 2000), ("127.0.0.9", 0)], ids=str)
+def test_who_cannot_be_answered_takes_no_strangers_away_and_nobodys_place(house, guest, peer):
+    """Forged, all of them; a socket that is not connected would hear what comes to its door."""
+    guest.ask(ReadRequest("loader"))
+    admission, [opened] = house.service._admission, house.service._ports.values()
+    for _ in range(20):
+        admission._packet(opened, wire.encode(ReadRequest("loader")), peer)
+    assert len(house.seen(Unserved)) == 20
+    assert house.service.under_way == 1
+    stranger = Guest(house)
+    for door in opened.doors:
+        stranger.server = door.getsockname()
+        assert stranger.say(Ack(1)) == [Error(5, "unknown transfer ID")]
+    assert [packet.block for packet in guest.say(Ack(1))] == [2]
+
+
+def test_nobody_else_can_have_the_number_of_a_transfer(house, guest):
+    """A program of another user could send the client what it takes for ours."""
+    guest.ask(ReadRequest("loader"))
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as other:
+        other.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        with pytest.raises(OSError, match="in use"):
+            other.bind(guest.server)
+
+
+def test_the_next_file_comes_from_another_port(house, guest):
+    """lpxelinux keeps its own; a late ACK of one file must not pass for one of the next."""
+    others = [Guest(house) for _ in range(16)]
+    for turn in range(16):
+        assert guest.fetch("small") == b"hello"
+        before = guest.server
+        for other in others[: turn + 1]:
+            other.ask(ReadRequest("loader"))
+        assert guest.ask(ReadRequest("small")) == [Data(1, b"hello")]
+        assert guest.server != before
+        guest.say(Ack(1))
+
+
+def test_what_icmp_says_of_a_packet_costs_no_other(house, guest):
+    """A socket that is connected raises it at the next call, which then sends nothing."""
+    guest.ask(ReadRequest("loader", "octet", {"windowsize": "4"}))
+    [running] = house.service._crowd._running.values()
+    guest.socket.close()
+    running.line.send((b"\0\3\0\1", 4))  # to a port where nobody is any more
+    guest.socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    guest.socket.bind(running.peer)
+    guest.socket.setblocking(False)
+    assert running.line.send((b"\0\3\0\2", 4)) is None
+    assert guest.hear() == [Data(2, b"")]
+
+
+def test_a_file_that_many_fetch_is_the_same_for_each_of_them(house, tmp_path, monkeypatch):
+    """Read, laid out for the second, and replaced by another while the third fetches it."""
+    file = tmp_path / "loader"
+    first, second = synthetic(0, 50_000), synthetic(80_000, 50_000)
+    file.write_bytes(first)
+    os.utime(file, (1_000_000_000, 1_000_000_000))
+    monkeypatch.setattr(house.service._admission._ready, "_today", lambda: time.time() + 60)
+
+    def locate(request, peer, local):
+        fd = os.open(file, os.O_RDONLY)
+        return Located(Content("loader", fd=fd, status=os.fstat(fd)))
+
+    monkeypatch.setattr(house.service._admission, "_locate", locate)
+    for options in ({"blksize": "1468"}, {"blksize": "1468", "windowsize": "4"}) * 2:
+        assert Guest(house).fetch("loader", options) == first
+    assert len(house.service._admission._ready._kept) == 1
+    slow = Guest(house)
+    slow.ask(ReadRequest("loader", "octet", {"blksize": "1468"}))
+    [data] = slow.say(Ack(0))
+    file.write_bytes(second)
+    assert Guest(house).fetch("loader", {"blksize": "1468"}) == second
+    got = data.data
+    while packets := slow.say(Ack(data.block)):
+        [data] = packets
+        got += data.data
+    assert got == first
 
 
 def test_nonsense_within_a_transfer_is_dropped(house, guest):
