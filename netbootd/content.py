@@ -18,9 +18,11 @@ from __future__ import annotations
 import errno
 import hashlib
 import os
+import re
 import stat
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from pathlib import Path
 
 from netbootd import urls
@@ -29,10 +31,16 @@ from netbootd.programs import Program
 from netbootd.rendering import SUFFIX
 
 _LONGEST_PATH = 1024
+_MOST_KEPT = 1024  # paths taken apart: whole racks ask for the same
+_CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 _LONGEST_NAME = 255  # NAME_MAX of every Linux file system
 _ABSENT = {errno.ENOENT, errno.ENOTDIR}
 #: Not for us to open, whenever we try: no right to it, a loop of links, a socket, too long a name.
 _NOT_OURS = {errno.EACCES, errno.EPERM, errno.ELOOP, errno.ENXIO, errno.ENAMETOOLONG}
+
+
+#: What tells a program or the state of a file from all others.
+Stamp = tuple[int | str, ...]
 
 
 class Content:
@@ -40,10 +48,11 @@ class Content:
     The bytes of one answer: *size* in bytes, an *etag* that changes whenever they do.
 
     Either *held* (bytes in memory) or an open file *fd*; ``read`` serves both.  The owner closes.
-    Without an *etag* one is made: of the file's status, or of all the bytes held.
+    Without an *etag* one is made: of the file's status, or of all the bytes held.  *stamp* tells
+    what many ask for: a file by its status, a program by its *etag*; None where it is made for one.
     """
 
-    __slots__ = ("etag", "fd", "held", "modified", "name", "size")
+    __slots__ = ("etag", "fd", "held", "modified", "name", "size", "stamp")
 
     def __init__(
         self,
@@ -57,7 +66,9 @@ class Content:
         self.name = name
         self.held = held
         self.fd = fd
+        self.stamp: Stamp | None = None
         if status is not None:
+            self.stamp = _stamp(status)
             self.size = status.st_size
             self.modified = int(status.st_mtime)
             self.etag = etag or f"{status.st_ino:x}-{status.st_size:x}-{status.st_mtime_ns:x}"
@@ -66,12 +77,25 @@ class Content:
             self.size = len(held)
             self.modified = 0
             self.etag = etag or hashlib.sha256(held).hexdigest()[:32]
+            if etag:
+                self.stamp = (etag,)
 
     def read(self, offset: int, count: int) -> bytes:
         """Up to *count* bytes from *offset*; fewer at the end, or where the file shrank."""
         if self.held is not None:
             return self.held[offset : offset + count]
         return os.pread(self.fd, count, offset)
+
+    def read_into(self, rooms: Sequence[memoryview], offset: int) -> int:
+        """Fill *rooms*, one behind the other, from *offset* of a file on; how many bytes it had."""
+        return os.preadv(self.fd, rooms, offset)
+
+    def settled(self, before: float) -> bool:
+        """Whether nothing has changed it since *before*, in seconds since 1970."""
+        if self.fd < 0:
+            return True
+        status = os.fstat(self.fd)
+        return _stamp(status) == self.stamp and max(status.st_mtime, status.st_ctime) < before
 
     def close(self) -> None:
         """Give the file back; twice does no harm."""
@@ -80,6 +104,18 @@ class Content:
             self.fd = -1
 
 
+def _stamp(status: os.stat_result) -> Stamp:
+    """A file that was written, or moved to another name, has another."""
+    return (
+        status.st_dev,
+        status.st_ino,
+        status.st_size,
+        status.st_mtime_ns,
+        status.st_ctime_ns,
+    )
+
+
+@lru_cache(maxsize=_MOST_KEPT)
 def parts_of(path: str) -> tuple[str, ...]:
     """
     The clean parts of a client's path; raises Forbidden for one that no honest client sends.
@@ -88,7 +124,7 @@ def parts_of(path: str) -> tuple[str, ...]:
     """
     if len(path) > _LONGEST_PATH:
         raise Forbidden(f"path of {len(path)} characters")
-    if any(character < " " or character == "\x7f" for character in path):
+    if _CONTROL.search(path):
         raise Forbidden(f"control character in {path!r}")
     parts = tuple(part for part in path.replace("\\", "/").split("/") if part not in ("", "."))
     if ".." in parts:
@@ -96,6 +132,11 @@ def parts_of(path: str) -> tuple[str, ...]:
     if any(len(os.fsencode(part)) > _LONGEST_NAME for part in parts):
         raise Forbidden("file name of more than 255 bytes")
     return parts
+
+
+def of_program(program: Program) -> Content:
+    """A boot program, which is held in memory."""
+    return Content(program.name, held=program.data, etag=program.sha256[:32])
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,8 +163,12 @@ class Library:
         if not parts:
             raise NotFound("the empty path")
         if program := self.program("/".join(parts)):
-            return Content(program.name, held=program.data, etag=program.sha256[:32])
+            return of_program(program)
         return self._open("/".join(parts))
+
+    def program_at(self, path: str) -> Program | None:
+        """The program that ``lookup`` would find, None for a file; raises Forbidden."""
+        return self.program("/".join(parts_of(path)))
 
     def template(self, path: str) -> Content:
         """Open the template that *path* names, to render it; raises what ``lookup`` raises."""
@@ -150,7 +195,7 @@ class Library:
         return self.root.joinpath(*parts_of(path))
 
     def _open(self, relative: str, *, templates: bool = False) -> Content:
-        real = os.path.realpath(os.path.join(self.real_root, relative))
+        real = self._real(relative)
         self._must_be_inside(real, relative)
         if real.endswith(SUFFIX) and not templates:
             raise NotFound(relative)
@@ -168,6 +213,19 @@ class Library:
             os.close(fd)
             raise
         return Content(relative, fd=fd, status=status)
+
+    def _real(self, relative: str) -> str:
+        """Where *relative* leads; the root is real, so without a link below it that is plain."""
+        path = self.real_root
+        for part in relative.split("/"):
+            path = os.path.join(path, part)
+            try:
+                linked = stat.S_ISLNK(os.lstat(path).st_mode)
+            except OSError:
+                linked = True  # or not there; realpath knows both
+            if linked:
+                return os.path.realpath(os.path.join(self.real_root, relative))
+        return path
 
     def _must_be_inside(self, real: str, asked: str) -> None:
         if not self._is_inside(real):

@@ -24,6 +24,7 @@ from jinja2.sandbox import ImmutableSandboxedEnvironment, safe_range
 
 from netbootd import forms
 from netbootd.errors import Place, RenderError
+from netbootd.precut import Pieces
 
 #: The ending of a file that is rendered; it is not part of the name under which it is served.
 SUFFIX = ".j2"
@@ -77,18 +78,22 @@ class TextTemplate:
 
     name: str
     source: str
-    _compiled: jinja2.Template = field(compare=False, repr=False)
+    _pieces: Pieces = field(compare=False, repr=False)
     builds_on: tuple[str, ...] = ()
 
     def render(self, names: Mapping[str, Any]) -> str:
         """The text with *names* filled in; raises RenderError, which names file and line."""
         before = _rounds_left.set([_MOST_ROUNDS])
         try:
-            return self._compiled.render(names)
+            return self._pieces.render(names)
         except Exception as problem:  # a template is the operator's text and may do anything
             raise RenderError(told_of(self.name, problem)) from None
         finally:
             _rounds_left.reset(before)
+
+    def warm(self) -> None:
+        """Do now what the first rendering would, some milliseconds; to be called in a thread."""
+        self._pieces.warm()
 
     def wants(self) -> frozenset[str]:
         """The names it needs from outside; not those it tests for, or gives a default."""
@@ -153,8 +158,9 @@ def _made(
     reason = next((faults[part] for part in parts if part in faults), None)
     if reason is not None:
         return BrokenText(name, reason)
-    source = "\0".join(texts[part] for part in parts)
-    return TextTemplate(name, source, made.get_template(name), tuple(parts[1:]))
+    sources = [texts[part] for part in parts]
+    pieces = Pieces(made.get_template(name), sources)
+    return TextTemplate(name, "\0".join(sources), pieces, tuple(parts[1:]))
 
 
 def _needed(tree: nodes.Template, name: str, texts: Mapping[str, str]) -> list[str]:

@@ -35,6 +35,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import Enum, auto
+from functools import lru_cache
 from urllib.parse import quote, urlsplit
 
 from netbootd import configfiles, loaders
@@ -65,6 +66,7 @@ NODE_FILES = frozenset(
 )
 #: The query by which a menu tells what was chosen.
 CHOICE = "choice"
+_LEN_MAC = 17  # with something between its octets
 _LOADED_BY_MACHINES = PROGRAMS | ALIASES.keys() | {AUTOEXEC}
 
 
@@ -121,6 +123,7 @@ def loader_path(mac: MAC | None, loader: str) -> str:
     return f"{mac}/{loader}" if mac else loader
 
 
+@lru_cache(maxsize=2048)  # each event of a transfer asks, and a storm's machines fetch the same
 def split_mac(path: str) -> tuple[MAC | None, str]:
     """
     Undo loader_path: who loads, and what.  A path that begins with no MAC belongs to nobody.
@@ -180,6 +183,7 @@ def scripted_mac(path: str) -> MAC | None:
     return MAC.maybe(name.removeprefix(_TRITON)) if name.startswith(_TRITON) else None
 
 
+@lru_cache(maxsize=64)
 def base_url(host: str, port: int) -> str:
     """``http://192.168.1.250:3000``; port 80 goes without saying, IPv6 goes in brackets."""
     bracketed = _bracketed(host)
@@ -256,6 +260,16 @@ def failed_url(base: str, mac: MAC, token: str = "") -> str:
 
 def _query(token: str) -> str:
     return f"?token={token}" if token else ""
+
+
+def script_route(path: str) -> Route | None:
+    """
+    What ``route`` says of the *path* by which iPXE asks for a script; None for all others, and for
+    scripts in other spellings.  A storm of machines asks for a path each.
+    """
+    name = path[6:] if path.startswith("/boot/") else path[1:]
+    usual = len(name) == _LEN_MAC and name.isprintable() and path[:1] == "/"
+    return _script(name) if usual else None
 
 
 def route(segments: Sequence[str]) -> Route:

@@ -1,8 +1,14 @@
 """Every address we answer, in every spelling it is asked for."""
 
+import re
+
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from netbootd import urls
+from netbootd.content import parts_of
+from netbootd.errors import Forbidden
 from netbootd.mac import MAC
 from netbootd.urls import Kind, Route
 
@@ -44,6 +50,26 @@ MAC_ = MAC.parse("00:25:90:27:db:b4")
 )
 def test_exact_names_first_then_macs_then_files(path, expected):
     assert urls.route([part for part in path.split("/") if part]) == expected
+
+
+@given(
+    st.sampled_from(["/", "/boot/", "", "//", "/boot", "/x/"]),
+    st.one_of(
+        st.from_regex(r"[0-9A-F]{2}([:-][0-9a-f]{2}){5}", fullmatch=True),
+        st.text("0123456789abF:-. \t\n\u3000/\\\x7f", min_size=15, max_size=20),
+    ),
+)
+def test_the_short_way_leads_where_the_long_one_does(before, name):
+    found = urls.script_route(before + name)
+    try:
+        expected = urls.route(parts_of(before + name))
+    except Forbidden:
+        expected = None
+    assert found in (None, expected)
+    if before in ("/", "/boot/") and re.fullmatch(
+        "[0-9A-Fa-f]{2}([:-])[0-9A-Fa-f]{2}(\\1[0-9A-Fa-f]{2}){4}", name
+    ):
+        assert found == expected
 
 
 @pytest.mark.parametrize(

@@ -182,7 +182,7 @@ def next_step(
     refused = refusal(client, machine, registry)
     if machine is None or refused is not None:
         return _refuse(machine, refused or Refusal(""))
-    because = (_why_this_machine(machine),)
+    because = (why_this_machine(machine),)
     if client.stage is not Stage.IPXE:  # a held machine too: only iPXE can show why it is held
         target = boots_now(machine, registry, standing, now)[0]
         return _loader(client, machine.booting(target), registry, because)
@@ -286,7 +286,8 @@ def _loader(
     return Decision(Loader(found.name), machine, (*because, found.why))
 
 
-def _why_this_machine(machine: Machine) -> str:
+def why_this_machine(machine: Machine) -> str:
+    """The first reason of each decision for *machine*."""
     if not machine.known:
         whose = machine.written if "subnet" in machine.written else "machines.default"
         return f"not in the configuration, so {whose}: {machine.title}"

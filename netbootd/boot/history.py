@@ -26,12 +26,13 @@ def past(client: Client, registry: Registry, record: Record) -> Past:
     machine = identify(client, registry)
     if machine is None:
         return Past(now=record.now())
-    standing = record.of(machine.key)
+    key = machine.key
+    standing = record.of(key)
     if registry.config.private and lives_elsewhere(machine, standing, client.address):
-        token = record.dead_token(machine.key)
+        token = record.dead_token(key)
     else:
-        token = record.next_token(machine.key)
-    return Past(standing=standing, now=record.now(), token=token)
+        token = record.next_token(key)
+    return Past(standing=standing, now=record.now(), token=token, machine=machine)
 
 
 def machine_of(mac: MAC, registry: Registry, sightings: Sightings) -> Machine | None:

@@ -17,8 +17,10 @@ from dataclasses import dataclass
 from netbootd import answers, urls
 from netbootd.boot.client import Client
 from netbootd.boot.decision import (
+    Decision,
     Hold,
     Refusal,
+    Script,
     circles,
     identify,
     next_step,
@@ -26,6 +28,7 @@ from netbootd.boot.decision import (
     subnet_of,
     what_comes_after,
 )
+from netbootd.boot.kept import Kept
 from netbootd.dialects.dialect import Dialect, Unfit
 from netbootd.dialects.ipxe import Ipxe
 from netbootd.errors import RenderError
@@ -51,11 +54,16 @@ _RELEASE = "'netbootd release {mac}' lets it boot again; or wait for the next bo
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Past:
-    """What is remembered of the machine that asks, the time, and the *token* of a new attempt."""
+    """
+    What is remembered of the machine that asks, the time, and the *token* of a new attempt.
+
+    *machine* is whose it is, so that nobody has to look again; None where that was not looked for.
+    """
 
     standing: Standing = FRESH
     now: float = 0.0
     token: str = ""
+    machine: Machine | None = None
 
 
 NO_PAST = Past()
@@ -99,17 +107,23 @@ def boot_script(
     past: Past = NO_PAST,
     choice: str = "",
     dialect: Dialect | None = None,
+    kept: Kept | None = None,
 ) -> BootScript:
     """
     The script of *client*'s machine; *base* is our address as this client reaches us.
 
     *past* is what is remembered of the machine, *choice* what its menu sends back.  *dialect* is
-    the language of the loader that asks, None for iPXE's.
+    the language of the loader that asks, None for iPXE's; of that *kept* may have the text.
     """
-    dialect = dialect or Ipxe(registry.notice_template)
     assert client.mac is not None, "a script is asked for by MAC"
-    decision = next_step(client, identify(client, registry), registry, past.standing, past.now)
+    found = past.machine or identify(client, registry)
+    decision = next_step(client, found, registry, past.standing, past.now)
     machine = decision.machine
+    if kept is not None and machine is not None and not choice and dialect is None:
+        text = _kept(kept, client, decision, registry, base, past.token)
+        if text is not None:
+            return _booting(text, machine, armed=decision.armed)
+    dialect = dialect or Ipxe(registry.notice_template)
     facts = facts_of(client.mac, machine, registry, base, client.address, past.token)
     if not subnet_of(client, registry).served:
         return _unserved(client, registry, facts, dialect)
@@ -157,10 +171,28 @@ def _of(
         or scripts.trouble(registry, machine, facts, said.mentions)
     ):
         return _broken(f"{machine.title} cannot boot: {trouble}", machine, dialect, facts)
+    return _booting(said.text, machine, armed=armed)
+
+
+def _booting(text: str, machine: Machine, *, armed: bool) -> BootScript:
     # A menu boots nothing yet: what is chosen is the attempt, and the boot that was armed.
     boots = not isinstance(machine.target, Menu)
     code = "" if boots else "menu"
-    return BootScript(said.text, machine.title, 200, machine, boots=boots, armed=armed, code=code)
+    return BootScript(text, machine.title, 200, machine, boots=boots, armed=armed, code=code)
+
+
+def _kept(
+    kept: Kept, client: Client, decision: Decision, registry: Registry, base: str, token: str
+) -> str | None:
+    """The text that *kept* has of what was decided; None where that is to be made anew."""
+    machine = decision.machine
+    if type(decision.step) is not Script or machine is None or type(machine.target) is Notice:
+        return None
+    text = kept.text(client, machine, subnet_of(client, registry), base, token)
+    if text is None or not registry.answers:
+        return text
+    # An answer file that cannot be made keeps the script from going out.
+    return None if answers.named_by(machine.target, text, registry.answers) else text
 
 
 def _broken(

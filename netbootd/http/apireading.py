@@ -16,6 +16,7 @@ from netbootd.api import leases as addresses
 from netbootd.api import values
 from netbootd.api.diagnosing import Seen, diagnosis
 from netbootd.api.no import No, not_found, wrong
+from netbootd.api.values import hostname
 from netbootd.boots.boot import Boot
 from netbootd.http.apicall import Call, key_of, machine_of, told, told_list
 from netbootd.http.resource import Answer, Awaited, Work
@@ -221,6 +222,33 @@ def lease_book(call: Call) -> Any:
     if call.desk.leases is None:
         raise No(HTTPStatus.SERVICE_UNAVAILABLE, "unavailable", "no leases are kept")
     return call.desk.leases
+
+
+# -- the queue of a storm --------------------------------------------------------------------------
+
+
+def pace(call: Call) -> Work:
+    """Who waits for its turn to load, the next first."""
+    queue, picture = queue_of(call), call.desk.picture()
+    head, lines = {"now": picture.now, **queue.summary()}, queue.lines()
+
+    def make() -> Answer:
+        machines = picture.machines()
+        named = (
+            {**one, "hostname": hostname(machines[one["key"]]) if one["key"] in machines else ""}
+            for one in lines
+        )
+        return told_list(head, "places", named)
+
+    return Work(make)
+
+
+def queue_of(call: Call) -> Any:
+    """Who knows the queue; raises No where there is none."""
+    if call.desk.pace is None or not call.desk.live.snapshot.config.pace.enabled:
+        told_so = 'no machine waits for its turn: "pace" is off; "pace": true in "netbootd" is on'
+        raise No(HTTPStatus.SERVICE_UNAVAILABLE, "unavailable", told_so)
+    return call.desk.pace
 
 
 # -- the daemon ------------------------------------------------------------------------------------

@@ -16,14 +16,14 @@ from typing import Any
 from twisted.logger import Logger
 
 from netbootd.api import body, entry, table, values
-from netbootd.api.desk import Leases
+from netbootd.api.desk import Leases, Queue
 from netbootd.api.dropin import Author, who_of
 from netbootd.api.edit import Done, key_of
 from netbootd.api.entry import patched
 from netbootd.api.leases import address_of, line
 from netbootd.api.no import No, not_found, wrong
 from netbootd.http.apicall import JSON, Call, machine_of, nothing, told
-from netbootd.http.apireading import in_thread, lease_book
+from netbootd.http.apireading import in_thread, lease_book, queue_of
 from netbootd.http.resource import Answer, Awaited
 from netbootd.leases.lease import Address
 from netbootd.printable import counted
@@ -210,6 +210,42 @@ async def _armed(call: Call, who: str, armed: Armed | None) -> Answer:
 def release(call: Call, who: str) -> Awaited:
     """It may boot again."""
     return Awaited(_ordered(call, who, call.desk.orders.release))
+
+
+def go(call: Call, who: str) -> Awaited:
+    """It need not wait for its turn to load."""
+    return Awaited(_let_go(call, who, queue_of(call)))
+
+
+async def _let_go(call: Call, who: str, queue: Queue) -> Answer:
+    machine = await in_thread(machine_of, who, call.desk.picture())
+    by = (await in_thread(_author, call)).who
+    queue.let_go(machine.key, by)
+    return told(values.summary(machine, call.desk.picture()))
+
+
+def all_go(call: Call) -> Awaited:
+    """Nobody of those who wait need do so."""
+    return Awaited(_all_go(call, queue_of(call)))
+
+
+async def _all_go(call: Call, queue: Queue) -> Answer:
+    by = (await in_thread(_author, call)).who
+    return told({"count": queue.let_all_go(by)})
+
+
+def pause(call: Call) -> Awaited:
+    """Nobody's turn comes, or it does again."""
+    said = _object(call)
+    if said.keys() != {"paused"} or not isinstance(said["paused"], bool):
+        raise wrong('send {"paused": true} or {"paused": false}')
+    return Awaited(_paused(call, queue_of(call), said["paused"]))
+
+
+async def _paused(call: Call, queue: Queue, paused: bool) -> Answer:
+    by = (await in_thread(_author, call)).who
+    queue.pause(by, paused=paused)
+    return told(queue.summary())
 
 
 async def _ordered(call: Call, who: str, obey: Callable[[str, str], None]) -> Answer:

@@ -16,18 +16,21 @@ from urllib.parse import urlsplit
 from twisted.logger import Logger
 
 from netbootd import urls
-from netbootd.boot.client import Stage
+from netbootd.boot.client import Client, Stage
 from netbootd.boot.configs import Wanted, script_of
 from netbootd.boot.history import note, past
+from netbootd.boot.kept import Kept
+from netbootd.boot.pace import Turn
 from netbootd.boot.script import (
     BootScript,
     boot_script,
     fault_script,
     first_script,
 )
+from netbootd.boot.waiting import Pacer, turn_of, waiting_script
 from netbootd.configfiles import ConfigFile
 from netbootd.dialects.dialect import HTTP, Way
-from netbootd.events.event import Held, Refused, Scripted
+from netbootd.events.event import Held, Refused, Scripted, Waits
 from netbootd.http.resource import Answer, Asked, Work, no, text
 from netbootd.mac import MAC
 from netbootd.record.record import Record
@@ -53,15 +56,49 @@ def first(asked: Asked, registry: Registry) -> Answer:
     return _answer(asked, first_script(registry, base_of(asked, registry), asked.peer), None)
 
 
-def machine(asked: Asked, mac: MAC, registry: Registry, record: Record) -> Answer | Work:
-    """The boot script of *mac*; one that is sent to it begins a boot attempt."""
+def machine(
+    asked: Asked,
+    mac: MAC,
+    registry: Registry,
+    record: Record,
+    pacer: Pacer | None = None,
+    kept: Kept | None = None,
+) -> Answer | Work:
+    """
+    The boot script of *mac*; one that is sent to it begins a boot attempt.
+
+    With a *pacer* an iPXE may have to wait for its turn, and asks again.  The text may be *kept*.
+    """
     client = asked.client(Stage.IPXE, mac)
     choice = asked.query.get(urls.CHOICE, "")
     history = past(client, registry, record)
-    script = boot_script(client, registry, base_of(asked, registry), history, choice)
+    script = boot_script(client, registry, base_of(asked, registry), history, choice, None, kept)
+    if pacer is not None and asked.by_ipxe and asked.method == "GET":
+        turn = turn_of(asked.peer, script, registry, pacer)
+        if turn.waits:
+            return _waiting(asked, client, script, turn, registry)
     if asked.method == "GET" and note(client, script, registry, record, surely=asked.by_ipxe):
         return _when_kept(_answer(asked, script, mac), script, record)
     return _answer(asked, script, mac)
+
+
+def _waiting(
+    asked: Asked, client: Client, script: BootScript, turn: Turn, registry: Registry
+) -> Answer:
+    """What shows a machine its place, and has it ask again; no boot attempt begins yet."""
+    waiting = waiting_script(client, script, turn, registry, base_of(asked, registry), asked.query)
+    event = Waits(
+        mac=client.mac,
+        target=script.machine.title if script.machine else "",
+        peer=asked.peer,
+        says=waiting.says,
+        code=waiting.code,
+        memory=_memory(asked),
+        surely=True,
+        place=turn.told,
+        again=turn.asked > 1,
+    )
+    return text(HTTPStatus.OK, waiting.text, event)
 
 
 def configuration(
@@ -124,7 +161,7 @@ def base_of(asked: Asked, registry: Registry) -> str:
     here: then it is what was reached.
     """
     address, port = asked.here
-    if match := _HOST.fullmatch(asked.host):
+    if asked.host != address and (match := _HOST.fullmatch(asked.host)):
         name = (match[1] or match[2]).lower()
         if name == address or name in _our_names(registry):
             named = int(match[3] or 0)

@@ -14,7 +14,7 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from http import HTTPStatus
-from typing import Any
+from typing import Any, NamedTuple
 
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IHalfCloseableProtocol
@@ -26,13 +26,15 @@ from zope.interface import implementer
 
 from netbootd.events.event import Event, Refused, Served
 from netbootd.events.progress import Progress, Started
-from netbootd.http.bodies import SMALL, Sent
+from netbootd.http.bodies import SMALL
+from netbootd.http.body import Sent
 from netbootd.http.resource import (
     Answer,
     Asked,
     Awaited,
     Feed,
     Part,
+    Reply,
     Work,
     asked_of,
     refused,
@@ -45,6 +47,13 @@ MOST_BODY = 1 << 20
 _MOST_AWAITED = 8 << 20
 
 log = Logger(namespace="netbootd.http")
+
+
+class Made(NamedTuple):
+    """A request that the site has been asked already, and its *reply*."""
+
+    asked: Asked
+    reply: Reply
 
 
 class Request(http.Request):
@@ -60,8 +69,10 @@ class Request(http.Request):
         """Answer, and publish."""
         self._site: Any = self.channel.factory
         self._begun = self._site.clock.seconds()
-        asked = self._asked()
-        match self._site.answer(asked):
+        channel: Any = self.channel
+        made, channel.made = channel.made, None
+        asked = made.asked if made else self._asked()
+        match made.reply if made else self._site.answer(asked):
             case Work(make=make):
                 self._send_later(deferToThread(make), asked)
             case Awaited(coming=coming):
@@ -99,6 +110,7 @@ class Request(http.Request):
             body=self.content.read() if self.content else b"",
             cut=bool(self.content and self.content.cut),
             uid=self._site.uid_of(self.transport),
+            sightings=self._site.live.sightings,
         )
 
     def _begin(self, feed: Feed) -> None:
@@ -135,7 +147,7 @@ class Request(http.Request):
 
     def _send_part(self, answer: Answer, part: Part) -> None:
         try:
-            sent = self._site.bodies.send(self, part.content, part.offset, part.count)
+            sent = self._site.bodies.send(self, part)
         except OSError as problem:
             part.content.close()
             self._send_instead(answer, unreadable(self._asked(), problem))
@@ -145,35 +157,13 @@ class Request(http.Request):
         published.addErrback(lambda failure: log.failure("after a body", failure=failure))
 
     def _tell_begin(self, served: Event | None, part: Part) -> None:
-        """Of a block device's many small ranges only their ends are worth telling."""
-        if not isinstance(served, Served):
-            return
-        self._served = served
-        if part.count > SMALL or served.status == HTTPStatus.OK:
-            self._site.events.publish(
-                Started(
-                    mac=served.mac,
-                    target=served.target,
-                    peer=served.peer,
-                    protocol="HTTP",
-                    path=served.path,
-                    size=part.count,
-                )
-            )
+        if isinstance(served, Served):
+            self._served = served
+            tell_begin(self._site, served, part)
 
     def progress(self, sent: int) -> Progress | None:
         """*sent* bytes of the body are out; None for what is no file's."""
-        if self._served is None:
-            return None
-        return Progress(
-            protocol="HTTP",
-            path=self._served.path,
-            peer=self._served.peer,
-            mac=self._served.mac,
-            size=self._served.count,
-            sent=sent,
-            began=time.time() - (self._site.clock.seconds() - self._begun),
-        )
+        return progress_of(self._site, self._served, sent, begun=self._begun)
 
     def _send_instead(self, answer: Answer, other: Answer) -> None:
         for name in answer.headers:
@@ -185,13 +175,47 @@ class Request(http.Request):
         self._publish(answer.event, sent)
 
     def _publish(self, event: Event | None, sent: Sent) -> None:
-        if self.method == b"HEAD" and not isinstance(event, Refused):
-            return  # the GET that follows tells it better
-        if isinstance(event, Served):
-            seconds = self._site.clock.seconds() - self._begun
-            event = replace(event, sent=sent.count, problem=sent.problem, seconds=seconds)
-        if event is not None:
-            self._site.events.publish(event)
+        tell_end(self._site, event, sent, head=self.method == b"HEAD", begun=self._begun)
+
+
+def progress_of(site: Any, served: Served | None, sent: int, *, begun: float) -> Progress | None:
+    """*sent* bytes of a body are out that was *begun* then, by the site's clock."""
+    if served is None:
+        return None
+    return Progress(
+        protocol="HTTP",
+        path=served.path,
+        peer=served.peer,
+        mac=served.mac,
+        size=served.count,
+        sent=sent,
+        began=time.time() - (site.clock.seconds() - begun),
+    )
+
+
+def tell_begin(site: Any, served: Served, part: Part) -> None:
+    """Of a block device's many small ranges only their ends are worth telling."""
+    if part.count > SMALL or served.status == HTTPStatus.OK:
+        site.events.publish(
+            Started(
+                mac=served.mac,
+                target=served.target,
+                peer=served.peer,
+                protocol="HTTP",
+                path=served.path,
+                size=part.count,
+            )
+        )
+
+
+def tell_end(site: Any, event: Event | None, sent: Sent, *, head: bool, begun: float) -> None:
+    """What came of an answer, whose request began at *begun* by the site's clock."""
+    if event is None or (head and not isinstance(event, Refused)):
+        return  # the GET that follows tells it better
+    if isinstance(event, Served):
+        seconds = site.clock.seconds() - begun
+        event = replace(event, sent=sent.count, problem=sent.problem, seconds=seconds)
+    site.events.publish(event)
 
 
 class _Body:
@@ -246,6 +270,8 @@ class Channel(http.HTTPChannel):
     requestFactory = Request  # noqa: N815
     factory: Any  # the Site
     transport: Any
+    #: What the site said to the request that comes next, where it was asked before.
+    made: Made | None = None
     # That connections end for being idle is everyday: not worth Twisted's line in the log.
     _log = Logger(observer=_unseen)  # type: ignore[arg-type]
     _asked_all = False

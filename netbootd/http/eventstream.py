@@ -322,6 +322,7 @@ class Streams:
             "last_reload": desk.told.last_reload,
             "troubles": list(desk.told.troubles),
             "refused": len(desk.told.refused),
+            "pace": desk.pace.summary() if desk.pace and registry.config.pace.enabled else None,
         }
 
     def _reload_state(self) -> tuple[Any, ...]:

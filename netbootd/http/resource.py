@@ -29,6 +29,7 @@ WRITES = (*METHODS, "PUT", "DELETE")
 PLAIN = "text/plain; charset=utf-8"
 #: What must be asked for anew each time (RFC 9111, 5.2.2.5).
 NO_STORE = {"Cache-Control": "no-store"}
+_OF_TEXT = {"Content-Type": PLAIN, **NO_STORE}
 #: With a 503; iPXE asks again by itself after so many seconds.
 LATER = {"Retry-After": "5"}
 
@@ -66,8 +67,18 @@ class Asked:
 
     def client(self, stage: Stage, mac: MAC | None) -> Client:
         """Whoever asks, *mac* being whom it asks for, with what is known of that."""
-        client = Client(stage=stage, mac=mac, address=self.peer)
-        return client.marked(self.sightings.of(mac))
+        said = self.sightings.of(mac)
+        return Client(
+            stage=stage,
+            mac=mac,
+            address=self.peer,
+            uuid=said.uuid,
+            serial=said.serial,
+            asset=said.asset,
+            client_id=said.client_id,
+            circuit_id=said.circuit_id,
+            remote_id=said.remote_id,
+        )
 
     @property
     def by_ipxe(self) -> bool:
@@ -90,24 +101,65 @@ def asked_of(
     *,
     cut: bool = False,
     uid: int | None = None,
+    sightings: Sightings | None = None,
 ) -> Asked:
     """Read a request's first line and headers."""
-    named = {
-        name.decode("latin-1").lower(): ", ".join(value.decode("latin-1") for value in values)
-        for name, values in headers
-    }
+    by_name = named(headers)
     host, path, query = _split(target)
     return Asked(
         method=method.decode("latin-1"),
         path=fsdecode(unquote_to_bytes(path)),
         query=dict(parse_qsl(query.decode("latin-1"), keep_blank_values=True)),
-        headers=named,
+        headers=by_name,
         body=body,
         cut=cut,
-        host=host or named.get("host", ""),
+        host=host or by_name.get("host", ""),
         here=here,
         peer=peer,
         uid=uid,
+        sightings=sightings or Sightings(),
+    )
+
+
+def named(headers: Iterable[tuple[bytes, Sequence[bytes]]]) -> dict[str, str]:
+    """Headers as ``Asked`` has them."""
+    return {
+        name.decode("latin-1").lower(): ", ".join(value.decode("latin-1") for value in values)
+        for name, values in headers
+    }
+
+
+def asked_simply(
+    method: bytes,
+    target: bytes,
+    headers: Mapping[str, str],
+    here: tuple[str, int],
+    peer: str,
+    sightings: Sightings,
+) -> Asked:
+    """As ``asked_of``, of a *target* that begins with a slash; nothing came with the request."""
+    if b"%" in target or b"+" in target:
+        host, path, query = _split(target)
+        return Asked(
+            method=method.decode("latin-1"),
+            path=fsdecode(unquote_to_bytes(path)),
+            query=dict(parse_qsl(query.decode("latin-1"), keep_blank_values=True)),
+            headers=headers,
+            host=host or headers.get("host", ""),
+            here=here,
+            peer=peer,
+            sightings=sightings,
+        )
+    text, _, told = target.decode("ascii").partition("?")
+    return Asked(
+        method=method.decode("ascii"),
+        path=text,
+        query=dict([pair.partition("=")[::2] for pair in told.split("&") if pair]),
+        headers=headers,
+        host=headers.get("host", ""),
+        here=here,
+        peer=peer,
+        sightings=sightings,
     )
 
 
@@ -180,8 +232,7 @@ Reply = Answer | Work | Awaited | Feed
 
 def text(status: HTTPStatus, body: str, event: Event | None = None) -> Answer:
     """Plain text that is to be asked for anew each time."""
-    encoded = body.encode("utf-8", "replace")
-    return Answer(status, {"Content-Type": PLAIN, **NO_STORE}, encoded, event)
+    return Answer(status, _OF_TEXT, body.encode("utf-8", "replace"), event)
 
 
 def no(event: Refused, words: str, headers: Mapping[str, str] | None = None) -> Answer:

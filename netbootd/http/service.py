@@ -11,21 +11,18 @@ from typing import Any
 
 from twisted.application.service import Service
 from twisted.internet.defer import Deferred, DeferredList
-from twisted.internet.error import CannotListenError
 
+from netbootd.boot.waiting import Pacer
 from netbootd.events.progress import Progress
 from netbootd.events.stream import Stream
 from netbootd.http import local
 from netbootd.http.api import Api
 from netbootd.http.bodies import Bodies
+from netbootd.http.door import BACKLOG, Door
 from netbootd.http.health import Health
 from netbootd.http.site import Site
 from netbootd.http.vms import Shelf
 from netbootd.registry.live import LiveRegistry
-
-#: Connections the kernel keeps until we accept them; cut to net.core.somaxconn.  A thousand nodes
-#: that are switched on together knock within the same second.
-BACKLOG = 4096
 
 
 class HttpService(Service):
@@ -51,6 +48,7 @@ class HttpService(Service):
         self._bodies = Bodies(reactor)
         self._site = Site(reactor, live, events, self._bodies, status_of, allowed)
         self._local = local.LocalSite(reactor, live, events, self._bodies, status_of)
+        self._door = Door(reactor, self._site)
         self._ports: dict[int, Any] = {}
         self._ports6: dict[int, Any] = {}
         self._sockets: dict[Path, Any] = {}
@@ -65,6 +63,10 @@ class HttpService(Service):
         """What ``/healthz`` and ``/metrics`` show."""
         self._site.health_of = health_of
         self._site.metrics_of = metrics_of
+
+    def paced_by(self, pacer_of: Callable[[], Pacer | None]) -> None:
+        """Who says whose turn it is to load, None while all may at once."""
+        self._site.pacer_of = pacer_of
 
     @property
     def shelf(self) -> Shelf:
@@ -132,11 +134,8 @@ class HttpService(Service):
 
     def _open(self, number: int) -> OSError | None:
         try:
-            self._ports[number] = self._reactor.listenTCP(number, self._site, backlog=BACKLOG)
-        except CannotListenError as problem:
-            error: OSError = problem.socketError
-            return error
-        except OSError as problem:  # from listen(2) itself
+            self._ports[number] = self._door.open(number)
+        except OSError as problem:
             return problem
         return None
 
@@ -167,4 +166,5 @@ class HttpService(Service):
         self._ports6.clear()
         self._sockets.clear()
         ended = self._bodies.stop(self._live.snapshot.config.grace)
-        return DeferredList([*(one for one in closed if one is not None), ended])
+        done = DeferredList([*(one for one in closed if one is not None), ended])
+        return done.addCallback(lambda _: self._door.close())

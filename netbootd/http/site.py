@@ -10,7 +10,6 @@ twisted.web.http, which has hardly any annotations.)
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import replace
 from http import HTTPStatus
 from typing import Any
 
@@ -18,6 +17,8 @@ from twisted.logger import Logger
 from twisted.web import http
 
 from netbootd import configfiles, urls
+from netbootd.boot.kept import Kept
+from netbootd.boot.waiting import Pacer
 from netbootd.content import parts_of
 from netbootd.errors import Forbidden, NotFound
 from netbootd.events.stream import Stream
@@ -104,6 +105,9 @@ class Site(http.HTTPFactory):
         #: What ``/healthz`` and ``/metrics`` show; the latter in OpenMetrics if told True.
         self.health_of: Callable[[], health.Health] = health.Health
         self.metrics_of: Callable[[bool], bytes] = lambda _: b""
+        #: Who says whose turn it is, None while all may load at once.
+        self.pacer_of: Callable[[], Pacer | None] = lambda: None
+        self._kept = Kept(live.snapshot)
         self._status_of = status_of
         self._pages = ui.read()
         self.shelf = descriptions.Shelf(Store(live.snapshot.config.state / FOLDER), live.record)
@@ -147,21 +151,21 @@ class Site(http.HTTPFactory):
         if not is_path:
             return refused(asked, HTTPStatus.BAD_REQUEST, "the request target is no path")
         try:
-            route = urls.route(parts_of(asked.path))
+            route = urls.script_route(asked.path) or urls.route(parts_of(asked.path))
             methods = _METHODS.get(route.kind, METHODS)
             if asked.method not in methods:
                 return _not_allowed(asked, methods)
-            return self._page(self._introduced(asked, route), route, self.live.snapshot)
+            self._introduce(asked, route)
+            return self._page(asked, route, self.live.snapshot)
         except Forbidden as problem:  # which tells about our disk
             return refused(asked, HTTPStatus.FORBIDDEN, str(problem), words="not served")
         except NotFound:
             return refused(asked, HTTPStatus.NOT_FOUND, "no such file")
 
-    def _introduced(self, asked: Asked, route: Route) -> Asked:
-        """With what is known of machines; iPXE tells of its own when it asks for its script."""
-        if route.kind is Kind.SCRIPT:
+    def _introduce(self, asked: Asked, route: Route) -> None:
+        """iPXE tells of its machine when it asks for its script."""
+        if route.kind is Kind.SCRIPT and asked.query:
             self.live.sightings.note(route.mac, Marks.of(asked.query))
-        return replace(asked, sightings=self.live.sightings)
 
     def _page(self, asked: Asked, route: Route, registry: Registry) -> Reply:
         subnet = registry.subnets.of(asked.peer)
@@ -173,7 +177,10 @@ class Site(http.HTTPFactory):
                 case Route(kind=Kind.FIRST):
                     return bootscript.first(asked, registry)
                 case Route(kind=Kind.SCRIPT, mac=MAC() as mac):
-                    return bootscript.machine(asked, mac, registry, self.live.record)
+                    return bootscript.machine(
+                        *(asked, mac, registry, self.live.record, self.pacer_of()),
+                        self._kept_of(registry),
+                    )
                 case Route(kind=Kind.DONE | Kind.FAILED, mac=MAC() as mac):
                     good = route.kind is Kind.DONE
                     record = self.live.record
@@ -194,6 +201,11 @@ class Site(http.HTTPFactory):
             if route.kind in (Kind.FIRST, Kind.SCRIPT):
                 return bootscript.fault(asked, route.mac, registry)
             return refused(asked, HTTPStatus.INTERNAL_SERVER_ERROR, "our fault; the log has more")
+
+    def _kept_of(self, registry: Registry) -> Kept:
+        if self._kept.registry is not registry:
+            self._kept = Kept(registry)
+        return self._kept
 
     def _for_people(self, asked: Asked, route: Route, registry: Registry) -> Reply:
         """What is about the daemon, for whoever looks after it."""

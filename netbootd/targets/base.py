@@ -100,6 +100,13 @@ class Facts:
         }
         return {**self.extras, **asked_from, **self.variables, **own, **self._log_names()}
 
+    def printed(self) -> dict[str, Any]:
+        """``names`` for who does nothing with them but to print them, or to ask a template."""
+        return self.names()
+
+    def compares(self) -> None:
+        """What was filled in is looked at from here on: a text must not be kept for others."""
+
     def _log_names(self) -> dict[str, Any]:
         found = {
             "log_host": self.log_host,
@@ -119,7 +126,8 @@ class Common:
     where that is empty; *calls_back*: it is complete when the node calls ``/done``; else, for a
     program that cannot call, when it was served.  *up_within*: seconds within which that call is
     expected, 0 for any time.  *loader*: what the firmware of its machines loads.  *send_logs*: they
-    are told to send us their logs.  *dhcp_options* are encoded, by code.
+    are told to send us their logs.  *dhcp_options* are encoded, by code.  *priority*: whose turn
+    comes first in a storm, the higher number's.
     """
 
     variables: Mapping[str, Any] = field(default_factory=dict)
@@ -132,6 +140,7 @@ class Common:
     loader: Choice = NO_CHOICE
     send_logs: bool = False
     dhcp_options: Mapping[int, bytes] = field(default_factory=dict)
+    priority: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,7 +191,7 @@ class Target(ABC):
         if "__" not in text:
             return text
         of_mac = {"mac": str(facts.mac), "bootif": f"01-{facts.mac.dashed}"}
-        names = {**facts.names(), **self.own_names(facts), **of_mac}
+        names = {**facts.printed(), **self.own_names(facts), **of_mac}
         full = placeholders.fill(text, names)
         if ipxe.end_word(full.split()):
             raise RenderError(f"iPXE would end the line at a word of what {text} becomes")
@@ -221,4 +230,4 @@ class Target(ABC):
             own["syslog_address"] = logs.ipxe_address(facts.log_host, facts.log_port)
         if vlan.TEMPLATE in self.template.source:  # a notice tells of a vlan that is none
             own["vlan"] = vlan.tag(facts.variables)
-        return self.template.render(**{**facts.names(), **own})
+        return self.template.filled({**facts.printed(), **own})

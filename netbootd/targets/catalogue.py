@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Protocol
 
-from netbootd import dhcpoptions
+from netbootd import dhcpoptions, readers
 from netbootd.errors import Level
 from netbootd.loaders import NO_CHOICE, Choice
 from netbootd.nearest import did_you_mean, misspelt
@@ -27,7 +27,7 @@ from netbootd.targets.notice import Notice
 from netbootd.targets.ownscript import OwnScript
 from netbootd.targets.ramroot import RamRoot
 from netbootd.targets.sanboot import SanBoot, SanLinux
-from netbootd.targets.settings import DHCP_OPTIONS, KNOWN_KEYS, LOADER, Settings
+from netbootd.targets.settings import DHCP_OPTIONS, KNOWN_KEYS, LOADER, PRIORITY, Settings
 from netbootd.targets.smartos import SmartOS
 from netbootd.targets.wimboot import WimBoot
 
@@ -137,7 +137,21 @@ def _common(settings: Settings, kind: TargetType) -> Common:
         calls_back=kind.calls_back,
         loader=_loader(settings, kind),
         dhcp_options=_dhcp_options(settings),
+        priority=_priority(settings),
     )
+
+
+def _priority(settings: Settings) -> int:
+    """``priority``: one that is wrong is the usual one."""
+    if PRIORITY not in settings:
+        return 0
+    written = settings.values[PRIORITY].value
+    try:
+        return readers.priority(written)
+    except readers.Wrong as wanted:
+        told = f'"{PRIORITY}" must be {wanted}, not {written!r:.60}; left out'
+        settings.warn("priority-invalid", told, PRIORITY)
+        return 0
 
 
 def _dhcp_options(settings: Settings) -> Mapping[int, bytes]:

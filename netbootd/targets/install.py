@@ -122,6 +122,7 @@ class Install(Linux):
         words = Linux.words(self, facts)
         if self.system != "debian" or not self.answer:
             return words
+        facts.compares()
         named = [
             f"{name}=__{name}__"
             for name in ("hostname", "domain")

@@ -15,7 +15,7 @@ backslash at the end of a line joins the next one to it.
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -25,6 +25,7 @@ import jinja2.meta
 
 from netbootd import rendering
 from netbootd.dialects import quoting
+from netbootd.precut import Pieces
 
 MAGIC = "#!ipxe\n"
 #: Where our templates stand: iPXE's beside the types, those of other loaders beside their dialects.
@@ -48,11 +49,20 @@ class ScriptTemplate:
 
     name: str
     source: str
-    _compiled: jinja2.Template = field(compare=False, repr=False)
+    _pieces: Pieces = field(compare=False, repr=False)
+
+    @property
+    def told(self) -> tuple[str, ...] | None:
+        """As in ``Pieces``."""
+        return self._pieces.told
 
     def render(self, **values: Any) -> str:
         """The script; raises jinja2.TemplateError for an undefined name and its like."""
-        text = self._compiled.render(**values)
+        return self.filled(values)
+
+    def filled(self, values: Mapping[str, Any]) -> str:
+        """The script for *values*, as ``render``."""
+        text = self._pieces.render(values)
         return text if text.endswith("\n") else text + "\n"
 
 
@@ -102,8 +112,9 @@ class Templates:
         if self._folder is not None:
             self.files.add(str(self._folder / file))
         try:
-            sources = "".join(self._sources(file, ()))
-            return ScriptTemplate(file, sources, self._environment.get_template(file))
+            sources = tuple(self._sources(file, ()))
+            pieces = Pieces(self._environment.get_template(file), sources)
+            return ScriptTemplate(file, "".join(sources), pieces)
         except jinja2.TemplateNotFound as problem:
             told = f"there is no {problem.name} beside the configuration"
             return BrokenTemplate(file, f"{file}: {told}")

@@ -155,11 +155,15 @@ class Linux(Target):
 
         Options of modules are the last of those that are for the kernel.
         """
-        words = tuple(self.filled(word, facts) for word in self.args)
-        end = next((at for at, word in enumerate(words) if word in _NOT_KERNELS), len(words))
+        words = tuple([self.filled(word, facts) for word in self.args])
         more = (*self._module_options(facts), *self._log_words(facts))
+        number = vlan.tag(facts.variables)
+        if not more and number is None:  # as for most machines, thousands of them in a storm
+            return words
+        facts.compares()
+        end = next((at for at, word in enumerate(words) if word in _NOT_KERNELS), len(words))
         words = (*words[:end], *absent(words, more), *words[end:])
-        return vlan.tagged(words, self.reader, vlan.tag(facts.variables), facts.mac)
+        return vlan.tagged(words, self.reader, number, facts.mac)
 
     @property
     def reader(self) -> str:

@@ -29,6 +29,8 @@ TARGET_KEYS = frozenset(
 EXTRA_ARGS = "extra_args"
 LOADER = "loader"
 DHCP_OPTIONS = "dhcp_options"
+#: Whose turn comes first in a storm.
+PRIORITY = "priority"
 #: Keys that mean something in a target; any other is free data.
 KNOWN_KEYS = (
     TARGET_KEYS
@@ -36,6 +38,7 @@ KNOWN_KEYS = (
     | {
         LOADER,
         DHCP_OPTIONS,
+        PRIORITY,
     }
 )
 #: Free data that boot what it says: worth a word where it is nearly spelt so.

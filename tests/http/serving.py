@@ -153,7 +153,7 @@ def main():
     from twisted.logger import globalLogBeginner, textFileLogObserver
 
     from netbootd.events.stream import Stream
-    from netbootd.http import bodies
+    from netbootd.http import body, helper
     from netbootd.http.service import HttpService
     from netbootd.registry.live import LiveRegistry
     from netbootd.registry.load import load
@@ -172,8 +172,8 @@ def main():
         reactor, live, events, lambda: {"version": "test"}, allowed=lambda _: not options.nowhere
     )
     service._bodies._stall_s = options.stall
-    bodies._SWEEP_S = min(bodies._SWEEP_S, options.stall / 4)
-    bodies.PER_TURN = options.turn or bodies.PER_TURN
+    helper._SWEEP_S = min(helper._SWEEP_S, options.stall / 4)
+    body.PER_TURN = options.turn or body.PER_TURN
 
     def begin():
         service.startService()

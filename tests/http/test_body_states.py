@@ -4,8 +4,10 @@ The states of a body, one step at a time: the helper thread is real, the reactor
 
 from __future__ import annotations
 
+import errno
 import os
 import queue
+import random
 import socket
 import time
 
@@ -15,8 +17,11 @@ from twisted.internet.task import Clock
 from twisted.internet.testing import StringTransport
 from twisted.python.failure import Failure
 
+from netbootd.content import Library
 from netbootd.events.stream import Stream
-from netbootd.http.bodies import STALL_S, Bodies, _Helper
+from netbootd.http.bodies import STALL_S, Bodies
+from netbootd.http.helper import Helper
+from netbootd.http.resource import Part
 from netbootd.http.service import HttpService
 
 from .inmemory import HERE, MAC, PEER
@@ -117,7 +122,7 @@ def asked(rig, bodies):
 
 def receive_all(transport, count=8 * MIB):
     while count:
-        piece = transport.client.recv(MIB)
+        piece = transport.client.recv(min(count, MIB))
         assert piece
         count -= len(piece)
 
@@ -157,6 +162,9 @@ def test_what_goes_on_is_listed_with_how_far_it_is(asked, bodies, rig, reactor):
     assert waiting.began == pytest.approx(time.time(), abs=5), "its clock is another"
     transport.drain()
     receive_all(transport, MIB)
+    deadline = time.monotonic() + 20
+    while service.transfers()[0].sent < MIB and time.monotonic() < deadline:
+        time.sleep(0.001)  # the kernel gives on what the helper has not counted yet
     [going] = service.transfers()
     assert MIB <= going.sent < 8 * MIB
     assert [begun.size for begun in rig.begun] == [8 * MIB]
@@ -176,6 +184,25 @@ def test_a_channel_that_was_paused_goes_on_as_well(asked, reactor):
     channel.dataReceived(b"GET / HTTP/1.1\r\n\r\n")
     assert transport.value().startswith(b"HTTP/1.1 200")
     assert transport.producerState == "producing"
+
+
+@pytest.mark.parametrize("error", [errno.EINVAL, errno.ENOSYS])
+def test_a_file_system_without_sendfile_is_copied_from(asked, rig, reactor, monkeypatch, error):
+    _, transport = asked
+    body = random.Random(7).randbytes(8 * MIB)
+    (rig.root / "big").write_bytes(body)  # the file that is open
+
+    def refuses(*_):
+        raise OSError(error, os.strerror(error))
+
+    monkeypatch.setattr(os, "sendfile", refuses)
+    transport.drain()
+    received = bytearray()
+    while len(received) < len(body):
+        received += transport.client.recv(len(body) - len(received))
+    reactor.deliver()
+    assert received == body
+    assert rig.events[-1].sent == 8 * MIB
 
 
 def test_lost_before_the_headers_left(asked, rig, reactor):
@@ -251,7 +278,7 @@ def helper_fails(monkeypatch):
             monkeypatch.undo()
             raise RuntimeError("a fault of ours")
 
-        monkeypatch.setattr(_Helper, "_sweep", broken)
+        monkeypatch.setattr(Helper, "_sweep", broken)
 
     return fail
 
@@ -309,3 +336,22 @@ def test_stopping_waits_and_then_aborts(asked, bodies, reactor):
     transport.lose()
     reactor.deliver()
     assert stopped.called
+
+
+def test_who_lent_a_connection_has_it_back_before_the_stop_is_told(bodies, reactor, tmp_path):
+    """Else a visitor would wait at a door that is closed."""
+    (tmp_path / "big").write_bytes(bytes(MIB))
+    ours, client = socket.socketpair()
+    ours.setblocking(False)
+    told = []
+    content = Library(tmp_path).lookup("big")
+    with ours, client:
+        lent = bodies.lend(None, ours, Part(content, 0, MIB))
+        lent.addCallback(lambda sent: told.append(sent.count))
+        bodies.stop(10).addCallback(lambda _: told.append("stopped"))
+        count = MIB
+        while count:
+            count -= len(client.recv(count))
+        reactor.deliver()
+    content.close()
+    assert told == [MIB, "stopped"]

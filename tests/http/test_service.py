@@ -4,58 +4,61 @@ from __future__ import annotations
 
 import errno
 import socket
+from types import SimpleNamespace
 
 import pytest
-from twisted.internet.error import CannotListenError
 from twisted.internet.testing import MemoryReactorClock
 
-from netbootd.http.service import BACKLOG, HttpService
+from netbootd.http.service import HttpService
 
 
-class Reactor(MemoryReactorClock):
+class Door:
     """Remembers what was opened and closed; *taken* are ports that others have."""
 
     taken = ()
 
     def __init__(self):
-        super().__init__()
         self.log = []
 
-    def listenTCP(self, port, factory, backlog=50, interface=""):
-        if port in self.taken:
-            raise CannotListenError(interface, port, OSError(errno.EADDRINUSE, "in use"))
-        assert backlog == BACKLOG
-        self.log.append(f"+{port}")
-        made = super().listenTCP(port, factory, backlog, interface)
-        made.getHost = lambda: type("Host", (), {"port": port})
-        made.stopListening = lambda: self.log.append(f"-{port}")
+    def open(self, number):
+        if number in self.taken:
+            raise OSError(errno.EADDRINUSE, "in use")
+        self.log.append(f"+{number}")
+        made = SimpleNamespace()
+        made.getHost = lambda: SimpleNamespace(port=number)
+        made.stopListening = lambda: self.log.append(f"-{number}")
         return made
+
+    def close(self):
+        self.log.append("closed")
 
 
 @pytest.fixture
 def reactor():
-    return Reactor()
+    return MemoryReactorClock()
 
 
 @pytest.fixture
 def service(rig, reactor):
-    return HttpService(reactor, rig.live, None, dict)
+    made = HttpService(reactor, rig.live, None, dict)
+    made._door = Door()
+    return made
 
 
-def test_ports_follow_what_is_wanted(service, reactor):
+def test_ports_follow_what_is_wanted(service):
     assert service.listen((3000, 80)) == []
     assert service.listen((80, 8080)) == []
     assert service.listen((80, 8080)) == []
-    assert reactor.log == ["+80", "+3000", "-3000", "+8080"]
+    assert service._door.log == ["+80", "+3000", "-3000", "+8080"]
     assert service.ports == (80, 8080)
 
 
-def test_a_port_that_is_taken_is_named_and_tried_again_next_time(service, reactor):
-    reactor.taken = (80,)
+def test_a_port_that_is_taken_is_named_and_tried_again_next_time(service):
+    service._door.taken = (80,)
     ((port, problem),) = service.listen((80, 3000))
     assert (port, problem.errno) == (80, errno.EADDRINUSE)
     assert service.ports == (3000,)
-    reactor.taken = ()
+    service._door.taken = ()
     assert service.listen((80, 3000)) == []
 
 
@@ -75,7 +78,7 @@ def test_start_and_stop_leave_no_thread_and_no_timer(service, reactor):
     done = []
     service.stopService().addCallback(done.append)
     assert done
-    assert reactor.log == ["+3000", "-3000"]
+    assert service._door.log == ["+3000", "-3000", "closed"]
     assert service.ports == ()
     assert reactor.getDelayedCalls() == []
 

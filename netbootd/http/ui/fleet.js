@@ -3,11 +3,12 @@
  * the others, the slowest by name, and how long each stage takes.
  */
 
-import { get } from "./api.js";
+import { call, get } from "./api.js";
 import { arrange, byId, el, fill, setAttribute, setStyle, setText } from "./dom.js";
+import { button } from "./form.js";
 import { badge, stateButtons } from "./states.js";
 import { age, byName, counts, nameOf, store, underWay } from "./store.js";
-import { coarse, counted, duration, stageWord, stateWord, WAY } from "./words.js";
+import { bytes, coarse, counted, duration, placeWords, stageWord, stateWord, WAY } from "./words.js";
 
 /** @typedef {import("./types.js").Machine} Machine */
 
@@ -61,7 +62,8 @@ export function fleet() {
   const slowEmpty = byId("fleet-slow-empty");
   const order = /** @type {HTMLSelectElement} */ (byId("fleet-order"));
   const headline = el("p", { class: "headline" });
-  byId("fleet-states").after(headline);
+  const pace = el("p", { class: "queue", hidden: true });
+  byId("fleet-states").after(headline, pace);
   /** @type {Map<string, HTMLElement>} */
   const cells = new Map();
   let open = false;
@@ -78,6 +80,7 @@ export function fleet() {
   place.addEventListener("keydown", walk);
   for (const event of ["focusin", "mouseover"]) place.addEventListener(event, tell);
   store.on("machines", () => open && draw());
+  store.on("status", () => showPace(pace, store.status.pace));
 
   function draw() {
     const machines = [...store.machines.values()];
@@ -153,7 +156,8 @@ export function fleet() {
     const machine = cell instanceof HTMLElement && store.machines.get(cell.dataset.key ?? "");
     if (!machine) return;
     const seconds = age(machine, store.now());
-    const words = [nameOf(machine), stateWord(machine.state), stageWord(machine.reached)];
+    const stage = machine.waits ? `waits: ${placeWords(machine.waits)}` : stageWord(machine.reached);
+    const words = [nameOf(machine), stateWord(machine.state), stage];
     words.push(seconds === null ? "" : coarse(seconds), machine.trouble || machine.held);
     setText(told, words.filter(Boolean).join(" · "));
   }
@@ -220,6 +224,26 @@ function slowLine(machine, now, usually, longest) {
     bar,
     el("small", {}, badge(machine.state), " ", [stageWord(machine.reached), machine.trouble].filter(Boolean).join(" · ")),
   );
+}
+
+/**
+ * The queue of a storm in a sentence, while there is one.
+ *
+ * @param {HTMLElement} place @param {import("./types.js").Pace|null|undefined} pace
+ */
+function showPace(place, pace) {
+  place.hidden = !pace || !(pace.paused || pace.waiting || pace.loading);
+  if (!pace || place.hidden) return;
+  const words = [
+    `${counted(pace.waiting, "machine")} ${pace.waiting === 1 ? "waits" : "wait"} for ${pace.waiting === 1 ? "its" : "their"} turn`,
+    `${pace.loading} of ${pace.at_once} at once load`,
+    `${bytes(pace.rate)} a second`,
+  ];
+  if (pace.paused) words.push("paused");
+  if (place.dataset.words === words.join()) return;
+  place.dataset.words = words.join();
+  const turn = button(pace.paused ? "Resume" : "Pause", () => call("PUT", "/pace", { body: { paused: !pace.paused } }));
+  fill(place, `${words.join(" · ")} `, turn);
 }
 
 /**

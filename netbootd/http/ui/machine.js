@@ -9,7 +9,7 @@ import { button } from "./form.js";
 import { Feed } from "./live.js";
 import { badge, setBadge } from "./states.js";
 import { age, nameOf, store, underWay } from "./store.js";
-import { coarse, duration, moment, visible } from "./words.js";
+import { coarse, duration, moment, placeWords, visible } from "./words.js";
 import { showWhy } from "./why.js";
 
 /** @typedef {import("./types.js").Machine} Machine */
@@ -174,14 +174,17 @@ class Page {
 
   /** @param {Machine} machine */
   #showOrders(machine) {
-    const words = JSON.stringify([machine.held, machine.armed, machine.enabled, machine.known]);
+    const { held, armed, waits } = machine;
+    const words = JSON.stringify([held, armed, waits, machine.enabled, machine.known]);
     if (this.orders.dataset.words === words) return;
     this.orders.dataset.words = words;
-    const { held, armed } = machine;
     fill(
       this.orders,
       held
         ? el("div", { class: "order held" }, el("p", {}, el("b", {}, "Held: "), held), button("Release", () => this.#release()))
+        : null,
+      waits
+        ? el("div", { class: "order armed" }, el("p", {}, el("b", {}, "Waits for its turn: "), placeWords(waits)), button("Let it load", () => this.#go()))
         : null,
       armed
         ? el("div", { class: "order armed" }, el("p", {}, el("b", {}, "Next boot: "), armedWords(armed)), button("Take back", () => this.#takeBack()))
@@ -213,6 +216,11 @@ class Page {
   async #release() {
     store.put(await call("POST", ofMachine(this.key, "/release")));
     say("released");
+  }
+
+  async #go() {
+    store.put(await call("POST", ofMachine(this.key, "/go")));
+    say("it loads when it next asks");
   }
 
   async #takeBack() {

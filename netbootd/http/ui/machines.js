@@ -3,7 +3,7 @@
 import { arrange, byId, el, setAttribute, setText } from "./dom.js";
 import { badge, setBadge, stateButtons } from "./states.js";
 import { age, byName, counts, nameOf, store, underWay } from "./store.js";
-import { bytes, coarse, counted, stageWord, urgency, WAY } from "./words.js";
+import { bytes, coarse, counted, placeWords, stageWord, urgency, WAY } from "./words.js";
 
 /** @typedef {import("./types.js").Machine} Machine */
 
@@ -68,7 +68,8 @@ class Row {
     setText(this.target, machine.target + (machine.armed ? ` → ${machine.armed.target}` : ""));
     const reached = partsReached(machine.reached);
     this.parts.forEach((part, number) => part.classList.toggle("on", number < reached));
-    setText(this.stage, [stageWord(machine.reached), amount(machine)].filter(Boolean).join(" · "));
+    const stage = machine.waits ? `waits: ${placeWords(machine.waits)}` : stageWord(machine.reached);
+    setText(this.stage, [stage, amount(machine)].filter(Boolean).join(" · "));
     setText(this.address, machine.address);
     setText(this.trouble, machine.trouble || machine.held);
     this.tick(store.now());

@@ -9,6 +9,21 @@
  * @property {number} times
  * @property {number} until  0 for ever
  *
+ * @typedef {object} Place  in the queue of a storm
+ * @property {number} position
+ * @property {number} waiting
+ * @property {number|null} seconds  about how long still
+ * @property {number} priority
+ *
+ * @typedef {object} Pace  how that queue is
+ * @property {boolean} enabled
+ * @property {boolean} paused
+ * @property {number} waiting
+ * @property {number} loading
+ * @property {number} at_once
+ * @property {boolean} auto
+ * @property {number} rate  bytes a second
+ *
  * @typedef {object} Machine  a line of the list
  * @property {string} key
  * @property {string[]} macs
@@ -31,6 +46,7 @@
  * @property {Armed|null} armed
  * @property {string} address
  * @property {string} trouble
+ * @property {Place|null} waits
  *
  * @typedef {object} Step
  * @property {string} stage

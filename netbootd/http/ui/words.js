@@ -96,6 +96,14 @@ export function instant(at) {
 
 const day = (/** @type {Date} */ d) => `${d.getFullYear()}-${two(d.getMonth() + 1)}-${two(d.getDate())}`;
 
+/**
+ * Where a machine stands in the queue of a storm: `number 12 of 340, about 3 min 10 s`.
+ *
+ * @param {import("./types.js").Place} place
+ */
+export const placeWords = ({ position, waiting, seconds }) =>
+  `number ${position} of ${waiting}${seconds === null ? "" : `, about ${coarse(seconds)}`}`;
+
 /** `1 machine`, `2 machines`. @param {number} n @param {string} noun */
 export const counted = (n, noun) => `${n} ${noun}${n === 1 ? "" : "s"}`;
 
