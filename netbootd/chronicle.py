@@ -21,24 +21,29 @@ from netbootd.boots.boot import Boot, Note, Outcome, Stage
 from netbootd.boots.classify import stage_of
 from netbootd.boots.database import NoBoots
 from netbootd.boots.follow import Follower
+from netbootd.boots.identity import card_of
 from netbootd.boots.store import Store
 from netbootd.boots.strangers import HEARD, Stranger, Strangers
 from netbootd.boots.turn import Outside, Who
 from netbootd.events.event import Event, Scripted, Served, Transferred
 from netbootd.events.witness import Overheard
 from netbootd.mac import MAC
+from netbootd.owners import Owners
 from netbootd.record.standing import Outcome as Ended
 from netbootd.registry import marks
 from netbootd.registry.live import LiveRegistry
 from netbootd.registry.machine import Machine
 from netbootd.registry.marks import Marks
+from netbootd.registry.snapshot import Registry
 from netbootd.targets.base import Target
 
 log = Logger(namespace="netbootd")
 
 _MOST_CARDS = 16384  # whose machine is remembered; the one asked for longest ago goes first
 _MOST_INTERFACES = 256
+_MOST_PATHS = 4096
 #: Boots that are not listed are written once they have come so far.
+_COMPLETING = (Scripted, Served, Transferred)
 _WORTH_KEEPING = Stage.LOADER.rank
 
 
@@ -52,6 +57,10 @@ class _Card(NamedTuple):
 
 
 Changed = Callable[[Boot], None]
+
+
+def _card_of(key: str, boot: Boot) -> MAC | None:
+    return MAC.maybe(boot.macs[-1] if boot.macs else key)
 
 
 class Chronicle:
@@ -73,6 +82,7 @@ class Chronicle:
         self._listeners: tuple[Changed, ...] = ()
         self._strangers = Strangers()
         self._cards: OrderedDict[MAC, _Card] = OrderedDict()
+        self._stages: dict[tuple[str, str], tuple[int, Target | None, Stage]] = {}
         self._follower = Follower(
             Outside(self._who, self._stage_of, self._reports, self._looks_on, self._next_number)
         )
@@ -98,40 +108,40 @@ class Chronicle:
     def start(self) -> None:
         """Begin to write."""
         self._store.start()
-        self.configured()
+        self.configured(self.owners(self._live.snapshot))
 
     def stop(self) -> None:
         """Write what is left; to be called in a thread."""
         if self._store.is_alive():
             self._store.close()
 
-    def configured(self) -> None:
+    def owners(self, registry: Registry) -> Owners[Boot]:
+        """Whose the boots are by *registry*; for ``configured``."""
+        return Owners(registry, self._live.sightings, _card_of, self._follower.shelf.latest)
+
+    def configured(self, owners: Owners[Boot]) -> None:
         """The configuration is new: a machine may have another name, or an entry of its own now."""
-        registry = self._live.snapshot
-        self._store.settings = registry.config.boots
-        for key, boot in list(self._follower.shelf.latest.items()):
-            mac = MAC.maybe(boot.macs[-1]) if boot.macs else MAC.maybe(key)
-            if mac is None or key in registry.named:
-                continue
-            who = self._who(mac)
-            if who.known and who.key != key:
-                self._follower.rename(key, who.key)
-                self._store.rename(key, who.key)
+        self._store.settings = self._live.snapshot.config.boots
+        for key, owner in owners.of(self._follower.shelf.latest).items():
+            if owner.known and owner.key != key:
+                self._follower.rename(key, owner.key)
+                self._store.rename(key, owner.key)
 
     # -- events --------------------------------------------------------------------------------
 
-    def __call__(self, event: Event) -> None:
-        """Take *event* in."""
-        now = self._now()
+    def __call__(self, event: Event, at: float | None = None, times: int = 1) -> None:
+        """Take *event* in, which happened *at* (Unix seconds, None for now), *times*."""
+        now = self._now() if at is None else at
         interface = getattr(event, "interface", "")
         if interface and not isinstance(event, Overheard):  # which a server sent
             self._hear(interface, now)
-        if event.mac is not None and isinstance(event, HEARD):
-            who = self._who(event.mac)
-            if not who.known:
-                self._strangers.notice(event, self._live.sightings.of(event.mac).uuid, now)
-        self._tell(self._follower.notice(event, now, self._live.snapshot.generation))
-        if isinstance(event, Scripted | Served | Transferred):
+        if event.mac is not None and isinstance(event, HEARD) and not self._who(event.mac).known:
+            uuid = self._live.sightings.of(event.mac).uuid
+            self._strangers.notice(event, uuid, now, times)
+        generation = self._live.snapshot.generation
+        if boots := self._follower.notice(event, now, generation, times):
+            self._tell(boots)
+        if isinstance(event, _COMPLETING):
             self._perhaps_complete(event, now)
 
     def _hear(self, interface: str, now: float) -> None:
@@ -156,7 +166,9 @@ class Chronicle:
         if boot is None or boot.outcome is not Outcome.OPEN or self._reports(boot.target):
             return
         latest = self._live.record.of(key).latest
-        if latest is not None and latest.outcome is Ended.DONE and latest.began >= boot.began:
+        done = latest is not None and latest.outcome is Ended.DONE and latest.began >= boot.began
+        # The record is ahead of us where what we are told of has waited.
+        if latest is not None and done and latest.ended <= now:
             self._tell(self._follower.complete(key, now))
 
     def note(self, key: str, note: Note) -> None:
@@ -208,7 +220,7 @@ class Chronicle:
     def at(self, peer: str) -> tuple[str, MAC | None, int]:
         """Key, card and number of the boot of whoever has the address *peer*; empty, None, 0."""
         key, mac, number = self._follower.at(peer)
-        return key, MAC.maybe(mac) if mac else None, number
+        return key, card_of(mac), number
 
     def strangers(self) -> list[Stranger]:
         """Who asked and is not listed, the last heard first."""
@@ -252,8 +264,17 @@ class Chronicle:
             self._cards.popitem(last=False)
         return card
 
-    def _stage_of(self, path: str, target: str, mac: MAC | None) -> Stage:
-        return stage_of(path, self._target(target, mac), self._live.snapshot)
+    def _stage_of(self, path: str, title: str, mac: MAC | None) -> Stage:
+        """The machines of a storm fetch the same few files, and each is told of twice."""
+        registry, target = self._live.snapshot, self._target(title, mac)
+        found = self._stages.get((path, title))
+        if found is not None and found[0] == registry.generation and found[1] is target:
+            return found[2]
+        if len(self._stages) >= _MOST_PATHS:
+            self._stages.clear()
+        stage = stage_of(path, target, registry)
+        self._stages[path, title] = registry.generation, target, stage
+        return stage
 
     def _target(self, title: str, mac: MAC | None) -> Target | None:
         """The target called *title*, with what the machine of *mac* replaces in it."""

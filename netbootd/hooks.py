@@ -240,7 +240,7 @@ class LeaseHooks:
         self._hooks = hooks
         self._live = live
 
-    def __call__(self, event: Event) -> None:
+    def __call__(self, event: Event, *_: object) -> None:
         """Tell of *event*, if it is one for us."""
         if not isinstance(event, Leased | LeaseEnded) or not self._live.snapshot.config.hooks.lease:
             return

@@ -17,10 +17,20 @@ from netbootd import loaders, urls
 from netbootd.boot import history
 from netbootd.events.event import Event, Held, Reported, Scripted, Served, Transferred
 from netbootd.mac import MAC
+from netbootd.owners import Owners
 from netbootd.printable import counted
 from netbootd.record.guard import LoaderGuard
 from netbootd.record.record import Record
-from netbootd.record.standing import Armed, Attempt, Outcome, arms, holds, released, reports
+from netbootd.record.standing import (
+    Armed,
+    Attempt,
+    Outcome,
+    Standing,
+    arms,
+    holds,
+    released,
+    reports,
+)
 from netbootd.record.store import FILE, Loaded, NoRecord, Order, Store
 from netbootd.record.styles import StyleMemory
 from netbootd.registry.live import LiveRegistry
@@ -34,8 +44,10 @@ class Keeper:
     """
     ``record`` is what the edges use; ``trouble`` says what is wrong with the disk, or nothing.
 
-    *now* gives Unix seconds, *folder* is the state folder.
+    *now* gives Unix seconds, *folder* is the state folder.  A listener of events of ``KINDS``.
     """
+
+    KINDS = (Scripted, Served, Transferred)
 
     def __init__(self, reactor: Any, folder: Path, now: Callable[[], float]) -> None:
         self._reactor = reactor
@@ -65,24 +77,23 @@ class Keeper:
         """Begin with orders; *publish* is told what comes of events."""
         self._live, self._publish = live, publish
         self._store.start()
-        self.configured()
+        self.configured(self.owners(live.snapshot))
         for standing in list(self.record.items().values()):
             if standing.latest is not None and (mac := MAC.maybe(standing.latest.mac)):
                 self._expect(mac)
 
-    def configured(self) -> None:
-        """The configuration is new: a machine may have another name, or an entry of its own now."""
+    def owners(self, registry: Registry) -> Owners[Standing]:
+        """Whose everything remembered is by *registry*; for ``configured``."""
         assert self._live is not None
-        registry = self._live.snapshot
-        for key, standing in list(self.record.items().items()):
-            mac = MAC.maybe(key) or (MAC.maybe(standing.latest.mac) if standing.latest else None)
-            machine = self._machine(mac) if mac else None
-            if machine is None or key in registry.named:
-                continue
-            if machine.key != key:
-                self.record.move(key, machine.key)
-            if not machine.known:
-                self.record.is_stranger(machine.key)
+        return Owners(registry, self._live.sightings, _card, self.record.items())
+
+    def configured(self, owners: Owners[Standing]) -> None:
+        """The configuration is new: a machine may have another name, or an entry of its own now."""
+        for key, owner in owners.of(self.record.items()).items():
+            if owner.key != key:
+                self.record.move(key, owner.key)
+            if not owner.known:
+                self.record.is_stranger(owner.key)
 
     def stop(self) -> None:
         """Write what is left."""
@@ -258,6 +269,10 @@ class Keeper:
             log.warn("{text}", text=self.trouble)
         else:
             log.info("the state folder {folder} is well again", folder=str(self._folder))
+
+
+def _card(key: str, standing: Standing) -> MAC | None:
+    return MAC.maybe(key) or (MAC.maybe(standing.latest.mac) if standing.latest else None)
 
 
 def _forgotten(count: int) -> str:

@@ -9,6 +9,7 @@ have as many time series as two.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from functools import cache
 from typing import Any
 
 from prometheus_client import CollectorRegistry, Counter, Histogram, Info, ProcessCollector
@@ -32,7 +33,7 @@ from netbootd.events.event import (
     Transferred,
     Unserved,
 )
-from netbootd.events.lease import AddressInUse, Leased, LeaseOffered, Naked, NoAddress
+from netbootd.events.lease import AddressInUse, Leased, Naked, NoAddress
 from netbootd.vitals import Vitals
 
 _PROTOCOLS = ("tftp", "http")
@@ -52,6 +53,10 @@ _NO_ADDRESS = ("exhausted", "no-pool", "port-limit", "unsaved", "unlisted")
 _DHCP = ("discover", "offer", "request", "ack", "nak", "decline", "release", "inform")
 _MOST_LABELS = 64
 _OTHER = "other"
+#: Boots that wait to be counted: a scrape takes no longer than 40 ms for them.
+_MOST_CHANGED = 2048
+_Count = Callable[[Any, int], None]
+_UNASKED: Any = object()
 _Tell = Callable[[], Vitals]
 
 
@@ -79,7 +84,9 @@ class Metrics:
     def __init__(self, tell: _Tell, began: float) -> None:
         self._registry = CollectorRegistry()
         self._progression = Progression(began)
+        self._changed: dict[int, Boot] = {}  # not counted yet, by number
         self._words = _Words()
+        self._more: dict[type[Event], _Count | None] = {}
         self._ended = dict.fromkeys(_PROTOCOLS, 0)
         self._count_boots()
         self._count_events()
@@ -92,50 +99,64 @@ class Metrics:
         """All of it as text; in OpenMetrics or in Prometheus's own format."""
         encode: Callable[[CollectorRegistry], bytes]
         encode = open_metrics if as_open_metrics else generate_latest
+        while self._changed:
+            self._count_next()
         return encode(self._registry)
 
     # -- boots ---------------------------------------------------------------------------------
 
     def _count_boots(self) -> None:
-        registry = self._registry
-        self._begun = Counter("netbootd_boots_begun", "Boots that began", registry=registry)
-        self._boots = Counter("netbootd_boots", "Boots that ended", ["outcome"], registry=registry)
-        self._boot_s = Histogram(
-            "netbootd_boot_duration_seconds",
+        self._begun = self._counter("boots_begun", "Boots that began")
+        self._boots = self._counter("boots", "Boots that ended", "outcome")
+        self._boot_s = self._histogram(
+            "boot_duration_seconds",
             "From a boot's first packet to the node's report",
-            ["outcome"],
-            buckets=_BOOT_S,
-            registry=registry,
+            "outcome",
+            _BOOT_S,
         )
-        self._stages = Counter(
-            "netbootd_stages", "Boots that came to a stage", ["stage"], registry=registry
-        )
-        self._stage_s = Histogram(
-            "netbootd_stage_duration_seconds",
+        self._stages = self._counter("stages", "Boots that came to a stage", "stage")
+        self._stage_s = self._histogram(
+            "stage_duration_seconds",
             "How long a stage took, from its first sign to its last",
-            ["stage"],
-            buckets=_STAGE_S,
-            registry=registry,
+            "stage",
+            _STAGE_S,
         )
         for outcome in (*_ENDS, Outcome.OVERDUE, Outcome.AGAIN):
-            self._boots.labels(outcome.value)
+            self._boots(outcome.value)
         for outcome in _ENDS:
-            self._boot_s.labels(outcome.value)
+            self._boot_s(outcome.value)
         for stage in Stage:
-            self._stages.labels(stage.value)
+            self._stages(stage.value)
 
     def boot(self, boot: Boot) -> None:
-        """*boot* has changed."""
+        """
+        *boot* has changed: that is counted once it has an outcome, or for the next scrape, rather
+        than at each of its packets.
+        """
+        self._changed.pop(boot.number, None)
+        if boot.outcome is not Outcome.OPEN:
+            self._count_boot(boot)
+            return
+        self._changed[boot.number] = boot
+        if len(self._changed) > _MOST_CHANGED:
+            self._count_next()
+
+    def _count_next(self) -> None:
+        """Of the boots that have changed, the one that has been as it is for longest."""
+        self._count_boot(self._changed.pop(next(iter(self._changed))))
+
+    def _count_boot(self, boot: Boot) -> None:
         news = self._progression.news(boot)
-        self._begun.inc(news.begun)
+        if news.begun:
+            self._begun.inc()
         for stage in news.reached:
-            self._stages.labels(stage.value).inc()
+            self._stages(stage.value).inc()
         for step in news.ended:
-            self._stage_s.labels(step.stage.value).observe(step.seconds)
+            self._stage_s(step.stage.value).observe(step.seconds)
         if news.outcome is not Outcome.OPEN:
-            self._boots.labels(news.outcome.value).inc()
+            self._boots(news.outcome.value).inc()
         if news.outcome in _ENDS:
-            self._boot_s.labels(news.outcome.value).observe(max(0.0, boot.last - boot.began))
+            self._boot_s(news.outcome.value).observe(max(0.0, boot.last - boot.began))
 
     # -- events --------------------------------------------------------------------------------
 
@@ -155,83 +176,98 @@ class Metrics:
         self._naked = self._counter("dhcp_naked", "Clients told that an address is not theirs")
         self._declined = self._counter("dhcp_declined", "Addresses that somebody had already", "by")
         self._resent = self._counter("tftp_resent_blocks", "Blocks sent again")
-        self._transfer_s = Histogram(
-            "netbootd_transfer_duration_seconds",
-            "How long whole files took",
-            ["protocol"],
-            buckets=_TRANSFER_S,
-            registry=self._registry,
+        self._transfer_s = self._histogram(
+            "transfer_duration_seconds", "How long whole files took", "protocol", _TRANSFER_S
         )
         for protocol in _PROTOCOLS:
-            self._transfer_s.labels(protocol)
+            self._transfer_s(protocol)
             for result in _RESULTS:
-                self._transfers.labels(protocol, result)
+                self._transfers(protocol, result)
         for how in _HOW:
-            self._leased.labels(how)
+            self._leased(how)
         for code in _NO_ADDRESS:
-            self._addressless.labels(code)
+            self._addressless(code)
         for by in ("arp", "client"):
-            self._declined.labels(by)
+            self._declined(by)
         for protocol in ("dhcp", "tftp"):
             for code in ("malformed", *_DROPS.values()):
-                self._dropped.labels(protocol, code)
+                self._dropped(protocol, code)
 
     def _counter(self, name: str, text: str, *labels: str) -> Any:
-        return Counter(f"netbootd_{name}", text, labels, registry=self._registry)
+        """With *labels*, what is called with their values: each is looked up once."""
+        counter = Counter(f"netbootd_{name}", text, labels, registry=self._registry)
+        return cache(counter.labels) if labels else counter
 
-    def __call__(self, event: Event) -> None:
-        """Count *event*."""
-        self._events.labels(event.kind).inc()
-        if isinstance(event, Leased | LeaseOffered):  # as often as all others together
-            self._lease(event)
-            return
-        match event:
-            case Transferred():
-                self._transferred("tftp", "complete", event.size, event.seconds)
-                self._resent.inc(event.resent)
-            case TransferEnded():
-                failed = isinstance(event, TransferFailed)
-                self._transferred("tftp", "failed" if failed else "ended", event.acked, None)
-            case Served():
-                self._served(event)
-            case Dropped(protocol=protocol, reason=reason):
-                self._dropped.labels(protocol.lower(), _drop_code(reason)).inc()
-            case Unserved(protocol=protocol, code=code):
-                self._unserved.labels(protocol.lower(), self._words.of(code or _OTHER)).inc()
-            case Passed(protocol=protocol):
-                self._passed.labels(protocol.lower()).inc()
-            case Refused(protocol=protocol, status=status):
-                self._refused.labels(protocol.lower(), str(int(status))).inc()
-            case Scripted(code=code):
-                self._scripts.labels(self._words.of(code or "boots")).inc()
-            case Reported(outcome=outcome):
-                self._reports.labels(outcome).inc()
-            case _:
-                self._lease(event)
+    def _histogram(self, name: str, text: str, label: str, bounds: tuple[float, ...]) -> Any:
+        histogram = Histogram(
+            f"netbootd_{name}", text, [label], buckets=bounds, registry=self._registry
+        )
+        return cache(histogram.labels)
 
-    def _lease(self, event: Event) -> None:
-        match event:
-            case Leased(how=how):
-                self._leased.labels(how).inc()
-            case NoAddress(code=code):
-                self._addressless.labels(self._words.of(code)).inc()
-            case Naked():
-                self._naked.inc()
-            case AddressInUse(by=by):
-                self._declined.labels("arp" if by else "client").inc()
+    def __call__(self, event: Event, _at: float = 0.0, times: int = 1) -> None:
+        """Count *event*, which happened *times*."""
+        kind = type(event)
+        self._events(kind.__name__.lower()).inc(times)
+        count = self._more.get(kind, _UNASKED)
+        if count is _UNASKED:
+            count = self._more[kind] = self._more_of(kind)
+        if count is not None:
+            count(event, times)
 
-    def _served(self, event: Served) -> None:
+    def _more_of(self, kind: type[Event]) -> _Count | None:
+        """What is counted of *kind* beside that it happened; of several, the first that fits."""
+        counts: dict[type[Event], _Count] = {
+            Transferred: self._fetched,
+            TransferEnded: self._ended_early,
+            Served: self._served,
+            Dropped: lambda event, times: self._dropped(
+                event.protocol.lower(), _drop_code(event.reason)
+            ).inc(times),
+            Unserved: lambda event, times: self._unserved(
+                event.protocol.lower(), self._words.of(event.code or _OTHER)
+            ).inc(times),
+            Passed: lambda event, times: self._passed(event.protocol.lower()).inc(times),
+            Refused: lambda event, times: self._refused(
+                event.protocol.lower(), str(int(event.status))
+            ).inc(times),
+            Scripted: lambda event, times: self._scripts(self._words.of(event.code or "boots")).inc(
+                times
+            ),
+            Reported: lambda event, times: self._reports(event.outcome).inc(times),
+            Leased: lambda event, times: self._leased(event.how).inc(times),
+            NoAddress: lambda event, times: self._addressless(self._words.of(event.code)).inc(
+                times
+            ),
+            Naked: lambda _, times: self._naked.inc(times),
+            AddressInUse: lambda event, times: self._declined("arp" if event.by else "client").inc(
+                times
+            ),
+        }
+        return next((count for one, count in counts.items() if issubclass(kind, one)), None)
+
+    def _fetched(self, event: Transferred, times: int) -> None:
+        self._resent.inc(event.resent * times)
+        self._transferred("tftp", "complete", event.size, event.seconds, times)
+
+    def _ended_early(self, event: TransferEnded, times: int) -> None:
+        result = "failed" if isinstance(event, TransferFailed) else "ended"
+        self._transferred("tftp", result, event.acked, None, times)
+
+    def _served(self, event: Served, times: int) -> None:
         whole = event.sent == event.count
         result = "complete" if whole else "failed" if event.problem else "ended"
         # A block device is read in thousands of ranges, which would hide the files.
         seconds = event.seconds if whole and event.count == event.size > 0 else None
-        self._transferred("http", result, event.sent, seconds)
+        self._transferred("http", result, event.sent, seconds, times)
 
-    def _transferred(self, protocol: str, result: str, size: int, seconds: float | None) -> None:
-        self._transfers.labels(protocol, result).inc()
-        self._ended[protocol] += size
+    def _transferred(
+        self, protocol: str, result: str, size: int, seconds: float | None, times: int
+    ) -> None:
+        self._transfers(protocol, result).inc(times)
+        self._ended[protocol] += size * times
         if seconds is not None:
-            self._transfer_s.labels(protocol).observe(seconds)
+            for _ in range(times):
+                self._transfer_s(protocol).observe(seconds)
 
 
 def _drop_code(reason: str) -> str:
@@ -256,6 +292,7 @@ class _Scrape:
         yield from _configuration(now)
         yield from _well_being(now)
         yield from _machines(now)
+        yield from _pace(now)
         yield from _logs(now)
         yield from _shipping(now)
         yield from _dhcp(now)
@@ -280,6 +317,14 @@ class _Scrape:
             running.add_metric([protocol], len(mine))
         yield sent
         yield running
+
+
+def _pace(now: Vitals) -> Iterator[Any]:
+    """Of a storm that is paced; nothing where none is."""
+    if now.pace.get("enabled"):
+        yield _gauge("pace_waiting", "Machines that wait for their turn", now.pace["waiting"])
+        yield _gauge("pace_loading", "Machines that load", now.pace["loading"])
+        yield _gauge("pace_at_once", "How many may load at once", now.pace["at_once"])
 
 
 def _gauge(name: str, text: str, value: float) -> Any:

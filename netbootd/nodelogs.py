@@ -78,12 +78,12 @@ class NodeLogs:
         self._inbox = Inbox(self.book, self._filer, chronicle.note)
         self.service = SyslogService(reactor, self._inbox, self._filer, neighbours, publish, now)
 
-    def __call__(self, event: Event) -> None:
-        """Keep *event* among the lines of its machine."""
+    def __call__(self, event: Event, at: float | None = None, times: int = 1) -> None:
+        """Keep *event*, which happened *at*, *times*, among the lines of its machine."""
         if event.level == "debug":
             return
         filed = self._filer.of_card(event.mac) if event.mac else self._filer.of(event.peer)
-        if line := line_of(event, self._now(), filed.filing):
+        if line := line_of(event, self._now() if at is None else at, filed.filing, times):
             self.book.put(line)
 
     # -- life ----------------------------------------------------------------------------------
@@ -168,6 +168,8 @@ class NodeLogs:
 
 def _holder(leases: Leases, address: str) -> MAC | None:
     """The card that has a lease of *address* now."""
+    if not leases.leases:  # as in a proxy, which is told of many addresses
+        return None
     try:
         lease = leases.leases.at(ip_address(address.partition("%")[0]))
     except ValueError:

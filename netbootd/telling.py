@@ -9,7 +9,7 @@ import shutil
 import sys
 import time
 from collections import Counter
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 
 from twisted.logger import Logger, LogLevel
@@ -40,6 +40,14 @@ _LEVELS = {
 _LOGGED_FINDINGS = 50  # of one load; the rest is counted, and "netbootd check" shows all
 _LISTED_CARDS = 50  # of the status page
 
+#: Told the level of a line (as of Event), its text, and when it was said in Unix seconds.
+Write = Callable[[str, str, float], None]
+
+
+def _logged(level: str, text: str, _at: float) -> None:
+    """As all else that the daemon says; ``journal.Lines`` does it for thousands in a minute."""
+    log.emit(LogLevel.lookupByName(level), "{text}", text=text)
+
 
 class Teller:
     """
@@ -47,11 +55,17 @@ class Teller:
 
     *troubles* are what cannot be served, *last_reload* what came of the last one, *refused* the
     findings that kept it from being taken, empty where the newest file is in force.  *verbose*:
-    packets are told, too.
+    packets are told, too; *write* gets the lines of events.
     """
 
     def __init__(
-        self, live: LiveRegistry, file: Path, notifier: Notifier, *, verbose: bool = True
+        self,
+        live: LiveRegistry,
+        file: Path,
+        notifier: Notifier,
+        *,
+        verbose: bool = True,
+        write: Write = _logged,
     ) -> None:
         self.troubles: list[str] = []
         self.last_reload = "none yet"
@@ -63,18 +77,19 @@ class Teller:
         self._file = file
         self._notifier = notifier
         self._verbose = verbose
+        self._write = write
         self._book = AddressBook()
         self._counts = Counts()
         self._announced = False
         self._sockets: Sequence[Socket] = ()
 
-    def event(self, event: Event) -> None:
-        """Count *event*, and log it with the name of its machine."""
-        self._counts(event)
-        completed = self._book.completed(event)
-        level = event.level
+    def event(self, event: Event, at: float = 0.0, times: int = 1) -> None:
+        """Count *event*, *times*, and log it with the name of its machine; it happened *at*."""
+        self._counts(event, times)
+        who, level = self._book.who(event), event.level
         if level != "debug" or self._verbose:
-            log.emit(LogLevel.lookupByName(level), "{event}", event=str(completed))
+            again = f" ({times} times)" if times > 1 else ""
+            self._write(level, f"{who} {event.what}{again}", at)
 
     def announce(
         self,

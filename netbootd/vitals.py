@@ -23,6 +23,8 @@ class Vitals:
     *troubles* is all that is wrong, in words; *disks* what is wrong with each thing that is kept on
     disk, empty where nothing is.  *states* counts the listed machines, *strangers* others.
 
+    *pace* has how many machines wait for their turn to load, how many load, and how many may.
+
     *received*, by data set, *stored* and *dropped*, by reason, are lines of logs since the start;
     *kernel_drops* are datagrams that the kernel had no room for.
 
@@ -44,6 +46,7 @@ class Vitals:
     states: Mapping[str, int] = field(default_factory=dict)
     strangers: int = 0
     transfers: Sequence[Progress] = ()
+    pace: Mapping[str, int] = field(default_factory=dict)
     received: Mapping[str, int] = field(default_factory=dict)
     stored: int = 0
     dropped: Mapping[str, int] = field(default_factory=dict)

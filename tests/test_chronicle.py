@@ -191,7 +191,7 @@ def test_a_stranger_that_is_listed_later_keeps_its_boots(start):
     (before,) = rig.chronicle.items().values()
     named = f'{MACHINES}, "node7" : {{ "mac" : "{STRANGER}", "type" : "nfs", "name" : "a" }}'
     rig.live.swap(rig.registry(named))
-    rig.chronicle.configured()
+    rig.chronicle.configured(rig.chronicle.owners(rig.live.snapshot))
     assert rig.chronicle.latest(str(STRANGER)) is None
     assert rig.chronicle.latest("node7").number == before.number
     rig.tell(stories.reports(mac=STRANGER))

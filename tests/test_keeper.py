@@ -149,7 +149,7 @@ def test_a_machine_that_gets_another_name_is_still_the_same(start, tmp_path):
     begin(rig)
     (tmp_path / "c.json").write_text(CONFIG.replace(f'"{KEY}" : {{', f'"node7" : {{ "mac" : "{KEY}",'))  # fmt: skip
     rig.live.swap(load(tmp_path / "c.json"))
-    rig.keeper.configured()
+    rig.keeper.configured(rig.keeper.owners(rig.live.snapshot))
     assert rig.record.of("node7").latest.number == 1
     assert rig.record.of(KEY).latest is None
     assert rig.record.at(HERE) == ("node7", NODE)

@@ -10,6 +10,7 @@ import pytest
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as parse_open
 from prometheus_client.parser import text_string_to_metric_families as parse_text
 
+from netbootd import metrics
 from netbootd.boots.boot import Boot, Outcome, Stage, Step
 from netbootd.events.event import (
     Dropped,
@@ -46,6 +47,7 @@ FULL = Vitals(
     disks={"record": "full", "logs": ""},
     states={"booting": 3, "up": 1997},
     strangers=9,
+    pace={"enabled": 1, "waiting": 12, "loading": 4, "at_once": 16},
     received={"netbootd.syslog": 100},
     stored=90,
     dropped={"rate": 10},
@@ -275,3 +277,24 @@ def test_promtool_has_nothing_to_complain_of(rig):
         check=False,
     )
     assert (done.returncode, done.stdout, done.stderr) == (0, b"", b"")
+
+
+def test_a_storm_of_boots_is_counted_whole_though_few_wait(rig, monkeypatch):
+    """Told of at each step and counted later: each boot and stage once, as if at once."""
+    monkeypatch.setattr(metrics, "_MOST_CHANGED", 3)
+    discover = Step(stage=Stage.DISCOVER, at=START, until=START + 2)
+    kernel = Step(stage=Stage.KERNEL, at=START + 2, until=START + 9)
+    for steps in ((discover,), (discover, kernel)):
+        for number in range(10):
+            rig.metrics.boot(boot(*steps, number=number))
+    rig.metrics.boot(boot(discover, kernel, number=9, outcome=Outcome.OVERDUE))
+    rig.metrics.boot(boot(discover, kernel, number=9, outcome=Outcome.DONE))
+    for _ in range(2):  # a second scrape counts nothing again
+        found = rig.samples()
+        assert found["netbootd_boots_begun_total"] == 10
+        assert found["netbootd_stages_total{stage=discover}"] == 10
+        assert found["netbootd_stages_total{stage=kernel}"] == 10
+        assert found["netbootd_stage_duration_seconds_sum{stage=discover}"] == 20
+        assert found["netbootd_stage_duration_seconds_count{stage=kernel}"] == 1
+        assert found["netbootd_boots_total{outcome=overdue}"] == 1
+        assert found["netbootd_boots_total{outcome=done}"] == 1

@@ -34,13 +34,12 @@ class Stage(StrEnum):
     DONE = "done"
     FAILED = "failed"
 
-    @property
-    def rank(self) -> int:
-        """Its place on the way, from 0."""
-        return _RANKS[self]
+    rank: int
+    """Its place on the way, from 0."""
 
 
-_RANKS = {stage: number for number, stage in enumerate(Stage)}
+for _rank, _stage in enumerate(Stage):
+    _stage.rank = _rank
 
 
 class Outcome(StrEnum):

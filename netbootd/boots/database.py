@@ -16,6 +16,7 @@ from typing import NamedTuple
 
 from netbootd import sqlitefile
 from netbootd.boots.boot import Boot
+from netbootd.boots.written import encode
 from netbootd.config import Boots
 from netbootd.errors import NetbootdError
 from netbootd.sqlitefile import transaction
@@ -180,8 +181,3 @@ def _prune_to(connection: sqlite3.Connection, kept: int, *, known: int) -> None:
             (known, some),
         )
         count -= some
-
-
-def encode(boot: Boot) -> str:
-    """As ``Boot.of_dict`` reads it after json.loads."""
-    return json.dumps(boot.as_dict(), separators=(",", ":"))

@@ -47,6 +47,7 @@ from netbootd.events.event import (
     Transferred,
     Unreadable,
     Unserved,
+    Waits,
 )
 from netbootd.events.lease import (
     AddressInUse,
@@ -90,10 +91,13 @@ class Follower:
         """The boots in memory."""
         return self._attempts.shelf
 
-    def notice(self, event: Event, now: float, generation: int) -> list[Boot]:
-        """Take *event* in, served by the registry of *generation*; the boots that changed."""
+    def notice(self, event: Event, now: float, generation: int, times: int = 1) -> list[Boot]:
+        """
+        Take *event* in, which happened *times*, served by the registry of *generation*; the boots
+        that changed.
+        """
         act = None if _is_idle(event) else _ACTS.get(type(event))
-        turn = self._identities.turn(event, now, generation) if act else None
+        turn = self._identities.turn(event, now, generation, times) if act else None
         return [] if act is None or turn is None else act(self, turn)
 
     def at(self, peer: str) -> tuple[str, str, int]:
@@ -457,6 +461,7 @@ _ACTS: Mapping[type[Event], _Act] = {
     NotNetboot: Follower._not_netboot,
     Scripted: Follower._scripted,
     Held: Follower._held,
+    Waits: Follower._scripted,
     NodeScripted: Follower._node_scripted,
     Reported: Follower._reported,
     Started: Follower._started,

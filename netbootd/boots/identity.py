@@ -12,6 +12,7 @@ Pure, and bounded: of too many the one seen longest ago is forgotten.
 from __future__ import annotations
 
 from collections import OrderedDict
+from functools import lru_cache
 from typing import NamedTuple
 
 from netbootd.boots.boot import Boot
@@ -34,6 +35,12 @@ class _At(NamedTuple):
     sure: bool = True
 
 
+@lru_cache(maxsize=4096)  # a boot is mostly told of by its address
+def card_of(mac: str) -> MAC | None:
+    """The card *mac*; None for an empty text."""
+    return MAC.maybe(mac)
+
+
 class Identities:
     """Machines by card and by address."""
 
@@ -42,19 +49,21 @@ class Identities:
         self._at: OrderedDict[str, _At] = OrderedDict()
         self._by_uuid: OrderedDict[str, tuple[str, ...]] = OrderedDict()
 
-    def turn(self, event: Event, now: float, generation: int) -> Turn | None:
+    def turn(self, event: Event, now: float, generation: int, times: int = 1) -> Turn | None:
         """*event* with its machine; None where nobody knows whose it is."""
         if event.mac is not None:
             who = self._outside.who(event.mac)
             key = who.key if who.known or not who.uuid else self._by_its_uuid(who)
             mac = str(event.mac)
-            return Turn(event, now, generation, key, mac, event.mac, who.known, who.uuid)
+            if mac == key:
+                mac = key  # kept once, for a dozen steps
+            return Turn(event, now, generation, key, mac, event.mac, who.known, who.uuid, times)
         at = self._at.get(event.peer)
         if at is None:
             return None
-        card = MAC.maybe(at.mac)
+        card = card_of(at.mac)
         known = self._outside.who(card).known if card else True
-        return Turn(event, now, generation, at.key, at.mac, card, known)
+        return Turn(event, now, generation, at.key, at.mac, card, known, "", times)
 
     def _by_its_uuid(self, who: Who) -> str:
         """The key of a machine that is not listed: that of the card which said its UUID first."""
@@ -91,7 +100,7 @@ class Identities:
             self.learn(peer, turn)
 
     def _is_listed(self, at: _At) -> bool:
-        card = MAC.maybe(at.mac)
+        card = card_of(at.mac)
         return card is not None and self._outside.who(card).known
 
     def remember(self, boot: Boot) -> None:

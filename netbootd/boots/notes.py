@@ -39,14 +39,14 @@ CLIENT_LEFT = "the client went away"
 _Facts = tuple[Code, str, dict[str, Any]]
 
 
-def note_of(event: Event, now: float) -> Note | None:
-    """The note that *event* leaves, None for one that leaves none."""
+def note_of(event: Event, now: float, times: int = 1) -> Note | None:
+    """The note that *event* leaves, which happened *times*; None for one that leaves none."""
     facts = _MAKERS.get(type(event))
     found = facts(event) if facts else None
     if found is None:
         return None
     code, text, data = found
-    return Note(code=code, at=now, until=now, text=text[:MOST_TEXT], data=data)
+    return Note(code=code, at=now, until=now, text=text[:MOST_TEXT], times=times, data=data)
 
 
 def _unserved(event: Unserved) -> _Facts:

@@ -43,11 +43,14 @@ class Progression:
 
     def news(self, boot: Boot) -> News:
         """What has become of *boot* since it was last asked about."""
-        new = boot.number not in self._boots
-        known = self._boots.setdefault(boot.number, _Known())
-        self._boots.move_to_end(boot.number)
-        if len(self._boots) > _MOST_KNOWN:
-            self._boots.popitem(last=False)
+        known = self._boots.get(boot.number)
+        new = known is None
+        if known is None:
+            known = self._boots[boot.number] = _Known()
+            if len(self._boots) > _MOST_KNOWN:
+                self._boots.popitem(last=False)
+        else:
+            self._boots.move_to_end(boot.number)
         fresh, known.reached = boot.steps[known.reached :], len(boot.steps)
         outcome = boot.outcome if boot.outcome is not known.outcome else Outcome.OPEN
         known.outcome = boot.outcome
@@ -63,9 +66,10 @@ def _ended(boot: Boot, known: _Known) -> list[Step]:
     """The steps of *boot* that are over and were not so when last asked."""
     over = boot.outcome is not Outcome.OPEN
     last = len(boot.steps) - 1
-    ended = {
-        place for place, step in enumerate(boot.steps) if over or (place < last and not step.open)
-    }
-    fresh = sorted(ended - known.ended)
-    known.ended |= ended
-    return [boot.steps[place] for place in fresh]
+    told, fresh = known.ended, []
+    if len(told) <= last:
+        for place, step in enumerate(boot.steps):
+            if place not in told and (over or (place < last and not step.open)):
+                told.add(place)
+                fresh.append(step)
+    return fresh

@@ -54,6 +54,8 @@ def find(steps: Steps, like: Step) -> int:
 
 def _crowded(steps: Steps, like: Step) -> int:
     """Where there are too many steps of its kind: the last of the same stage, else -1."""
+    if len(steps) < _MOST_LOADERS:  # the least of all bounds
+        return -1
     alike = [number for number, step in enumerate(steps) if step.stage is like.stage]
     most = _MOST_LOADERS if like.stage is Stage.LOADER else MOST_STEPS
     full = _MOST_FILES if like.stage in _BY_PATH else MOST_STEPS

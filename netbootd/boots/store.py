@@ -1,10 +1,10 @@
 """
 The record of boots on disk, in a thread of its own.
 
-A boot is written again when it has changed, at most ``_SOON_S`` after that, so a daemon that is
-killed loses no more.  A disk that is full or gone costs the memory over a restart, never a boot:
-what was not written is kept, the newest of it, and tried again.  A file that is broken is set
-aside, and a new one begun.
+A boot is written again when it has changed, ``_SOON_S`` after that, in a storm ``_LATEST_S``, so a
+daemon that is killed loses no more.  A disk that is full or gone costs the memory over a restart,
+never a boot: what was not written is kept, the newest of it, and tried again.  A file that is
+broken is set aside, and a new one begun.
 """
 
 from __future__ import annotations
@@ -23,8 +23,13 @@ from netbootd.boots.boot import Boot
 from netbootd.boots.database import FILE, Loaded, NoBoots, Row, Unsaved
 from netbootd.config import Boots
 from netbootd.sqlitefile import identity, is_broken, set_aside
+from netbootd.unhurried import unhurried
 
-_SOON_S = 0.25
+_SOON_S = 1.0
+#: Writing takes so small a part of the time, though not later than ``_LATEST_S``: in a storm
+#: thousands of boots change all the time.
+_PART = 10.0
+_LATEST_S = 5.0
 _RETRY_S = 1.0  # a disk that failed is tried again this often
 _PRUNE_S = 60.0
 _PATIENCE_S = 10.0
@@ -73,6 +78,7 @@ class Store(threading.Thread):
         self._moves: dict[str, str] = {}
         self._work: queue.SimpleQueue[_Asked | _Stir | None] = queue.SimpleQueue()
         self._due: float | None = None
+        self._pause = _SOON_S
         self._pruned_at = time.monotonic() - _PRUNE_S
         self._closing = False
         self._trouble = ""
@@ -216,7 +222,7 @@ class Store(threading.Thread):
         except queue.Empty:
             return _Stir()
         if isinstance(piece, _Stir) and self._due is None:
-            self._due = time.monotonic() + _SOON_S
+            self._due = time.monotonic() + self._pause
         return piece
 
     def _wait_out(self) -> bool:
@@ -243,18 +249,24 @@ class Store(threading.Thread):
         asked.told(found)
 
     def _save(self, connection: sqlite3.Connection) -> None:
+        began = time.monotonic()
         with self._lock:
             unsaved, self._unsaved = self._unsaved, {}
             moves, self._moves = self._moves, {}
             following = self._next
         try:
-            database.write(connection, _rows(unsaved.values()), moves, following)
+            database.write(connection, self._rows(unsaved.values()), moves, following)
         except BaseException:
             with self._lock:  # what has changed since counts
                 self._unsaved = {**unsaved, **self._unsaved}
                 self._moves = {**moves, **self._moves}
             raise
         self._due = None
+        self._pause = min(max(_SOON_S, _PART * (time.monotonic() - began)), _LATEST_S)
+
+    def _rows(self, unsaved: Iterable[Unsaved]) -> list[Row]:
+        """With rests, unless all waits for us: the reactor goes before."""
+        return [one.row for one in (unsaved if self._closing else unhurried(unsaved))]
 
     def _prune(self, connection: sqlite3.Connection) -> None:
         if time.monotonic() >= self._pruned_at + _PRUNE_S:
@@ -265,12 +277,3 @@ class Store(threading.Thread):
         if trouble != self._trouble:
             self._trouble = trouble
             self._troubled(trouble)
-
-
-def _rows(unsaved: Iterable[Unsaved]) -> list[Row]:
-    """Made one by one: whoever waits for the interpreter, as the reactor may, goes before."""
-    rows = []
-    for one in unsaved:
-        rows.append(one.row)
-        time.sleep(0)
-    return rows

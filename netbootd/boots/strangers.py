@@ -55,8 +55,8 @@ class Strangers:
         for cards in (self._cards[True], self._cards[False]):
             yield from reversed(cards.values())
 
-    def notice(self, event: Event, uuid: str, now: float) -> None:
-        """*event* is of a card that is not listed, which has said *uuid* or nothing."""
+    def notice(self, event: Event, uuid: str, now: float, times: int = 1) -> None:
+        """*event*, *times*, is of a card that is not listed, which has said *uuid* or nothing."""
         if event.mac is None:
             return
         netboot = isinstance(event, Offered | Unserved)
@@ -64,7 +64,7 @@ class Strangers:
         seen = altered(
             before,
             last=now,
-            times=before.times + 1,
+            times=before.times + times,
             arch=str(getattr(event, "arch", "") or before.arch)[:_MOST_TEXT],
             uuid=uuid or before.uuid,
             interface=str(getattr(event, "interface", "") or before.interface),

@@ -9,12 +9,17 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from sys import intern
 from typing import Any, NamedTuple
 
+from netbootd.boots.altered import altered
 from netbootd.boots.boot import Boot, Note, Stage, Step
 from netbootd.boots.notes import note_of
 from netbootd.boots.steps import MOST_PATH, MOST_TEXT, noted
 from netbootd.mac import MAC
+
+#: Every event makes a step, and a new one from nothing takes three times as long.
+_BLANK = Step(stage=Stage.DISCOVER, at=0.0, until=0.0)
 
 
 class Who(NamedTuple):
@@ -46,8 +51,8 @@ class Outside:
 @dataclass(slots=True)
 class Turn:
     """
-    *event* at *now*, Unix seconds, of the machine *key* and its *card*, which is *mac* in text;
-    *known*: it is listed.
+    *event* at *now*, Unix seconds, *times*, of the machine *key* and its *card*, which is *mac* in
+    text; *known*: it is listed.
     """
 
     event: Any
@@ -58,30 +63,33 @@ class Turn:
     card: MAC | None
     known: bool = True
     uuid: str = ""
+    times: int = 1
 
     def step(
         self, stage: Stage, *, path: str = "", note: str = "", trouble: str = "", protocol: str = ""
     ) -> Step:
-        """A sign of *stage*."""
+        """A sign of *stage*.  Thousands of boots say the same few words, so each is kept once."""
         event = self.event
-        return Step(
+        return altered(
+            _BLANK,
             stage=stage,
-            path=path[:MOST_PATH],
+            path=intern(path[:MOST_PATH]),
             note=note[:MOST_TEXT],
             trouble=trouble[:MOST_TEXT],
             protocol=protocol,
             at=self.now,
             until=self.now,
+            times=self.times,
             mac=self.mac,
             # What a relay passes on has the relay's address.
-            peer="" if getattr(event, "relay", "") else event.peer,
+            peer="" if getattr(event, "relay", "") else intern(event.peer),
             interface=getattr(event, "interface", ""),
             generation=self.generation,
         )
 
     def noted(self, boot: Boot) -> tuple[Note, ...]:
         """The notes of *boot* with the one that this event leaves, if any."""
-        note = note_of(self.event, self.now)
+        note = note_of(self.event, self.now, self.times)
         return noted(boot.notes, note) if note else boot.notes
 
     def new(self) -> Boot:

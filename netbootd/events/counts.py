@@ -11,12 +11,20 @@ class Counts:
     """A listener that counts events by kind, and drops and refusals by protocol as well."""
 
     def __init__(self) -> None:
-        self._counter: Counter[str] = Counter()
+        self._counter: Counter[tuple[type[Event], str]] = Counter()
 
-    def __call__(self, event: Event) -> None:
-        protocol = getattr(event, "protocol", "")
-        self._counter[f"{event.kind}.{protocol.lower()}" if protocol else event.kind] += 1
+    def __call__(self, event: Event, times: int = 1) -> None:
+        self._counter[type(event), getattr(event, "protocol", "")] += times
 
     def as_dict(self) -> dict[str, int]:
         """Counts by name, in the names' order."""
-        return dict(sorted(self._counter.items()))
+        named: Counter[str] = Counter()
+        for (kind, protocol), count in self._counter.items():
+            named[_name(kind, protocol)] += count
+        return dict(sorted(named.items()))
+
+
+def _name(kind: type[Event], protocol: str) -> str:
+    """The name that an event has for counters, and its protocol where it tells one."""
+    word = kind.__name__.lower()
+    return f"{word}.{protocol.lower()}" if protocol else word

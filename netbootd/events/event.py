@@ -314,6 +314,26 @@ class Held(Scripted):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Waits(Scripted):
+    """
+    A machine is to wait for its turn, and asks again by itself; *place* is where it stands, *again*
+    that it has asked before.
+    """
+
+    place: str
+    again: bool = False
+
+    @property
+    def level(self) -> str:  # type: ignore[override]
+        """Once is enough for a quiet day's log."""
+        return "debug" if self.again else "info"
+
+    @property
+    def what(self) -> str:
+        return f"{printable(self.says)}: {printable(self.place)}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Reported(Event):
     """
     A node said how its boot or installation went: *outcome* ``done`` or ``failed``; ``overdue``

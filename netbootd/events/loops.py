@@ -7,7 +7,7 @@ is such a loop.  Pure: the time comes in as *now*, seconds of any steady clock.
 
 from __future__ import annotations
 
-from collections import OrderedDict, deque
+from collections import OrderedDict
 
 from netbootd import loaders, urls
 from netbootd.events.event import Event, Looped, Scripted, Transferred
@@ -18,10 +18,12 @@ _MOST_CLIENTS = 4096  # the oldest is forgotten first
 
 
 class LoopDetector:
-    """Told of every event; answers with a Looped when one shows."""
+    """Told of events of ``KINDS``; answers with a Looped when one shows."""
+
+    KINDS = (Scripted, Transferred)
 
     def __init__(self) -> None:
-        self._fetched: OrderedDict[str, dict[str, deque[float]]] = OrderedDict()
+        self._fetched: OrderedDict[str, dict[str, list[float]]] = OrderedDict()
 
     def notice(self, event: Event, now: float) -> Looped | None:
         """The loop that *event* completes, if it does; a script ends the counting of its client."""
@@ -34,11 +36,11 @@ class LoopDetector:
     def _count(self, event: Transferred, now: float) -> Looped | None:
         file = _loader(event.path)
         # Each loader by itself: a shim loads another one, which is no loop yet.
-        times = self._fetched.setdefault(event.peer, {}).setdefault(file, deque(maxlen=TIMES))
+        times = self._fetched.setdefault(event.peer, {}).setdefault(file, [])
         self._fetched.move_to_end(event.peer)
         if len(self._fetched) > _MOST_CLIENTS:
             self._fetched.popitem(last=False)
-        times.append(now)
+        times[:] = [*times, now][-TIMES:]
         if len(times) < TIMES or now - times[0] > WITHIN_S:
             return None
         times.clear()

@@ -24,7 +24,9 @@ _MOST_MACHINES = 4096  # the oldest is forgotten first
 
 
 class SilenceDetector:
-    """Told of every event; answers with a Silent when one ends, once per machine and hour."""
+    """Told of events of ``KINDS``; answers with a Silent when one ends, once a machine and hour."""
+
+    KINDS = (Offered, Scripted, Transferred)
 
     def __init__(self) -> None:
         self._fetched: OrderedDict[MAC, float] = OrderedDict()

@@ -103,7 +103,8 @@ class Logbook:
                 return False
             self._queue.append(line)
             self._bytes += size
-        self._wake.set()
+        if not self._wake.is_set():
+            self._wake.set()
         self._remember(line)
         for callback in self._callbacks:
             callback(line)

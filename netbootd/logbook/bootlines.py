@@ -11,8 +11,11 @@ _DAEMON = 3  # facility
 _SEVERITIES = {"info": 6, "warn": 4, "error": 3}
 
 
-def line_of(event: Event, now: float, filing: Filing) -> Line | None:
-    """The line that tells of *event*, at *now* in Unix seconds; None for what is only for debug."""
+def line_of(event: Event, now: float, filing: Filing, times: int = 1) -> Line | None:
+    """
+    The line that tells of *event*, *times* at *now* in Unix seconds; None for what is only for
+    debug.
+    """
     severity = _SEVERITIES.get(event.level)
     if severity is None:
         return None
@@ -20,7 +23,7 @@ def line_of(event: Event, now: float, filing: Filing) -> Line | None:
         source=Source.BOOT,
         received=now,
         at=now,
-        text=event.what,
+        text=f"{event.what} ({times} times)" if times > 1 else event.what,
         facility=_DAEMON,
         severity=severity,
         app="netbootd",

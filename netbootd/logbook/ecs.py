@@ -57,7 +57,7 @@ class Shape:
         # Most of a document is the same as in the one before: those parts are made once.
         parts = (
             f'"@timestamp":"{timestamp(line.at)}","message":{_encode(line.text)}',
-            f'"event":{_encode(self._event(line, sequence, identity))}',
+            f'"event":{{{self._event(line, sequence, identity)}}}',
             f'"log":{_log(line)}',
             _surroundings(self.observer, self.namespace, line.source),
             _sender(line.filing, line.peer, line.port, line.said_at),
@@ -72,19 +72,16 @@ class Shape:
         found: dict[str, Any] = json.loads(self.encode(line, sequence, identity))
         return found
 
-    def _event(self, line: Line, sequence: int, identity: str) -> dict[str, Any]:
-        event: dict[str, Any] = {
-            "created": timestamp(line.received),
-            "dataset": line.source.value,
-            "module": "netbootd",
-            "kind": "event",
-            "id": identity,
-            "sequence": sequence,
-        }
+    def _event(self, line: Line, sequence: int, identity: str) -> str:
+        """The members of ``event``, of which nearly all is the same in each."""
+        event = (
+            f'"created":"{timestamp(line.received)}","dataset":"{line.source.value}",'
+            f'"module":"netbootd","kind":"event","id":"{identity}","sequence":{sequence}'
+        )
         if self.original and line.original:
-            event["original"] = line.original
+            event = f'{event},"original":{_encode(line.original)}'
         if line.source is Source.BOOT and line.msgid:
-            event["action"] = line.msgid
+            event = f'{event},"action":{_encode(line.msgid)}'
         return event
 
 
@@ -120,7 +117,7 @@ def _more(found: dict[str, Any]) -> str:
 
 def _log(line: Line) -> str:
     if line.source is Source.BOOT:
-        return _encode({"level": LEVELS[line.severity]})
+        return f'{{"level":"{LEVELS[line.severity]}"}}'
     log = _plain_log(
         line.facility,
         line.severity,

@@ -14,20 +14,21 @@ from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from datetime import UTC, tzinfo
 from functools import lru_cache
-from typing import NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol
 from zoneinfo import ZoneInfo
 
 from netbootd.boot import history
 from netbootd.boots.boot import Boot
 from netbootd.logbook.line import NOBODY, Filing
 from netbootd.mac import MAC
+from netbootd.registry.hostnames import name_of
 from netbootd.registry.machine import Machine
 from netbootd.registry.sightings import Sightings
 from netbootd.registry.snapshot import Registry
 
 #: The structured data in which a node tells its own MAC; 32473 is the number for examples.
 OWN_DATA = "netbootd@32473"
-_MOST = 8192  # addresses whose filing is kept at hand
+_MOST = 8192  # addresses, and cards, whose filing is kept at hand
 
 
 class Boots(Protocol):
@@ -53,7 +54,7 @@ class Filed(NamedTuple):
 
 
 class _Known(NamedTuple):
-    """The *filed* of an address, as long as what it rests on is the same."""
+    """The *filed* of an address or a card, as long as what it rests on is the same."""
 
     basis: tuple[object, ...]
     filed: Filed
@@ -81,6 +82,7 @@ class Filer:
         self._neighbour = neighbour
         self._holder = holder
         self._known: OrderedDict[str, _Known] = OrderedDict()
+        self._cards: OrderedDict[tuple[MAC, str], _Known] = OrderedDict()
 
     def of(self, peer: str, own_mac: str = "", host_name: str = "") -> Filed:
         """Whose line came from *peer*; *own_mac* and *host_name* are what it says itself."""
@@ -93,6 +95,15 @@ class Filer:
 
     def of_card(self, mac: MAC, by: str = "mac") -> Filed:
         """Whose card it is; a card that is not listed is a machine of its own."""
+        basis = (self._registry().generation, self._sightings.of(mac))
+        known = self._cards.get((mac, by))
+        if known is not None and known.basis == basis and self._is_current(known.filed.filing):
+            return known.filed
+        filed = self._of_card(mac, by)
+        _keep(self._cards, (mac, by), _Known(basis, filed))
+        return filed
+
+    def _of_card(self, mac: MAC, by: str) -> Filed:
         machine = history.machine_of(mac, self._registry(), self._sightings)
         if machine is not None:
             return self._filed(machine, mac, by)
@@ -113,10 +124,7 @@ class Filer:
             filed = self.of_card(holder, "lease")
         else:
             filed = self._find(peer, registry, key, mac, beside)
-        self._known[peer] = _Known(basis, filed)
-        self._known.move_to_end(peer)
-        if len(self._known) > _MOST:
-            self._known.popitem(last=False)
+        _keep(self._known, peer, _Known(basis, filed))
         return filed
 
     def _is_current(self, filing: Filing) -> bool:
@@ -164,9 +172,11 @@ class Filer:
         return latest.number if latest else 0
 
 
-def name_of(machine: Machine) -> str:
-    """What the configuration calls it; empty where it is a MAC alone."""
-    return str(machine.variables.get("hostname", "")) or machine.named
+def _keep(known: OrderedDict[Any, _Known], asked: object, found: _Known) -> None:
+    known[asked] = found
+    known.move_to_end(asked)
+    if len(known) > _MOST:
+        known.popitem(last=False)
 
 
 @lru_cache(maxsize=1024)
@@ -176,14 +186,3 @@ def zone_of(name: str) -> tzinfo:
         return ZoneInfo(name) if name else UTC
     except (KeyError, ValueError, OSError):
         return UTC
-
-
-def names_in(registry: Registry) -> dict[str, Machine]:
-    """The host names that one machine has for itself, in lower case.  Looks at all machines."""
-    found: dict[str, Machine] = {}
-    several: set[str] = set()
-    for machine in registry.known:
-        for name in {name_of(machine).lower(), machine.named.lower()} - {""}:
-            if found.setdefault(name, machine).key != machine.key:
-                several.add(name)
-    return {name: machine for name, machine in found.items() if name not in several}

@@ -6,7 +6,7 @@ Counted for each machine and loader, in memory only; times in seconds of any clo
 
 from __future__ import annotations
 
-from collections import OrderedDict, deque
+from collections import OrderedDict
 
 _MOST = 8192  # machines counted; the oldest is forgotten first
 _LONGEST = 1001
@@ -16,17 +16,16 @@ class LoaderGuard:
     """Told of every loader that was fetched whole."""
 
     def __init__(self) -> None:
-        self._fetched: OrderedDict[tuple[str, str], deque[float]] = OrderedDict()
+        self._fetched: OrderedDict[tuple[str, str], list[float]] = OrderedDict()
 
     def count(self, key: str, loader: str, now: float, within: float) -> int:
         """How often *key* has fetched *loader* within *within* s, this time included."""
-        times = self._fetched.setdefault((key, loader), deque(maxlen=_LONGEST))
+        times = self._fetched.setdefault((key, loader), [])
         self._fetched.move_to_end((key, loader))
         if len(self._fetched) > _MOST:
             self._fetched.popitem(last=False)
-        times.append(now)
-        while now - times[0] > within:
-            times.popleft()
+        recent = [at for at in (*times, now) if now - at <= within]
+        times[:] = recent[-_LONGEST:]
         return len(times)
 
     def forget(self, key: str) -> None:

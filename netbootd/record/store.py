@@ -42,6 +42,9 @@ CREATE TABLE IF NOT EXISTS orders (id INTEGER PRIMARY KEY AUTOINCREMENT, value T
 CREATE TABLE IF NOT EXISTS secret (value BLOB NOT NULL);
 """
 _LOOK_S = 0.25  # how often the daemon looks for orders
+#: What is kept within so long is written together: in a storm each write wakes this thread, which
+#: the reactor waits for.  Nobody who needs it on the disk waits for this.
+_TOGETHER_S = 0.1
 _MOST_AT_ONCE = 500
 _PATIENCE_S = 2.0
 
@@ -209,6 +212,7 @@ class Store(threading.Thread):
         self._work: queue.SimpleQueue[_Kept | _Taken | threading.Event | None]
         self._work = queue.SimpleQueue()
         self._waiting: list[threading.Event] = []
+        self._hurry = threading.Event()  # somebody waits
         self._unsaved: dict[tuple[str, str], Standing | Worked | None] = {}
         self._done: set[int] = set()
         self._seen = 0  # the last order that was handed over
@@ -242,11 +246,13 @@ class Store(threading.Thread):
         """Wait until all that was kept is on disk; False if that takes longer than one would."""
         done = threading.Event()
         self._work.put(done)
+        self._hurry.set()
         return done.wait(_PATIENCE_S)
 
     def close(self) -> None:
         """Write what is left and end."""
         self._work.put(None)
+        self._hurry.set()
         self.join(10)
 
     def run(self) -> None:
@@ -284,13 +290,18 @@ class Store(threading.Thread):
         return False
 
     def _collect(self) -> bool:
-        """Take what there is to do, waiting a little for the first; False when closed."""
+        """
+        Take what there is to do, waiting a little for the first, and for what comes with it; False
+        when closed.
+        """
         wait = _LOOK_S
         for _ in range(_MOST_AT_ONCE):
             try:
                 piece = self._work.get(timeout=wait)
             except queue.Empty:
                 break
+            if wait and isinstance(piece, _Kept):
+                self._hurry.wait(_TOGETHER_S)
             wait = 0.0
             if piece is None:
                 return False
@@ -305,6 +316,8 @@ class Store(threading.Thread):
     def _save(self, connection: sqlite3.Connection) -> None:
         if self._unsaved or self._done:
             self._write(connection)
+        if self._waiting:
+            self._hurry.clear()
         while self._waiting:
             self._waiting.pop().set()
 

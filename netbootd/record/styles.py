@@ -24,7 +24,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import NamedTuple, Self
 
 from netbootd.mac import MAC
@@ -81,8 +81,7 @@ class Worked:
     when: float = 0.0
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Tried:
+class Tried(NamedTuple):
     """
     What a card was offered last: in which *style*, *since* when, how many *offers* of it had
     nothing follow before, and whether this one *followed*.
@@ -106,8 +105,7 @@ class Tried:
         return not self.followed and now - self.since > PATIENCE_S
 
 
-@dataclass(frozen=True, slots=True)
-class Past:
+class Past(NamedTuple):
     """All that is known at *now* of the card that asks: what it tried, what its kind follows."""
 
     tried: Tried | None = None
@@ -118,8 +116,7 @@ class Past:
 NO_PAST = Past()
 
 
-@dataclass(frozen=True, slots=True)
-class Chosen:
+class Chosen(NamedTuple):
     """
     The *style* of an offer and *why* it; *after* is the one that was given up for it, empty for
     none; *misses*, *left* and *round* as Tried has them.
@@ -146,7 +143,7 @@ def choose(order: tuple[str, ...], past: Past) -> Chosen:
         return same
     proven = past.worked is not None and past.worked.style == tried.style
     if proven and not tried.misses:
-        return replace(same, misses=1)
+        return same._replace(misses=1)
     left, again = (*tried.left, tried.style), tried.round
     rest = [style for style in order if style not in left]
     if not rest:
@@ -233,16 +230,19 @@ class StyleMemory:
             and not before.failed(now)
         )
         tried = Tried(
-            style=chosen.style,
-            since=before.since if again and before else now,
-            kind=kind,
-            first=first,
-            misses=chosen.misses,
+            chosen.style,
+            before.since if again and before else now,
+            kind,
+            first,
+            chosen.misses,
             left=chosen.left,
             round=chosen.round,
             names=names,
         )
-        self._put(mac, tried)
+        if tried == before and not names:
+            self._cards.move_to_end(mac)  # what is known of it stays the very same value
+        else:
+            self._put(mac, tried)
 
     def followed(self, mac: MAC) -> Worked | None:
         """
@@ -253,7 +253,7 @@ class StyleMemory:
         tried = self._cards.get(mac)
         if tried is None or tried.followed or self.now() - tried.since > FOLLOWS_WITHIN_S:
             return None
-        self._put(mac, replace(tried, followed=True, misses=0, left=(), round=1))
+        self._put(mac, tried._replace(followed=True, misses=0, left=(), round=1))
         key = tried.kind.key
         before = self.kinds.get(key)
         same = before is not None and before.style == tried.style

@@ -23,7 +23,7 @@ from twisted.logger import Logger
 from netbootd.config import Syslog
 from netbootd.events.event import Event
 from netbootd.events.logging import Flooding, FloodOver
-from netbootd.logbook.filing import Filer, names_in
+from netbootd.logbook.filing import Filer
 from netbootd.logbook.line import Source
 from netbootd.logbook.neighbours import Neighbours
 from netbootd.ports import Protocol
@@ -121,13 +121,7 @@ class SyslogService(Service):
         """The configuration is new."""
         self._settings = registry.config.syslog
         self._senders.configure(self._settings.senders, self._settings.rate)
-
-        def learned(names: Any) -> None:
-            self._filer.names = names
-
-        deferToThread(names_in, registry).addCallbacks(
-            learned, lambda failure: log.failure("host names", failure=failure)
-        )
+        self._filer.names = registry.called
 
     def listen(self, addresses: Iterable[str]) -> list[tuple[Wanted, OSError]]:
         """Open what is new, close what is not wanted any more; return what cannot be had."""

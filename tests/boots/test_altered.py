@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import FrozenInstanceError, replace
 
 import pytest
 
@@ -35,8 +35,14 @@ def test_it_is_what_replace_makes(value, changes):
     assert new == replace(value, **changes)
     assert value == before
     assert new is not value
+    assert type(new) is type(value)
+
+
+def test_it_is_frozen_like_any_other():
+    with pytest.raises(FrozenInstanceError):
+        altered(STEP, times=4).times = 5
 
 
 def test_a_name_that_is_no_field_is_a_mistake():
-    with pytest.raises(KeyError):
+    with pytest.raises(AttributeError):
         altered(STEP, colour="red")

@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 
 from netbootd.boots import attempts, identity, shelf
 from netbootd.boots.boot import Boot, Outcome
-from netbootd.boots.database import encode
 from netbootd.boots.steps import MOST_NOTES, MOST_PATH, MOST_STEPS, MOST_TEXT
 from netbootd.boots.turn import Who
+from netbootd.boots.written import encode
 from netbootd.events import event as events
 from netbootd.events.progress import Started
 from netbootd.events.witness import NotNetboot, Overheard, Requested

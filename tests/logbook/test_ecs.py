@@ -2,6 +2,8 @@ from __future__ import annotations
 
 import json
 
+import pytest
+
 from netbootd.logbook.ecs import Shape
 from netbootd.logbook.line import Filing, Source
 
@@ -107,3 +109,19 @@ def test_what_netbootd_saw_itself_is_no_syslog():
 def test_whatever_a_text_holds_it_stays_one_line_of_json():
     text = 'a\nb\r\x00\x1b[31m"\\\u2028\ud800\N{SNOWMAN}'
     assert document(line(text))["message"] == text.replace("\ud800", "?")
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        line(),
+        line(original='<13>a "b" \\ é \n', structured={"z": {"é": ['"']}}, tags=("t",)),
+        line(source=Source.BOOT, msgid='s"\\', severity=3, text="é \u2028 \x00"),
+        nobodys("hello"),
+    ],
+    ids=["usual", "odd", "boot", "nobody"],
+)
+def test_the_text_is_that_of_the_standard_library(said):
+    """Most of it is put together from pieces."""
+    text = Shape("x", original=True).encode(said, 7, "20261122T021000-7").decode()
+    assert text == json.dumps(json.loads(text), ensure_ascii=False, separators=(",", ":")) + "\n"

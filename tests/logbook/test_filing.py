@@ -8,7 +8,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from netbootd.logbook.filing import Filer, names_in
+from netbootd.logbook.filing import Filer
 from netbootd.logbook.neighbours import cards_in
 from netbootd.mac import MAC
 from netbootd.registry.load import load
@@ -71,7 +71,7 @@ def filer(tmp_path, boots, leases):
     registry = load(file)
     beside = {"192.0.2.50": TWO}
     filer = Filer(lambda: registry, Sightings(), boots, beside.get, leases.get)
-    filer.names = names_in(registry)
+    filer.names = registry.called
     return filer
 
 
