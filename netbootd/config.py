@@ -23,8 +23,6 @@ from netbootd.loaders import NO_CHOICE, Choice
 from netbootd.nearest import did_you_mean, probably
 from netbootd.relaxedjson import Object, path_of
 
-DEFAULT_FILE = Path("/etc/netbootd/netbootd.json")
-
 
 @dataclass(frozen=True, slots=True)
 class Tftp:
@@ -219,6 +217,21 @@ class Boots:
 
 
 @dataclass(frozen=True, slots=True)
+class Pace:
+    """
+    ``pace``: in a boot storm machines load one after another.
+
+    *at_once* of them, 0 for as many as fill the uplink, of which *uplink* bytes a second may be
+    taken (0: all there is); *groups*: and no more than so many of the members of one.
+    """
+
+    enabled: bool = False
+    at_once: int = 0
+    uplink: float = 0.0
+    groups: Mapping[str, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
 class Config:
     """All settings; *grace* in seconds, folders absolute or as the tests give them."""
 
@@ -234,6 +247,7 @@ class Config:
     logs: Logs = field(default_factory=Logs)
     ship: Ship = field(default_factory=Ship)
     boots: Boots = field(default_factory=Boots)
+    pace: Pace = field(default_factory=Pace)
     known_only: bool = False
     files: Path = Path("/srv/netbootd")
     firmware: tuple[Path, ...] = (
@@ -325,6 +339,10 @@ SETTINGS: Mapping[str, Setting] = {
         Setting("ship.ca", readers.path),
         Setting("boots.days", readers.number(1, 3650)),
         Setting("boots.kept", readers.number(100, 10_000_000)),
+        Setting("pace.enabled", readers.boolean),
+        Setting("pace.at_once", readers.or_auto(readers.number(1, 4096))),
+        Setting("pace.uplink", readers.bit_rate),
+        Setting("pace.groups", readers.of_each(readers.number(1, 4096))),
         Setting("known_only", readers.boolean),
         Setting("files", readers.path),
         Setting("firmware", readers.some(readers.path)),
@@ -353,6 +371,7 @@ _GROUPS: Mapping[str, Callable[..., Any]] = {
     "logs": Logs,
     "ship": Ship,
     "boots": Boots,
+    "pace": Pace,
 }
 
 
@@ -395,6 +414,8 @@ def _read(section: Object, prefix: str, findings: list[Finding]) -> dict[str, An
     for key, value in section.items():
         name = prefix + key
         if name in _GROUPS and isinstance(value, Object):
+            if f"{name}.enabled" in SETTINGS:
+                values[f"{name}.enabled"] = True  # who says how it shall be wants it
             values |= _read(value, f"{name}.", findings)
         elif f"{name}.enabled" in SETTINGS and isinstance(value, bool):
             values[f"{name}.enabled"] = value  # "tftp": false is short for the whole group

@@ -7,13 +7,8 @@ SIGHUP and a changed file end in ``_take``, and that and a changed interface in 
 
 from __future__ import annotations
 
-import contextlib
-import gc
-import os
-import resource
 import signal
 import socket
-import sys
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -22,29 +17,32 @@ from pathlib import Path
 from typing import Any
 
 from twisted.application.service import MultiService
-from twisted.internet import reactor as global_reactor
 from twisted.internet.defer import Deferred, DeferredList
 from twisted.internet.task import LoopingCall
 from twisted.internet.threads import deferToThread
 from twisted.logger import Logger
 
-from netbootd import apitoken, dropins, journal
+from netbootd import apitoken, journal
 from netbootd import interfaces as networks
-from netbootd.api import batch
 from netbootd.api.desk import Desk
 from netbootd.api.edit import Editor
 from netbootd.boot import history
+from netbootd.boots.boot import Boot
 from netbootd.census import Census
 from netbootd.check import tried
 from netbootd.chronicle import Chronicle
+from netbootd.collecting import Collector
 from netbootd.config import Config
+from netbootd.dhcp import wire
 from netbootd.dhcp.service import DhcpService
 from netbootd.dhcp6 import identifier
 from netbootd.dhcp6.service import Dhcp6Service
-from netbootd.events.event import Event, Reported
+from netbootd.events.event import Event, Reported, Transferred
+from netbootd.events.lease import AddressInUse, Leased, LeaseEnded, NoAddress
 from netbootd.events.loops import LoopDetector
 from netbootd.events.silence import SilenceDetector
-from netbootd.events.stream import Stream
+from netbootd.events.stream import Listener, Stream
+from netbootd.events.witness import Overheard
 from netbootd.hooks import Hooks, LeaseHooks
 from netbootd.http.api import Api
 from netbootd.http.service import HttpService
@@ -55,10 +53,15 @@ from netbootd.listening import Listening, Served, tftp_limits
 from netbootd.metrics import Metrics
 from netbootd.naming.naming import Naming
 from netbootd.nodelogs import NodeLogs
+from netbootd.owners import Owners
+from netbootd.pacing import Pacing
 from netbootd.printable import counted
+from netbootd.record.standing import Standing
+from netbootd.registry import overlays
 from netbootd.registry.live import LiveRegistry
 from netbootd.registry.snapshot import Changes, Registry
-from netbootd.reloading import Refusals, Reloader, rehearsed
+from netbootd.rehearsal import Rehearsal
+from netbootd.reloading import Refusals, Reloader
 from netbootd.shipping import shipper
 from netbootd.shipping.shipper import Shipper
 from netbootd.systemd import Notifier
@@ -71,50 +74,8 @@ from netbootd.watch import Watcher
 log = Logger(namespace="netbootd")
 
 _HOOK_OUTPUT = 4096  # characters of a node's last words that a hook is told
-# A thread that reads a configuration of thousands lets the reactor in after so long; the usual 5 ms
-# are felt by whoever asks for the next block.
-_SWITCH_S = 0.001
-# New objects before the collector looks for circles (gc.set_threshold): leases are in none, and the
-# usual 700 cost an eighth of the time of a busy DHCP server.
-_COLLECTED = (50_000, 20, 100)
-_SETTLE_S = 30.0  # after the last of several reloads
+_Owners = tuple[Owners[Standing], Owners[Boot]]  # of the record, and of the boots
 _RETRY_S = 5.0  # a port that was taken is tried again this often
-
-
-def main(file: Path, only_interfaces: tuple[str, ...], *, verbose: bool) -> int:
-    """
-    Serve *file* until SIGTERM; *only_interfaces* replaces the setting.  Returns the exit status.
-
-    Raises ConfigErrors when the configuration cannot be used at the start.
-    """
-    # A clock that is set back, as on a host without a battery, must stop no timer.
-    reactor: Any = global_reactor
-    reactor.seconds = time.monotonic
-    sys.setswitchinterval(_SWITCH_S)
-    gc.set_threshold(*_COLLECTED)
-    journal.begin(sys.stderr, os.environ, verbose=verbose)
-    _finish_writing(file)
-    registry = rehearsed(file, only_interfaces)
-    _allow_many_files()
-    daemon = Daemon(reactor, file, only_interfaces, registry, Notifier(os.environ), verbose=verbose)
-    daemon.run()
-    return daemon.exit_status
-
-
-def _finish_writing(file: Path) -> None:
-    """The drop-ins of an import that we died over: all of them."""
-    try:
-        if count := batch.finish(file.parent / dropins.FOLDER):
-            log.warn("the end of an import was made up for: {count} drop-ins", count=count)
-    except OSError as problem:
-        log.warn("the end of an import cannot be made up for: {problem}", problem=str(problem))
-
-
-def _allow_many_files() -> None:
-    """Every connection and transfer is a descriptor: take all that the system grants."""
-    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
-    with contextlib.suppress(OSError, ValueError):  # a sandbox may say no: then what we have
-        resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
 
 
 class Daemon:
@@ -127,13 +88,13 @@ class Daemon:
         only_interfaces: tuple[str, ...],
         registry: Registry,
         notifier: Notifier,
+        lines: journal.Lines,
         *,
         verbose: bool = False,
     ) -> None:
         self.exit_status = 0
         self._reactor = reactor
         self._file = file
-        self._only_interfaces = only_interfaces
         self._keeper = Keeper(reactor, registry.config.state, time.time)
         self._live = LiveRegistry(registry, self._keeper.record, self._keeper.styles)
         self._chronicle = Chronicle(reactor, registry.config.state, self._live, time.time)
@@ -144,25 +105,26 @@ class Daemon:
             lost=lambda name, lines: reactor.callFromThread(self._shipping_lost, name, lines),
         )
         self._notifier = notifier
-        self._teller = Teller(self._live, file, notifier, verbose=verbose)
+        self._lines = lines
+        self._teller = Teller(self._live, file, notifier, verbose=verbose, write=lines.put)
+        self._rehearsal = Rehearsal(file, only_interfaces, registry.documents)
         self._reloader = Reloader(
             file,
-            partial(rehearsed, file, only_interfaces),
-            lambda new: self._take_token(new.config),
+            self._rehearsal,
+            self._prepare,
             self._live,
             self._teller,
             notifier,
             self._take,
             self._leave,
         )
-        self._settling: Any = None  # a delayed call
+        self._collector = Collector(reactor)
         self._stopping = False
         self._build(registry)
 
     def _build(self, registry: Registry) -> None:
-        self._loops = LoopDetector()
-        self._silences = SilenceDetector()
-        self._events = Stream(_report)
+        self._events = Stream(_report, self._reactor, time.time)
+        self._events.rests(self._lines.flush_soon)
         self._leasing = Leasing(
             self._reactor,
             registry.config.state,
@@ -182,22 +144,21 @@ class Daemon:
         self._naming = Naming(
             self._live, told=lambda: self._reactor.callFromThread(self._naming_changed)
         )
-        for listener in (
-            self._teller.event,
-            self._detect,
-            self._keeper,
-            self._chronicle,
-            self._logs,
-            self._leasing,
-            self._naming,
-            Learner(self._keeper.styles, self._events.publish),
-            self._tell_hooks,
-        ):
-            self._events.subscribe(listener)
+        decided, told = self._events.subscribe, self._events.narrate
+        for detector in (LoopDetector(), SilenceDetector()):
+            decided(self._detector(detector), *detector.KINDS)
+        decided(self._keeper, *Keeper.KINDS)
+        decided(self._leasing, NoAddress, Overheard)
+        decided(Learner(self._keeper.styles, self._events.publish), *Learner.KINDS)
+        told(self._teller.event)
+        told(self._chronicle)
+        told(self._logs)
+        told(self._naming, AddressInUse, Leased, LeaseEnded)
+        told(self._tell_hooks, Reported)
         self._hooks = Hooks(self._reactor, lambda: self._live.snapshot.config.hooks)
-        self._events.subscribe(LeaseHooks(self._hooks, self._live))
+        told(LeaseHooks(self._hooks, self._live), Leased, LeaseEnded)
         locator = Locator(self._live, self._reactor.seconds, self._events.publish)
-        self._events.subscribe(locator.notice)
+        decided(locator.notice, Transferred)
         config = registry.config
         served = Served()
         dhcp = DhcpService(self._reactor, self._live, self._events, ledger=self._leasing)
@@ -217,9 +178,14 @@ class Daemon:
         self._listening = Listening(
             dhcp, tftp, self._http, self._logs, served, self._leasing, dhcp6
         )
+        self._pacing = Pacing(
+            self._reactor, config.state, self._live, self._listening.transfers, time.time
+        )
+        decided(self._pacing, *Pacing.KINDS)
+        self._http.paced_by(lambda: self._pacing if self._pacing.on else None)
         self._census = Census(_in_thread)
         self._metrics = Metrics(self._vitals, time.time())
-        self._events.subscribe(self._metrics)
+        told(self._metrics)
         self._chronicle.subscribe(self._metrics.boot)
         self._http.watched_by(lambda: health(self._vitals()), self._metrics.render)
         self._desk = Desk(
@@ -229,11 +195,12 @@ class Daemon:
             orders=self._keeper,
             now=time.time,
             reload=self._reload_for,
-            editor=Editor(self._file, partial(rehearsed, self._file, self._only_interfaces), tried),
+            editor=Editor(self._file, self._rehearsal, tried),
             boots=self._chronicle,
             logs=self._logs.book,
             leases=self._leasing,
             transfers=self._listening.transfers,
+            pace=self._pacing,
             observer=socket.gethostname(),
         )
         self._http.serve_api(Api(self._reactor, self._desk))
@@ -257,6 +224,7 @@ class Daemon:
             self._services.startService()
             self._keeper.start(self._live, self._events.publish)
             self._chronicle.start()
+            self._pacing.start()
             self._logs.start()
             self._shipper.configure(self._live.snapshot.config.ship)
             self._monitor = networks.Monitor(self._interfaces_moved)
@@ -270,8 +238,9 @@ class Daemon:
             self._take_token(registry.config)
             self._reconcile()
             self._naming.start(self._leasing.items())
-            self._settle_memory()
+            self._collector.start()
             self._start_watchdog()
+            deferToThread(wire.warm).addErrback(lambda one: log.failure("scapy", failure=one))
         except Exception:
             log.failure("netbootd could not start")
             self.exit_status = 1
@@ -302,6 +271,7 @@ class Daemon:
         """Running transfers get their grace; nothing new is begun."""
         self._notifier.stopping()
         log.info("netbootd stops")
+        self._rehearsal.stop()
         for part in ("_monitor", "_watcher"):
             if hasattr(self, part):
                 getattr(self, part).close()
@@ -310,7 +280,8 @@ class Daemon:
                 self._services.stopService(),
                 self._hooks.close(self._live.snapshot.config.grace),
             ]
-            return DeferredList(done).addBoth(lambda _: deferToThread(self._close_books))
+            ended = DeferredList(done).addBoth(lambda _: self._events.drain())
+            return ended.addBoth(lambda _: deferToThread(self._close_books))
         return None
 
     def _close_books(self) -> None:
@@ -319,6 +290,7 @@ class Daemon:
         self._leasing.stop()
         self._keeper.stop()
         self._chronicle.stop()
+        self._pacing.stop()
         self._logs.stop()
         self._shipper.stop()
 
@@ -327,20 +299,6 @@ class Daemon:
             ping = LoopingCall(self._notifier.watchdog)
             ping.clock = self._reactor
             ping.start(interval / 2)
-
-    def _settle_soon(self) -> None:
-        """Once for many changes in a row: nothing else is done meanwhile."""
-        if self._settling is not None and self._settling.active():
-            self._settling.reset(_SETTLE_S)
-        else:
-            self._settling = self._reactor.callLater(_SETTLE_S, self._settle_memory)
-
-    @staticmethod
-    def _settle_memory() -> None:
-        """A registry of 100,000 machines need not be walked by every garbage collection."""
-        gc.unfreeze()
-        gc.collect()
-        gc.freeze()
 
     # -- reload --------------------------------------------------------------------------------
 
@@ -352,20 +310,28 @@ class Daemon:
         self._watcher.about_to_read(written)
         return self._reloader.awaited()
 
-    def _take(self, registry: Registry, changed: Changes) -> None:
+    def _prepare(self, registry: Registry) -> _Owners:
+        """In a thread: what takes time before *registry* is in force."""
+        self._take_token(registry.config)
+        overlays.warm(registry)
+        return self._keeper.owners(registry), self._chronicle.owners(registry)
+
+    def _take(self, registry: Registry, changed: Changes, owners: _Owners) -> None:
         """A new configuration that can be used."""
         if registry.config.state != self._live.snapshot.config.state:
             log.warn("another state folder counts after a restart: {s}", s=registry.config.state)
         self._live.swap(registry)
-        self._keeper.configured()
-        self._chronicle.configured()
+        of_record, of_boots = owners
+        self._keeper.configured(of_record)
+        self._chronicle.configured(of_boots)
+        self._pacing.configured()
         self._logs.configured()
         self._naming.configured()
         self._shipper.configure(registry.config.ship)
         self._teller.reloaded(registry, changed)
         self._watcher.update(self._watched())
         self._reconcile()
-        self._settle_soon()
+        self._collector.soon()
 
     def _leave(self, files: list[Path]) -> None:
         """One that cannot, made of *files*: when these change it is time to look again."""
@@ -424,7 +390,8 @@ class Daemon:
 
     def _status(self) -> dict[str, object]:
         """For ``/status``."""
-        return {**self._teller.status(), "logs": self._logs.status()}
+        told = {**self._teller.status(), "logs": self._logs.status()}
+        return {**told, "pace": self._pacing.summary()} if self._pacing.on else told
 
     def _vitals(self) -> Vitals:
         """How everything is at this moment."""
@@ -440,6 +407,7 @@ class Daemon:
             states=self._census.take(self._live.snapshot, standings, boots, time.time()),
             strangers=len(self._chronicle.strangers()),
             transfers=self._listening.transfers(),
+            pace=self._pacing.summary(),
             received=self._logs.received,
             stored=self._logs.book.counts["stored"],
             dropped=self._logs.dropped,
@@ -451,7 +419,7 @@ class Daemon:
             shed=self._listening.dhcp.shed,
         )
 
-    def _tell_hooks(self, event: Event) -> None:
+    def _tell_hooks(self, event: Event, *_: object) -> None:
         """A node that is up, or has failed, once for each of its reports."""
         if isinstance(event, Reported) and event.mac is not None:
             registry = self._live.snapshot
@@ -466,10 +434,14 @@ class Daemon:
             }
             self._hooks.run("up" if event.outcome == "done" else "failed", data)
 
-    def _detect(self, event: Event) -> None:
-        for detector in (self._loops, self._silences):
+    def _detector(self, detector: LoopDetector | SilenceDetector) -> Listener:
+        """A listener that publishes what *detector* makes of an event."""
+
+        def detect(event: Event) -> None:
             if found := detector.notice(event, self._reactor.seconds()):
                 self._events.publish(found)
+
+        return detect
 
 
 def _duid(config: Config) -> bytes:

@@ -15,7 +15,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from functools import partial
+from functools import lru_cache, partial
 from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
@@ -373,7 +373,7 @@ class Leasing:
     def mac_of(self, address: str) -> MAC | None:
         """The card that has *address* now, as far as we gave it."""
         with suppress(ValueError):
-            lease = self.leases.at(ip_address(address))
+            lease = self.leases.at(_address(address))
             return lease.mac if lease is not None and lease.active(self.clock()) else None
         return None
 
@@ -427,6 +427,10 @@ class Leasing:
                 listener(lease)
             except Exception:
                 log.failure("a listener of leases failed")
+
+
+#: Each event of a boot that names no machine asks who has its address.
+_address = lru_cache(maxsize=4096)(ip_address)
 
 
 def _ended(lease: Lease, how: str) -> LeaseEnded:

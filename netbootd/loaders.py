@@ -144,6 +144,8 @@ class Choice:
 
     def of(self, arch: Arch) -> str:
         """The word for *arch*, empty if this says nothing of it; its number is said of it alone."""
+        if not self.by_family:
+            return self.usual
         keys = [str(arch.number), *([f"{arch.family}-http"] if arch.http else []), arch.family]
         return next((self.by_family[key] for key in keys if key in self.by_family), self.usual)
 

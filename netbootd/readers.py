@@ -236,3 +236,41 @@ def options(value: Any) -> Mapping[int, bytes]:
 
 
 serving = one_of(Serving)
+
+
+def or_auto(read: Callable[[Any], int]) -> Callable[[Any], int]:
+    """A number, or ``"auto"``, which is 0."""
+
+    def read_one(value: Any) -> int:
+        if value == "auto":
+            return 0
+        try:
+            return read(value)
+        except Wrong as wanted:
+            raise Wrong(f'"auto" or {wanted}') from None
+
+    return read_one
+
+
+_PRIORITIES = {"low": -10, "normal": 0, "high": 10}
+
+
+def priority(value: Any) -> int:
+    """Whose turn comes first where machines wait: the higher number's; the usual is 0."""
+    if isinstance(value, str) and value in _PRIORITIES:
+        return _PRIORITIES[value]
+    if isinstance(value, bool) or not isinstance(value, int) or not -100 <= value <= 100:
+        raise Wrong('"high", "normal", "low" or a whole number from -100 to 100')
+    return value
+
+
+_BITS = {"k": 1e3, "m": 1e6, "g": 1e9}
+_BIT_RATE = re.compile(r"([0-9]{1,6}(?:\.[0-9]{1,3})?)\s*([kKmMgG])b(?:it(?:/s|ps)?|ps)")
+
+
+def bit_rate(value: Any) -> float:
+    """``"10 Gbit/s"``, or "500 Mbit/s", as bytes a second."""
+    match = _BIT_RATE.fullmatch(value.strip()) if isinstance(value, str) else None
+    if match is None or not float(match[1]):
+        raise Wrong('a rate in kbit/s, Mbit/s or Gbit/s, such as "10 Gbit/s"')
+    return float(match[1]) * _BITS[match[2].lower()] / 8

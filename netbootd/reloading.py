@@ -7,56 +7,43 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
+from typing import Generic, TypeVar
 
 from twisted.internet.defer import Deferred
 from twisted.internet.threads import deferToThread
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
-from netbootd.check import rehearse
-from netbootd.dropins import NOTHING_PENDING, Pending
 from netbootd.errors import ConfigErrors, Finding, Level, Place
 from netbootd.registry.live import LiveRegistry
-from netbootd.registry.load import load
 from netbootd.registry.snapshot import Changes, Registry, changes
 from netbootd.systemd import Notifier
 from netbootd.telling import Teller
 
 log = Logger(namespace="netbootd")
 
+P = TypeVar("P")
 #: The findings that keep what somebody waits for from being taken, none where it is in force.
 Refusals = tuple[Finding, ...]
 
 
-def rehearsed(
-    file: Path, only_interfaces: tuple[str, ...], pending: Pending = NOTHING_PENDING
-) -> Registry:
-    """
-    *file*, with what is *pending*, and with what a rehearsal of every machine's boot found as well;
-    raises ConfigErrors.
-    """
-    registry = load(file, only_interfaces, pending)
-    return replace(registry, findings=(*registry.findings, *rehearse(registry)))
-
-
-class Reloader:
+class Reloader(Generic[P]):
     """
     Reads *file* with *read*, and has all else done that takes time by *prepare*, both in a thread;
-    *taken* is told of a registry that can be used and of what changed, *left* of the files of one
-    that cannot.
+    *taken* is told of a registry that can be used, of what changed and of what was prepared, *left*
+    of the files of one that cannot.
     """
 
     def __init__(
         self,
         file: Path,
         read: Callable[[], Registry],
-        prepare: Callable[[Registry], None],
+        prepare: Callable[[Registry], P],
         live: LiveRegistry,
         teller: Teller,
         notifier: Notifier,
-        taken: Callable[[Registry, Changes], None],
+        taken: Callable[[Registry, Changes, P], None],
         left: Callable[[list[Path]], None],
     ) -> None:
         self._file = file
@@ -89,13 +76,13 @@ class Reloader:
         loading.addCallbacks(lambda loaded: self._taken(*loaded), self._refused)
         loading.addBoth(self._done)
 
-    def _load(self) -> tuple[Registry, Changes]:
+    def _load(self) -> tuple[Registry, Changes, P]:
         """In a thread of its own."""
         registry = self._read()
         if any(finding.level is Level.RELOAD for finding in registry.findings):
             raise ConfigErrors(registry.findings, registry.watched)
-        self._prepare(registry)
-        return registry, changes(self._live.snapshot, registry)
+        changed = changes(self._live.snapshot, registry)
+        return registry, changed, self._prepare(registry)
 
     def _refused(self, failure: Failure) -> None:
         failure.trap(ConfigErrors)

@@ -9,12 +9,12 @@ and no other lease has it: whoever came first keeps it.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Container, Iterable, Iterator
 from dataclasses import dataclass
 
 from netbootd.leases.lease import Address
-from netbootd.leases.names import label
 from netbootd.mac import MAC
+from netbootd.registry.hostnames import label
 
 _LABEL = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?")
 _MOST_NAME = 253  # characters (RFC 1035, section 2.3.4, without the octets of the wire)
@@ -74,7 +74,7 @@ class Names:
     """
 
     def __init__(self) -> None:
-        self.reserved: frozenset[str] = frozenset()
+        self.reserved: Container[str] = frozenset()
         self._holders: dict[Address, Holder] = {}
         self._names: dict[Address, str] = {}
         self._having: dict[str, dict[Address, Holder]] = {}

@@ -13,7 +13,7 @@ import tempfile
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Container, Iterable
 from contextlib import suppress
 from dataclasses import dataclass
 from ipaddress import ip_address
@@ -30,6 +30,7 @@ from netbootd.mac import MAC
 from netbootd.naming.names import FIRST_LINE, Holder, Named, Names, hosts, own_name
 from netbootd.naming.updates import Updates
 from netbootd.naming.wanted import Pointer
+from netbootd.registry.hostnames import owners
 from netbootd.registry.live import LiveRegistry
 from netbootd.registry.snapshot import Registry
 
@@ -113,7 +114,7 @@ class Naming:
         if self._thread.is_alive():
             self._thread.join(_GRACE_S)
 
-    def __call__(self, event: Event) -> None:
+    def __call__(self, event: Event, *_: object) -> None:
         """Learn from *event*."""
         if isinstance(event, Leased):
             self._take(_Had(event.address, event.key, event.mac, event.hostname))
@@ -189,9 +190,7 @@ class Naming:
     def _configure(self, registry: Registry) -> None:
         """What counts now, and everybody's name by it."""
         self._updates.configure(registry.config.ddns)
-        machines = (*registry.machines.values(), *registry.cardless)
-        names = (own_name(_hostname(one.variables)) for one in machines)
-        self._names.reserved = frozenset(name.partition(".")[0] for name in names if name)
+        self._names.reserved = _Reserved(registry)
         for one in self._names.holders():
             self._learn(_Had(str(one.address), one.key, one.mac, one.said), registry)
 
@@ -232,6 +231,16 @@ class Naming:
             domain=_domain(address, registry),
             identity=machine.key if machine is not None and own else str(mac or had.key),
         )
+
+
+class _Reserved(Container[str]):
+    """The first labels of the names of listed machines."""
+
+    def __init__(self, registry: Registry) -> None:
+        self._registry = registry
+
+    def __contains__(self, name: object) -> bool:
+        return isinstance(name, str) and bool(owners(name, self._registry))
 
 
 def _hostname(variables: object) -> str:

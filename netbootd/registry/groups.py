@@ -12,6 +12,7 @@ then the machine's.
 
 from __future__ import annotations
 
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -150,6 +151,20 @@ class Whole:
             without = own_keys if value is self.entry.value else own_keys | _ONE_MACHINE
             found |= {key: item for key, item in value.items() if key not in without}
         return found
+
+
+def limited(layers: Layers, known: Collection[str]) -> Iterator[Finding]:
+    """What ``pace.groups`` of the settings names, and no group is called."""
+    section = layers.merged("netbootd")
+    pace = section.get("pace") if section is not None else None
+    written = pace.get("groups") if isinstance(pace, Object) else None
+    if not isinstance(written, Object):
+        return
+    for name in written:
+        if name not in known:
+            told = f'no group "{name}"{did_you_mean(name, known)}'
+            path = path_of("netbootd", "pace", "groups", name)
+            yield Finding(Level.WARNING, "group-unknown", told, written.place_of(name), path)
 
 
 def _flat(values: list[Any]) -> Any:

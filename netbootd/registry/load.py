@@ -23,6 +23,7 @@ from netbootd.dialects import catalogue as dialects
 from netbootd.dropins import NOTHING_PENDING, Layers, Pending
 from netbootd.errors import ConfigErrors, Finding, Level, Place
 from netbootd.registry import (
+    groups,
     hostnames,
     overlays,
     programs,
@@ -103,7 +104,9 @@ def _registry(
     targets = Targets(layers, names, library, templates, findings.add)
     machines = Machines(layers, targets, findings.add)
     nets = subnets.read(layers, names, machines.of_subnet, findings.add, config.dhcp)
-    first, notice = (_template(templates, f"{name}.ipxe", findings) for name in ("first", "notice"))
+    first, notice, waiting = (
+        _template(templates, f"{name}.ipxe", findings) for name in ("first", "notice", "waiting")
+    )
     installs = answers.survey(library, findings.add)
     pieces = scripts.survey(layers, folder, findings.add)
     overlaid = _overlays(folder, targets, machines, nets, findings)
@@ -112,6 +115,7 @@ def _registry(
         library=library,
         first_template=first,
         notice_template=notice,
+        waiting_template=waiting,
         disk=catalogue.local_boot("localboot/disk", templates),
         dialects={name: _template(templates, name, findings) for name in dialects.TEMPLATES},
         machines=machines.by_mac,
@@ -148,13 +152,14 @@ def _registry(
             *pieces.watch,
         ),
     )
-    registry = replace(registry, vm_users=descriptions.users(registry))
+    registry = replace(hostnames.indexed(registry), vm_users=descriptions.users(registry))
     for remark in (*answers.remarks(registry), *descriptions.remarks(registry)):
         findings.add(remark)
     for remark in (*overlays.remarks(registry), *scripts.remarks(registry)):
         findings.add(remark)
     for remark in (
         *programs.remarks(registry.chosen, library),
+        *groups.limited(layers, registry.groups),
         *reservations.remarks(layers, registry),
         *hostnames.remarks(registry),
         *variables.remarks(layers, machines, targets, library),

@@ -35,7 +35,8 @@ class Machine:
     empty where nobody chose.
 
     *address* is its ``ip`` where that is an address of IPv4: nobody else is given it.
-    *own_options* are the DHCP options that it or a group says, encoded, by code.
+    *own_options* are the DHCP options that it or a group says, encoded, by code.  *own_priority* is
+    what it or a group says of its turn in a storm, None where neither does.
     """
 
     mac: MAC | None
@@ -54,12 +55,19 @@ class Machine:
     reply_style: str = ""
     address: IPv4Address | None = None
     own_options: Mapping[int, bytes] = field(default_factory=dict)
+    own_priority: int | None = None
 
     @property
     def dhcp_options(self) -> Mapping[int, bytes]:
         """The DHCP options that it, a group or its target says, the first of these that does."""
         of_target = self.target.common.dhcp_options
         return {**of_target, **self.own_options} if of_target else self.own_options
+
+    @property
+    def priority(self) -> int:
+        """Whose turn comes first in a storm: the higher number's."""
+        own = self.own_priority
+        return self.target.common.priority if own is None else own
 
     @property
     def title(self) -> str:

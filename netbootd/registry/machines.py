@@ -12,7 +12,7 @@ from dataclasses import replace
 from ipaddress import IPv4Address
 from typing import Any
 
-from netbootd import dhcpoptions, replies
+from netbootd import dhcpoptions, readers, replies
 from netbootd.dropins import MACHINES, Layers
 from netbootd.errors import Finding, Level
 from netbootd.loaders import NO_CHOICE, Choice
@@ -28,14 +28,14 @@ from netbootd.registry.targets import Targets
 from netbootd.relaxedjson import Object, kind, path_of
 from netbootd.targets.base import Target
 from netbootd.targets.catalogue import unusable
-from netbootd.targets.settings import DHCP_OPTIONS, LOADER, READ, VARIABLES
+from netbootd.targets.settings import DHCP_OPTIONS, LOADER, PRIORITY, READ, VARIABLES
 
 #: How a proxy tells the machine's firmware of its boot file (``replies``).
 REPLY_STYLE = "reply_style"
 #: Keys that are no free data.
 _OWN_KEYS = (
     CHOOSING
-    | {"enabled", LOADER, REPLY_STYLE, DHCP_OPTIONS, VARS}
+    | {"enabled", LOADER, REPLY_STYLE, DHCP_OPTIONS, PRIORITY, VARS}
     | {*entries.CARDS, *MEMBERSHIP, *LISTS}
 )
 #: All that mean something in an entry.
@@ -188,6 +188,7 @@ class Machines:
             reply_style=self._reply_style(whole),
             address=address,
             own_options=self._dhcp_options(whole),
+            own_priority=self._priority(whole),
         )
 
     def _dhcp_options(self, whole: Whole) -> Mapping[int, bytes]:
@@ -242,6 +243,19 @@ class Machines:
             place, path = whole.value.place_of(REPLY_STYLE), whole.path(REPLY_STYLE)
             self._report(Finding(Level.TARGET, "reply-style", told, place, path))
             return ""
+
+    def _priority(self, whole: Whole) -> int | None:
+        """The entry's or its groups', None where they do not say, or say nonsense."""
+        if PRIORITY not in whole.value:
+            return None
+        written = whole.value[PRIORITY]
+        try:
+            return readers.priority(written)
+        except readers.Wrong as wanted:
+            told = f'"{PRIORITY}" must be {wanted}, not {written!r:.60}; left out'
+            place, path = whole.value.place_of(PRIORITY), whole.path(PRIORITY)
+            self._report(Finding(Level.WARNING, "priority-invalid", told, place, path))
+            return None
 
     def _lists(self, whole: Whole) -> Iterable[tuple[str, ...]]:
         """The names under each word of LISTS."""

@@ -26,6 +26,7 @@ machine apart and never match.
 
 from __future__ import annotations
 
+import functools
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -73,13 +74,15 @@ class Marks:
         *relayed*: no client is asked where it is plugged in.
         """
         words = MARKS if relayed else OWN_MARKS
-        found = {mark: said.get(mark, "").strip()[:MOST] for mark in words}
-        return cls(**{mark: text for mark, text in found.items() if text and normal(mark, text)})
+        found = {mark: said[mark].strip()[:MOST] for mark in words if said.get(mark)}
+        return cls(**{mark: text for mark, text in found.items() if normal(mark, text)})
 
     def over(self, older: Marks) -> Marks:
         """These, and those of *older* that are missing here."""
         if self == UNMARKED:
             return older
+        if older is UNMARKED:
+            return self
         return Marks(
             self.uuid or older.uuid,
             self.serial or older.serial,
@@ -93,6 +96,12 @@ class Marks:
 UNMARKED = Marks()
 
 
+def told(mark: str, text: str) -> str:
+    """What is kept of a *text* that was said as *mark*; empty where it tells no machine apart."""
+    text = text.strip()[:MOST]
+    return text if text and normal(mark, text) else ""
+
+
 def parse(mark: str, text: str) -> str:
     """
     *text* in the one spelling that is compared; raises ValueError with the reason if it tells no
@@ -101,8 +110,9 @@ def parse(mark: str, text: str) -> str:
     return _PARSE.get(mark, _string)(text)
 
 
+@functools.lru_cache(maxsize=8192)
 def normal(mark: str, text: str) -> str:
-    """Like parse, but empty for what tells no machine apart."""
+    """Like parse, but empty for what tells no machine apart.  Asked many times in one boot."""
     try:
         return parse(mark, text)
     except ValueError:
@@ -122,15 +132,16 @@ def port(circuit_id: str, remote_id: str) -> str:
     return f"{_relayed(circuit_id)}\0{_relayed(remote_id)}"
 
 
+@functools.lru_cache(maxsize=8192)
 def pi_serials(uuid: str) -> tuple[str, ...]:
     """
     The serial number in a Pi's option 97, in both orders of its bytes; none for another's.
 
     DHCP's *uuid* has its first fields turned, as those of every UUID are on the wire.
     """
-    said = UUID(uuid)
-    last = said.bytes[12:]
-    for option in (said.bytes_le, said.bytes):
+    said = _bytes(uuid)
+    last = said[12:]
+    for option in (said[3::-1] + said[5:3:-1] + said[7:5:-1] + said[8:], said):
         if option[:3] == b"RPi" or option == last * 4:
             return last.hex(), last[::-1].hex()
     return ()
@@ -138,13 +149,23 @@ def pi_serials(uuid: str) -> tuple[str, ...]:
 
 def _uuid(text: str) -> str:
     try:
-        uuid = UUID(text.strip())
+        said = _bytes(text.strip())
     except ValueError:
         raise ValueError(f"{text!r:.60} is no UUID of 32 hexadecimal digits") from None
-    found = _one_order(uuid)
-    if len(set(uuid.bytes)) == 1 or found in _SHARED_UUIDS:
-        raise ValueError(f"{uuid} is what boards have whose maker did not give them one")
+    found = _one_order(said)
+    if said.count(said[0]) == len(said) or found in _SHARED_UUIDS:
+        told = "is what boards have whose maker did not give them one"
+        raise ValueError(f"{UUID(bytes=said)} {told}")
     return found
+
+
+def _bytes(text: str) -> bytes:
+    """Those of a UUID; raises ValueError.  uuid.UUID takes long, and this is for each packet."""
+    if len(text) == 36 and text[8] == text[13] == text[18] == text[23] == "-":
+        digits = text[:8] + text[9:13] + text[14:18] + text[19:23] + text[24:]
+        if digits.isalnum():
+            return bytes.fromhex(digits)
+    return UUID(text).bytes
 
 
 def _client_id(text: str) -> str:
@@ -167,9 +188,12 @@ def _relayed(text: str) -> str:
     return spelt(bytes.fromhex(plain[2:]))
 
 
-def _one_order(uuid: UUID) -> str:
+def _one_order(said: bytes) -> str:
     """The same text for both byte orders of a UUID."""
-    return min(str(uuid), str(UUID(bytes_le=uuid.bytes)))
+    digits = said.hex()
+    text = f"{digits[:8]}-{digits[8:12]}-{digits[12:16]}-{digits[16:20]}-{digits[20:]}"
+    first = f"{text[6:8]}{text[4:6]}{text[2:4]}{text[:2]}"
+    return min(text, f"{first}-{text[11:13]}{text[9:11]}-{text[16:18]}{text[14:16]}{text[18:]}")
 
 
 def _string(text: str) -> str:
@@ -188,7 +212,7 @@ _PARSE: Mapping[str, Callable[[str], str]] = {
     "remote_id": _relayed,
 }
 _SHARED_UUIDS = frozenset(
-    _one_order(UUID(text))
+    _one_order(UUID(text).bytes)
     for text in (
         "03000200-0400-0500-0006-000700080009",
         "6ab5b300-538d-1014-9fb5-b0684d007b53",

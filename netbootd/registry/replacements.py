@@ -41,3 +41,7 @@ class Replacements:
         """Whether *mac* was given ours in another conversation than *xid*, and lately."""
         given = self._given.get(mac) if mac else None
         return given is not None and given.xid != xid and 0 <= now - given.at <= WITHIN_S
+
+    def knows(self, mac: MAC) -> bool:
+        """Whether *mac* was given ours, however long ago."""
+        return mac in self._given

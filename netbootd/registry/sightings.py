@@ -38,15 +38,21 @@ class Sightings:
         return self._by_name.get(serial.lower())
 
     def note(self, mac: MAC | None, said: Marks) -> Marks:
-        """Remember what *mac* has *said* now, and return it with what it has said before."""
+        """
+        Remember what *mac* has *said* now, and return it with what it has said before: the very
+        object that was known where that is nothing new.
+        """
         before = self.of(mac)
         known = said.over(before)
         if mac is not None and said != UNMARKED:
-            if known != before:
+            if known == before:
+                known = before
+            else:
                 self._unname(mac, before)
             self._marks[mac] = known
             self._marks.move_to_end(mac)
-            self._by_name |= dict.fromkeys(_names(known), mac)
+            for name in _names(known):
+                self._by_name[name] = mac
             if len(self._marks) > self._most:
                 self._unname(*self._marks.popitem(last=False))
         return known

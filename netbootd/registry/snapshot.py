@@ -22,11 +22,13 @@ from netbootd.printable import counted
 from netbootd.registry import marks, wildcards
 from netbootd.registry.machine import Machine
 from netbootd.registry.programs import Chosen
+from netbootd.registry.roll import Roll, Same, not_in_roll
 from netbootd.registry.subnets import ELSEWHERE, Subnet, Subnets
 from netbootd.rendering import BrokenText, TextTemplate
 from netbootd.scripts.script import Fragment
 from netbootd.targets.base import Target
 from netbootd.targets.ipxe import ScriptTemplate
+from netbootd.unhurried import unhurried
 from netbootd.vms.vm import Vms
 
 
@@ -49,6 +51,9 @@ class Registry:
     *reserved* has the machines whose ``ip`` is an address of IPv4, by that, *reserved6* those whose
     ``ip6`` is one of IPv6; *addresses* all that say an ``ip``, by its text.
 
+    *called* has the machines by the host names that one alone has, in lower case; *labels* whose
+    those first labels are that this does not tell (``hostnames.owners``).
+
     *dialects* are the templates of what loaders other than iPXE read, by the names of their files.
 
     *disk* is what boots a machine's own disk.  *boot_server* is the base URL the file gives for
@@ -69,6 +74,7 @@ class Registry:
     library: Library
     first_template: ScriptTemplate
     notice_template: ScriptTemplate
+    waiting_template: ScriptTemplate
     disk: Target
     dialects: Mapping[str, ScriptTemplate] = field(default_factory=dict)
     machines: Mapping[MAC, Machine] = field(default_factory=dict)
@@ -82,6 +88,8 @@ class Registry:
     reserved: Mapping[IPv4Address, Machine] = field(default_factory=dict)
     reserved6: Mapping[IPv6Address, Machine] = field(default_factory=dict)
     default: Machine | None = None
+    called: Mapping[str, Machine] = field(default_factory=dict)
+    labels: Mapping[str, frozenset[str]] = field(default_factory=dict)
     subnets: Subnets = field(default_factory=Subnets)
     boot_server: str | None = None
     first_server: str | None = None
@@ -111,7 +119,7 @@ class Registry:
     @property
     def cardless(self) -> tuple[Machine, ...]:
         """The machines that are listed without a MAC."""
-        return tuple(machine for machine in self.named.values() if not machine.macs)
+        return tuple(machine for machine in not_in_roll(self.named).values() if not machine.macs)
 
     def by_key(self, key: str, mac: MAC, address: str = "") -> Machine | None:
         """The machine that is remembered under *key*, as it asks with *mac* from *address*."""
@@ -228,13 +236,13 @@ def changes(old: Registry, new: Registry) -> Changes:
 
     For 100,000 machines this is the work of a second, and not one for the reactor's thread.
     """
-    before, after = _entries(old), _entries(new)
-    kept = before.keys() & after.keys()
     same = Comparison()
+    told = [same.cards(old.machines, new.machines), same.entries(_others(old), _others(new))]
+    added, removed, changed = map(sum, zip(*told, strict=True))
     return Changes(
-        added=len(after.keys() - before.keys()),
-        removed=len(before.keys() - after.keys()),
-        changed=sum(not same.machines(before[mac], after[mac]) for mac in kept),
+        added=added,
+        removed=removed,
+        changed=changed,
         subnets=_differing_subnets(old.subnets, new.subnets),
         settings=_for_all(old) != _for_all(new),
     )
@@ -263,6 +271,35 @@ class Comparison:
         own = replace(one, target=other.target, known=other.known)
         return own == other and self._same(one.target, other.target)
 
+    def entries(
+        self, before: Mapping[Any, Machine], after: Mapping[Any, Machine]
+    ) -> tuple[int, int, int]:
+        """How many came, went, and mean something else."""
+        kept = sum(key in after for key in before)
+        changed = sum(
+            not self.machines(before[key], machine)
+            for key, machine in unhurried(after.items())
+            if key in before
+        )
+        return len(after) - kept, len(before) - kept, changed
+
+    def cards(
+        self, before: Mapping[MAC, Machine], after: Mapping[MAC, Machine]
+    ) -> tuple[int, int, int]:
+        """As ``entries``; two rolls are compared row by row, without making machines of most."""
+        if not (isinstance(before, Roll) and isinstance(after, Roll)):
+            return self.entries(before, after)
+        kinds = Same(before, after)
+        kept = changed = 0
+        for mac in unhurried(before):
+            if mac in after:
+                kept += 1
+                differs = before.differs(mac, after, kinds)
+                if differs is None:
+                    differs = not self.machines(before.made(mac), after.made(mac))
+                changed += differs
+        return len(after) - kept, len(before) - kept, changed
+
     def _same(self, one: Target, other: Target) -> bool:
         pair = id(one), id(other)
         if pair not in self._targets:
@@ -270,12 +307,11 @@ class Comparison:
         return self._targets[pair]
 
 
-def _entries(registry: Registry) -> dict[MAC | str | None, Machine]:
-    entries: dict[MAC | str | None, Machine] = {}
+def _others(registry: Registry) -> dict[str | None, Machine]:
+    """Those that are found by no card."""
+    entries: dict[str | None, Machine] = {}
     if registry.default is not None:
         entries[None] = registry.default
-    for mac, machine in registry.machines.items():
-        entries[mac] = machine
     entries |= {machine.named: machine for machine in registry.cardless}
     entries |= {f"{prefix}*": machine for prefix, machine in registry.wildcards.items()}
     entries |= {net.name: net.default for net in registry.subnets if net.default}

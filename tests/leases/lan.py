@@ -327,7 +327,7 @@ class World:
         self.leasing.serve({"eth0", "eth1"}, {"10.1.0.1", "10.2.0.1"})
         self.gate = Gate(self.leasing._store, self.reactor)
         self.leasing._store = self.gate
-        memory = Memory(self.live, stream)
+        memory = Memory(self.live)
         self.lessor = Lessor(memory, stream, self.leasing, Counter())
         self.cables: list[Cable] = []
         self.listeners = {}

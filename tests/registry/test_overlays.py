@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from netbootd import precut
 from netbootd.check import check
 from netbootd.errors import Level, RenderError
 from netbootd.mac import MAC
+from netbootd.overlay import tree
 from netbootd.registry import overlays
 from netbootd.registry.load import load
 from netbootd.registry.snapshot import Registry
@@ -207,3 +210,23 @@ def test_its_files_and_folders_are_watched(site):
     assert {str(path) for path in (site.folder, file.parent.parent, file.parent, file)} <= {
         *watched
     }
+
+
+def test_templates_are_looked_at_before_the_first_build(site, monkeypatch):
+    """
+    A configuration from another process has those that nobody has rendered; to look at one takes
+    10 ms, and the first build is made while others wait.
+    """
+    site.put("base/etc/rack.j2", "rack {{ rack }} of {{ mac }}")
+    site.target["overlays"] = ["base"]
+    site.machine(A, rack="r7")
+    registry, looked = site.load(), []
+    fresh = replace(registry, overlays={"base": tree.read(site.folder / "base", [])})
+    look = precut.Pieces._read
+    monkeypatch.setattr(precut.Pieces, "_read", lambda one: looked.append(one) or look(one))
+
+    overlays.warm(fresh)
+
+    assert len(looked) == 1
+    assert archive(fresh, A) == archive(registry, A)
+    assert len(looked) == 1
