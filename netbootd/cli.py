@@ -9,42 +9,46 @@ Exit status: 0 all well; 1 something is not (a finding about one target, a boot 
 from __future__ import annotations
 
 import argparse
+import importlib
 import os
 import sys
 from collections.abc import Callable, Sequence
 
 from netbootd import __version__
-from netbootd.commands import (
-    boots,
-    check,
-    completion,
-    diff,
-    doctor,
-    explain,
-    firmware,
-    importing,
-    leases,
-    logs,
-    machines,
-    order,
-    overlay,
-    reload,
-    replay,
-    run,
-    script,
-    show,
-    simulate,
-    status,
-    styles,
-    ui,
-    vms,
-    watch,
-)
 from netbootd.commands.words import VARIABLE, complain, print_findings
-from netbootd.config import DEFAULT_FILE
 from netbootd.errors import ConfigErrors, Level, NetbootdError
+from netbootd.usual import DEFAULT_FILE
 
 _INTERRUPTED = 128 + 2  # SIGINT
+
+#: The modules of ``netbootd.commands``, and the commands that each adds, in the order of the help.
+COMMANDS: dict[str, tuple[str, ...]] = {
+    "run": ("run",),
+    "check": ("check",),
+    "show": ("show",),
+    "script": ("script",),
+    "overlay": ("overlay",),
+    "explain": ("explain",),
+    "diff": ("diff",),
+    "doctor": ("doctor",),
+    "simulate": ("simulate",),
+    "replay": ("replay",),
+    "order": ("next", "release"),
+    "importing": ("import",),
+    "vms": ("vms",),
+    "firmware": ("firmware",),
+    "styles": ("styles",),
+    "status": ("status",),
+    "machines": ("machines",),
+    "leases": ("leases",),
+    "pace": ("pace",),
+    "boots": ("timeline", "why"),
+    "logs": ("logs",),
+    "watch": ("watch",),
+    "reload": ("reload",),
+    "ui": ("ui",),
+    "completion": ("completion",),
+}
 
 _DESCRIPTION = """\
 One network boot daemon: DHCP (whole or proxy), TFTP, HTTP and boot scripts from one JSON file.
@@ -67,6 +71,7 @@ One network boot daemon: DHCP (whole or proxy), TFTP, HTTP and boot scripts from
   netbootd status             how is the running daemon?
   netbootd machines           which are there, and how are they?  add, set, remove, import
   netbootd leases             who has which address?  release ends a lease
+  netbootd pace               who waits for its turn in a boot storm?  go, pause, resume
   netbootd timeline MAC       its latest boot, step by step
   netbootd why MAC            why does it not boot?
   netbootd logs MAC           what did it log?  -f goes on with what comes
@@ -106,7 +111,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _run_and_flush(argv: Sequence[str] | None) -> int:
     """A full disk is found here, --help included, and not at exit where nobody can answer it."""
     try:
-        arguments = _parser().parse_args(argv)
+        words = sys.argv[1:] if argv is None else argv
+        arguments = _parser(words[0] if words else "").parse_args(words)
         command: Callable[[argparse.Namespace], int] = arguments.command
         return command(arguments)
     finally:
@@ -118,7 +124,8 @@ def _give_up_output() -> None:
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
-def _parser() -> argparse.ArgumentParser:
+def _parser(named: str = "") -> argparse.ArgumentParser:
+    """For the command that is *named*, or all: who asks for one need not wait for the others."""
     parser = argparse.ArgumentParser(
         prog="netbootd",
         description=_DESCRIPTION,
@@ -127,32 +134,9 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=f"netbootd {__version__}")
     commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
-    for module in (
-        run,
-        check,
-        show,
-        script,
-        overlay,
-        explain,
-        diff,
-        doctor,
-        simulate,
-        replay,
-        order,
-        importing,
-        vms,
-        firmware,
-        styles,
-        status,
-        machines,
-        leases,
-        boots,
-        logs,
-        watch,
-        reload,
-        ui,
-        completion,
-    ):
-        module.add(commands)
+    alone = [module for module, names in COMMANDS.items() if named in names]
+    wanted = COMMANDS if alone in ([], ["completion"]) else alone  # which tells of all others
+    for module in wanted:
+        importlib.import_module(f"netbootd.commands.{module}").add(commands)
     parser.set_defaults(whole=parser)
     return parser

@@ -259,6 +259,8 @@ def _state(case: Case, machine: Machine) -> Lines:
         yield "armed", f"{standing.armed.target}, {standing.armed.times} times{counts}"
     for title in standing.completed:
         yield "done", title
+    if case.registry.config.pace.enabled:
+        yield "turn", f"may have to wait for it in a storm; its priority is {machine.priority}"
     if standing == FRESH:
         yield "state", "nothing: no boot is armed, none is done, it is not held"
 

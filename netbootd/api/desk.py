@@ -14,6 +14,7 @@ from typing import Any, Protocol
 from netbootd.api.edit import Editor
 from netbootd.api.leases import Holders, Moment
 from netbootd.api.values import Picture
+from netbootd.boot.pace import Place
 from netbootd.boots.boot import Boot
 from netbootd.errors import Finding
 from netbootd.events.progress import Progress
@@ -67,6 +68,22 @@ class Leases(Protocol):
     def subscribe(self, callback: Callable[[Lease], None]) -> Callable[[], None]: ...
 
 
+class Queue(Protocol):
+    """
+    Who waits for its turn to load, in the reactor's thread: *places* by machine key, in order.
+
+    The log says of an order that it came from *who*.
+    """
+
+    @property
+    def places(self) -> Mapping[str, Place]: ...
+    def summary(self) -> dict[str, Any]: ...
+    def lines(self) -> list[dict[str, Any]]: ...
+    def let_go(self, key: str, who: str) -> None: ...
+    def let_all_go(self, who: str) -> int: ...
+    def pause(self, who: str, *, paused: bool) -> None: ...
+
+
 class Told(Protocol):
     """What the daemon says of itself."""
 
@@ -102,6 +119,7 @@ class Desk:
     logs: Logs | None = None
     leases: Leases | None = None
     transfers: Callable[[], Sequence[Progress]] = tuple
+    pace: Queue | None = None
     token: str = ""
     observer: str = ""
 
@@ -119,6 +137,7 @@ class Desk:
             boots=self.boots.items() if self.boots else {},
             sightings=self.live.sightings,
             addresses=self._holders.addresses,
+            places=self.pace.places if self.pace else {},
             now=self.now(),
         )
 

@@ -13,10 +13,10 @@ from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
 from typing import Any
 
 from netbootd.api.values import Picture, hostname
-from netbootd.leases import names
 from netbootd.leases.lease import INFINITE, Address, Lease, State
 from netbootd.leases.usage import Foreign, Usage
 from netbootd.mac import MAC
+from netbootd.registry import hostnames
 
 #: What a list may be asked for: one state, or every lease that is remembered.
 ALL = "all"
@@ -68,8 +68,8 @@ def line(lease: Lease, picture: Picture, clock: float) -> dict[str, Any]:
 
 def _called(lease: Lease, listed: str, picture: Picture) -> str:
     """Its name, but for one that is a listed machine's by now and was not when it was given."""
-    owners = names.listed(picture.registry).get(lease.hostname)
-    return lease.hostname if owners is None or listed in owners else ""
+    owners = hostnames.owners(lease.hostname, picture.registry)
+    return lease.hostname if not owners or listed in owners else ""
 
 
 def state_of(lease: Lease, clock: float) -> State:

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from netbootd.boot.history import machine_of
+from netbootd.boot.pace import Place
 from netbootd.boots.boot import Boot, Outcome
 from netbootd.errors import NetbootdError
 from netbootd.events.progress import Progress
@@ -38,7 +39,8 @@ class Picture:
     """
     Everything at the time *now*: what is wanted, what is remembered by machine key, each machine's
     latest boot, what cards have said of their machines (which may be read in any thread), and the
-    *addresses* that cards and machines have of us, by MAC and by machine key.
+    *addresses* that cards and machines have of us, by MAC and by machine key; by that the *places*
+    of those that wait for their turn to load.
     """
 
     registry: Registry
@@ -46,6 +48,7 @@ class Picture:
     boots: Mapping[str, Boot] = field(default_factory=dict)
     sightings: Sightings = field(default_factory=Sightings)
     addresses: Mapping[str, str] = field(default_factory=dict)
+    places: Mapping[str, Place] = field(default_factory=dict)
     now: float = 0.0
 
     def machine(self, mac: MAC) -> Machine | None:
@@ -107,7 +110,7 @@ def summary(machine: Machine, picture: Picture) -> dict[str, Any]:
     key = machine.key
     standing = picture.standings.get(key, FRESH)
     boot = picture.boots.get(key)
-    state = state_of(boot, standing, machine, picture.now)
+    state = state_of_key(key, machine, picture)
     return {
         "key": key,
         "macs": [str(mac) for mac in machine.macs or ((machine.mac,) if machine.mac else ())],
@@ -122,13 +125,28 @@ def summary(machine: Machine, picture: Picture) -> dict[str, Any]:
         "armed": _armed(standing, picture.now),
         "address": _address(machine, standing, boot, picture.addresses),
         "trouble": _trouble(standing, boot, state),
+        "waits": _waits(picture.places.get(key), picture),
+    }
+
+
+def _waits(place: Place | None, picture: Picture) -> dict[str, Any] | None:
+    """Where it stands in the queue of a storm."""
+    if place is None:
+        return None
+    return {
+        "position": place.position,
+        "waiting": len(picture.places),
+        "seconds": place.seconds,
+        "priority": place.priority,
     }
 
 
 def state_of_key(key: str, machine: Machine | None, picture: Picture) -> State:
     """How the machine is that is remembered under *key*."""
     standing = picture.standings.get(key, FRESH)
-    return state_of(picture.boots.get(key), standing, machine, picture.now)
+    state = state_of(picture.boots.get(key), standing, machine, picture.now)
+    # Until it asks again it is silent, and nothing is wrong.
+    return State.BOOTING if state is State.STUCK and key in picture.places else state
 
 
 def _boot(boot: Boot | None, state: State, now: float) -> dict[str, Any]:

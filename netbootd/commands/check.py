@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from netbootd.commands.words import (
     VARIABLE,
@@ -15,12 +14,8 @@ from netbootd.commands.words import (
     print_json,
     usual_config,
 )
-from netbootd.config import DEFAULT_FILE
 from netbootd.errors import Finding, Level
-
-if TYPE_CHECKING:
-    pass
-
+from netbootd.usual import DEFAULT_FILE
 
 _CHECK_MORE = """\
 Renders the script of every machine, so that what would fail at boot fails here.

@@ -3,21 +3,19 @@
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import sys
 from collections.abc import Callable, Sequence
-from ipaddress import IPv4Address
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO, TypeAlias
 
-from netbootd.config import DEFAULT_FILE
 from netbootd.errors import Finding, Level
-from netbootd.mac import MAC
 from netbootd.printable import printable
+from netbootd.usual import DEFAULT_FILE
 
 if TYPE_CHECKING:
     from netbootd.boot.client import Client
+    from netbootd.mac import MAC
     from netbootd.registry.snapshot import Registry
 
 #: Saves --config with every command, where the file is not at its usual place.
@@ -66,12 +64,16 @@ def with_json(parser: argparse.ArgumentParser, told: str = "for programs") -> No
 
 def print_json(value: Any) -> None:
     """*value* for programs."""
+    import json  # noqa: PLC0415
+
     json.dump(value, sys.stdout, indent=2)
     print()
 
 
 def a_machine(text: str) -> MAC | str:
     """A MAC in any spelling, or a name: the key of an entry that has none, or a host name."""
+    from netbootd.mac import MAC  # noqa: PLC0415
+
     return MAC.maybe(text) or text
 
 
@@ -89,6 +91,8 @@ def an_arch(text: str) -> int:
 
 def an_address(text: str) -> str:
     """An IPv4 address; empty stays empty, which argparse asks of the default."""
+    from ipaddress import IPv4Address  # noqa: PLC0415
+
     try:
         return text and str(IPv4Address(text))
     except ValueError:

@@ -33,10 +33,11 @@ from netbootd.registry.marks import Marks
 from netbootd.registry.snapshot import Registry
 from netbootd.registry.subnets import ELSEWHERE, Subnet
 from netbootd.simulate.network import Digest, File, Unchecked, Unreachable
+from netbootd.tftp.blocks import Train
 from netbootd.tftp.locate import Locator
 from netbootd.tftp.options import Bounds, negotiate
-from netbootd.tftp.transfer import Train, Transfer
-from netbootd.tftp.wire import ReadRequest
+from netbootd.tftp.transfer import Transfer
+from netbootd.tftp.wire import HEADER, ReadRequest
 
 CLIENT_ADDRESS = "192.0.2.100"  # RFC 5737, documentation
 _SERVER_ADDRESS = "192.0.2.1"
@@ -160,9 +161,10 @@ class Memory:
             train = transfer.acknowledge(0, began)
         digest, block = Digest(), 0
         while transfer.outcome is None and train is not None:
-            for data in train.buffers[1::2]:  # a header stands before each
-                digest.add(bytes(data))
-            block += train.datagrams
+            packets, length = train
+            for at in range(0, len(packets), length):
+                digest.add(bytes(packets[at + HEADER : at + length]))
+                block += 1
             train = transfer.acknowledge(block & 0xFFFF, began)
         how = f"{block} blocks of {grant.blksize}, windows of {grant.windowsize}"
         return digest.file(time.monotonic() - began, how)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
+from netbootd.boot.pace import told
 from netbootd.printable import counted
 from netbootd.terminal.paper import Bit, Look, Paper, Piece
 from netbootd.terminal.words import ago, size, state
@@ -59,6 +60,9 @@ def remark(machine: Mapping[str, Any]) -> Bit:
         return Bit(armed, Look.BUSY)
     if not machine.get("known", True):
         return Bit("not listed", Look.FAINT)
+    if waits := machine.get("waits"):
+        place = told(waits["position"], waits["waiting"], waits["seconds"])
+        return Bit(f"waits for its turn: {place}", Look.BUSY)
     if machine["state"] == "booting" and machine.get("reached"):
         return Bit(f"{machine['reached']}{progress(machine)}", Look.BUSY)
     return Bit("")

@@ -6,9 +6,10 @@ from __future__ import annotations
 
 from dataclasses import asdict, dataclass
 from enum import StrEnum
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from netbootd.boots.boot import Stage
+if TYPE_CHECKING:  # commands know the states, and nothing of boots
+    from netbootd.boots.boot import Stage
 
 
 class State(StrEnum):

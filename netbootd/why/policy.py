@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from netbootd.boot.waiting import SAYS as WAITS
 from netbootd.boots.boot import Code, Note, Stage
 from netbootd.printable import printable
 from netbootd.why.case import Case, Signature, because, text, told_note
@@ -23,6 +24,20 @@ def held(case: Case) -> Iterator[Cause]:
             confidence=98,
             because=because(*case.notes(Code.HELD)[-2:]) or (printable(reason, 300),),
             advice=f"Mend what made it go in circles, then: netbootd release {case.evidence.key}",
+        )
+
+
+def waits(case: Case) -> Iterator[Cause]:
+    """Its script has it wait, and that is the last that was seen of it."""
+    last = max(case.boot.steps, key=lambda step: step.until, default=None)
+    if last is not None and last.stage is Stage.SCRIPT and last.note == WAITS:
+        yield Cause(
+            code="waits-its-turn",
+            sentence=f"{case.called} waits for its turn: others load, one after another.",
+            confidence=95,
+            because=because(last),
+            advice=f"Nothing; 'netbootd pace' shows its place, and to let it load at once: "
+            f"netbootd pace go {case.evidence.key}",
         )
 
 
@@ -203,6 +218,7 @@ def broken_target(case: Case) -> Iterator[Cause]:
 
 SIGNATURES: tuple[Signature, ...] = (
     held,
+    waits,
     disabled,
     unknown,
     refused_reload,

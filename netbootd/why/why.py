@@ -34,6 +34,7 @@ SIGNATURES: tuple[Signature, ...] = (
 _REMARKS: tuple[Signature, ...] = (
     address.never_asked,
     policy.refused_reload,
+    policy.waits,
     transfer.slow_port,
 )
 _MOST_CAUSES = 6

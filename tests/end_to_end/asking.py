@@ -43,6 +43,11 @@ def reached(stage: Stage) -> Condition:
     return lambda boots: bool(boots) and boots[0].reached is stage
 
 
+def begun(times: int) -> Condition:
+    """So many boots are written; what a boot has come to may be written a second later."""
+    return lambda boots: len(boots) == times
+
+
 def noted(code: Code) -> Condition:
     """Some boot has a note *code*."""
     return lambda boots: any(note.code is code for boot in boots for note in boot.notes)

@@ -9,6 +9,7 @@ import os
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
+from ipaddress import ip_address
 from pathlib import Path
 
 import pytest
@@ -45,6 +46,12 @@ class Site:
     def lease(self, place: str, *options: str) -> None:
         udhcpc = ("busybox", "udhcpc", "-i", "eth0", "-f", "-q", "-n", "-t", "9", "-s", "/bin/true")
         self.lab.run(place, *udhcpc, *options)
+
+    def laptop(self) -> str:
+        """The address of a client that says this name, once it is in DNS."""
+        self.lease("one", "-x", "hostname:laptop")
+        until(lambda: self.lookup("laptop.lab.example"))
+        return self.lookup("laptop.lab.example")
 
     def command(self, *words: str) -> str:
         return self.lab.run("boot", str(NETBOOTD), *words, "--config", str(self.file))
@@ -105,22 +112,26 @@ def test_nobody_takes_a_name_that_is_anothers_or_none(site: Site, name: str) -> 
 
 
 def test_the_hosts_file_is_one_that_dnsmasq_answers_from(site: Site) -> None:
+    address = site.laptop()
+    site.lease("listed")
+    until(lambda: site.lookup("node7.lab.example") == "192.0.2.50")
     hosts = site.file.parent / "hosts"
-    until(lambda: "laptop.lab.example" in hosts.read_text())
+    until(lambda: hosts.exists() and {"laptop", "node7"} <= set(hosts.read_text().split()))
     server = site.lab.spawn(
         *("lan", "dnsmasq", "--no-daemon", "--conf-file=/dev/null", "--user=root", "--port=5353"),
         *("--no-resolv", "--no-hosts", f"--addn-hosts={hosts}", f"--listen-address={LAN_SERVER}"),
         "--bind-interfaces",
     )
     server.wait_for("read .*hosts", 10)
-    assert site.lookup("laptop.lab.example", port=5353) == "192.0.2.101"
+    assert site.lookup("laptop.lab.example", port=5353) == address
     assert site.lookup("50.2.0.192.in-addr.arpa", "PTR", 5353) == "node7.lab.example."
 
 
 def test_a_lease_that_is_over_takes_its_name_along(site: Site) -> None:
-    site.command("leases", "release", "192.0.2.101")
+    address = site.laptop()
+    site.command("leases", "release", address)
     until(lambda: site.lookup("laptop.lab.example") == "")
-    until(lambda: site.lookup("101.2.0.192.in-addr.arpa", "PTR") == "")
+    until(lambda: site.lookup(ip_address(address).reverse_pointer, "PTR") == "")
 
 
 def test_names_outlive_netbootd_and_go_with_their_leases_after_it(site: Site) -> None:

@@ -10,7 +10,7 @@ import re
 import pytest
 
 from tests.end_to_end.browser import BASE
-from tests.end_to_end.webpage import LACKING, OFFLINE, STEPPER, WALKER, Web, web
+from tests.end_to_end.webpage import LACKING, OFFLINE, RETURNER, STEPPER, WALKER, Web, web
 
 __all__ = ["web"]
 pytestmark = [pytest.mark.wire, pytest.mark.slow]
@@ -96,9 +96,12 @@ def test_the_picture_of_a_boot_grows_stage_by_stage(web: Web) -> None:
 
 
 def test_earlier_boots_can_be_looked_at(web: Web) -> None:
-    browser = web.visit(f"#/machine/{STEPPER}")
+    web.load(RETURNER)
+    for path in (f"/boot/{RETURNER}", f"/{RETURNER}/images/vmlinuz", f"/{RETURNER}/images/initrd"):
+        web.get(path)
+    browser = web.visit(f"#/machine/{RETURNER}")
     browser.see(".picture .stage", "Initrd")
-    web.load(STEPPER)
+    web.load(RETURNER)
     earlier = browser.wait("return document.querySelector('.boots select').options[1]?.value")
 
     browser.wait("return document.querySelectorAll('.picture .stage').length < 4")

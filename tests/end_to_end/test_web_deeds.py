@@ -181,9 +181,9 @@ def test_a_transfer_is_shown_while_it_goes_on(web: Web) -> None:
     url = f"{BASE}/{WALKER}/images/large"
     slow = web.lab.spawn("lan", *web.fetch(url, WALKER, "--limit-rate", "500k"))
 
-    row = browser.see("#transfers-rows .row", "images/large")
-    assert "walker" in row.text
-    assert browser.see("#transfers-rows [role=progressbar]").get_attribute("aria-valuenow")
+    browser.see("#transfers-rows .row", "images/large")
+    browser.see("#transfers-rows .row", "walker")
+    browser.see("#transfers-rows [role=progressbar][aria-valuenow]")
     browser.see("#count-transfers", "1")
     slow.close()
     browser.see("#transfers-empty", "Nothing is being fetched")

@@ -43,7 +43,7 @@ def configuration(folder: Path) -> dict[str, object]:
     }
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture
 def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Web]:
     if os.geteuid() != 0:
         pytest.skip("network namespaces need root")
@@ -60,6 +60,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Web]:
         try:
             browser.sign_in(token)
             yield Web(lab, file, config, daemon, browser, token)
+            assert browser.complaints() == []
         finally:
             browser.close()
 
@@ -94,11 +95,14 @@ def test_leases_appear_as_they_are_given(site: Web) -> None:
 
 
 def test_a_machines_page_and_the_list_show_its_address(site: Web) -> None:
+    lease(site, "listed")
     browser = site.visit(f"#/machine/{LISTED}")
     browser.see(".facts", "192.0.2.50")
 
 
 def test_a_search_finds_by_name_mac_and_port_and_escape_takes_it_back(site: Web) -> None:
+    lease(site, "one", "-x", "hostname:laptop")
+    lease(site, "listed")
     browser = site.visit("#/leases")
     browser.see("#leases-rows .row", "laptop")
     browser.write("#leases-search", "LAPT")
@@ -112,6 +116,7 @@ def test_a_search_finds_by_name_mac_and_port_and_escape_takes_it_back(site: Web)
 
 def test_a_pool_that_has_run_out_is_shown_where_nobody_can_miss_it(site: Web) -> None:
     browser = site.visit("#/leases")
+    lease(site, "one", "-x", "hostname:laptop")
     lease(site, "two", "-x", "hostname:phone")
     browser.see(".pool[data-state='failed']", "full: 2 of 2 in use, 100 %")
     with pytest.raises(LabError):
@@ -122,6 +127,8 @@ def test_a_pool_that_has_run_out_is_shown_where_nobody_can_miss_it(site: Web) ->
 
 
 def test_a_lease_is_released_by_two_presses(site: Web) -> None:
+    lease(site, "one", "-x", "hostname:laptop")
+    lease(site, "two", "-x", "hostname:phone")
     browser = site.visit("#/leases")
     browser.see("#leases-rows .row", "phone")
     browser.click("#leases-rows button[aria-label='Release 192.0.2.102']")
@@ -137,6 +144,10 @@ def test_a_lease_is_released_by_two_presses(site: Web) -> None:
 
 
 def test_the_command_lists_and_releases(site: Web) -> None:
+    lease(site, "one", "-x", "hostname:laptop")
+    lease(site, "two", "-x", "hostname:phone")
+    lease(site, "listed")
+    command(site, "leases", "release", "192.0.2.102")
     told = command(site, "leases")
     assert "192.0.2.101  laptop" in told
     assert "node7" in told
@@ -151,13 +162,15 @@ def test_the_command_lists_and_releases(site: Web) -> None:
 def test_names_and_hooks_follow(site: Web) -> None:
     folder = site.file.parent
     lease(site, "one", "-x", "hostname:laptop")
+    lease(site, "listed")
+    command(site, "leases", "release", "192.0.2.101")
+    lease(site, "one", "-x", "hostname:laptop")
     until(lambda: "\tlaptop.lab.example laptop\n" in (folder / "hosts").read_text())
     assert "192.0.2.50\tnode7.lab.example node7\n" in (folder / "hosts").read_text()
+    until(lambda: (folder / "told").read_text().count("\n") >= 4)
     told = [json.loads(line) for line in (folder / "told").read_text().splitlines()]
     assert [one["event"] for one in told[:2]] == ["leased", "leased"]
-    assert {one["address"] for one in told if one["event"] == "released"} == {
-        *("192.0.2.101", "192.0.2.102")
-    }
+    assert {one["address"] for one in told if one["event"] == "released"} == {"192.0.2.101"}
 
 
 def test_another_server_is_shown_where_nobody_can_miss_it(site: Web) -> None:
@@ -166,7 +179,3 @@ def test_another_server_is_shown_where_nobody_can_miss_it(site: Web) -> None:
     lease(site, "one", "-B")
     browser.see("#leases-troubles", "Another DHCP server, 192.0.2.1, answers on eth0")
     assert "another DHCP server, 192.0.2.1, answers on eth0" in command(site, "leases")
-
-
-def test_nothing_of_the_page_is_complained_about(site: Web) -> None:
-    assert site.browser.complaints() == []

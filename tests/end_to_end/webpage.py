@@ -20,7 +20,9 @@ from tests.end_to_end.process import Daemon
 from tests.simulate.kernels import bzimage
 
 MAC = "52:54:00:12:34:{:02x}"
-WALKER, STEPPER, LACKING, ARMED, HELD, LOGGER, OFFLINE = (MAC.format(one) for one in range(1, 8))
+WALKER, STEPPER, LACKING, ARMED, HELD, LOGGER, OFFLINE, RETURNER = (
+    MAC.format(one) for one in range(1, 9)
+)
 STRANGER = "52:54:00:99:00:01"
 LOGGER_ADDRESS = "192.0.2.60"
 
@@ -78,7 +80,7 @@ def web(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Web]:
         pytest.skip("network namespaces need root")
     folder = tmp_path_factory.mktemp("web")
     with Lab(folder) as lab:
-        for mac in (STEPPER, LACKING, ARMED, HELD, OFFLINE, WALKER):
+        for mac in (STEPPER, LACKING, ARMED, HELD, OFFLINE, RETURNER, WALKER):
             lab.ip("lan", f"addr add {address_of(mac)}/24 dev eth0")
         lab.plug("node", LOGGER_ADDRESS)
         file, config = folder / "netbootd.json", configuration(folder)
@@ -104,7 +106,8 @@ def configuration(folder: Path) -> dict[str, Any]:
         "two": {**linux, "boot_args": "root=/dev/nfs nfsroot=192.0.2.5:/two"},
         "lacking": {"kernel": "images/nothing", "boot_args": "root=/dev/nfs nfsroot=192.0.2.5:/x"},
     }
-    names = {WALKER: "walker", STEPPER: "stepper", ARMED: "armed", HELD: "held", OFFLINE: "offline"}
+    names = {WALKER: "walker", STEPPER: "stepper", ARMED: "armed", HELD: "held"}
+    names |= {OFFLINE: "offline", RETURNER: "returner"}
     return {
         "targets": {"nfs": targets, "localboot": {"disk": {}}},
         "groups": {"rack1": {"type": "nfs", "name": "two"}},
