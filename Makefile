@@ -47,9 +47,9 @@ e2e: ## every boot with real firmware in QEMU, and other long tests: 1 GB of dis
 	@tools/setup.sh test
 	$(PYTEST) -m e2e $(ARGS)
 
-bench: ## DHCP leases a second and their latency, beside dnsmasq and Kea; five minutes (root)
-	@tools/setup.sh test
-	.venv/bin/python -m tests.bench.dhcp $(ARGS)
+bench: ## how fast it is, beside dnsmasq, nginx, atftpd and others; ten minutes (root)
+	@tools/setup.sh bench
+	.venv/bin/python -m tests.bench $(ARGS)
 
 demo: ## watch a UEFI machine boot from the network, without any hardware (root)
 	@tools/setup.sh demo

@@ -5,11 +5,15 @@
 #   tools/setup.sh quick   and to lint and test without virtual machines
 #   tools/setup.sh demo    and to boot a machine of real firmware in QEMU
 #   tools/setup.sh test    and all the systems that such machines boot in the tests
+#   tools/setup.sh bench   to measure beside other boot servers, without virtual machines
 #
 # A second run finds everything in its place, takes a moment and needs no network.
+#
+# The environment is made with Debian's own Python, or the one that PYTHON=/path/to/python3 names
+# (tools/python); one that is there already stays, whatever made it ("make clean" removes it).
 set -euo pipefail
 cd "$(dirname "$0")/.."
-level=${1:?run, quick, demo or test}
+level=${1:?run, quick, demo, test or bench}
 
 # ipxe: undionly.kpxe, snponly.efi, ipxe.efi.  syslinux-common: memdisk.
 packages=(ca-certificates ipxe syslinux-common)
@@ -30,24 +34,24 @@ others=(ovmf-ia32 qemu-efi-aarch64 qemu-system-arm u-boot-qemu)
 # What makes the systems that test machines boot.  debootstrap: the root of diskless ones.
 # libtirpc-common: /etc/netconfig, for its file server.
 makers=(binutils debootstrap isolinux libtirpc-common squashfs-tools)
+# A compiler, for the load.  The servers to measure beside are in .cache.
+measures=(gcc libc6-dev)
 extra=
 case $level in
 run) ;;
 quick) packages+=("${quick[@]}") extra='[test]' ;;
 demo) packages+=("${quick[@]}" "${firmware[@]}") extra='[test]' ;;
 test) packages+=("${quick[@]}" "${firmware[@]}" "${others[@]}" "${makers[@]}") extra='[test]' ;;
-*) echo "tools/setup.sh: $level is not one of run, quick, demo, test" >&2; exit 2 ;;
+bench) packages+=("${quick[@]}" "${measures[@]}") extra='[test]' ;;
+*) echo "tools/setup.sh: $level is not one of run, quick, demo, test, bench" >&2; exit 2 ;;
 esac
 
 say() { echo "set-up: $*" >&2; }
 
-has_python() {
-    python3 -c 'import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))' 2>/dev/null
-}
-
 missing() {
     local package
-    [ -x .venv/bin/python ] || has_python || echo python3 python3-venv
+    [ -x .venv/bin/python ] || [ -n "${PYTHON:-}" ] || tools/python >/dev/null 2>&1 ||
+        echo python3 python3-venv
     for package in "${packages[@]}"; do
         # "ii": wanted and wholly installed; a package removed but not purged is "rc".
         case $(dpkg-query -W -f '${db:Status-Abbrev}' "$package" 2>/dev/null) in
@@ -96,7 +100,12 @@ up_to_date() { # what is good for the tests is good for running
 
 install_project() {
     # A new Debian brings a new Python, which an old environment does not survive.
-    .venv/bin/python -c '' 2>/dev/null || { say "python3 -m venv .venv"; python3 -m venv --clear .venv; }
+    if ! .venv/bin/python -c '' 2>/dev/null; then
+        local python
+        python=$(tools/python)
+        say "$python -m venv .venv"
+        "$python" -m venv --clear .venv
+    fi
     ! up_to_date || return 0
     say "pip install --editable .$extra"
     .venv/bin/python -m pip --disable-pip-version-check install -q -e ".$extra"
@@ -121,11 +130,21 @@ make_images() { # the systems that the test machines boot beside it: as above, o
     .venv/bin/python -m tests.end_to_end.images >&2
 }
 
+make_peers() { # servers to measure beside: downloaded and unpacked in .cache, not installed
+    [ -n "$(.venv/bin/python -m tests.bench.peers --missing)" ] || return 0
+    update_lists
+    say "downloading the servers to measure beside"
+    .venv/bin/python -m tests.bench.peers >&2
+}
+
 mkdir -p .cache
 exec 9>.cache/setup.lock # two at once would fill one folder twice
 flock 9
 install_packages
 install_project
+# Where PYTHONDONTWRITEBYTECODE is set, each start would compile all of it again: half a second.
+.venv/bin/python -m compileall -q netbootd
 # Tests without a machine serve its kernel and initrd as well.
-[ "$level" = run ] || fetch_guest
+[ "$level" = run ] || [ "$level" = bench ] || fetch_guest
+[ "$level" != bench ] || make_peers
 [ "$level" != test ] || make_images

@@ -37,10 +37,10 @@ DOORS = {
     "rich": {"terminal/paper", "terminal/screen"},
     "shtab": {"commands/completion"},
     "dns": {"naming/nameserver"},
-    "jinja2": {"rendering", "targets/ipxe", "boot/script", "check"},
+    "jinja2": {"precut", "rendering", "targets/ipxe", "boot/script", "check"},
 }
 TWISTED = re.compile(
-    r"(\w+/service|syslog/(?:connections|datagrams)|http/\w+|daemon|telling|reloading|hooks|keeper|chronicle|leasing|nodelogs|journal|watch|naming/(naming|nameserver|updates))$"
+    r"(\w+/service|dhcp/edge|syslog/(?:connections|datagrams)|http/\w+|daemon|serving|collecting|telling|reloading|hooks|keeper|chronicle|leasing|pacing|nodelogs|journal|watch|naming/(naming|nameserver|updates))$"
 )
 #: Pure rooms: values in, values out.
 PURE = re.compile(
@@ -120,7 +120,7 @@ def test_the_live_cell_is_read_at_the_edges_only():
         if ".snapshot" in re.sub(r"import.*|from.*", "", file.read_text())
     }
     allowed = re.compile(
-        r"(\w+/service|tftp/locate|http/\w+|api/desk|daemon|telling|reloading|hooks|keeper|chronicle|leasing|nodelogs|naming/naming|registry/live)"
+        r"(\w+/service|dhcp/edge|tftp/locate|http/\w+|api/desk|daemon|telling|reloading|hooks|keeper|chronicle|leasing|pacing|nodelogs|naming/naming|registry/live)"
     )
     assert all(allowed.fullmatch(name) for name in readers), readers
 
@@ -209,3 +209,41 @@ def test_commands_over_the_api_load_nothing_of_the_daemon(command, tmp_path):
     )
     loaded = set(json.loads(done.stdout.splitlines()[-1]))
     assert not loaded & {"scapy", "twisted", "tftpy", "pyroute2", "rich", "shtab", "jinja2"}
+
+
+def test_help_and_the_parser_of_a_command_load_next_to_nothing():
+    """Every shell that completes, and every script that asks, waits for this."""
+    code = (
+        "import sys; from netbootd.cli import COMMANDS, _parser\n"
+        "_parser('status')\n"
+        "loaded = {n.rpartition('.')[2] for n in sys.modules if n.startswith('netbootd.commands.')}\n"
+        "assert loaded == {'words', 'daemon', 'status'}, loaded\n"
+        "_parser().format_help()\n"
+        "heavy = {'netbootd.config', 'netbootd.relaxedjson', 'twisted', 'scapy', 'jinja2', 'shtab', "
+        "'rich', 'urllib3', 'importlib.metadata', 'asyncio', 'email', 'http.client'}\n"
+        "assert not heavy & sys.modules.keys(), heavy & sys.modules.keys()\n"
+    )
+    subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True)
+
+
+def test_each_command_is_added_by_its_module():
+    from netbootd.cli import COMMANDS, _parser
+
+    def names(parser):
+        return [*next(action for action in parser._actions if action.choices).choices]
+
+    assert names(_parser()) == [name for added in COMMANDS.values() for name in added]
+    for module, added in COMMANDS.items():
+        for name in added:
+            assert names(_parser(name)) == [*added] or module == "completion"
+    assert names(_parser("completion")) == names(_parser("--help"))
+
+
+def test_the_daemon_imports_what_it_does_not_need_yet_later():
+    """scapy after it is ready; who ships logs and how, where somebody does."""
+    code = (
+        "import sys, netbootd.daemon\n"
+        "late = {'scapy', 'pyroute2', 'urllib3', 'rich', 'shtab', 'dns', 'libarchive'}\n"
+        "assert not late & sys.modules.keys(), late & sys.modules.keys()\n"
+    )
+    subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True)

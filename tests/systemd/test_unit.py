@@ -12,7 +12,8 @@ from pathlib import Path
 import pytest
 
 from netbootd.cli import _parser
-from netbootd.config import DEFAULT_FILE, Config
+from netbootd.config import Config
+from netbootd.usual import DEFAULT_FILE
 
 FOLDER = Path(__file__).parents[2] / "systemd"
 UNIT = FOLDER / "netbootd.service"
