@@ -72,12 +72,14 @@ class Fleet:
 
 def differs(before: Machine | None, now: Machine) -> bool:
     """Whether it is news, and not merely further bytes."""
-    if before is None:
-        return now["state"] not in (State.UNKNOWN, State.DISABLED)
+    if before is None:  # listed just now, and perhaps held or armed at once
+        is_quiet = now["state"] in (State.UNKNOWN, State.DISABLED)
+        return not is_quiet or any(now.get(name) for name in _DECIDED)
     return any(before.get(name) != now.get(name) for name in _NEWS)
 
 
-_NEWS = ("state", "reached", "boot", "outcome", "trouble", "held", "armed")
+_DECIDED = ("held", "armed")
+_NEWS = ("state", "reached", "boot", "outcome", "trouble", *_DECIDED)
 
 
 def line(machine: Machine, now: float) -> Iterator[Piece]:

@@ -196,7 +196,9 @@ def test_only_news_are_lines():
     assert "stuck at done  silent" in "".join(map(plain, line(news, NOW)))
     assert fleet.hear("machine", machine(key="new", state="booting"))
     assert fleet.hear("list", [machine()]) == [machine()]
-    assert list(fleet.machines) == ["00:25:90:27:db:b4"]
+    armed = machine(key="newer", state="unknown", armed={"target": "localboot/disk"})
+    assert fleet.hear("machine", armed) == [armed]  # listed and armed before we asked
+    assert list(fleet.machines) == ["00:25:90:27:db:b4", "newer"]
     fleet.hear("away", "gone")
     assert fleet.away == "gone"
     fleet.hear("list", [])
