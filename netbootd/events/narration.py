@@ -3,8 +3,8 @@ When narrators are told of what happened: in order, in slices of bounded time, b
 
 A slice comes once in each turn of the reactor.  One that comes hot on the heels of the one before
 found no packet between the two, and has ``_SLICE_S``.  Otherwise narration has its ``_SHARE`` of
-the time that has passed since, and at least one event: so under a load that never ends packets go
-first, and the log still keeps moving.
+the time that has passed since, no more than ``_LONGEST_S`` at once, and at least one event: so
+under a load that never ends packets go first, and the log still keeps moving.
 
 Nothing is lost.  Where ``_MOST`` wait already, whoever publishes tells of the oldest himself: a
 flood that does not end gets answers as fast as it can be told of.
@@ -24,8 +24,8 @@ from netbootd.events.event import Event
 #: Told of an event, when it happened (Unix seconds), and how many times.
 Narrator = Callable[[Event, float, int], None]
 
-_SLICE_S = 0.001  # what a packet may wait for us
-_SHARE = 1 / 8
+_SLICE_S = 0.000_25  # what a packet may wait for us where none came lately
+_SHARE, _LONGEST_S = 1 / 8, 0.001
 #: Nothing was read between two slices that follow each other so fast.
 _IDLE_S = 0.000_1
 #: More than the machines of a large site: each may say the same again and again.
@@ -113,7 +113,7 @@ class Narration:
     def _slice(self) -> None:
         seconds = self._reactor.seconds
         since = seconds() - self._ended
-        until = seconds() + (_SLICE_S if since < _IDLE_S else min(_SLICE_S, since * _SHARE))
+        until = seconds() + (_SLICE_S if since < _IDLE_S else min(_LONGEST_S, since * _SHARE))
         while self._waiting:
             self._tell_next()
             if seconds() >= until:

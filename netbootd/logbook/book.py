@@ -196,6 +196,7 @@ class Logbook:
         Waits for it: not for the reactor's thread.
         """
         until = time.monotonic() + _STOP_S
+        self._writer.hurries = True
         self._closing.set()
         self._wake.set()
         if self._thread.is_alive():

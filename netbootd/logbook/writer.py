@@ -8,15 +8,17 @@ import contextlib
 import os
 import threading
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from netbootd.logbook import ecs, files
 from netbootd.logbook.line import Line
 from netbootd.logbook.marks import Mark, Marks, key_of
+from netbootd.unhurried import unhurried
 
 _AT_ONCE = 1 << 20  # bytes of one write
 _DAY = 86_400.0
+_CROWD = 8192  # lines; before so many wait, packets that are answered meanwhile go first
 
 
 class Writer:
@@ -46,6 +48,8 @@ class Writer:
         self._lock = threading.Lock()  # of identity and marks, which readers look at
         self._marks = Marks()
         self._identity = ""
+        #: Whether somebody waits until all is written.
+        self.hurries = False
         #: The newest file that nobody writes to any more.
         self.closed_until = max(files.identities(folder), default="")
 
@@ -84,7 +88,7 @@ class Writer:
         room = min(_AT_ONCE, max(1, self.most - self._offset))
         encoded: list[bytes] = []
         length = 0
-        for number, line in enumerate(lines, self._marks.lines + 1):
+        for number, line in enumerate(self._paced(lines), self._marks.lines + 1):
             encoded.append(self.shape.encode(line, number, f"{self._identity}-{number}"))
             length += len(encoded[-1])
             if length >= room:
@@ -95,6 +99,9 @@ class Writer:
                 line = lines.popleft()
                 self._marks.add(key_of(line), line.filing.boot, self._offset)
                 self._offset += len(piece)
+
+    def _paced(self, lines: deque[Line]) -> Iterable[Line]:
+        return lines if self.hurries or len(lines) > _CROWD else unhurried(lines)
 
     def _append(self, descriptor: int, data: bytes) -> None:
         """All of *data* or, with OSError, nothing: half a line would be read by others."""

@@ -4,13 +4,15 @@ import gzip
 import json
 import random
 import sqlite3
+import threading
 import time
 
 import pytest
 
+from netbootd import unhurried
 from netbootd.config import Logs
 from netbootd.logbook import book as book_module
-from netbootd.logbook import files, index
+from netbootd.logbook import files, index, writer
 from netbootd.logbook.book import Logbook
 from netbootd.logbook.ecs import Shape
 from netbootd.logbook.line import Filing
@@ -78,6 +80,43 @@ def test_what_was_put_is_written_when_it_stops(tmp_path):
         for number in range(5000):
             assert book.put(line(f"{number}"))
     assert texts(everything(tmp_path)) == [str(number) for number in range(5000)]
+
+
+@pytest.fixture
+def rests(monkeypatch):
+    """How long the writer's thread has rested, each time that it might."""
+    found, sleep = [], time.sleep
+
+    def slept(seconds):
+        if threading.current_thread().name == "netbootd-log":
+            found.append(seconds)
+        else:
+            sleep(seconds)
+
+    monkeypatch.setattr(time, "sleep", slept)
+    monkeypatch.setattr(unhurried, "_WORK_S", 0.0)
+    return found
+
+
+def test_who_answers_packets_goes_before_the_log(tmp_path, rests):
+    with logbook(tmp_path) as book:
+        for number in range(20):
+            book.put(line(f"{number}"))
+        written(book, 20)
+        assert rests
+        rests.clear()
+        for number in range(20):
+            book.put(line(f"{number}"))
+    assert not rests  # somebody waited for its end
+
+
+def test_a_crowd_of_lines_is_written_without_rests(tmp_path, rests, monkeypatch):
+    monkeypatch.setattr(writer, "_CROWD", 10)
+    with logbook(tmp_path) as book:
+        for number in range(20):
+            book.put(line(f"{number}"))
+        written(book, 20)
+        assert not rests
 
 
 def test_a_later_start_begins_a_new_file_and_reads_the_old(tmp_path):
