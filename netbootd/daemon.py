@@ -57,7 +57,7 @@ from netbootd.owners import Owners
 from netbootd.pacing import Pacing
 from netbootd.printable import counted
 from netbootd.record.standing import Standing
-from netbootd.registry import overlays
+from netbootd.registry import templates
 from netbootd.registry.live import LiveRegistry
 from netbootd.registry.snapshot import Changes, Registry
 from netbootd.rehearsal import Rehearsal
@@ -240,7 +240,7 @@ class Daemon:
             self._naming.start(self._leasing.items())
             self._collector.start()
             self._start_watchdog()
-            deferToThread(wire.warm).addErrback(lambda one: log.failure("scapy", failure=one))
+            deferToThread(_warm, registry).addErrback(lambda one: log.failure("warm", failure=one))
         except Exception:
             log.failure("netbootd could not start")
             self.exit_status = 1
@@ -313,7 +313,7 @@ class Daemon:
     def _prepare(self, registry: Registry) -> _Owners:
         """In a thread: what takes time before *registry* is in force."""
         self._take_token(registry.config)
-        overlays.warm(registry)
+        templates.warm(registry)
         return self._keeper.owners(registry), self._chronicle.owners(registry)
 
     def _take(self, registry: Registry, changed: Changes, owners: _Owners) -> None:
@@ -451,6 +451,12 @@ def _duid(config: Config) -> bytes:
     except OSError as problem:
         log.warn("no DUID of DHCPv6 is kept: {problem}", problem=problem)
         return identifier.made()
+
+
+def _warm(registry: Registry) -> None:
+    """In a thread, once we are ready: what the first requests would wait for."""
+    templates.warm(registry)
+    wire.warm()
 
 
 def _in_thread(work: Callable[[], Any], then: Callable[[Any], None]) -> None:

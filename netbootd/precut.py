@@ -16,7 +16,8 @@ from __future__ import annotations
 
 import re
 import secrets
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import cached_property
 from typing import Any, NamedTuple
 
 import jinja2
@@ -65,18 +66,23 @@ class Cut(NamedTuple):
 
 class Pieces:
     """
-    The kept pieces of *compiled*; *sources* are its text and those of all that it builds on.
+    The kept pieces of what *compiles* gives; *sources* are its text and those of all that it builds
+    on.  It is asked for when it is first needed.
 
-    ``render`` gives what ``compiled.render`` gives, and raises what that raises.
+    ``render`` gives what that template's gives, and raises what that raises.
     """
 
-    def __init__(self, compiled: jinja2.Template, sources: Iterable[str]) -> None:
-        self._compiled = compiled
+    def __init__(self, compiles: Callable[[], jinja2.Template], sources: Iterable[str]) -> None:
+        self._compiles = compiles
         self._sources = tuple(sources)
         self._kept: dict[Any, Cut] = {}
         self._times = _TIMES
         self._printed: tuple[str, ...] | None = None  # None until the first that is rendered
         self._told: tuple[str, ...] = ()
+
+    @cached_property
+    def _compiled(self) -> jinja2.Template:
+        return self._compiles()
 
     def _read(self) -> tuple[str, ...]:
         """See what the template does with its names; a start with many templates does not wait."""

@@ -1,8 +1,10 @@
 """
 Jinja2, for every text that is made per machine: boot scripts, answer files, node scripts, overlays.
 
-One environment for all: in the sandbox, strict about undefined names, compiled when the
-configuration is loaded and never by a request.
+One environment for all: in the sandbox, strict about undefined names.  The operator's templates are
+compiled when the configuration is loaded, which tells what is wrong with them; our own, of which a
+configuration needs a few, when they are first rendered, or before in a thread of the daemon
+(``warm``), so that no request waits for that.
 """
 
 from __future__ import annotations
@@ -32,6 +34,8 @@ SUFFIX = ".j2"
 #: would keep the daemon from everything else for ever.
 _MOST_ROUNDS = 1_000_000
 _rounds_left: ContextVar[list[int] | None] = ContextVar("rounds left", default=None)
+#: How our own templates name what they build on; a test holds it against what Jinja2 finds.
+_NAMED = re.compile(r"""\{%[-+]?\s*(?:extends|include)\s+"([^"]+)\"""")
 _TOLD_AT = re.compile(r"(.+?):([0-9]+): (.*)", re.DOTALL)
 
 
@@ -71,7 +75,7 @@ def _range(*bounds: int) -> range:
 @dataclass(frozen=True, slots=True)
 class TextTemplate:
     """
-    A compiled file; two are equal when their texts are, with all that they include.
+    A file that compiles; two are equal when their texts are, with all that they include.
 
     *builds_on* names what it includes, as far as that is known before it is rendered.
     """
@@ -131,10 +135,7 @@ def compile_together(texts: Mapping[str, str]) -> dict[str, TextTemplate | Broke
     is broken itself, for the same reason.
     """
 
-    def load(name: str) -> tuple[str, str, None] | None:
-        return (texts[name], name, None) if name in texts else None
-
-    made = environment(jinja2.FunctionLoader(load)).overlay(cache_size=-1)
+    made = _together(texts)
     needed: dict[str, list[str]] = {}
     faults: dict[str, str] = {}
     for name, text in texts.items():
@@ -148,6 +149,30 @@ def compile_together(texts: Mapping[str, str]) -> dict[str, TextTemplate | Broke
     return {name: _made(name, made, texts, _closure(name, needed), faults) for name in texts}
 
 
+def compile_later(texts: Mapping[str, str]) -> dict[str, TextTemplate]:
+    """
+    Templates of our own, which are known to compile, as ``compile_together`` makes them: each is
+    compiled when it is first rendered.
+    """
+    made = _together(texts)
+    needed = {name: named_by_ours(text) for name, text in texts.items()}
+    return {name: _template(made, texts, _closure(name, needed)) for name in texts}
+
+
+def named_by_ours(source: str) -> list[str]:
+    """The templates that one of our own names to build on; parsing it would take ten times that."""
+    return _NAMED.findall(source)
+
+
+def _together(texts: Mapping[str, str]) -> jinja2.Environment:
+    """Where *texts* find each other."""
+
+    def load(name: str) -> tuple[str, str, None] | None:
+        return (texts[name], name, None) if name in texts else None
+
+    return environment(jinja2.FunctionLoader(load)).overlay(cache_size=-1)
+
+
 def _made(
     name: str,
     made: jinja2.Environment,
@@ -158,9 +183,17 @@ def _made(
     reason = next((faults[part] for part in parts if part in faults), None)
     if reason is not None:
         return BrokenText(name, reason)
+    return _template(made, texts, parts)
+
+
+def _template(made: jinja2.Environment, texts: Mapping[str, str], parts: list[str]) -> TextTemplate:
+    """The first of *parts*; rendering it would compile the others."""
     sources = [texts[part] for part in parts]
-    pieces = Pieces(made.get_template(name), sources)
-    return TextTemplate(name, "\0".join(sources), pieces, tuple(parts[1:]))
+
+    def compiled() -> jinja2.Template:
+        return [made.get_template(part) for part in reversed(parts)][-1]
+
+    return TextTemplate(parts[0], "\0".join(sources), Pieces(compiled, sources), tuple(parts[1:]))
 
 
 def _needed(tree: nodes.Template, name: str, texts: Mapping[str, str]) -> list[str]:

@@ -23,7 +23,7 @@ def pieces(**texts):
     """The pieces of text *main* and its plain rendering; it may include the others by name."""
     environment = rendering.environment(rendering.jinja2.DictLoader(texts))
     compiled = environment.get_template("main")
-    return Pieces(compiled, texts.values()), compiled.render
+    return Pieces(lambda: compiled, texts.values()), compiled.render
 
 
 def outcome(render, values):
@@ -127,7 +127,7 @@ def test_a_template_is_rendered_once_for_machines_that_differ_in_what_is_printed
     times = []
     plain = compiled.render
     monkeypatch.setattr(compiled, "render", lambda values: times.append(1) or plain(values))
-    cut = Pieces(compiled, [source])
+    cut = Pieces(lambda: compiled, [source])
     for number in range(100):
         values = {"mac": MAC(number.to_bytes(6, "big")), "a": f"node{number}", "b": f"b{number}"}
         assert cut.render(values) == plain(values)

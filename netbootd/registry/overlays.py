@@ -120,18 +120,6 @@ def build(machine: Machine, facts: Facts, registry: Registry) -> bytes:
     return initrd(facts, trees, machine.target.overlay_size)
 
 
-def warm(registry: Registry) -> None:
-    """
-    Do what the first build of each would, some milliseconds for each template; in a thread.
-
-    A configuration that was read in this process was tried with a machine of each kind; one that
-    came from another process has templates that nobody has looked at.
-    """
-    for found in registry.overlays.values():
-        for template in found.templates:
-            template.warm()
-
-
 def trouble(registry: Registry, machine: Machine, facts: Facts, script: str) -> str | None:
     """Why the extra initrd that the boot *script* loads cannot be made, or None."""
     if facts.overlay_url not in script:

@@ -22,7 +22,7 @@ from netbootd.registry.facts import everybody, for_a_look
 from netbootd.registry.machine import Machine
 from netbootd.registry.snapshot import Registry
 from netbootd.relaxedjson import Array, Object, Value, kind, path_of
-from netbootd.rendering import SUFFIX, compile_together
+from netbootd.rendering import SUFFIX, compile_later, compile_together
 from netbootd.scripts import network
 from netbootd.scripts.interfaces import VARIABLE
 from netbootd.scripts.script import Fragment, Piece, node_script
@@ -112,10 +112,9 @@ def _names_in(value: Value, place: Place, path: str) -> Iterator[tuple[str, Plac
 @functools.cache
 def built_in() -> Mapping[str, Fragment]:
     """The fragments that come with netbootd."""
-    compiled = compile_together(_built_in_texts())
     named = {
         path.removeprefix(_OURS).removesuffix(_ENDINGS[-1]): text
-        for path, text in compiled.items()
+        for path, text in compile_later(_built_in_texts()).items()
         if path.endswith(SUFFIX)
     }
     return {name: Fragment(name, "built in", text) for name, text in named.items()}

@@ -4,7 +4,8 @@ iPXE syntax and quoting, and the templates of all boot scripts: only here.
 A script is a Jinja2 template file beside its type (``nfs.ipxe``), in the sandbox and strict about
 undefined names.  A file of the same name in the configuration's folder takes its place, so an admin
 can copy one, read it and change it, or fill the block ``before`` of ours, which is empty for that.
-Templates are compiled when the configuration is loaded.
+Ours are compiled when they are first needed, or ``warm`` is called; what builds on a file of the
+configuration's folder, when the configuration is loaded, which tells what is wrong with it.
 
 How iPXE reads a line (tried with builds of 2019 and 2025): blanks collapse, quotes protect nothing,
 a word that begins with ``#`` ends the line, ``&&`` and ``||`` as words of their own end the
@@ -15,10 +16,11 @@ backslash at the end of a line joins the next one to it.
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import jinja2
 import jinja2.meta
@@ -45,7 +47,7 @@ _SCOPES = ("smbios", "pci", "cpuid", "efi", "dhcp", "proxydhcp", "pxebs", "cache
 
 @dataclass(frozen=True, slots=True)
 class ScriptTemplate:
-    """A compiled template; two are equal when their text is, with all that they build on."""
+    """A template that compiles; two are equal when their text is, with all that they build on."""
 
     name: str
     source: str
@@ -65,6 +67,10 @@ class ScriptTemplate:
         text = self._pieces.render(values)
         return text if text.endswith("\n") else text + "\n"
 
+    def warm(self) -> None:
+        """Do now what the first rendering would, some milliseconds; to be called in a thread."""
+        self._pieces.warm()
+
 
 @dataclass(frozen=True, slots=True)
 class BrokenTemplate:
@@ -74,11 +80,35 @@ class BrokenTemplate:
     text: str
 
 
+class _Part(NamedTuple):
+    """A template that another is, or builds on; *own* to the configuration's folder."""
+
+    name: str
+    source: str
+    own: bool
+
+
+class _ReadOnce(jinja2.BaseLoader):
+    """What *loader* finds: what is compiled later is what was read, whatever is there by then."""
+
+    def __init__(self, loader: jinja2.BaseLoader) -> None:
+        self._loader = loader
+        self._read: dict[str, tuple[str, str | None, Callable[[], bool] | None]] = {}
+
+    def get_source(
+        self, environment: jinja2.Environment, template: str
+    ) -> tuple[str, str | None, Callable[[], bool] | None]:
+        """As Jinja2 asks."""
+        if template not in self._read:
+            self._read[template] = self._loader.get_source(environment, template)
+        return self._read[template]
+
+
 class Templates:
     """
     The templates of one configuration: *folder*'s own first, then those beside the types.
 
-    One of the folder's own may build on ours as ``netbootd/nfs.ipxe``.  ``get`` compiles each once;
+    One of the folder's own may build on ours as ``netbootd/nfs.ipxe``.  ``get`` makes each once;
     ``files`` are those of the folder whose change matters, also such as are not there yet.
     """
 
@@ -88,7 +118,7 @@ class Templates:
         self._folder = folder
         self.files: set[str] = set()
         self._environment = rendering.environment(
-            jinja2.ChoiceLoader([*own, here, jinja2.PrefixLoader({"netbootd": here})])
+            _ReadOnce(jinja2.ChoiceLoader([*own, here, jinja2.PrefixLoader({"netbootd": here})]))
         )
         self._environment.filters |= {
             "plain": plain,
@@ -112,9 +142,12 @@ class Templates:
         if self._folder is not None:
             self.files.add(str(self._folder / file))
         try:
-            sources = tuple(self._sources(file, ()))
-            pieces = Pieces(self._environment.get_template(file), sources)
-            return ScriptTemplate(file, "".join(sources), pieces)
+            parts = tuple(self._parts(file, ()))
+            compiles = partial(self._compiled, [part.name for part in parts])
+            if any(part.own for part in parts):
+                compiles()
+            sources = [part.source for part in parts]
+            return ScriptTemplate(file, "".join(sources), Pieces(compiles, sources))
         except jinja2.TemplateNotFound as problem:
             told = f"there is no {problem.name} beside the configuration"
             return BrokenTemplate(file, f"{file}: {told}")
@@ -124,21 +157,29 @@ class Templates:
         except (jinja2.TemplateError, OSError, UnicodeDecodeError) as problem:
             return BrokenTemplate(file, f"{file}: {problem}")
 
-    def _sources(self, file: str, above: tuple[str, ...]) -> Iterator[str]:
-        """Its text and that of all it builds on, which are compiled now and not by a request."""
+    def _parts(self, file: str, above: tuple[str, ...]) -> Iterator[_Part]:
+        """It, and all that it builds on."""
         loader = self._environment.loader
         assert loader is not None
         source, path, _ = loader.get_source(self._environment, file)
-        if self._folder and path and Path(path).is_relative_to(self._folder):
+        own = bool(self._folder and path and Path(path).is_relative_to(self._folder))
+        if own and path:
             self.files.add(path)
         if file in above:
             told = f"builds on itself; ours is netbootd/{file}"
             raise jinja2.TemplateSyntaxError(told, 1, file, path)
-        yield source
-        for other in jinja2.meta.find_referenced_templates(self._environment.parse(source)):
-            if other is not None:
-                yield from self._sources(other, (*above, file))
-                self._environment.get_template(other)
+        yield _Part(file, source, own)
+        for other in self._named(source) if own else rendering.named_by_ours(source):
+            yield from self._parts(other, (*above, file))
+
+    def _named(self, source: str) -> list[str]:
+        """What *source* names to build on; raises TemplateSyntaxError."""
+        tree = self._environment.parse(source)
+        return [name for name in jinja2.meta.find_referenced_templates(tree) if name is not None]
+
+    def _compiled(self, names: list[str]) -> jinja2.Template:
+        """The first of *names*; with the others, which rendering it would compile."""
+        return [self._environment.get_template(name) for name in reversed(names)][-1]
 
 
 def plain(value: object) -> str:

@@ -13,7 +13,7 @@ from netbootd.check import check
 from netbootd.errors import Level, RenderError
 from netbootd.mac import MAC
 from netbootd.overlay import tree
-from netbootd.registry import overlays
+from netbootd.registry import overlays, templates
 from netbootd.registry.load import load
 from netbootd.registry.snapshot import Registry
 from netbootd.targets.base import Facts
@@ -225,8 +225,10 @@ def test_templates_are_looked_at_before_the_first_build(site, monkeypatch):
     look = precut.Pieces._read
     monkeypatch.setattr(precut.Pieces, "_read", lambda one: looked.append(one) or look(one))
 
-    overlays.warm(fresh)
+    templates.warm(fresh)
 
-    assert len(looked) == 1
+    assert [one for one in looked if "rack {{ rack }} of {{ mac }}" in one._sources]
+    assert len(looked) == len({id(one) for one in looked})
+    looked.clear()
     assert archive(fresh, A) == archive(registry, A)
-    assert len(looked) == 1
+    assert not looked
