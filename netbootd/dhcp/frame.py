@@ -9,7 +9,8 @@ RFC 1071; RFC 1122, section 4.1.3.4, on checksums.
 from __future__ import annotations
 
 import struct
-from ipaddress import IPv4Address
+from functools import lru_cache
+from socket import inet_aton, inet_ntoa
 from typing import NamedTuple
 
 from netbootd.dhcp.destination import Endpoint
@@ -59,7 +60,7 @@ def parse(packet: bytes, *, checked: bool) -> Datagram:
     if not checked and summed and checksum(_PSEUDO.pack(source, to, 0, _UDP, length) + udp):
         raise WireError("the UDP checksum is wrong")
     payload = udp[_UDP_HEADER.size :]
-    return Datagram(payload, (str(IPv4Address(source)), sport), (str(IPv4Address(to)), dport))
+    return Datagram(payload, (inet_ntoa(source), sport), (inet_ntoa(to), dport))
 
 
 def build(payload: bytes, source: Endpoint, to: Endpoint) -> bytes:
@@ -68,21 +69,27 @@ def build(payload: bytes, source: Endpoint, to: Endpoint) -> bytes:
 
     It may be fragmented: it is at most 1,500 bytes long, and a router before a relay may do so.
     """
-    ours, theirs = IPv4Address(source[0]).packed, IPv4Address(to[0]).packed
-    length = _UDP_HEADER.size + len(payload)
-    header = _UDP_HEADER.pack(source[1], to[1], length, 0)
-    summed = checksum(_PSEUDO.pack(ours, theirs, 0, _UDP, length) + header + payload)
-    udp = _UDP_HEADER.pack(source[1], to[1], length, summed or 0xFFFF) + payload
+    head, pseudo = _headers(source, to, _UDP_HEADER.size + len(payload))
+    summed = checksum(pseudo + payload)
+    return head + (summed or 0xFFFF).to_bytes(2, "big") + payload
+
+
+@lru_cache(maxsize=256)
+def _headers(source: Endpoint, to: Endpoint, length: int) -> tuple[bytes, bytes]:
+    """Both headers up to the checksum of UDP, and what that covers of them."""
+    ours, theirs = inet_aton(source[0]), inet_aton(to[0])
+    udp = _UDP_HEADER.pack(source[1], to[1], length, 0)
     fields = (0x45, 0, _IP.size + length, 0, 0, _TTL, _UDP)
-    bare = _IP.pack(*fields, 0, ours, theirs)
-    return _IP.pack(*fields, checksum(bare), ours, theirs) + udp
+    summed = checksum(_IP.pack(*fields, 0, ours, theirs))
+    pseudo = _PSEUDO.pack(ours, theirs, 0, _UDP, length)
+    return _IP.pack(*fields, summed, ours, theirs) + udp[:-2], pseudo + udp
 
 
 def checksum(data: bytes) -> int:
     """RFC 1071; over data that holds its own right checksum it is 0."""
     if len(data) % 2:
         data += b"\0"
-    total: int = sum(struct.unpack(f"!{len(data) // 2}H", data))
-    while total >> 16:
-        total = (total & 0xFFFF) + (total >> 16)
+    number = int.from_bytes(data, "big")
+    # 0x10000 leaves 1 when it is divided by 0xFFFF, so all words add up in that one division.
+    total = number % 0xFFFF or (0xFFFF if number else 0)
     return total ^ 0xFFFF
