@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import struct
 from functools import lru_cache
-from socket import inet_aton, inet_ntoa
+from ipaddress import IPv4Address
 from typing import NamedTuple
 
 from netbootd.dhcp.destination import Endpoint
@@ -60,7 +60,11 @@ def parse(packet: bytes, *, checked: bool) -> Datagram:
     if not checked and summed and checksum(_PSEUDO.pack(source, to, 0, _UDP, length) + udp):
         raise WireError("the UDP checksum is wrong")
     payload = udp[_UDP_HEADER.size :]
-    return Datagram(payload, (inet_ntoa(source), sport), (inet_ntoa(to), dport))
+    return Datagram(payload, (_dotted(source), sport), (_dotted(to), dport))
+
+
+def _dotted(address: bytes) -> str:
+    return "%d.%d.%d.%d" % tuple(address)
 
 
 def build(payload: bytes, source: Endpoint, to: Endpoint) -> bytes:
@@ -77,7 +81,7 @@ def build(payload: bytes, source: Endpoint, to: Endpoint) -> bytes:
 @lru_cache(maxsize=256)
 def _headers(source: Endpoint, to: Endpoint, length: int) -> tuple[bytes, bytes]:
     """Both headers up to the checksum of UDP, and what that covers of them."""
-    ours, theirs = inet_aton(source[0]), inet_aton(to[0])
+    ours, theirs = IPv4Address(source[0]).packed, IPv4Address(to[0]).packed
     udp = _UDP_HEADER.pack(source[1], to[1], length, 0)
     fields = (0x45, 0, _IP.size + length, 0, 0, _TTL, _UDP)
     summed = checksum(_IP.pack(*fields, 0, ours, theirs))
