@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from functools import cache
-from typing import Any
+from typing import Any, NamedTuple
 
 from prometheus_client import CollectorRegistry, Counter, Histogram, Info, ProcessCollector
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
@@ -56,8 +56,14 @@ _OTHER = "other"
 #: Boots that wait to be counted: a scrape takes no longer than 40 ms for them.
 _MOST_CHANGED = 2048
 _Count = Callable[[Any, int], None]
-_UNASKED: Any = object()
 _Tell = Callable[[], Vitals]
+
+
+class _Kind(NamedTuple):
+    """Of a kind of events: how often it happened, and what is counted of it beside."""
+
+    happened: Any
+    more: _Count | None
 
 
 class _Words:
@@ -86,7 +92,7 @@ class Metrics:
         self._progression = Progression(began)
         self._changed: dict[int, Boot] = {}  # not counted yet, by number
         self._words = _Words()
-        self._more: dict[type[Event], _Count | None] = {}
+        self._kinds: dict[type[Event], _Kind] = {}
         self._ended = dict.fromkeys(_PROTOCOLS, 0)
         self._count_boots()
         self._count_events()
@@ -206,13 +212,15 @@ class Metrics:
 
     def __call__(self, event: Event, _at: float = 0.0, times: int = 1) -> None:
         """Count *event*, which happened *times*."""
-        kind = type(event)
-        self._events(kind.__name__.lower()).inc(times)
-        count = self._more.get(kind, _UNASKED)
-        if count is _UNASKED:
-            count = self._more[kind] = self._more_of(kind)
-        if count is not None:
-            count(event, times)
+        kind = self._kinds.get(type(event)) or self._meet(type(event))
+        kind.happened.inc(times)
+        if kind.more is not None:
+            kind.more(event, times)
+
+    def _meet(self, kind: type[Event]) -> _Kind:
+        """Looked up once for each kind."""
+        found = self._kinds[kind] = _Kind(self._events(kind.kind), self._more_of(kind))
+        return found
 
     def _more_of(self, kind: type[Event]) -> _Count | None:
         """What is counted of *kind* beside that it happened; of several, the first that fits."""

@@ -86,10 +86,11 @@ class Teller:
     def event(self, event: Event, at: float = 0.0, times: int = 1) -> None:
         """Count *event*, *times*, and log it with the name of its machine; it happened *at*."""
         self._counts(event, times)
-        who, level = self._book.who(event), event.level
+        self._book.learn(event)
+        level = event.level
         if level != "debug" or self._verbose:
             again = f" ({times} times)" if times > 1 else ""
-            self._write(level, f"{who} {event.what}{again}", at)
+            self._write(level, f"{self._book.who(event)} {event.what}{again}", at)
 
     def announce(
         self,

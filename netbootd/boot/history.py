@@ -112,8 +112,8 @@ def fetched(path: str, peer: str, registry: Registry, record: Record) -> None:
     The boot that its machine is in is a real one; and it is all there is to see of a program that
     cannot call back, where this was its last file.
     """
-    key, mac = record.at(peer)
-    attempt = record.of(key).of_peer(peer)
+    key, attempt = record.attempt_at(peer)
+    mac = MAC.maybe(attempt.mac) if attempt else None
     machine = registry.by_key(key, mac, peer) if mac else None
     if machine is None or machine.key != key or attempt is None:
         return

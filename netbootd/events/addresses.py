@@ -11,6 +11,7 @@ from collections import OrderedDict
 from netbootd.events.event import Event, Scripted, Transferred
 
 _MOST = 16384  # addresses remembered; the oldest is forgotten first
+_AT_HOME = (Scripted, Transferred)  # they tell of an address that is the machine's own
 
 
 class AddressBook:
@@ -21,12 +22,13 @@ class AddressBook:
 
     def who(self, event: Event) -> str:
         """The machine of *event*, as its line begins, also where it only has an address."""
-        if event.mac is None:
-            return self._machines.get(event.peer) or event.who
-        who = event.who
-        if event.peer and isinstance(event, Scripted | Transferred):
-            self._machines[event.peer] = who
+        known = self._machines.get(event.peer) if event.mac is None else None
+        return known or event.who
+
+    def learn(self, event: Event) -> None:
+        """Remember the machine of *event*, where it tells of its address."""
+        if isinstance(event, _AT_HOME) and event.peer and event.mac is not None:
+            self._machines[event.peer] = event.who
             self._machines.move_to_end(event.peer)
             if len(self._machines) > _MOST:
                 self._machines.popitem(last=False)
-        return who

@@ -25,15 +25,15 @@ class Event:
     """
 
     level: ClassVar[str] = "info"
+    kind: ClassVar[str] = "event"
+    """Its name, for counters."""
 
     mac: MAC | None = None
     target: str = ""
     peer: str = ""
 
-    @property
-    def kind(self) -> str:
-        """The event's name, for counters."""
-        return type(self).__name__.lower()
+    def __init_subclass__(cls) -> None:
+        cls.kind = cls.__name__.lower()
 
     @property
     def who(self) -> str:

@@ -72,7 +72,7 @@ class Logbook:
         self._lock = threading.Lock()  # of the queue, its size and the counts
         self._wake = threading.Event()
         self._closing = threading.Event()
-        self._recent: OrderedDict[str, deque[Line]] = OrderedDict()
+        self._recent: OrderedDict[str, list[Line]] = OrderedDict()
         self._recent_bytes = 0
         self._callbacks: tuple[Callable[[Line], None], ...] = ()
         self._writer = Writer(folder, shape, now, _SMALLEST, self._cut)
@@ -105,7 +105,7 @@ class Logbook:
             self._bytes += size
         if not self._wake.is_set():
             self._wake.set()
-        self._remember(line)
+        self._remember(line, size)
         for callback in self._callbacks:
             callback(line)
         return True
@@ -133,18 +133,22 @@ class Logbook:
 
         return unsubscribe
 
-    def _remember(self, line: Line) -> None:
+    def _remember(self, line: Line, size: int) -> None:
         key = key_of(line)
         if not key:
             return
-        if line.structured or max(len(line.original), len(line.text)) > _RECENT_TEXT:
+        if line.structured or len(line.original) > _RECENT_TEXT or len(line.text) > _RECENT_TEXT:
             line = replace(line, text=line.text[:_RECENT_TEXT], original="", structured={})
-        lines = self._recent.setdefault(key, deque())
-        self._recent.move_to_end(key)
+            size = _size(line)
+        lines = self._recent.get(key)
+        if lines is None:
+            lines = self._recent[key] = []
+        else:
+            self._recent.move_to_end(key)
         lines.append(line)
-        self._recent_bytes += _size(line)
+        self._recent_bytes += size
         if len(lines) > _RECENT:
-            self._recent_bytes -= _size(lines.popleft())
+            self._recent_bytes -= _size(lines.pop(0))
         while len(self._recent) > _RECENT_KEYS or self._recent_bytes > _RECENT_BYTES:
             _, gone = self._recent.popitem(last=False)
             self._recent_bytes -= sum(map(_size, gone))

@@ -138,9 +138,13 @@ class Record:
 
     def at(self, peer: str) -> tuple[str, MAC | None]:
         """The key and card of the machine that last booted from the address *peer*; ("", None)."""
-        key = self._at.get(peer, "")
-        attempt = self.of(key).of_peer(peer)
+        key, attempt = self.attempt_at(peer)
         return key, MAC.maybe(attempt.mac) if attempt else None
+
+    def attempt_at(self, peer: str) -> tuple[str, Attempt | None]:
+        """The key of the machine that last booted from *peer*, and its last attempt from there."""
+        key = self._at.get(peer, "")
+        return key, self.of(key).of_peer(peer) if key else None
 
     def begin(
         self, key: str, target: str, *, armed: bool, mac: MAC, peer: str, listed: bool

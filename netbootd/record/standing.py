@@ -118,7 +118,10 @@ class Standing:
 
     def of_peer(self, peer: str) -> Attempt | None:
         """The last attempt that *peer* made."""
-        return next((one for one in reversed(self.attempts) if one.peer == peer), None)
+        for one in reversed(self.attempts):
+            if one.peer == peer:
+                return one
+        return None
 
 
 FRESH = Standing()

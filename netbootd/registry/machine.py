@@ -86,7 +86,7 @@ class Machine:
 
     def for_card(self, mac: MAC) -> Machine:
         """The same entry as a client with *mac* gets it."""
-        return replace(self, mac=mac)
+        return self if mac == self.mac else replace(self, mac=mac)
 
     def for_stranger(self, mac: MAC) -> Machine:
         """The default entry as *mac*, which has none of its own, gets it."""
