@@ -15,7 +15,7 @@ import sys
 from collections.abc import Callable, Sequence
 
 from netbootd import __version__
-from netbootd.commands.words import VARIABLE, complain, print_findings
+from netbootd.commands.words import VARIABLE, Parser, complain, print_findings
 from netbootd.errors import ConfigErrors, Level, NetbootdError
 from netbootd.usual import DEFAULT_FILE
 
@@ -126,7 +126,7 @@ def _give_up_output() -> None:
 
 def _parser(named: str = "") -> argparse.ArgumentParser:
     """For the command that is *named*, or all: who asks for one need not wait for the others."""
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="netbootd",
         description=_DESCRIPTION,
         formatter_class=argparse.RawDescriptionHelpFormatter,

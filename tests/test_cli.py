@@ -314,3 +314,28 @@ def test_script_says_what_is_wrong_with_it(config, capsys):
     file = config(GOOD.replace('"default"', '"00:25:90:27:db:b5"'))
     assert main(["script", "--config", file, "00:25:90:27:db:b4"]) == 1
     assert "not in the configuration" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("words", "meant"),
+    [
+        (("staus",), "status"),
+        (("pace", "puase"), "pause"),
+        (("pace", "resmue", "--json"), "resume"),
+        (("machines", "ad"), "add"),
+        (("vms", "lsit"), "list"),
+    ],
+)
+def test_a_misspelt_word_is_answered_with_the_likeliest(words, meant, capsys):
+    with pytest.raises(SystemExit) as ended:
+        main(words)
+    assert ended.value.code == 2
+    assert capsys.readouterr().err.rstrip().endswith(f'; did you mean "{meant}"?')
+
+
+def test_a_word_like_none_is_told_what_there_is(capsys):
+    with pytest.raises(SystemExit):
+        main(["pace", "xyzzy"])
+    told = capsys.readouterr().err
+    assert "resume" in told
+    assert "did you mean" not in told

@@ -189,6 +189,12 @@ def test_without_the_setting_nobody_waits_and_nothing_is_said_of_it(site):
     done = site.run("pace")
     assert done.returncode == 1
     assert '"pace" is off' in done.stderr
+    told = site.run("pace", "--json")
+    assert told.returncode == 0
+    found = json.loads(told.stdout)
+    assert (found["enabled"], found["waiting"], found["places"]) == (False, 0, [])
+    for word in (("go", "all"), ("pause",)):
+        assert '"pace" is off' in site.run("pace", *word, "--json").stderr
     assert "pace" not in site.run("status").stdout
     assert not (site.folder / "state" / "pace.json").exists()
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from sys import intern
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 from netbootd.boots.altered import altered
@@ -20,6 +20,15 @@ from netbootd.mac import MAC
 
 #: Every event makes a step, and a new one from nothing takes three times as long.
 _BLANK = Step(stage=Stage.DISCOVER, at=0.0, until=0.0)
+
+
+@lru_cache(maxsize=4096)
+def _once(text: str) -> str:
+    """
+    *text*, the same object as of the last few thousand texts.  ``sys.intern`` would keep what came
+    from the network for ever, in CPython 3.12.
+    """
+    return text
 
 
 class Who(NamedTuple):
@@ -73,7 +82,7 @@ class Turn:
         return altered(
             _BLANK,
             stage=stage,
-            path=intern(path[:MOST_PATH]),
+            path=_once(path[:MOST_PATH]),
             note=note[:MOST_TEXT],
             trouble=trouble[:MOST_TEXT],
             protocol=protocol,
@@ -82,7 +91,7 @@ class Turn:
             times=self.times,
             mac=self.mac,
             # What a relay passes on has the relay's address.
-            peer="" if getattr(event, "relay", "") else intern(event.peer),
+            peer="" if getattr(event, "relay", "") else _once(event.peer),
             interface=getattr(event, "interface", ""),
             generation=self.generation,
         )

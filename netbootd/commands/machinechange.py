@@ -18,7 +18,7 @@ from netbootd.commands.daemon import (
     with_daemon,
     with_name,
 )
-from netbootd.commands.words import Commands, command, complain, print_json
+from netbootd.commands.words import Commands, Parser, command, complain, print_json
 from netbootd.printable import printable
 
 if TYPE_CHECKING:
@@ -71,7 +71,7 @@ examples:
 {STATUSES}"""
 
 
-class Intermixed(argparse.ArgumentParser):
+class Intermixed(Parser):
     """Takes KEY=VALUE behind options as well, which argparse does not by itself."""
 
     _is_inside = False

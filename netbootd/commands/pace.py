@@ -7,11 +7,12 @@ from functools import partial
 
 from netbootd.commands import machinechange
 from netbootd.commands.daemon import STATUSES, a_name, named, reach, with_daemon
-from netbootd.commands.words import Commands, command, print_json
+from netbootd.commands.words import Commands, command, complain, print_json
 
 _MORE = f"""\
 With the setting "pace" machines load one after another in a boot storm.  Without a word more, it
-lists those that wait.
+lists those that wait.  While the setting is off it says so, with exit status 1; with --json
+"enabled" is false then, and the exit status 0.
 
 examples:
   netbootd pace
@@ -44,12 +45,16 @@ def add(commands: Commands) -> None:
 
 
 def _list(arguments: argparse.Namespace) -> int:
+    from netbootd.boot.pace import OFF  # noqa: PLC0415
     from netbootd.terminal.paper import Paper  # noqa: PLC0415
     from netbootd.terminal.places import show_places  # noqa: PLC0415
 
     found = reach(arguments).get("pace")
     if arguments.json:
         print_json(found)
+    elif not found["enabled"]:
+        complain(OFF)
+        return 1
     else:
         show_places(Paper(), found)
     return 0

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import argparse
 import os
+import re
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TextIO, TypeAlias
+from typing import TYPE_CHECKING, Any, NoReturn, TextIO, TypeAlias
 
 from netbootd.errors import Finding, Level
 from netbootd.printable import printable
@@ -21,7 +22,23 @@ if TYPE_CHECKING:
 #: Saves --config with every command, where the file is not at its usual place.
 VARIABLE = "NETBOOTD_CONFIG"
 
+#: argparse's words; later Pythons put no quotes around the choices.
+_NO_CHOICE = re.compile(r"invalid choice: '([^']*)' \(choose from (.*)\)", re.DOTALL)
+_CHOICE = re.compile(r"[^\s',]+")
 _LONGEST = 2000  # characters of a line that complains
+
+
+class Parser(argparse.ArgumentParser):
+    """Says what a word that is none of its choices was probably meant to be."""
+
+    def error(self, message: str) -> NoReturn:
+        """As ``argparse`` does."""
+        from netbootd.nearest import did_you_mean  # noqa: PLC0415
+
+        if found := _NO_CHOICE.search(message):
+            message += did_you_mean(found[1], _CHOICE.findall(found[2]))
+        super().error(message)
+
 
 Commands: TypeAlias = "argparse._SubParsersAction[Any]"
 

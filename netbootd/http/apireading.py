@@ -17,6 +17,7 @@ from netbootd.api import values
 from netbootd.api.diagnosing import Seen, diagnosis
 from netbootd.api.no import No, not_found, wrong
 from netbootd.api.values import hostname
+from netbootd.boot.pace import OFF
 from netbootd.boots.boot import Boot
 from netbootd.http.apicall import Call, key_of, machine_of, told, told_list
 from netbootd.http.resource import Answer, Awaited, Work
@@ -228,8 +229,10 @@ def lease_book(call: Call) -> Any:
 
 
 def pace(call: Call) -> Work:
-    """Who waits for its turn to load, the next first."""
-    queue, picture = queue_of(call), call.desk.picture()
+    """Who waits for its turn to load, the next first; nobody while the setting is off."""
+    queue, picture = call.desk.pace, call.desk.picture()
+    if queue is None:
+        raise _unpaced()
     head, lines = {"now": picture.now, **queue.summary()}, queue.lines()
 
     def make() -> Answer:
@@ -246,9 +249,12 @@ def pace(call: Call) -> Work:
 def queue_of(call: Call) -> Any:
     """Who knows the queue; raises No where there is none."""
     if call.desk.pace is None or not call.desk.live.snapshot.config.pace.enabled:
-        told_so = 'no machine waits for its turn: "pace" is off; "pace": true in "netbootd" is on'
-        raise No(HTTPStatus.SERVICE_UNAVAILABLE, "unavailable", told_so)
+        raise _unpaced()
     return call.desk.pace
+
+
+def _unpaced() -> No:
+    return No(HTTPStatus.SERVICE_UNAVAILABLE, "unavailable", OFF)
 
 
 # -- the daemon ------------------------------------------------------------------------------------

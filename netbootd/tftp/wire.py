@@ -129,11 +129,6 @@ def _tftpy() -> SimpleNamespace:
     )
 
 
-def warm() -> None:
-    """Import what the first packet will need; to be called in a thread when there is time."""
-    _tftpy()
-
-
 def opcode_of(datagram: bytes) -> int:
     """The first two bytes as a number, 0 where there are fewer."""
     return int.from_bytes(datagram[:2], "big") if len(datagram) >= 2 else 0

@@ -14,6 +14,7 @@ import os
 import platform
 import shlex
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -92,6 +93,7 @@ def _netbootd(text: str) -> Path:
 
 def main() -> int:
     given = arguments().parse_args()
+    signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))
     try:
         given.folder.mkdir(parents=True, exist_ok=True)
         folder = Path(tempfile.mkdtemp(dir=given.folder, prefix="bench-"))

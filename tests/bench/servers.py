@@ -53,6 +53,8 @@ PATIENCE_S = 60.0
 #: Seconds in which netbootd loads what it need not have to be ready.
 REST_S = 0.7
 HTTP_PORT = 80
+#: Seconds that netbootd waits at its end for transfers; of a run that is cut short none comes to its own.
+GRACE_S = 1
 READY = r"\bready\b"
 
 Argv = Sequence[str]
@@ -223,6 +225,8 @@ def configuration(folder: Path, machines: int = MACHINES) -> dict[str, Any]:
             "files": str(FILES),
             "firmware": [],
             "state": str(folder / "state"),
+            # What runs when it is ended has no client any more.
+            "grace": GRACE_S,
         },
     }
 

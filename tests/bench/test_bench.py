@@ -5,6 +5,7 @@ What the benchmark measures is what happens: each load once, small, on netbootd.
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Iterator
 
 import pytest
@@ -118,3 +119,16 @@ def test_every_client_has_an_address_of_its_own(ground: Ground, relay: str) -> N
 
     assert found["leases/s"] > 0
     assert found["refused"] == 0
+
+
+def test_netbootd_ends_by_itself_though_a_client_has_left_in_the_midst(ground: Ground) -> None:
+    """As all clients have where a run is cut short: it would wait for them, and be killed."""
+    file(LARGE)
+    ask = (
+        "import socket; s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM); s.settimeout(20)\n"
+        f"s.sendto(b'\\0\\1{LARGE}\\0octet\\0', ('{servers.SERVER}', 69)); print(s.recv(4)[:2])\n"
+    )
+    folder = ground.lab.folder / "cut short"
+    with Running(ground, "netbootd", servers.with_machines(1), folder) as running:
+        assert ground.lab.run("lan", sys.executable, "-c", ask) == "b'\\x00\\x03'\n"
+    assert running._processes[0].returncode == 0

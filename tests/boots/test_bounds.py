@@ -8,7 +8,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from netbootd.boots import attempts, identity, shelf
+from netbootd.boots import attempts, identity, shelf, turn
 from netbootd.boots.boot import Boot, Outcome
 from netbootd.boots.steps import MOST_NOTES, MOST_PATH, MOST_STEPS, MOST_TEXT
 from netbootd.boots.turn import Who
@@ -124,6 +124,19 @@ def test_nothing_grows_with_the_machines(small, listed):
     assert len(follower._attempts._hidden) <= 10
     assert len(follower._identities._at) <= 10
     assert len(follower._identities._by_uuid) <= 10
+
+
+def test_texts_of_the_network_are_kept_once_and_not_for_ever(small):
+    """Two nodes ask for one path; then come thousands of others."""
+    story, cards = Story(), [MAC(b"\x02" + n.to_bytes(5, "big")) for n in range(2)]
+    for mac in cards:
+        story.tell(stories.script(mac, HERE), *stories.loads(mac, HERE))
+    one, other = (story.follower.shelf.latest[str(mac)].steps[-1].path for mac in cards)
+    assert one is other
+    for number in range(turn._once.cache_info().maxsize + 1):
+        story.tell(stories.script(cards[0], f"peer {number}"))
+    kept = turn._once.cache_info()
+    assert kept.currsize == kept.maxsize
 
 
 def test_a_listed_machine_keeps_its_last_boots(small):
