@@ -133,6 +133,7 @@ FIRES = {
         'netbootd_boots_total{outcome="done"}': "0+1x60",
     },
     "NetbootdMachinesStuck": {'netbootd_machines{state="stuck"}': "1x60"},
+    "NetbootdQueueStands": {"netbootd_pace_waiting": "0x20 40x40"},
     "NetbootdDropsPackets": {
         'netbootd_dropped_packets_total{protocol="dhcp",reason="malformed"}': "0+600x60"
     },
@@ -147,6 +148,7 @@ QUIET = {
     },
     "NetbootdSpoolGrows": {'netbootd_spool_lines{destination="elasticsearch"}': "9000-10x60"},
     "NetbootdListensNowhere": {'netbootd_sockets{service="TFTP"}': "1x60"},
+    "NetbootdQueueStands": {"netbootd_pace_waiting": "0x20 2000-40x40"},
 }
 CASES = [(name, series, True) for name, series in FIRES.items()]
 CASES += [(name, series, False) for name, series in QUIET.items()]

@@ -48,6 +48,11 @@ esac
 
 say() { echo "set-up: $*" >&2; }
 
+unreachable() { # the last line, below what the program that failed has said
+    say "$1: can this host reach that?  The first set-up needs a network, later ones do not"
+    exit 1
+}
+
 missing() {
     local package
     [ -x .venv/bin/python ] || [ -n "${PYTHON:-}" ] || tools/python >/dev/null 2>&1 ||
@@ -65,7 +70,8 @@ updated=
 update_lists() { # once, and only when something has to be fetched
     [ -z "$updated" ] || return 0
     say "apt-get update"
-    apt-get -qq -o DPkg::Lock::Timeout=300 update
+    apt-get -qq -o DPkg::Lock::Timeout=300 update ||
+        unreachable "Debian's packages come from the servers in /etc/apt/sources.list and sources.list.d"
     updated=yes
 }
 
@@ -108,7 +114,8 @@ install_project() {
     fi
     ! up_to_date || return 0
     say "pip install --editable .$extra"
-    .venv/bin/python -m pip --disable-pip-version-check install -q -e ".$extra"
+    .venv/bin/python -m pip --disable-pip-version-check install -q -e ".$extra" ||
+        unreachable "netbootd's Python packages come from pypi.org, or what pip.conf names"
     fingerprint "$extra" >".venv/.made$extra"
 }
 
