@@ -262,14 +262,14 @@ def _query(token: str) -> str:
     return f"?token={token}" if token else ""
 
 
-def script_route(path: str) -> Route | None:
+def scripted(path: str) -> MAC | None:
     """
-    What ``route`` says of the *path* by which iPXE asks for a script; None for all others, and for
-    scripts in other spellings.  A storm of machines asks for a path each.
+    Whose script ``route`` takes the *path* for by which iPXE asks for one; None for all others, and
+    for scripts in other spellings.  A storm of machines asks for a path each.
     """
     name = path[6:] if path.startswith("/boot/") else path[1:]
     usual = len(name) == _LEN_MAC and name.isprintable() and path[:1] == "/"
-    return _script(name) if usual else None
+    return MAC.maybe(name) if usual else None
 
 
 def route(segments: Sequence[str]) -> Route:

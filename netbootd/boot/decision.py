@@ -270,8 +270,10 @@ def what_comes_after(done: Target, registry: Registry, completed: Collection[str
 def circles(target: Target, registry: Registry, standing: Standing, now: float) -> str:
     """Why the machine goes in a circle with *target*, empty if it does not."""
     guard = registry.config.guard
+    if not (target.common.once and guard.enabled and guard.installs):
+        return ""
     times = standing.unfinished(target.title, now - guard.installs_within)
-    if target.common.once and guard.enabled and 0 < guard.installs <= times:
+    if 0 < guard.installs <= times:
         return f"{target.title} was begun {times} times and never finished"
     return ""
 

@@ -77,14 +77,15 @@ def note(
     machine = script.machine
     if machine is None or client.mac is None or not (script.holds or script.boots):
         return False
-    if not surely and lives_elsewhere(machine, record.of(machine.key), client.address):
+    key = machine.key
+    if not surely and lives_elsewhere(machine, record.of(key), client.address):
         return False
     if script.holds:
-        standing = holds(record.of(machine.key), script.holds)
-        record.put(machine.key, standing, listed=machine.known)
+        standing = holds(record.of(key), script.holds)
+        record.put(key, standing, listed=machine.known)
     if script.boots:
         record.begin(
-            machine.key,
+            key,
             machine.title,
             armed=script.armed,
             mac=client.mac,
@@ -92,7 +93,7 @@ def note(
             listed=machine.known,
         )
         if machine.target.common.once and not _we_see_its_end(machine.target, registry):
-            end(machine, registry, record, record.of(machine.key).latest, Outcome.DONE)
+            end(machine, registry, record, record.of(key).latest, Outcome.DONE)
     return True
 
 

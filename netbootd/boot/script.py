@@ -176,7 +176,7 @@ def _of(
 
 def _booting(text: str, machine: Machine, *, armed: bool) -> BootScript:
     # A menu boots nothing yet: what is chosen is the attempt, and the boot that was armed.
-    boots = not isinstance(machine.target, Menu)
+    boots = type(machine.target) is not Menu  # isinstance() asks the ABC
     code = "" if boots else "menu"
     return BootScript(text, machine.title, 200, machine, boots=boots, armed=armed, code=code)
 

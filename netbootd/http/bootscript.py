@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import re
 from contextlib import suppress
+from functools import lru_cache
 from http import HTTPStatus
 from urllib.parse import urlsplit
 
@@ -49,6 +50,7 @@ _LAST_RESORT = (
 #: The name under which the first script tells the machine's main memory.
 _MEMORY = "memsize"
 _MOST_MEMORY = 1 << 26  # MiB: 64 TiB, more than any machine has
+_OK = HTTPStatus.OK  # to ask the class for it is a call
 
 
 def first(asked: Asked, registry: Registry) -> Answer:
@@ -73,11 +75,14 @@ def machine(
     choice = asked.query.get(urls.CHOICE, "")
     history = past(client, registry, record)
     script = boot_script(client, registry, base_of(asked, registry), history, choice, None, kept)
-    if pacer is not None and asked.by_ipxe and asked.method == "GET":
+    if asked.method != "GET":
+        return _answer(asked, script, mac)
+    by_ipxe = asked.by_ipxe
+    if pacer is not None and by_ipxe:
         turn = turn_of(asked.peer, script, registry, pacer)
         if turn.waits:
             return _waiting(asked, client, script, turn, registry)
-    if asked.method == "GET" and note(client, script, registry, record, surely=asked.by_ipxe):
+    if note(client, script, registry, record, surely=by_ipxe):
         return _when_kept(_answer(asked, script, mac), script, record)
     return _answer(asked, script, mac)
 
@@ -161,12 +166,18 @@ def base_of(asked: Asked, registry: Registry) -> str:
     here: then it is what was reached.
     """
     address, port = asked.here
-    if asked.host != address and (match := _HOST.fullmatch(asked.host)):
-        name = (match[1] or match[2]).lower()
+    if asked.host != address and (found := _named(asked.host)):
+        name, named = found
         if name == address or name in _our_names(registry):
-            named = int(match[3] or 0)
             return urls.base_url(name, named if named in registry.config.http_port else port)
     return urls.base_url(address, port)
+
+
+@lru_cache(maxsize=64)
+def _named(host: str) -> tuple[str, int] | None:
+    """The name and port by which a client calls us, 0 for no port; None for nonsense."""
+    match = _HOST.fullmatch(host)
+    return ((match[1] or match[2]).lower(), int(match[3] or 0)) if match else None
 
 
 def _our_names(registry: Registry) -> set[str | None]:
@@ -187,7 +198,7 @@ def _told(asked: Asked, script: BootScript, mac: MAC | None) -> Answer:
         memory=_memory(asked),
         surely=asked.by_ipxe or asked.by_loader,
     )
-    return text(HTTPStatus.OK, script.text, event)
+    return text(_OK, script.text, event)
 
 
 def _memory(asked: Asked) -> int:
@@ -197,6 +208,8 @@ def _memory(asked: Asked) -> int:
     Only a build for BIOS can, and only with MEMMAP_SETTINGS (https://ipxe.org/cfg/memsize): the sum
     of what the BIOS calls free, a little less than what is built in (iPXE, memmap_settings.c).
     """
+    if not asked.query:
+        return 0
     said = asked.query.get(_MEMORY, "")
     # isdigit() alone takes digits of all scripts, and int() very long numbers.
     known = said.isascii() and said.isdigit() and len(said) <= len(str(_MOST_MEMORY))
@@ -204,9 +217,9 @@ def _memory(asked: Asked) -> int:
 
 
 def _answer(asked: Asked, script: BootScript, mac: MAC | None) -> Answer:
-    title = script.machine.title if script.machine else ""
-    if asked.by_ipxe or script.status == HTTPStatus.OK:
+    if script.status == _OK or asked.by_ipxe:
         return _told(asked, script, mac)
+    title = script.machine.title if script.machine else ""
     refusal = Refused(
         mac=mac,
         target=title,

@@ -27,7 +27,6 @@ from __future__ import annotations
 import errno
 import select
 import socket
-from collections import OrderedDict
 from collections.abc import Callable
 from typing import Any
 
@@ -62,8 +61,8 @@ class Door:
         self.site = site
         self._epoll: select.epoll | None = None
         self._wakes: dict[int, Callable[[], None]] = {}
-        #: Visitors that wait, with the time at which each has waited for too long, the next first.
-        self._waiting: OrderedDict[Visitor, float] = OrderedDict()
+        #: Visitors that may ask for more, each with the time at which it has waited for too long.
+        self._waiting: set[Visitor] = set()
         self._sweeps: Any = None
 
     def open(self, number: int) -> Port:
@@ -124,25 +123,22 @@ class Door:
 
     # -- who waits -----------------------------------------------------------------------------
 
-    def await_request(self, visitor: Visitor) -> None:
-        """*visitor* may take its time for a request from now on."""
-        self._waiting[visitor] = self.site.clock.seconds() + self.site.timeOut
-        self._waiting.move_to_end(visitor)
+    def await_requests(self, visitor: Visitor) -> None:
+        """*visitor* may take its time for each from now on."""
+        self._waiting.add(visitor)
         if self._sweeps is None or not self._sweeps.active():
             self._sweeps = self._reactor.callLater(_SWEEP_S, self._sweep)
 
     def gone(self, visitor: Visitor) -> None:
         """*visitor* waits no more."""
-        self._waiting.pop(visitor, None)
+        self._waiting.discard(visitor)
 
     def _sweep(self) -> None:
         now = self.site.clock.seconds()
-        while self._waiting:
-            visitor, until = next(iter(self._waiting.items()))
-            if until > now:
-                self._sweeps = self._reactor.callLater(_SWEEP_S, self._sweep)
-                return
+        for visitor in [one for one in self._waiting if one.until <= now]:
             visitor.close()
+        if self._waiting:
+            self._sweeps = self._reactor.callLater(_SWEEP_S, self._sweep)
 
 
 class Port:

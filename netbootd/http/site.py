@@ -145,27 +145,40 @@ class Site(http.HTTPFactory):
         """Whatever is asked, an answer."""
         if self.stopping:
             return refused(asked, HTTPStatus.SERVICE_UNAVAILABLE, "netbootd stops", LATER)
+        if asked.method in METHODS and (mac := urls.scripted(asked.path)) is not None:
+            return self._script(asked, mac, self.live.snapshot)  # the way of a storm
         is_path = asked.path.startswith("/")
         if asked.method not in (*_PAGE_METHODS, *(api.METHODS if is_path else ())):
             return _not_allowed(asked, METHODS)
         if not is_path:
             return refused(asked, HTTPStatus.BAD_REQUEST, "the request target is no path")
         try:
-            route = urls.script_route(asked.path) or urls.route(parts_of(asked.path))
+            route = urls.route(parts_of(asked.path))
             methods = _METHODS.get(route.kind, METHODS)
             if asked.method not in methods:
                 return _not_allowed(asked, methods)
-            self._introduce(asked, route)
+            if route.kind is Kind.SCRIPT and route.mac is not None:
+                return self._script(asked, route.mac, self.live.snapshot)
             return self._page(asked, route, self.live.snapshot)
         except Forbidden as problem:  # which tells about our disk
             return refused(asked, HTTPStatus.FORBIDDEN, str(problem), words="not served")
         except NotFound:
             return refused(asked, HTTPStatus.NOT_FOUND, "no such file")
 
-    def _introduce(self, asked: Asked, route: Route) -> None:
-        """iPXE tells of its machine when it asks for its script."""
-        if route.kind is Kind.SCRIPT and asked.query:
-            self.live.sightings.note(route.mac, Marks.of(asked.query))
+    def _script(self, asked: Asked, mac: MAC, registry: Registry) -> Reply:
+        """The boot script of *mac*; iPXE tells of its machine when it asks for that."""
+        live = self.live
+        if asked.query:
+            live.sightings.note(mac, Marks.of(asked.query))
+        if self._kept.registry is not registry:
+            self._kept = Kept(registry)
+        try:
+            return bootscript.machine(
+                asked, mac, registry, live.record, self.pacer_of(), self._kept
+            )
+        except Exception:
+            log.failure("fault while answering {path!r}", path=asked.path[:200])
+            return bootscript.fault(asked, mac, registry)
 
     def _page(self, asked: Asked, route: Route, registry: Registry) -> Reply:
         subnet = registry.subnets.of(asked.peer)
@@ -176,11 +189,6 @@ class Site(http.HTTPFactory):
             match route:
                 case Route(kind=Kind.FIRST):
                     return bootscript.first(asked, registry)
-                case Route(kind=Kind.SCRIPT, mac=MAC() as mac):
-                    return bootscript.machine(
-                        *(asked, mac, registry, self.live.record, self.pacer_of()),
-                        self._kept_of(registry),
-                    )
                 case Route(kind=Kind.DONE | Kind.FAILED, mac=MAC() as mac):
                     good = route.kind is Kind.DONE
                     record = self.live.record
@@ -198,14 +206,9 @@ class Site(http.HTTPFactory):
             raise
         except Exception:
             log.failure("fault while answering {path!r}", path=asked.path[:200])
-            if route.kind in (Kind.FIRST, Kind.SCRIPT):
+            if route.kind is Kind.FIRST:
                 return bootscript.fault(asked, route.mac, registry)
             return refused(asked, HTTPStatus.INTERNAL_SERVER_ERROR, "our fault; the log has more")
-
-    def _kept_of(self, registry: Registry) -> Kept:
-        if self._kept.registry is not registry:
-            self._kept = Kept(registry)
-        return self._kept
 
     def _for_people(self, asked: Asked, route: Route, registry: Registry) -> Reply:
         """What is about the daemon, for whoever looks after it."""

@@ -31,6 +31,7 @@ from netbootd.http.channel import Made, progress_of, tell_begin, tell_end
 from netbootd.http.resource import Answer, Asked, Part, Reply, asked_simply
 
 _RESET = struct.pack("ii", 1, 0)  # SO_LINGER: close at once, and say so (socket(7))
+_NOTHING = Sent(0)  # of a file
 _NO_BODY = (HTTPStatus.NO_CONTENT, HTTPStatus.NOT_MODIFIED)
 
 log = Logger(namespace="netbootd.http")
@@ -45,7 +46,7 @@ class Keeper(Protocol):
 
     def forget(self, connection: socket.socket) -> None: ...
 
-    def await_request(self, visitor: Visitor) -> None: ...
+    def await_requests(self, visitor: Visitor) -> None: ...
 
     def gone(self, visitor: Visitor) -> None: ...
 
@@ -63,6 +64,7 @@ class Visitor:
         "_peer",
         "_port",
         "_reactor",
+        "until",
     )
 
     def __init__(
@@ -82,6 +84,8 @@ class Visitor:
         self._number = number
         self._here: tuple[str, int] = connection.getsockname()
         self._known = False
+        #: When it has waited for too long, by the site's clock.
+        self.until = 0.0
         self._body: tuple[Served | None, float] = (None, 0.0)
 
     def enter(self) -> None:
@@ -112,7 +116,9 @@ class Visitor:
                 self.close()
                 return
             self._known = True
-        self._door.await_request(self)
+            self._door.await_requests(self)
+        site = self._door.site
+        self.until = site.clock.seconds() + site.timeOut
 
     def read(self) -> None:
         """What has come: a request, an end, or too little."""
@@ -145,12 +151,22 @@ class Visitor:
             log.failure("fault while answering {path!r}", path=asked.path[:200])
             self.close()
             return
+        if type(reply) is Answer and (text := _text(reply)) is not None:
+            get = method == b"GET"
+            first = simple.head_of(reply, close=head.close)
+            self._send(first + text if get else first, close=head.close)
+            tell_end(site, reply.event, _NOTHING, head=not get, begun=begun)
+        else:
+            self._serve_file(data, Made(asked, reply), head, begun)
+
+    def _serve_file(self, data: bytes, made: Made, head: simple.Head, begun: float) -> None:
+        asked, reply = made
         if _is_long(reply, asked):
-            self._lend(data, Made(asked, reply), head, begun)
+            self._lend(data, made, head, begun)
             return
         body = _short(reply, asked)
         if body is None:
-            self._hand_over(data, Made(asked, reply))
+            self._hand_over(data, made)
             return
         assert isinstance(reply, Answer)
         self._send(simple.head_of(reply, close=head.close) + body, close=head.close)
@@ -158,8 +174,8 @@ class Visitor:
         if isinstance(reply.body, Part) and not no_body:
             sent = reply.body.count
             if isinstance(reply.event, Served):
-                tell_begin(site, reply.event, reply.body)
-        tell_end(site, reply.event, Sent(sent), head=no_body, begun=begun)
+                tell_begin(self._door.site, reply.event, reply.body)
+        tell_end(self._door.site, reply.event, Sent(sent), head=no_body, begun=begun)
 
     def _lend(self, data: bytes, made: Made, head: simple.Head, begun: float) -> None:
         """Send the headers, and have the thread for bodies send the rest by this connection."""
@@ -258,6 +274,14 @@ class Visitor:
         return transport
 
 
+def _text(answer: Answer) -> bytes | None:
+    """The text of an answer that is at hand and short; None for all others."""
+    body = answer.body
+    if type(body) is not bytes or len(body) > SMALL or answer.status in _NO_BODY:
+        return None
+    return body
+
+
 def _is_long(reply: Reply, asked: Asked) -> bool:
     """Whether it is a file for the thread that sends bodies."""
     if type(reply) is not Answer or not isinstance(reply.body, Part):
@@ -266,13 +290,13 @@ def _is_long(reply: Reply, asked: Asked) -> bool:
 
 
 def _short(reply: Reply, asked: Asked) -> bytes | None:
-    """The body of an answer that is at hand and short; None for any other, which stays as it is."""
+    """The bytes of a file that is at hand and short; None for all else, which stays as it is."""
     if type(reply) is not Answer or reply.status in _NO_BODY:
         return None
-    body, get = reply.body, asked.method == "GET"
+    body = reply.body
     if isinstance(body, bytes):
-        return (body if get else b"") if len(body) <= SMALL else None
-    return _whole(body) if get else _unread(body)
+        return None
+    return _whole(body) if asked.method == "GET" else _unread(body)
 
 
 def _whole(part: Part) -> bytes | None:
