@@ -42,6 +42,7 @@ log = Logger(namespace="netbootd")
 _MOST_CARDS = 16384  # whose machine is remembered; the one asked for longest ago goes first
 _MOST_INTERFACES = 256
 _MOST_PATHS = 4096
+_ANYBODY = str(MAC(bytes(6)))
 #: Boots that are not listed are written once they have come so far.
 _COMPLETING = (Scripted, Served, Transferred)
 _WORTH_KEEPING = Stage.LOADER.rank
@@ -265,7 +266,10 @@ class Chronicle:
         return card
 
     def _stage_of(self, path: str, title: str, mac: MAC | None) -> Stage:
-        """The machines of a storm fetch the same few files, and each is told of twice."""
+        """The machines of a storm fetch the same few files, each by a path that has its own MAC."""
+        own = str(mac) if mac else ""
+        if own and path.startswith((own, f"/{own}")):
+            path = path.replace(own, _ANYBODY, 1)
         registry, target = self._live.snapshot, self._target(title, mac)
         found = self._stages.get((path, title))
         if found is not None and found[0] == registry.generation and found[1] is target:

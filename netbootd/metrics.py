@@ -132,7 +132,7 @@ class Metrics:
         for outcome in _ENDS:
             self._boot_s(outcome.value)
         for stage in Stage:
-            self._stages(stage.value)
+            self._stages(stage)
 
     def boot(self, boot: Boot) -> None:
         """
@@ -156,9 +156,9 @@ class Metrics:
         if news.begun:
             self._begun.inc()
         for stage in news.reached:
-            self._stages(stage.value).inc()
+            self._stages(stage).inc()
         for step in news.ended:
-            self._stage_s(step.stage.value).observe(step.seconds)
+            self._stage_s(step.stage).observe(step.seconds)
         if news.outcome is not Outcome.OPEN:
             self._boots(news.outcome.value).inc()
         if news.outcome in _ENDS:

@@ -56,18 +56,20 @@ class Attempts:
         macs = boot.macs
         if turn.mac and turn.mac not in macs and len(macs) < MOST_CARDS:
             macs = (*macs, turn.mac)
+        number = boot.number or (0 if hidden else self._outside.number())
         changed = altered(
             boot,
+            number=number,
             macs=macs,
             uuid=turn.uuid or boot.uuid,
             generation=turn.generation,
             last=max(boot.last, turn.now),
             **more,
         )
-        if not changed.number and hidden:
+        if not number:
             self._hide(changed)
             return []
-        if not changed.number:
+        if not boot.number:
             return self._show(changed, turn)
         self.shelf.put(changed, known=turn.known)
         return [changed]
@@ -100,7 +102,7 @@ class Attempts:
             reports = self._outside.reports(before.target)
             if is_again(before, boot.began, reports):
                 changed.append(altered(before, outcome=Outcome.AGAIN))
-        changed.append(altered(boot, number=self._outside.number()))
+        changed.append(boot)
         for one in changed:
             self.shelf.put(one, known=turn.known)
         return changed

@@ -125,7 +125,7 @@ def is_over(boot: Boot) -> bool:
 def _still_counts(boot: Boot, quiet: float) -> bool:
     if is_over(boot):
         return quiet < AFTERWARDS_S
-    return quiet < (STALE_S if has_script(boot) else LOADING_S)
+    return quiet < LOADING_S or (quiet < STALE_S and has_script(boot))
 
 
 def _elsewise(boot: Boot, mac: str, note: str) -> bool:

@@ -7,18 +7,17 @@ whatever an installer fetches.  Pure.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from netbootd import configfiles, urls
 from netbootd.boots.altered import altered
 from netbootd.boots.boot import Boot, Stage, Step
 from netbootd.boots.notes import CLIENT_LEFT, is_probe
-from netbootd.boots.steps import MOST_TEXT, Steps, entered, find, put
+from netbootd.boots.steps import MOST_TEXT, Steps, added, find, put
 from netbootd.events.event import Served, TransferEnded, Transferred
 
 
-@dataclass(frozen=True, slots=True)
-class Ended:
+class Ended(NamedTuple):
     """*sent* bytes of a file of *size* in *seconds*; *part*: no more than a part was wanted."""
 
     size: int
@@ -52,13 +51,13 @@ def ended_of(event: Transferred | TransferEnded | Served) -> Ended:
     return Ended(event.size, event.sent, event.seconds, trouble, part)
 
 
-def with_start(boot: Boot, sign: Step, size: int) -> Steps:
-    """The steps of *boot* when the transfer begins that *sign* tells of."""
+def with_start(boot: Boot, sign: Step) -> Steps:
+    """The steps of *boot* when the transfer begins that *sign* tells of, an open step."""
     number = _find(boot.steps, sign)
     if number < 0:
         if sign.stage is Stage.FILES:  # they are summed up at the end of each
-            return entered(boot.steps, altered(sign, open=True, times=0))
-        return entered(boot.steps, altered(sign, open=True, size=size))
+            sign = altered(sign, size=0, times=0)
+        return added(boot.steps, sign)
     step = boot.steps[number]
     # A script was counted when it was made, files are counted at their end; and one of which the
     # size alone was asked before is not fetched for a second time.
@@ -69,24 +68,23 @@ def with_start(boot: Boot, sign: Step, size: int) -> Steps:
         open=True,
         until=sign.until,
         times=step.times + counts,
-        size=step.size if sign.stage is Stage.FILES else size or step.size,
+        size=step.size if sign.stage is Stage.FILES else sign.size or step.size,
         peer=sign.peer or step.peer,
         protocol=sign.protocol,
     )
     return put(boot.steps, number, again)
 
 
-def with_end(boot: Boot, sign: Step, end: Ended) -> Steps:
-    """The steps of *boot* when the transfer that *sign* tells of has come to its *end*."""
-    sign = altered(
-        sign, at=sign.at - end.seconds, size=end.size, sent=end.sent, trouble=end.trouble
-    )
+def with_end(boot: Boot, sign: Step, *, part: bool) -> Steps:
+    """
+    The steps of *boot* when the transfer that *sign* tells of has ended; *part* as in Ended.
+    """
     number = _find(boot.steps, sign)
     if number < 0:
-        size = sign.sent if sign.stage is Stage.FILES else sign.size
-        return entered(boot.steps, altered(sign, size=size))
+        summed = altered(sign, size=sign.sent) if sign.stage is Stage.FILES else sign
+        return added(boot.steps, summed)
     step = boot.steps[number]
-    more = _more_files(step, sign) if sign.stage is Stage.FILES else _more(step, sign, end)
+    more = _more_files(step, sign) if sign.stage is Stage.FILES else _more(step, sign, part=part)
     return put(boot.steps, number, more)
 
 
@@ -113,11 +111,11 @@ def _more_files(step: Step, sign: Step) -> Step:
     )
 
 
-def _more(step: Step, sign: Step, end: Ended) -> Step:
+def _more(step: Step, sign: Step, *, part: bool) -> Step:
     """The same file: fetched anew, or another range of it."""
     began = step.open or sign.stage is Stage.SCRIPT
     size = sign.size or step.size
-    sent = step.sent + sign.sent if end.part else sign.sent
+    sent = step.sent + sign.sent if part else sign.sent
     return altered(
         step,
         until=sign.until,

@@ -353,23 +353,30 @@ class Follower:
     # -- bytes ---------------------------------------------------------------------------------
 
     def _started(self, turn: Turn) -> list[Boot]:
-        boot, sign, hidden = self._fetching(turn, turn.event.protocol)
+        event: Started = turn.event
+        boot, sign, hidden = self._fetching(turn, event.protocol, open=True, size=event.size)
         if boot is None:
             return []
-        steps = with_start(boot, sign, turn.event.size)
+        steps = with_start(boot, sign)
         return self._keep(boot, turn, hidden=hidden, steps=steps, peer=_peer(boot, sign))
 
     def _ended(self, turn: Turn) -> list[Boot]:
         protocol = _HTTP if isinstance(turn.event, Served) else _TFTP
-        boot, sign, hidden = self._fetching(turn, protocol)
+        size, sent, seconds, trouble, part = ended_of(turn.event)
+        boot, sign, hidden = self._fetching(
+            turn, protocol, size=size, sent=sent, seconds=seconds, trouble=trouble
+        )
         if boot is None:
             return []
-        steps = with_end(boot, sign, ended_of(turn.event))
+        steps = with_end(boot, sign, part=part)
         notes, peer = turn.noted(boot), _peer(boot, sign)
         return self._keep(boot, turn, hidden=hidden, steps=steps, notes=notes, peer=peer)
 
-    def _fetching(self, turn: Turn, protocol: str) -> tuple[Boot | None, Step, bool]:
-        """Which boot fetches, what it fetches as a step, and whether that shows a machine."""
+    def _fetching(self, turn: Turn, protocol: str, **more: Any) -> tuple[Boot | None, Step, bool]:
+        """
+        Which boot fetches, what it fetches as a step, with *more* of it, and whether that shows a
+        machine.
+        """
         path: str = turn.event.path
         stage = self._stage(turn, path)
         boot = self._boot(turn, Sign.LOADER) if stage is Stage.LOADER else self._current(turn)
@@ -377,7 +384,7 @@ class Follower:
         if boot is not None and (protocol == _TFTP or stage in _LOADED):
             self._identities.learn(turn.event.peer, turn, sure=_is_there(turn.event, protocol))
         note = FIRST if stage is Stage.SCRIPT and is_anybodys(path) else ""
-        return boot, turn.step(stage, path=path, protocol=protocol, note=note), hidden
+        return boot, turn.step(stage, path=path, protocol=protocol, note=note, **more), hidden
 
     def _stage(self, turn: Turn, path: str) -> Stage:
         """What *path* is to the boot that is on; what was offered is a loader by any name."""

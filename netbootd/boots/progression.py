@@ -6,14 +6,14 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from netbootd.boots.boot import Boot, Outcome, Stage, Step
 
 _MOST_KNOWN = 10_000  # boots; the one that has been silent for longest is forgotten
 
 
-@dataclass(frozen=True, slots=True)
-class News:
+class News(NamedTuple):
     """*begun*: it was not seen before; *outcome* is OPEN where that is as it was."""
 
     begun: bool
@@ -54,11 +54,12 @@ class Progression:
         fresh, known.reached = boot.steps[known.reached :], len(boot.steps)
         outcome = boot.outcome if boot.outcome is not known.outcome else Outcome.OPEN
         known.outcome = boot.outcome
+        since = self._since
         return News(
-            new and boot.began >= self._since,
-            tuple(step.stage for step in fresh if step.at >= self._since),
-            tuple(step for step in _ended(boot, known) if step.at >= self._since),
-            outcome if boot.last >= self._since else Outcome.OPEN,
+            new and boot.began >= since,
+            tuple([step.stage for step in fresh if step.at >= since]),
+            tuple([step for step in _ended(boot, known) if step.at >= since]),
+            outcome if boot.last >= since else Outcome.OPEN,
         )
 
 

@@ -52,7 +52,8 @@ class Shelf:
             self._move_back(before)
         self._latest[boot.key] = boot
         self._latest.move_to_end(boot.key)
-        self._bound(boot.key, known=known)
+        if before is None or not known or boot.key in self._strangers:
+            self._bound(boot.key, known=known)
 
     def take(self, key: str) -> tuple[Boot, ...]:
         """Take all boots of *key* off the shelf, newest first."""

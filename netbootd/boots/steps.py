@@ -49,13 +49,11 @@ def find(steps: Steps, like: Step) -> int:
         step = steps[number]
         if step.stage is stage and apart(step) == said:
             return number
-    return _crowded(steps, like)
+    return _crowded(steps, like) if len(steps) >= _MOST_LOADERS else -1  # the least of all bounds
 
 
 def _crowded(steps: Steps, like: Step) -> int:
     """Where there are too many steps of its kind: the last of the same stage, else -1."""
-    if len(steps) < _MOST_LOADERS:  # the least of all bounds
-        return -1
     alike = [number for number, step in enumerate(steps) if step.stage is like.stage]
     most = _MOST_LOADERS if like.stage is Stage.LOADER else MOST_STEPS
     full = _MOST_FILES if like.stage in _BY_PATH else MOST_STEPS
@@ -69,6 +67,11 @@ def entered(steps: Steps, sign: Step) -> Steps:
     number = find(steps, sign)
     if number >= 0:
         return put(steps, number, _again(steps[number], sign))
+    return added(steps, sign)
+
+
+def added(steps: Steps, sign: Step) -> Steps:
+    """*steps* with *sign*, which is none of them, as far as there is room."""
     return (*steps, sign) if len(steps) < MOST_STEPS else steps
 
 

@@ -121,11 +121,13 @@ class Store(threading.Thread):
 
     def keep(self, boot: Boot, *, known: bool = True) -> None:
         """Write *boot* soon; *known*: its machine is listed."""
+        number, kept = boot.number, Unsaved(boot, known)
         with self._lock:
             first = not self._unsaved
-            self._unsaved.pop(boot.number, None)
-            self._unsaved[boot.number] = Unsaved(boot, known)
-            self._next = max(self._next, boot.number + 1)
+            self._unsaved.pop(number, None)
+            self._unsaved[number] = kept
+            if number >= self._next:
+                self._next = number + 1
             while len(self._unsaved) > MOST_UNSAVED:
                 del self._unsaved[next(iter(self._unsaved))]
         if first:

@@ -20,6 +20,7 @@ from netbootd.mac import MAC
 
 #: Every event makes a step, and a new one from nothing takes three times as long.
 _BLANK = Step(stage=Stage.DISCOVER, at=0.0, until=0.0)
+_UNBEGUN = Boot(number=0, key="", began=0.0, last=0.0)
 
 
 @lru_cache(maxsize=4096)
@@ -75,9 +76,20 @@ class Turn:
     times: int = 1
 
     def step(
-        self, stage: Stage, *, path: str = "", note: str = "", trouble: str = "", protocol: str = ""
+        self,
+        stage: Stage,
+        *,
+        path: str = "",
+        note: str = "",
+        trouble: str = "",
+        seconds: float = 0.0,
+        **more: Any,
     ) -> Step:
-        """A sign of *stage*.  Thousands of boots say the same few words, so each is kept once."""
+        """
+        A sign of *stage*, which has taken *seconds* until now, and *more* of what a Step has.
+
+        Thousands of boots say the same few words, so each is kept once.
+        """
         event = self.event
         return altered(
             _BLANK,
@@ -85,8 +97,7 @@ class Turn:
             path=_once(path[:MOST_PATH]),
             note=note[:MOST_TEXT],
             trouble=trouble[:MOST_TEXT],
-            protocol=protocol,
-            at=self.now,
+            at=self.now - seconds,
             until=self.now,
             times=self.times,
             mac=self.mac,
@@ -94,6 +105,7 @@ class Turn:
             peer="" if getattr(event, "relay", "") else _once(event.peer),
             interface=getattr(event, "interface", ""),
             generation=self.generation,
+            **more,
         )
 
     def noted(self, boot: Boot) -> tuple[Note, ...]:
@@ -103,4 +115,4 @@ class Turn:
 
     def new(self) -> Boot:
         """A boot that begins now; it is not shown yet, so it has no number."""
-        return Boot(number=0, key=self.key, began=self.now, last=self.now)
+        return altered(_UNBEGUN, key=self.key, began=self.now, last=self.now)
