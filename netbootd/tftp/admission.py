@@ -30,7 +30,7 @@ from netbootd.events.event import Dropped, Refused, Unserved
 from netbootd.events.stream import Stream
 from netbootd.printable import printable
 from netbootd.tftp import train, wire
-from netbootd.tftp.crowd import Crowd, Running
+from netbootd.tftp.crowd import Crowd
 from netbootd.tftp.files import Locate, Located
 from netbootd.tftp.habits import KEPT_S, SOUND, Habit, Habits
 from netbootd.tftp.limits import Limits
@@ -39,6 +39,7 @@ from netbootd.tftp.options import PLAIN, Bounds, negotiate
 from netbootd.tftp.port import Port
 from netbootd.tftp.ready import Ready
 from netbootd.tftp.refusals import NoRoomError, RefusedError, known_refusal
+from netbootd.tftp.running import Running
 from netbootd.tftp.train import Line, Peer
 from netbootd.tftp.transfer import Transfer
 

@@ -25,7 +25,11 @@ _MOULDS = 8  # kept: a rack has one kind of windows, and it has 128 KB at most
 
 
 class Source(Protocol):
-    """Where the DATA of a transfer comes from."""
+    """Where the DATA of a transfer comes from; *packets* is all of it, None where it is read."""
+
+    @property
+    def packets(self) -> memoryview | None:
+        """All datagrams end to end."""
 
     def train(self, first: int, until: int) -> Train:
         """The blocks *first* to *until*, to be sent before another is asked; OSError, EOFError."""
@@ -54,19 +58,19 @@ def laid(data: bytes | memoryview, blksize: int, first: int, until: int) -> byte
 class Whole:
     """A file of *data*, laid out for blocks of *blksize* bytes: any window is a slice of it."""
 
-    __slots__ = ("_length", "_packets", "size")
+    __slots__ = ("_length", "packets", "size")
 
     def __init__(self, data: bytes, blksize: int) -> None:
         self._length = blksize + HEADER
         last = len(data) // blksize + 1
-        self._packets = memoryview(laid(memoryview(data), blksize, 1, last))
+        self.packets = memoryview(laid(memoryview(data), blksize, 1, last))
         #: Bytes it takes.
-        self.size = len(self._packets)
+        self.size = len(self.packets)
 
     def train(self, first: int, until: int) -> Train:
         """The blocks *first* to *until*."""
         length = self._length
-        return self._packets[(first - 1) * length : until * length], length
+        return self.packets[(first - 1) * length : until * length], length
 
 
 class Mould:
@@ -120,6 +124,8 @@ class Streamed:
     """A file of *size* bytes that *read_into* reads, for windows of *windowsize* blocks."""
 
     __slots__ = ("_blksize", "_read_into", "_size", "_windowsize")
+
+    packets = None
 
     def __init__(
         self,

@@ -20,19 +20,16 @@ from __future__ import annotations
 import select
 from collections import OrderedDict
 from collections.abc import Callable, Collection, Iterator
-from dataclasses import dataclass
 from typing import Any
 
 from netbootd.errors import WireError
-from netbootd.events.event import Dropped, TransferEnded, TransferFailed, Transferred
-from netbootd.events.progress import Started
 from netbootd.events.stream import Stream
 from netbootd.tftp import wire
 from netbootd.tftp.blocks import Train
 from netbootd.tftp.due import GONE, Due
-from netbootd.tftp.files import Located
 from netbootd.tftp.outcome import End
-from netbootd.tftp.train import Line, Peer
+from netbootd.tftp.running import Key, Running, Telling
+from netbootd.tftp.train import LONGEST_ANSWER
 from netbootd.tftp.transfer import Transfer
 from netbootd.tftp.wire import acknowledged
 
@@ -42,38 +39,6 @@ _EVENTS_A_TURN = 512  # before others have theirs
 _ROUNDS_A_TURN = 64
 _EVENTS_BEFORE_SWEEP = 4096
 _ROUNDS_BEFORE_SWEEP = 4  # a shared socket is one event, however much waits in it
-_QUIET = {End.ABORTED, End.UNHEARD, End.UNCONFIRMED}  # what every firmware does now and then
-
-#: Who is served, and from which address of ours.
-Key = tuple[Peer, str]
-
-
-@dataclass(slots=True, eq=False)
-class Running:
-    """A transfer and what belongs to it; *began_at* in seconds of the crowd's clock."""
-
-    key: Key
-    request: wire.ReadRequest
-    located: Located
-    transfer: Transfer
-    line: Line
-    began_at: float
-    looked_at: float = GONE  # see ``due``
-
-    @property
-    def peer(self) -> Peer:
-        """The client's address and port."""
-        return self.key[0]
-
-    @property
-    def deadline(self) -> float:
-        """When the transfer wants to be told the time."""
-        return self.transfer.deadline
-
-    @property
-    def heard(self) -> bool:
-        """Whether the client has confirmed anything; until then its address may be forged."""
-        return self.transfer.heard_at is not None
 
 
 class Crowd:
@@ -93,7 +58,7 @@ class Crowd:
         now: Callable[[], float],
     ) -> None:
         self._reactor = reactor
-        self._events = events
+        self._telling = Telling(events, now)
         self._report = report
         self.now = now
         self.ended: Callable[[Running], None] | None = None
@@ -160,7 +125,7 @@ class Crowd:
             self._epoll.register(running.line.fileno(), select.EPOLLIN)
         if self._sweep is None:
             self._sweep = self._reactor.callLater(_SWEEP_S, self._tick)
-        self._publish_start(running)
+        self._telling.began(running)
         self._advance(running, running.transfer.start, running.began_at)
 
     def hear_out(self, running: Running) -> None:
@@ -183,13 +148,13 @@ class Crowd:
 
     def dismiss(self, running: Running, reason: str) -> None:
         """End it without a word to the client, which wants no more of it or never answered."""
-        self._publish_end(TransferEnded, running, End.DISMISSED, reason)
+        self._telling.broke_off(running, End.DISMISSED, reason)
         self._forget(running)
 
     def cut(self) -> None:
         """End everything that runs: the server stops."""
         for running in list(self._running.values()):
-            self._publish_end(TransferFailed, running, End.STOPPED)
+            self._telling.broke_off(running, End.STOPPED)
             self._forget(running)
 
     def heard(self) -> Iterator[Running]:
@@ -221,13 +186,31 @@ class Crowd:
     def _serve(self, most: int) -> int:
         """One packet from everybody who has one, up to *most*."""
         events = [] if self._epoll.closed else self._epoll.poll(0, most)
-        now = self.now()
+        own, now = self._own, self.now()
         for fd, _ in events:
-            running = self._own.get(fd)
+            running = own.get(fd)
             if running is None:
                 self._safely(self._readers.get(fd))
-            elif (datagram := running.line.receive()) is not None:
+                continue
+            try:
+                datagram = running.line.hear(LONGEST_ANSWER)
+            except OSError:  # nothing waits, or an ICMP error did
+                continue
+            transfer = running.transfer
+            if datagram != transfer.awaited:
                 self.arrived(running, datagram, now)
+                continue
+            try:
+                block = transfer.step(now)
+            except Exception:
+                self._broke(running)
+                continue
+            try:
+                running.line.say(block)
+            except OSError:
+                self._send(running, (block, len(block)))
+            if transfer.deadline < running.looked_at:
+                self._due.put(running)
         return len(events)
 
     def _safely(self, reader: Callable[[], None] | None) -> None:
@@ -263,12 +246,15 @@ class Crowd:
         except Exception:
             self._broke(running)
             return
-        if train is not None and (problem := running.line.send(train)) is not None:
-            self._drop(f"not sent: {problem}", running.peer)
+        self._send(running, train)
         if transfer.outcome is not None:
             self._finish(running)
         elif transfer.deadline < running.looked_at:
             self._due.put(running)
+
+    def _send(self, running: Running, train: Train | None) -> None:
+        if train is not None and (problem := running.line.send(train)) is not None:
+            self._telling.dropped(f"not sent: {problem}", running.peer)
 
     def _receive(self, transfer: Transfer, datagram: bytes) -> None:
         transfer.receive(wire.decode(datagram))
@@ -278,13 +264,12 @@ class Crowd:
         try:
             train = step(*what)
         except WireError as problem:
-            self._drop(str(problem), running.peer)
+            self._telling.dropped(str(problem), running.peer)
             return
         except Exception:
             self._broke(running)
             return
-        if train is not None and (problem_sending := running.line.send(train)) is not None:
-            self._drop(f"not sent: {problem_sending}", running.peer)
+        self._send(running, train)
         if running.transfer.outcome is not None:
             self._finish(running)
         else:
@@ -293,11 +278,16 @@ class Crowd:
     def _broke(self, running: Running) -> None:
         """A bug; called within an ``except``."""
         self._report(f"TFTP: transfer to {running.peer[0]} broke")
-        self._publish_end(TransferFailed, running, End.FAULT)
+        self._telling.broke_off(running, End.FAULT)
         self._forget(running)
 
     def _finish(self, running: Running) -> None:
-        self._publish_outcome(running)
+        outcome = running.transfer.outcome
+        assert outcome is not None
+        if outcome.end is End.COMPLETE:
+            self._telling.completed(running)
+        else:
+            self._telling.broke_off(running, outcome.end, outcome.reason)
         self._forget(running)
 
     def _forget(self, running: Running) -> None:
@@ -329,63 +319,3 @@ class Crowd:
             self._sweep = None
         if self.emptied:
             self.emptied()
-
-    # What is said of it.
-
-    def _publish_outcome(self, running: Running) -> None:
-        outcome = running.transfer.outcome
-        assert outcome is not None
-        if outcome.end is End.COMPLETE:
-            self._publish_success(running)
-        else:
-            kind = TransferEnded if outcome.end in _QUIET else TransferFailed
-            self._publish_end(kind, running, outcome.end, outcome.reason)
-
-    def _publish_start(self, running: Running) -> None:
-        self._events.publish(
-            Started(
-                mac=running.located.mac,
-                target=running.located.target,
-                peer=running.peer[0],
-                protocol="TFTP",
-                path=running.request.path,
-                size=running.transfer.size or 0,
-            )
-        )
-
-    def _publish_success(self, running: Running) -> None:
-        self._events.publish(
-            Transferred(
-                mac=running.located.mac,
-                target=running.located.target,
-                peer=running.peer[0],
-                path=running.request.path,
-                size=running.located.content.size,
-                seconds=self.now() - running.began_at,
-                resent=running.transfer.resent,
-            )
-        )
-
-    def _publish_end(
-        self, kind: type[TransferEnded], running: Running, end: End, reason: str = ""
-    ) -> None:
-        reach = running.transfer.reach()
-        self._events.publish(
-            kind(
-                mac=running.located.mac,
-                target=running.located.target,
-                peer=running.peer[0],
-                path=running.request.path,
-                reason=reason or end.value,
-                end=end.name.lower(),
-                size=reach.size or 0,
-                acked=reach.acked,
-                blksize=reach.blksize,
-                seconds=self.now() - running.began_at,
-                oack=reach.oack,
-                confirmed=running.heard,
-            )
-        )
-
-    def _drop(self, reason: str, peer: Peer) -> None:
-        self._events.publish(Dropped(peer=peer[0], protocol="TFTP", reason=reason))

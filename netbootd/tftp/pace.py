@@ -53,8 +53,8 @@ class Pace:
         """The client confirmed something."""
         self._repetitions = 0
 
-    def sample(self, seconds: float) -> None:
-        """A round trip took *seconds*; not to be told of what was sent twice (Karn)."""
+    def sample(self, seconds: float) -> float:
+        """A round trip took *seconds*; not to be told of what was sent twice (Karn).  The wait."""
         smoothed = self._round_trip_s
         if smoothed is None:
             smoothed = self.shortest_trip_s = seconds
@@ -63,7 +63,8 @@ class Pace:
         self._round_trip_s = smoothed = smoothed + (seconds - smoothed) * _SAMPLE_WEIGHT
         wait_s = smoothed * _ROUND_TRIPS_WAITED  # as settle has it: this is done for each ACK
         most_s = self._longest_s if wait_s > self._longest_s else wait_s
-        self.wait_s = most_s if most_s > _SHORTEST_WAIT_S else _SHORTEST_WAIT_S
+        self.wait_s = most_s = most_s if most_s > _SHORTEST_WAIT_S else _SHORTEST_WAIT_S
+        return most_s
 
     def settle(self) -> None:
         """Wait by the round trip again, however far the wait has grown."""

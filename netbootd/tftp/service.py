@@ -21,10 +21,11 @@ from twisted.logger import Logger
 from netbootd.events.progress import Progress
 from netbootd.events.stream import Stream
 from netbootd.tftp.admission import Admission
-from netbootd.tftp.crowd import Crowd, Running
+from netbootd.tftp.crowd import Crowd
 from netbootd.tftp.files import Locate
 from netbootd.tftp.limits import USUAL, Limits
 from netbootd.tftp.port import BUFFER, Listener, Port
+from netbootd.tftp.running import Running
 
 _Where = tuple[IPv4Address | IPv6Address, int]
 

@@ -44,7 +44,8 @@ _IPV6_MTU = 24  # linux/in6.h
 _MOST_DATAGRAMS = 64  # UDP_MAX_SEGMENTS of the oldest kernels that can
 _MOST_BYTES = 65_000  # an IP packet holds 65,535 with its headers
 _LONGEST_EXPECTED = 2048  # bytes; requests have the most
-_LONGEST_ANSWER = 476  # ACKs have 4, the text of an ERROR is short; more makes Python ask malloc
+#: What is read of a packet within a transfer.
+LONGEST_ANSWER = 476  # ACKs have 4, the text of an ERROR is short; more makes Python ask malloc
 _STRANGE_AT_MOST = 256  # packets that came before it was connected
 _CANNOT_SEGMENT = {
     errno.EIO,
@@ -68,7 +69,7 @@ def kernel_segments() -> bool:
 class Line:
     """Our end of a transfer: a socket of its own, or with *shared* one that others use as well."""
 
-    __slots__ = ("_hang_up", "_segments", "_socket", "_to", "shared")
+    __slots__ = ("_hang_up", "_segments", "_socket", "_to", "hear", "say", "shared")
 
     def __init__(
         self, udp: socket.socket, to: Peer | None, segments: bool, hang_up: Callable[[], None]
@@ -77,6 +78,8 @@ class Line:
         self._to = to
         self._segments = segments
         self._socket = udp
+        #: ``receive`` and ``send`` of one datagram on a socket of our own, or OSError.
+        self.hear, self.say = udp.recv, udp.send
         self._hang_up = hang_up
 
     @classmethod
@@ -114,7 +117,7 @@ class Line:
     def receive(self) -> bytes | None:
         """One datagram of the peer, or None: nothing waits, or an ICMP error did."""
         try:
-            return self._socket.recv(_LONGEST_ANSWER)
+            return self.hear(LONGEST_ANSWER)
         except OSError:
             return None
 

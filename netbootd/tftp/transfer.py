@@ -31,11 +31,12 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from netbootd.tftp import wire
+from netbootd.tftp.ahead import Ahead
 from netbootd.tftp.blocks import Source, Train, laid, single
 from netbootd.tftp.options import PLAIN, Grant
 from netbootd.tftp.outcome import End, Outcome, Reach, Story
 from netbootd.tftp.pace import Pace
-from netbootd.tftp.wire import HEADER
+from netbootd.tftp.wire import HEADER, ack
 
 PATIENCE_S = 30.0  # without progress, from a client that has answered; ROMs retry after 4 to 6 s
 _UNHEARD_S = 12.0  # from one that never has: it asks again if it is still there
@@ -44,9 +45,6 @@ _TORN_IN_A_ROW = 4  # of 1, 2, 4, 8 the best with windows of 64 at 3 % loss and 
 _PACKETS_UNHEARD = 5
 _OACKS_UNHEARD = 4
 _OACKS_HOPED = 3  # 1.5 s; whoever asks again from another port then has perhaps not understood
-#: Bytes read at once in lock step: one system call for eleven blocks.  More than that is not kept,
-#: nor anything for who was never heard: it would be kept for ten thousand transfers.
-_READ_AHEAD = 16_384
 
 _CHANGED = "file changed or unreadable"
 _NEVER = 1 << 62  # a block number that no file reaches
@@ -66,26 +64,26 @@ class Transfer:
     Where *size* is None the first short block is the last; the window must then be 1.  *whole* is
     asked once, when the client was heard, for the file in blocks of so many bytes, in windows of so
     many blocks; while there is one, nothing is read here.  Call ``start`` once, then
-    ``acknowledge`` or ``receive`` for what arrives and ``tick`` when ``deadline`` has come, until
-    there is an ``outcome``.  Each may return packets to send, the last ERROR among them.  *now* is
-    in seconds.
+    ``acknowledge`` or ``receive`` for what arrives (``step`` for what is ``awaited``) and ``tick``
+    when ``deadline`` has come, until there is an ``outcome``.  Each may return packets to send, the
+    last ERROR among them.  *now* is in seconds.
     """
 
     __slots__ = (
         "_acked",
-        "_ahead",
-        "_ahead_at",
         "_asked",
+        "_file",
         "_fresh_from",
         "_grant",
         "_highest",
         "_last",
+        "_length",
         "_lost",
         "_lost_in_a_row",
         "_pace",
+        "_packets",
         "_patience_s",
         "_pleas",
-        "_read",
         "_repeated_at",
         "_sent",
         "_sent_at",
@@ -96,6 +94,7 @@ class Transfer:
         "_whole_of",
         "_windows_whole",
         "_windowsize",
+        "awaited",
         "deadline",
         "heard_at",
         "outcome",
@@ -111,20 +110,22 @@ class Transfer:
         patience_s: float = PATIENCE_S,
         whole: Callable[[int, int], Source | None] = _never,
     ) -> None:
-        self._read = read
+        self._file = Ahead(read, size)
         self._whole_of = whole
         self._whole: Source | None = None
+        self._packets, self._length = memoryview(b""), 0  # of the whole, in lock step
         #: In bytes; None where it is not known.
         self.size = size
         self._asked = self._grant = grant
-        self._acked = 0
+        self._acked = self._sent = 0
+        self._last: int | None = None
         self._patience_s = patience_s
         self._pace = Pace(grant.timeout_s)
-        self._ahead = memoryview(b"")  # the part of the file read last, and where it begins
-        self._ahead_at = 0
         self._repeated_at = float("-inf")
         self._torn = 0  # windows repeated in a row because an ACK said so
         self._windows_whole = self._lost = self._lost_in_a_row = self._strays = 0  # see Story
+        #: The packet that ``step`` answers; None where any takes more.
+        self.awaited: bytes | None = None
         #: When the client last confirmed a block; None before it has.
         self.heard_at: float | None = None
         self.outcome: Outcome | None = None
@@ -161,6 +162,8 @@ class Transfer:
         """An ACK with the 16-bit block *number*."""
         acked, sent = self._acked, self._sent
         if number == sent & _MASK and sent > acked and not self.outcome:  # nearly always
+            if self.awaited is not None:
+                return self.step(now), self._length
             if self._whole is not None and self._fresh_from <= sent != self._last:
                 return self._next_window(self._whole, now)
             return self._window_arrived(now)
@@ -171,6 +174,17 @@ class Transfer:
         if block <= acked:
             return self._options_after_all(now) if block == 0 else None
         return self._window_torn(block, now)
+
+    def step(self, now: float) -> memoryview:
+        """What ``acknowledge`` sends for what is *awaited*; a storm has a hundred thousand."""
+        before, length = self._sent, self._length
+        self.deadline = now + self._pace.sample(now - self._sent_at)
+        self._acked = before
+        self._sent = self._highest = self._fresh_from = sent = before + 1
+        self.heard_at = self._sent_at = now
+        self._windows_whole += 1
+        self.awaited = None if sent == self._last else ack(sent & _MASK)
+        return self._packets[before * length : sent * length]
 
     def tick(self, now: float) -> Train | None:
         """The time is *now*; nothing happens before the deadline."""
@@ -238,8 +252,7 @@ class Transfer:
         """
         What ``_window_arrived`` comes to where nothing was sent twice and no end is reached.
 
-        In one step instead of five: a storm takes a hundred thousand of them.  A file is only laid
-        out for a client that was heard, and only where its size is known.
+        A file is only laid out for a client that was heard, and only where its size is known.
         """
         sent, pace, last = self._sent, self._pace, self._last
         pace.sample(now - self._sent_at)
@@ -253,6 +266,9 @@ class Transfer:
         self.deadline = now + pace.wait_s
         self._windows_whole += 1
         self._torn = self._lost_in_a_row = 0
+        if self._windowsize == 1 and until != last and whole.packets is not None:
+            self.awaited = ack(until & _MASK)
+            self._packets, self._length = whole.packets, self._grant.blksize + HEADER
         try:
             return whole.train(sent + 1, until)
         except (OSError, EOFError) as problem:
@@ -300,7 +316,7 @@ class Transfer:
         if first <= highest:
             self.resent += min(until, highest) - first + 1
         self._fresh_from = highest + 1
-        self._sent = until
+        self._sent, self.awaited = until, None
         if until > highest:
             self._highest = until
         self._sent_at = now
@@ -371,28 +387,13 @@ class Transfer:
         try:
             if self._whole is not None:
                 return self._whole.train(first, until)
-            data = self._bytes((first - 1) * blksize, (until - first + 1) * blksize)
+            offset, count = (first - 1) * blksize, (until - first + 1) * blksize
+            data = self._file.part(offset, count, ahead=self.heard_at is not None)
         except (OSError, EOFError) as problem:
             return self._break(problem)
         if self._last is None and len(data) < blksize:
             self._last = first
         return laid(data, blksize, first, until), blksize + HEADER
-
-    def _bytes(self, offset: int, count: int) -> memoryview:
-        """*count* bytes, or what there is up to the end; raises EOFError where there is less."""
-        stretch = count
-        if self.size is not None:
-            count = min(count, self.size - offset)
-            ahead = _READ_AHEAD if self.heard_at is not None else 0
-            stretch = min(max(count, ahead), self.size - offset)
-        found, start = self._ahead, offset - self._ahead_at
-        if start < 0 or start + count > len(found):
-            found, start = memoryview(self._read(offset, stretch)), 0
-            if stretch > count:
-                self._ahead, self._ahead_at = found, offset
-        if self.size is not None and start + count > len(found):
-            raise EOFError(f"file shrank below its {self.size} bytes while it was sent")
-        return found[start : start + count]
 
     def _break(self, problem: OSError | EOFError) -> Train:
         self.outcome = Outcome(End.BROKEN, str(problem))

@@ -15,10 +15,10 @@ from __future__ import annotations
 
 import logging
 import struct
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from enum import IntEnum
-from functools import lru_cache
+from functools import lru_cache, partial
 from types import SimpleNamespace
 from typing import Any
 
@@ -110,6 +110,8 @@ Packet = ReadRequest | WriteRequest | Data | Ack | OptionAck | Error
 _TWO_NUMBERS = struct.Struct("!HH").unpack_from
 _RRQ = int(Opcode.RRQ)
 _ACK = int(Opcode.ACK)  # an enum's own look-up costs more than the rest
+#: An ACK of the 16-bit block number.
+ack: Callable[[int], bytes] = partial(struct.Struct("!HH").pack, _ACK)
 _MOST_KEPT = 256  # OACKs: a few sizes of files, asked for with a few sets of options
 
 

@@ -912,6 +912,67 @@ def test_a_bug_in_one_transfer_ends_that_one_only(house, guest, monkeypatch):
     assert [packet.block for packet in other.say(Ack(1))] == [2]
 
 
+@pytest.fixture
+def program(house, monkeypatch):
+    """What all may fetch, so that it is laid out; its bytes."""
+    data = synthetic(0, 5000)
+
+    def locate(request, peer, local):
+        return Located(Content("program", held=data, etag="0123"))
+
+    monkeypatch.setattr(house.service._admission, "_locate", locate)
+    return data
+
+
+def test_a_bug_in_the_short_way_ends_that_transfer_only(house, guest, program):
+    other = Guest(house)
+    for each in (guest, other):
+        each.ask(ReadRequest("program"))
+        assert [packet.block for packet in each.say(Ack(1))] == [2]
+        assert [packet.block for packet in each.say(Ack(2))] == [3]
+    [first, _] = house.service._crowd._running.values()
+    assert first.transfer.awaited == wire.ack(3)
+
+    class Broken(Transfer):
+        __slots__ = ()
+
+        def step(self, *_):
+            raise ZeroDivisionError
+
+    first.transfer.__class__ = Broken
+    assert guest.say(Ack(3)) == []
+    [event] = house.seen(TransferFailed)
+    assert (event.reason, event.end) == ("internal error", "fault")
+    assert [packet.block for packet in other.say(Ack(3))] == [4]
+
+
+def test_an_ack_that_comes_again_in_the_short_way_is_not_answered(guest, program):
+    guest.ask(ReadRequest("program"))
+    for block in (1, 2, 3):
+        assert [packet.block for packet in guest.say(Ack(block))] == [block + 1]
+    assert guest.say(Ack(3)) == []
+    assert guest.say(b"") == []
+    assert guest.say(Ack(4)) == [Data(5, program[2048:2560])]
+
+
+def test_a_block_that_cannot_leave_in_the_short_way_is_tried_again(house, guest, program):
+    guest.ask(ReadRequest("program"))
+    guest.say(Ack(1))
+    guest.say(Ack(2))
+    [running] = house.service._crowd._running.values()
+    tries = []
+
+    def full(datagram):
+        tries.append(bytes(datagram))
+        raise BlockingIOError
+
+    say, running.line.say = running.line.say, full
+    assert [packet.block for packet in guest.say(Ack(3))] == [4]
+    assert tries == [wire.encode(Data(4, program[1536:2048]))]
+    running.line.say = say
+    assert guest.say(Ack(4)) == [Data(5, program[2048:2560])]
+
+
 def test_stopping_waits_for_what_runs(house, guest):
     guest.ask(ReadRequest("loader", "octet", {"blksize": "65000"}))
     stopped = []

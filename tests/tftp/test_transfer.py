@@ -349,7 +349,7 @@ def test_little_is_kept_of_a_file_between_packets():
     windowed.start(0.0)
     windowed.acknowledge(0, 0.1)
     assert counts == [512, 64 * 1428]
-    assert len(unheard._ahead) == len(windowed._ahead) == 0
+    assert len(unheard._file._found) == len(windowed._file._found) == 0
 
 
 def test_lock_step_reads_ahead():
