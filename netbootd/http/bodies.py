@@ -2,7 +2,8 @@
 Bodies leave through one helper thread with sendfile(2), beside the reactor and never in its way.
 
 Interface: ``Bodies.send(request, part)`` for a request of Twisted's, and ``Bodies.lend`` for a
-visitor at the door.  ``body`` has the states of a body, ``helper`` the thread.
+visitor at the door.  ``body`` has the states of a body, ``helper`` the thread, and ``precedence``
+how it gives way.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from twisted.python.failure import Failure
 
 from netbootd.http.body import SHORTER, Body, Lent, Sent, Written
 from netbootd.http.helper import Helper
+from netbootd.http.precedence import giving_way
 from netbootd.http.resource import Part
 
 #: Bodies of up to so many bytes are simply written: the way through the helper costs more.
@@ -54,7 +56,7 @@ class Bodies:
 
     def start(self) -> None:
         """Start the helper thread."""
-        self._helper = Helper(self._let_go, self._failed, self._stall_s)
+        self._helper = Helper(self._let_go, self._failed, self._stall_s, giving_way(self._reactor))
         self._helper.start()
 
     def stop(self, grace: float) -> Deferred[None]:

@@ -6,7 +6,6 @@ Everything of a body that it touches is in ``body``; what the reactor does with 
 
 from __future__ import annotations
 
-import contextlib
 import errno
 import os
 import select
@@ -21,9 +20,6 @@ from netbootd.http.body import Body
 
 _SWEEP_S = 5.0  # how often it looks for stalled bodies
 _AT_ONCE = 256  # epoll events taken in one turn
-#: Where both want the same processor, small answers go before large files: of a thread alone, as
-#: sched(7) says of Linux.
-_NICE = 10
 
 _CLIENT_IS_GONE = {
     errno.EPIPE,
@@ -36,18 +32,24 @@ _CLIENT_IS_GONE = {
 
 
 class Helper(threading.Thread):
-    """The one thread; only ``take``, ``drop`` and ``quit`` may be called from outside it."""
+    """
+    The one thread; only ``take``, ``drop`` and ``quit`` may be called from outside it.
+
+    It calls *give_way* before each turn of a body.
+    """
 
     def __init__(
         self,
         let_go: Callable[[Body], None],
         failed: Callable[[Failure], None],
         stall_s: float,
+        give_way: Callable[[], None],
     ) -> None:
         super().__init__(name="netbootd-bodies", daemon=True)
         self._let_go = let_go
         self._failed = failed
         self._stall_s = stall_s
+        self._give_way = give_way
         self._orders: deque[Callable[[], None]] = deque()
         self._epoll = select.epoll()  # first, since it closes itself if there is no bell to be had
         self._bell = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
@@ -81,8 +83,6 @@ class Helper(threading.Thread):
 
     def run(self) -> None:
         """Turn after turn; a fault is the reactor's to log, and to clean up after."""
-        with contextlib.suppress(OSError):  # a sandbox forbids it, as that of our unit
-            os.nice(_NICE)
         try:
             while not self._quitting:
                 self._turn()
@@ -94,6 +94,7 @@ class Helper(threading.Thread):
         ready = dict(self._epoll.poll(_SWEEP_S if self._bodies else None, _AT_ONCE))
         rung = ready.pop(self._bell, 0)
         for fd, events in ready.items():
+            self._give_way()
             self._serve(self._bodies[fd], events)
         if rung:
             self._obey()

@@ -20,6 +20,7 @@ from twisted.python.failure import Failure
 from netbootd.content import Library
 from netbootd.events.stream import Stream
 from netbootd.http.bodies import STALL_S, Bodies
+from netbootd.http.body import Body
 from netbootd.http.helper import Helper
 from netbootd.http.resource import Part
 from netbootd.http.service import HttpService
@@ -267,6 +268,23 @@ def test_a_file_that_cannot_be_read_ends_the_connection_in_good_order(asked, rig
     assert not transport.disconnected
     (event,) = rig.events
     assert (event.sent, event.problem) == (0, "the file has become shorter")
+
+
+def test_the_reactor_goes_first_before_each_turn(asked, reactor, bodies, monkeypatch):
+    _, transport = asked
+    steps, step = [], Body.step
+
+    def counted(body):
+        steps.append("turn")
+        step(body)
+
+    monkeypatch.setattr(Body, "step", counted)
+    monkeypatch.setattr(bodies._helper, "_give_way", lambda: steps.append("way"))
+    transport.drain()
+    receive_all(transport)
+    reactor.deliver()
+    assert steps == ["way", "turn"] * (len(steps) // 2)
+    assert len(steps) > 2
 
 
 @pytest.fixture
