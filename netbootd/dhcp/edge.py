@@ -129,7 +129,10 @@ class Edge:
 
     def _receive(self, heard: Heard, to: Listener, budget: Budget | None) -> None:
         registry = self.live.snapshot
-        told = self._keeping.find(heard, to, registry) or self._shapes.find(heard, to, registry)
+        key = kept.key_of(heard, to)
+        told = self._keeping.find(key, to, registry)
+        if told is None:
+            told = self._shapes.find(heard, key, to, registry)
         if told is None or not self._tell_again(told, heard, to):
             self._decide(heard, to, registry, budget)
 
@@ -227,7 +230,7 @@ class Edge:
             chosen=answer.choice.chosen if answer.choice else None,
         )
         if not memory.remember(request, answer):
-            self._keeping.keep(heard, to, (sighting, marks, known), answer, told)
+            self._keeping.keep(kept.key_of(heard, to), to, (sighting, marks, known), answer, told)
             self._shapes.keep(heard, asked, sighting, answer, told)
         self._tell(told)
 

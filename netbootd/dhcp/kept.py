@@ -46,7 +46,7 @@ _MOST_ASKED = 8192  # requests that may be asked again, of which no more than th
 _MOST_STYLES = 8  # and reasons for them, in which one request was answered
 
 #: What was said, without what makes no difference; from where, to which address of ours, by what.
-_Key = tuple[bytes, Endpoint, int, Listener]
+Key = tuple[bytes, Endpoint, int, Listener]
 
 
 class Told(NamedTuple):
@@ -124,11 +124,11 @@ class _Store:
     """*kept* answers by their requests, *most* at a time."""
 
     def __init__(self, most: int) -> None:
-        self.kept: dict[_Key, _Kept] = {}
+        self.kept: dict[Key, _Kept] = {}
         self._most = most
-        self._of: dict[MAC, list[_Key]] = {}  # the keys of each machine, the oldest first
+        self._of: dict[MAC, list[Key]] = {}  # the keys of each machine, the oldest first
 
-    def put(self, key: _Key, kept: _Kept) -> None:
+    def put(self, key: Key, kept: _Kept) -> None:
         if key not in self.kept:
             of_one = self._of.setdefault(kept.whose.mac, [])
             of_one.append(key)
@@ -167,13 +167,12 @@ class Keeping:
         """How many requests there are answers to."""
         return len(self._listed.kept) + len(self._strangers.kept)
 
-    def find(self, heard: Heard, to: Listener, registry: Registry) -> Told | None:
-        """What is to be told again to what was *heard* by *to*; None: it must be decided."""
+    def find(self, key: Key, to: Listener, registry: Registry) -> Told | None:
+        """What is to be told again to what *to* heard, as *key*; None: it must be decided."""
         if registry is not self._registry:
             self._listed.clear()
             self._strangers.clear()
             self._registry = registry
-        key = _key(heard, to)
         kept = self._listed.kept.get(key) or self._strangers.kept.get(key)
         if kept is None or not self._holds(kept, to):
             return None
@@ -205,15 +204,15 @@ class Keeping:
 
     def keep(
         self,
-        heard: Heard,
+        key: Key,
         to: Listener,
         seen: tuple[Sighting | None, Marks, Known],
         answer: Answer,
         told: Told,
     ) -> None:
         """
-        Keep what is *told* to what was *heard*, where it may be told again and not for the first
-        time; *seen* is what else *answer* was made of.
+        Keep what is *told* to what *to* heard, as *key*, where it may be told again and not for the
+        first time; *seen* is what else *answer* was made of.
 
         To be called before anybody hears of it, since that may change what is recorded.
         """
@@ -224,17 +223,15 @@ class Keeping:
         standing = known.standing(machine.key)
         if not _passes(answer, standing):
             whose = Whose(mac, machine.key, sighting, marks, standing)
-            self.put(heard, to, whose, Kin.of(answer), told)
+            self.put(key, to, whose, Kin.of(answer), told)
 
-    def put(self, heard: Heard, to: Listener, whose: Whose, kin: Kin, told: Told) -> None:
+    def put(self, key: Key, to: Listener, whose: Whose, kin: Kin, told: Told) -> None:
         """As ``keep``, where the answer is known not to pass with time."""
-        if not self._most or len(heard.payload) > _LONGEST:
+        if not self._most or len(key[0]) > _LONGEST or not self._asked_before(key):
             return
         if self._live.replacements.knows(whose.mac):
             return
-        key, styles = _key(heard, to), self._live.styles
-        if not self._asked_before(key):
-            return
+        styles = self._live.styles
         registry = self._registry
         listed = registry is not None and whose.mac in registry.machines
         store = self._listed if listed else self._strangers
@@ -246,7 +243,7 @@ class Keeping:
         latest = _Latest(styles.tried(whose.mac), styles.kinds.get(kin.kind), told)
         kept.latest[:] = [latest]
 
-    def _asked_before(self, key: _Key) -> bool:
+    def _asked_before(self, key: Key) -> bool:
         """Whether the request *key* comes again; by the next time it does."""
         mark, asked = hash(key), self._asked
         if mark in asked:
@@ -257,7 +254,8 @@ class Keeping:
         return False
 
 
-def _key(heard: Heard, to: Listener) -> _Key:
+def key_of(heard: Heard, to: Listener) -> Key:
+    """What *to* heard, as answers to it are kept."""
     payload, source, addressed = heard
     said = payload[: _XID.start] + payload[_FLAGS:]
     return said, source, -1 if addressed is None else int(addressed), to

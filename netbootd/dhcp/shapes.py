@@ -15,14 +15,14 @@ only while nothing is remembered by which the machine would boot something else 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import fields
 from typing import Any, NamedTuple
 
 from netbootd.boot.decision import why_this_machine
 from netbootd.dhcp import proxy, telling
 from netbootd.dhcp.destination import Destination, Port, is_beyond
-from netbootd.dhcp.kept import Keeping, Kin, Told, Whose
+from netbootd.dhcp.kept import Keeping, Key, Kin, Told, Whose
 from netbootd.dhcp.lessor import Asked
 from netbootd.dhcp.listeners import Listener
 from netbootd.dhcp.memory import Memory, Sighting
@@ -33,7 +33,7 @@ from netbootd.events.event import Offered
 from netbootd.interfaces import Interface
 from netbootd.mac import MAC
 from netbootd.record.standing import Standing
-from netbootd.record.styles import Chosen, Past, choose
+from netbootd.record.styles import Chosen, Offer, Past, choose
 from netbootd.registry.live import LiveRegistry
 from netbootd.registry.machine import Machine
 from netbootd.registry.snapshot import Registry
@@ -53,7 +53,9 @@ _PI = b"RPi"  # what a Raspberry Pi has for a UUID (pxe.is_raspberry_pi)
 
 _NOWHERE = "0.0.0.0"
 
-_Key = tuple[object, ...]
+_Put = Callable[[Offered, Any], None]
+
+_Shape = tuple[object, ...]
 
 
 class _Cut(NamedTuple):
@@ -89,13 +91,14 @@ class _Template(NamedTuple):
     """
     What one machine was *told*, and where that repeats its *uuid* and *client_id*.
 
-    Of the event *same* is what others have as well, and *why* the reasons that they share.
+    Of the event *same* is what others have as well, each behind what puts it there, and *why* the
+    reasons that they share.
     """
 
     told: Told
     uuid: slice | None
     client_id: slice | None
-    same: Mapping[str, Any]
+    same: tuple[tuple[_Put, Any], ...]
     why: tuple[str, ...]
 
     def datagram(self, payload: bytes, mac: MAC, cut: _Cut) -> bytes:
@@ -138,12 +141,15 @@ class Shapes:
         self._registry: Registry | None = None
         #: How requests of some length to some port are cut.
         self._cuts: dict[tuple[int, Port], list[_Cut]] = {}
-        self._kinds: dict[_Key, _Kind] = {}
+        self._kinds: dict[_Shape, _Kind] = {}
 
     # -- what the next machine is told ---------------------------------------------------------
 
-    def find(self, heard: Heard, to: Listener, registry: Registry) -> Told | None:
-        """What is to be told to what was *heard* by *to*; None: it must be decided."""
+    def find(self, heard: Heard, key: Key, to: Listener, registry: Registry) -> Told | None:
+        """
+        What is to be told to what was *heard* by *to*, which is kept as *key*; None: it must be
+        decided.
+        """
         if registry is not self._registry:
             self._forget(registry)
         payload = heard.payload
@@ -156,11 +162,18 @@ class Shapes:
         for cut in cuts:
             kind = self._kinds.get((where, cut.ends, cut.shape(payload), *_alike(listed)))
             if kind is not None:
-                return self._tell(kind, cut, mac, listed, heard, to)
+                return self._tell(kind, cut, mac, listed, heard, key, to)
         return None
 
     def _tell(
-        self, kind: _Kind, cut: _Cut, mac: MAC, listed: Machine | None, heard: Heard, to: Listener
+        self,
+        kind: _Kind,
+        cut: _Cut,
+        mac: MAC,
+        listed: Machine | None,
+        heard: Heard,
+        key: Key,
+        to: Listener,
     ) -> Told | None:
         payload = heard.payload
         if _is_odd(payload, cut):
@@ -180,7 +193,7 @@ class Shapes:
             own = cut.own(payload)
             sighting = self._memory.of_another(sighting, payload[_CHADDR], mac, *own)
         marks = self._memory.note(sighting, mac)
-        self._keeping.put(heard, to, Whose(mac, name, sighting, marks, standing), kind.kin, told)
+        self._keeping.put(key, to, Whose(mac, name, sighting, marks, standing), kind.kin, told)
         return told
 
     def _chosen(self, mac: MAC, kin: Kin) -> Chosen | None:
@@ -238,7 +251,7 @@ class Shapes:
 # -- what makes one request like another -------------------------------------------------------
 
 
-def _where(heard: Heard, to: Listener, registry: Registry) -> _Key | None:
+def _where(heard: Heard, to: Listener, registry: Registry) -> _Shape | None:
     """
     What counts of how a request came; None where that may be like nobody else's.
 
@@ -260,7 +273,7 @@ def _dotted(address: bytes) -> str:
     return "%d.%d.%d.%d" % tuple(address)
 
 
-def _alike(listed: Machine | None) -> _Key:
+def _alike(listed: Machine | None) -> _Shape:
     """
     What the answer for a machine depends on, beside who it is.  A stranger's depends on where it
     is alone.
@@ -327,9 +340,12 @@ def _values(message: bytes) -> dict[int, slice] | None:
 
 # -- an answer, taken apart and put together ---------------------------------------------------
 
+#: What puts something into an event while it is made: a frozen dataclass takes twice as long.
+_PUTS: Mapping[str, _Put] = {
+    field.name: getattr(Offered, field.name).__set__ for field in fields(Offered)
+}
 #: What an event tells of its machine alone; the target is that of its kind.
-_OWN = frozenset({"mac", "peer", "because"})
-_SAME = tuple(name for name in (field.name for field in fields(Offered)) if name not in _OWN)
+_PUT_MAC, _PUT_PEER, _PUT_BECAUSE = _OWN = [_PUTS[name] for name in ("mac", "peer", "because")]
 
 
 def _template(answer: Answer, told: Told, payload: bytes, cut: _Cut) -> _Template | None:
@@ -342,7 +358,7 @@ def _template(answer: Answer, told: Told, payload: bytes, cut: _Cut) -> _Templat
         told,
         slice(uuid.start + 1, uuid.stop) if uuid is not None else None,
         values.get(Option.CLIENT_ID) if cut.client_id is not None else None,
-        {name: getattr(event, name) for name in _SAME},
+        tuple((put, getattr(event, name)) for name, put in _PUTS.items() if put not in _OWN),
         answer.decision.because[1:],
     )
     # So its MAC stands where the path of a loader by TFTP has it, and in no URL.
@@ -367,16 +383,17 @@ def _laid_in(
     if chosen and told.replied == MessageType.OFFER:
         because = (*because[:-1], proxy.told_in(chosen.style, chosen.why))
     if offer is not None and chosen is not None:
-        offer = offer._replace(mac=mac, chosen=chosen)
-    event = Offered(
-        mac=mac,
-        peer=telling.peer_of(heard.source),
-        because="; ".join(because),
-        **template.same,
-    )
-    return Told(
-        *(template.datagram(heard.payload, mac, cut), told.ours, to, event),
-        *(told.asked, told.replied),
-        offer=offer,
-        chosen=chosen,
-    )
+        offer = Offer(mac, offer.kind, offer.first, chosen, offer.names)
+    event = _event(template, mac, telling.peer_of(heard.source), "; ".join(because))
+    datagram = template.datagram(heard.payload, mac, cut)
+    return Told(datagram, told.ours, to, event, told.asked, told.replied, None, offer, chosen)
+
+
+def _event(template: _Template, mac: MAC, peer: str, because: str) -> Offered:
+    event = object.__new__(Offered)
+    for put, value in template.same:
+        put(event, value)
+    _PUT_MAC(event, mac)
+    _PUT_PEER(event, peer)
+    _PUT_BECAUSE(event, because)
+    return event

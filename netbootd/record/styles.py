@@ -155,8 +155,9 @@ def choose(order: tuple[str, ...], past: Past) -> Chosen:
 def _best_first(order: tuple[str, ...], worked: Worked | None) -> tuple[tuple[str, ...], str]:
     if worked is None or worked.style not in order:
         return order, "the first for such firmware"
-    rest = tuple(style for style in order if style != worked.style)
-    return (worked.style, *rest), f"it worked for {worked.mac} of the same kind"
+    if worked.style != order[0]:
+        order = (worked.style, *(style for style in order if style != worked.style))
+    return order, f"it worked for {worked.mac} of the same kind"
 
 
 def _kept(tried: Tried, why: str) -> str:

@@ -141,6 +141,8 @@ def pi_serials(uuid: str) -> tuple[str, ...]:
     """
     said = _bytes(uuid)
     last = said[12:]
+    if said[8:12] != last and b"RPi" not in (said[:3], said[3:0:-1]):
+        return ()
     for option in (said[3::-1] + said[5:3:-1] + said[7:5:-1] + said[8:], said):
         if option[:3] == b"RPi" or option == last * 4:
             return last.hex(), last[::-1].hex()
@@ -159,6 +161,7 @@ def _uuid(text: str) -> str:
     return found
 
 
+@functools.lru_cache(maxsize=64)
 def _bytes(text: str) -> bytes:
     """Those of a UUID; raises ValueError.  uuid.UUID takes long, and this is for each packet."""
     if len(text) == 36 and text[8] == text[13] == text[18] == text[23] == "-":
@@ -190,10 +193,9 @@ def _relayed(text: str) -> str:
 
 def _one_order(said: bytes) -> str:
     """The same text for both byte orders of a UUID."""
-    digits = said.hex()
-    text = f"{digits[:8]}-{digits[8:12]}-{digits[12:16]}-{digits[16:20]}-{digits[20:]}"
-    first = f"{text[6:8]}{text[4:6]}{text[2:4]}{text[:2]}"
-    return min(text, f"{first}-{text[11:13]}{text[9:11]}-{text[16:18]}{text[14:16]}{text[18:]}")
+    turned = said[3::-1] + said[5:3:-1] + said[7:5:-1] + said[8:]
+    digits = min(said, turned).hex()
+    return f"{digits[:8]}-{digits[8:12]}-{digits[12:16]}-{digits[16:20]}-{digits[20:]}"
 
 
 def _string(text: str) -> str:

@@ -8,7 +8,6 @@ number, so these lead back to the MAC.
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Iterator
 
 from netbootd.mac import MAC
 from netbootd.registry import marks
@@ -44,17 +43,19 @@ class Sightings:
         """
         before = self.of(mac)
         known = said.over(before)
-        if mac is not None and said != UNMARKED:
+        if mac is None or said == UNMARKED:
+            return known
+        if before is not UNMARKED:
             if known == before:
                 known = before
             else:
                 self._unname(mac, before)
-            self._marks[mac] = known
             self._marks.move_to_end(mac)
-            for name in _names(known):
-                self._by_name[name] = mac
-            if len(self._marks) > self._most:
-                self._unname(*self._marks.popitem(last=False))
+        self._marks[mac] = known
+        for name in _names(known):
+            self._by_name[name] = mac
+        if len(self._marks) > self._most:
+            self._unname(*self._marks.popitem(last=False))
         return known
 
     def _unname(self, mac: MAC, known: Marks) -> None:
@@ -63,8 +64,7 @@ class Sightings:
                 del self._by_name[name]
 
 
-def _names(known: Marks) -> Iterator[str]:
+def _names(known: Marks) -> tuple[str, ...]:
     """What else *known* may be asked for by: its UUID, or the serial number of a Pi."""
-    if known.uuid:
-        yield marks.normal("uuid", known.uuid)
-        yield from marks.pi_serials(known.uuid)
+    uuid = known.uuid
+    return (marks.normal("uuid", uuid), *marks.pi_serials(uuid)) if uuid else ()
