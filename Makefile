@@ -10,7 +10,7 @@ ARGS ?=
 PYTEST = .venv/bin/python -m pytest --numprocesses $(shell expr $$(nproc) + 1) --dist worksteal
 
 .DEFAULT_GOAL := help
-.PHONY: help run install test test-quick lint e2e bench demo fresh clean
+.PHONY: help run install test test-quick lint e2e fallbacks bench demo fresh clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -46,6 +46,10 @@ checks:
 e2e: ## every boot with real firmware in QEMU, and other long tests: 1 GB of disk, 3 GB of memory, more than half an hour (root)
 	@tools/setup.sh test
 	$(PYTEST) -m e2e $(ARGS)
+
+fallbacks: ## the tests of each protocol without each fast path in turn, ARGS='NAME …'; half an hour (root)
+	@tools/setup.sh test
+	.venv/bin/python -m tests.every_fallback $(ARGS)
 
 bench: ## how fast it is, beside dnsmasq, nginx, atftpd and others; ten minutes (root)
 	@tools/setup.sh bench

@@ -74,6 +74,7 @@ def folder(tmp_path):
     return tmp_path
 
 
+@pytest.mark.fast_path("texts", "pieces")
 @pytest.mark.parametrize("type_", EACH)
 def test_each_type(folder, type_):
     keys = EACH[type_][0] | ({"boot_args": ARGS} if "kernel" in EACH[type_][0] else {})
@@ -133,6 +134,7 @@ def test_whatever_machines_say(folder, type_, said, send_logs):
         assert again == anew
 
 
+@pytest.mark.fast_path("texts", "pieces")
 def test_a_text_is_made_once(folder, monkeypatch):
     macs = numbered(5)
     machines = {str(mac): {"type": "nfs", "name": "x", "hostname": f"n{mac.raw}"} for mac in macs}

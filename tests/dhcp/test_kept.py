@@ -266,6 +266,7 @@ def asks(world, xid, name=UEFI, port=Port.DHCP, source=("0.0.0.0", 68)):
     world.hears(port, payload[:4] + xid.to_bytes(4, "big") + payload[8:], info, source)
 
 
+@pytest.mark.fast_path("kept")
 @pytest.mark.parametrize("name", [UEFI, "qemu-ipxe-bios-discover", "qemu-undionly-discover"])
 def test_who_asks_again_is_told_the_same_in_its_own_conversation(name, decided):
     world = World(registry(default=True), 64)
@@ -280,6 +281,7 @@ def test_who_asks_again_is_told_the_same_in_its_own_conversation(name, decided):
     assert all(event is events[1] for event in events[1:])
 
 
+@pytest.mark.fast_path("kept")
 def test_pairs_of_offer_and_boot_server_are_kept_once_a_style_works(decided):
     world = World(registry(default=True), 64)
     for xid in range(0, 20, 2):
@@ -296,6 +298,7 @@ def test_no_more_is_kept_than_is_to_be(decided):
     assert len(decided) == 6
 
 
+@pytest.mark.fast_path("kept")
 def test_strangers_throw_out_nothing_of_who_is_listed(decided):
     world = World(registry(str(CARDS[0]), default=True), 16)
     said = bytearray(captures.capture(UEFI).payload)
@@ -321,6 +324,7 @@ def test_who_asks_once_takes_no_room(monkeypatch):
     assert len(world.edge._keeping._asked) <= 8
 
 
+@pytest.mark.fast_path("kept")
 def test_one_machine_throws_nobody_elses_answers_out(decided):
     world = World(registry(default=True), 64)
     asks(world, 1)
@@ -363,6 +367,7 @@ def wants_smartos(tmp_path, *loaders):
     return replace(load(file), library=library(*loaders))
 
 
+@pytest.mark.fast_path("kept")
 @pytest.mark.parametrize("loaders", [PROGRAMS, ()])
 def test_whose_ipxe_is_replaced_is_never_told_what_was_said_before(loaders, tmp_path, decided):
     known, said = wants_smartos(tmp_path, *loaders), without_multiboot()

@@ -254,6 +254,7 @@ def boots(world, card, number):
     asks_boot_server(world, card, f"192.168.77.{number}", f"192.168.77.{number}")
 
 
+@pytest.mark.fast_path("shapes")
 @pytest.mark.parametrize("cards", [LISTED[:3], STRANGERS])
 def test_one_of_a_rack_is_decided_for_all(cards, registries, decided):
     world = World(registries[0], 64, 64)
@@ -267,6 +268,7 @@ def test_one_of_a_rack_is_decided_for_all(cards, registries, decided):
     assert len(decided) <= 3
 
 
+@pytest.mark.fast_path("kept")
 def test_who_was_told_so_is_told_the_very_same_again(registries):
     world = World(registries[0], 64, 64)
     for card in STRANGERS * 3:

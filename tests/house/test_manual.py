@@ -8,6 +8,8 @@ import pytest
 from docutils.core import publish_doctree
 from docutils.nodes import reference
 
+from tests.fallbacks import FALLBACKS
+
 from .imports import PACKAGE
 
 ROOT = PACKAGE.parent
@@ -30,3 +32,8 @@ def test_a_page_is_sound_and_leads_somewhere(page):
 def test_a_page_is_reached_from_the_readme(page):
     name = str(page.relative_to(ROOT))
     assert name == "README.rst" or name in (ROOT / "README.rst").read_text()
+
+
+def test_every_fast_path_is_in_the_table_of_what_stands_behind_them():
+    page = (ROOT / "docs" / "performance.rst").read_text()
+    assert re.findall(r"^   \* - ``(\S+)``$", page, re.MULTILINE) == ["--without", *FALLBACKS]

@@ -304,6 +304,7 @@ def test_a_client_that_takes_nothing_is_given_up(own_server):
         drain(connection)
 
 
+@pytest.mark.fast_path("confirmed")
 def test_a_client_that_stops_is_told_with_what_it_took(own_server):
     """And not with the megabytes that our kernel has taken ahead."""
     server = own_server("--stall", "1")
@@ -319,6 +320,7 @@ def test_a_client_that_stops_is_told_with_what_it_took(own_server):
     assert MIB - 65536 <= event["sent"] < MIB + 4 * 65536
 
 
+@pytest.mark.fast_path("confirmed")
 def test_a_client_that_is_reset_is_told_with_what_it_took(own_server):
     server = own_server()
     connection = server.connect(receive_buffer=65536)

@@ -82,6 +82,7 @@ def test_what_waits_is_written_before_the_end(start, tmp_path):
     assert len(rows(tmp_path / "state")) == 2000
 
 
+@pytest.mark.fast_path("together")
 def test_one_call_tells_of_all_that_was_written_together(tmp_path):
     calls: queue.Queue[tuple[int, bool]] = queue.Queue()
     one = store.Store(

@@ -212,6 +212,7 @@ def test_its_files_and_folders_are_watched(site):
     }
 
 
+@pytest.mark.fast_path("dicts")
 def test_templates_are_looked_at_before_the_first_build(site, monkeypatch):
     """
     A configuration from another process has those that nobody has rendered; to look at one takes

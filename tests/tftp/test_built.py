@@ -35,6 +35,7 @@ def _of(registry, mac, token="t"):
     return machine, facts_of(mac, machine, registry, "http://192.0.2.1", "192.0.2.7", token)
 
 
+@pytest.mark.fast_path("built")
 def test_the_same_is_built_once(registry, monkeypatch):
     made, machine_and_facts = Built(), _of(registry, MACS[0])
     first = made.overlay(*machine_and_facts, registry)

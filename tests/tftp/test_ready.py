@@ -80,6 +80,7 @@ class Disk:
         return count
 
 
+@pytest.mark.fast_path("moulds")
 @settings(max_examples=60, deadline=None)
 @given(
     st.integers(0, 40_000),
@@ -94,6 +95,7 @@ def test_what_is_read_into_its_place_goes_as_what_is_put_together(size, blksize,
     assert _carried(size, granted, seed, lambda *_: streamed) == _carried(size, granted, seed)
 
 
+@pytest.mark.fast_path("moulds")
 @pytest.mark.parametrize("first", [1, 200, 255, 256, 257, 65_300, 65_536, 65_537])
 @pytest.mark.parametrize("count", [1, 2, 255, 256, 300])
 def test_every_block_of_a_mould_has_its_number(first, count):
@@ -106,6 +108,7 @@ def test_every_block_of_a_mould_has_its_number(first, count):
     )
 
 
+@pytest.mark.fast_path("moulds")
 @pytest.mark.parametrize(("now", "fails"), [(100_001, False), (100_000, False), (99_999, True)])
 def test_a_file_that_grows_is_sent_as_it_was_and_one_that_shrinks_is_not(now, fails):
     window = Streamed(Disk(now).read_into, 100_000, 1000, 4)
@@ -161,6 +164,7 @@ def later():
     return Ready(today=lambda: 4_000_000_000.0, now=itertools.count().__next__)
 
 
+@pytest.mark.fast_path("laid-out")
 def test_a_program_is_laid_out_at_once_and_for_all(later):
     program = Content("ipxe.efi", held=b"x" * 5000, etag="digest")
     again = Content("other name", held=b"x" * 5000, etag="digest")
@@ -173,6 +177,7 @@ def test_what_is_made_for_one_machine_is_not_kept(later):
     assert later.of(Content("script", held=b"#!ipxe"), 512) is None
 
 
+@pytest.mark.fast_path("laid-out")
 def test_a_file_is_laid_out_for_the_second(later, tmp_path):
     path = _file(tmp_path, "vmlinuz", b"y" * 5000)
     assert later.of(_opened(path), 512) is None
@@ -181,6 +186,7 @@ def test_a_file_is_laid_out_for_the_second(later, tmp_path):
     assert later.of(_opened(path), 512) is whole
 
 
+@pytest.mark.fast_path("laid-out")
 def test_a_file_that_was_written_anew_is_laid_out_anew(later, tmp_path):
     path = _file(tmp_path, "vmlinuz", b"y" * 5000)
     for _ in range(2):
@@ -192,6 +198,7 @@ def test_a_file_that_was_written_anew_is_laid_out_anew(later, tmp_path):
     assert b"y" in bytes(before.train(1, 1)[0])
 
 
+@pytest.mark.fast_path("laid-out")
 def test_a_file_of_this_moment_is_not_kept(tmp_path):
     path = tmp_path / "vmlinuz"
     path.write_bytes(b"y" * 5000)
@@ -212,6 +219,7 @@ def test_a_file_that_changes_while_it_is_read_is_not_kept(later, tmp_path):
     assert later.of(content, 512) is None
 
 
+@pytest.mark.fast_path("laid-out")
 def test_who_asks_for_ever_other_blocks_makes_no_more_than_ten_a_second():
     """What was laid out before serves on meanwhile."""
     times = itertools.count(0, 1 / 32)
@@ -224,6 +232,7 @@ def test_who_asks_for_ever_other_blocks_makes_no_more_than_ten_a_second():
     assert ready.of(program, 1468) is usual
 
 
+@pytest.mark.fast_path("moulds")
 def test_windows_of_a_file_are_read_into_their_places(later, tmp_path):
     """Not in lock step, which reads ahead, nor what is in memory, nor more than one call reads."""
     fetched = _file(tmp_path, "initrd", synthetic(0, 50_000))
@@ -246,6 +255,7 @@ def test_large_files_and_small_blocks_are_not_kept(later):
     assert later.of(Content("loader", held=bytes(100), etag="other"), 8) is None
 
 
+@pytest.mark.fast_path("laid-out")
 def test_what_was_not_asked_for_the_longest_goes_first(later, monkeypatch):
     monkeypatch.setattr(ready, "_ROOM", 12_000)
     programs = [Content(name, held=bytes(5000), etag=name) for name in "abc"]

@@ -69,6 +69,7 @@ def test_windows_leave_one_by_one_where_the_kernel_cannot_cut_them(house, guest,
     assert guest.fetch("loader", {"windowsize": "16"}) == house.library.files["loader"]
 
 
+@pytest.mark.fast_path("trains")
 @pytest.mark.parametrize("number", [errno.EIO, errno.EINVAL, errno.EMSGSIZE, errno.ENOPROTOOPT])
 def test_a_device_that_cannot_cut_trains_is_found_out(house, guest, number):
     class Device:
@@ -372,6 +373,7 @@ def test_many_transfers_share_their_ports_and_are_told_apart(house):
     assert house.service.under_way == 40
 
 
+@pytest.mark.fast_path("spares")
 def test_a_late_packet_of_who_was_served_is_not_answered(house, guest):
     """
     The client may have asked for its next file from the same port.
@@ -390,6 +392,7 @@ def test_a_late_packet_of_who_was_served_is_not_answered(house, guest):
     assert [packet.block for packet in guest_of.say(Ack(1))] == [2]
 
 
+@pytest.mark.fast_path("spares")
 def test_what_was_said_to_a_socket_before_is_not_the_next_clients(house, guest):
     """Its last client may go on talking, to a socket that is kept and to the next one at its port."""
     guest.fetch("small")
@@ -403,6 +406,7 @@ def test_what_was_said_to_a_socket_before_is_not_the_next_clients(house, guest):
     assert [packet.block for packet in other.say(Ack(1))] == [2]
 
 
+@pytest.mark.fast_path("spares")
 def test_a_socket_that_is_kept_hears_nobody_and_holds_nobody_up(house, guest, monkeypatch):
     """Its last client floods it; the next one gets it, and an answer at once."""
     monkeypatch.setattr(train, "_STRANGE_AT_MOST", 2)
@@ -429,6 +433,7 @@ def test_a_socket_in_which_too_much_waits_is_not_kept(house, guest, monkeypatch)
     assert not opened._spares._kept
 
 
+@pytest.mark.fast_path("spares")
 def test_sockets_are_kept_for_who_comes_next_and_no_longer_than_the_port(house, monkeypatch):
     monkeypatch.setattr(spare, "_MOST_KEPT", 2)
     before = len(os.listdir("/proc/self/fd"))
@@ -540,6 +545,7 @@ def test_what_icmp_says_of_a_packet_costs_no_other(house, guest):
     assert guest.hear() == [Data(2, b"")]
 
 
+@pytest.mark.fast_path("laid-out")
 def test_a_file_that_many_fetch_is_the_same_for_each_of_them(house, tmp_path, monkeypatch):
     """Read, laid out for the second, and replaced by another while the third fetches it."""
     file = tmp_path / "loader"
@@ -879,6 +885,8 @@ def test_what_cannot_be_sent_is_lost_and_sent_again(house, guest, number):
 
         def sendmsg(self, *_):
             raise OSError(number, "full")
+
+        send = sendmsg
 
         def __getattr__(self, name):
             return getattr(self.real, name)

@@ -46,6 +46,7 @@ def test_a_file_comes_from_the_port_that_was_asked(house, guest, path, options):
     assert house.service.under_way == 0
 
 
+@pytest.mark.fast_path("trains")
 def test_windows_leave_in_one_system_call_all_the_same(house, guest, monkeypatch):
     trains = []
     real = house.service._ports[HOME, 0].socket
