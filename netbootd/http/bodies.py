@@ -83,13 +83,16 @@ class Bodies:
         body.begin(self._reactor, self._stall_s)
         return body.done
 
-    def lend(self, visitor: Any, connection: socket.socket, part: Part) -> Deferred[Sent]:
+    def lend(
+        self, visitor: Any, connection: socket.socket, part: Part, head: bytes = b""
+    ) -> Deferred[Sent]:
         """
         Send *part* by *connection*, which belongs to the helper meanwhile.
 
-        The headers have been sent.  Fires as ``send`` does; *visitor* tells of its progress.
+        The headers have been sent, but for *head*.  Fires as ``send`` does; *visitor* tells of its
+        progress.
         """
-        body = Lent(visitor, connection, part, self._sender(), self._back)
+        body = Lent(visitor, connection, part, self._sender(), self._back, head)
         self._under_way.add(body)
         body.lend()
         return body.done

@@ -295,7 +295,7 @@ class Written(Body):
 
 
 class Lent(Body):
-    """One whose connection is a visitor's at the door."""
+    """One whose connection is a visitor's at the door; *head* is to be sent before it."""
 
     def __init__(
         self,
@@ -304,8 +304,10 @@ class Lent(Body):
         part: Part,
         sender: Sender,
         on_back: OnBack,
+        head: bytes = b"",
     ) -> None:
         super().__init__(visitor, part, sender, on_back)
+        self._head = head
         self._connection = connection
         self.socket = connection.fileno()
         self._state = _State.SENDING
@@ -323,6 +325,12 @@ class Lent(Body):
         self._given_up = _FAULT
         if self._state is _State.SENDING:
             self.back()
+
+    def step(self) -> None:
+        if self._head:
+            self._head = self._head[os.write(self.socket, self._head) :]
+        else:
+            super().step()
 
     def _give_back_the_connection(self) -> None:
         """Whoever waits for the end has it."""

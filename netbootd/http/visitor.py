@@ -190,13 +190,13 @@ class Visitor:
             sent = self._connection.send(first, socket.MSG_DONTWAIT | socket.MSG_MORE)
         except OSError:  # no room, for one
             sent = 0
-        if sent < len(first):  # all or nothing, so short a text
+        if not sent:
             self._hand_over(data, made)
             return
         self._leave()
         part, site = answer.body, self._door.site
         self._body = answer.event if isinstance(answer.event, Served) else None, begun
-        done = site.bodies.lend(self, self._connection, part)
+        done = site.bodies.lend(self, self._connection, part, first[sent:])
         if self._body[0] is not None:
             tell_begin(site, self._body[0], part)
         done.addCallback(self._lent, answer, part, close=head.close, begun=begun)

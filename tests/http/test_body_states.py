@@ -4,6 +4,7 @@ The states of a body, one step at a time: the helper thread is real, the reactor
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 import queue
@@ -356,6 +357,7 @@ def test_stopping_waits_and_then_aborts(asked, bodies, reactor):
     assert stopped.called
 
 
+@pytest.mark.fast_path("lending")
 def test_who_lent_a_connection_has_it_back_before_the_stop_is_told(bodies, reactor, tmp_path):
     """Else a visitor would wait at a door that is closed."""
     (tmp_path / "big").write_bytes(bytes(MIB))
@@ -373,3 +375,27 @@ def test_who_lent_a_connection_has_it_back_before_the_stop_is_told(bodies, react
         reactor.deliver()
     content.close()
     assert told == [MIB, "stopped"]
+
+
+def test_what_is_left_of_a_head_goes_before_the_body(bodies, reactor, tmp_path):
+    """A connection that has nearly no room takes the first bytes of it, and then no more."""
+    body = random.Random(3).randbytes(MIB)
+    (tmp_path / "big").write_bytes(body)
+    ours, client = socket.socketpair()
+    ours.setblocking(False)
+    told, found = [], b""
+    content = Library(tmp_path).lookup("big")
+    with ours, client:
+        with contextlib.suppress(BlockingIOError):
+            while sent := ours.send(bytes(1 << 20)):
+                found += bytes(sent)
+        before = len(found)
+        lent = bodies.lend(None, ours, Part(content, 0, MIB), b"the rest of it\r\n\r\n")
+        lent.addCallback(lambda sent: told.append(sent.count))
+        found = b""
+        while len(found) < before + 18 + MIB:
+            found += client.recv(1 << 20)
+        reactor.deliver()
+    content.close()
+    assert found[before:] == b"the rest of it\r\n\r\n" + body
+    assert told == [MIB]

@@ -233,6 +233,7 @@ def test_both_ways_say_the_same(houses, name):
     assert standings[0] == standings[1]
 
 
+@pytest.mark.fast_path("visits")
 @pytest.mark.parametrize("name", SIMPLE)
 def test_what_is_simple_needs_no_channel(houses, name, monkeypatch):
     quick, _ = houses
@@ -321,12 +322,38 @@ class Lender:
     def __init__(self):
         self.lent = []
 
-    def lend(self, visitor, connection, part):
+    def lend(self, visitor, connection, part, head):
+        self.head = head
         body = part.content.read(part.offset, part.count)
         self.lent.append((visitor, connection, body, Deferred()))
         return self.lent[-1][3]
 
 
+@pytest.mark.fast_path("visits", "lending")
+def test_a_head_that_the_socket_takes_a_part_of_is_not_begun_anew(tmp_path, monkeypatch):
+    house = House(tmp_path / "a")
+    house.rig.site.bodies = lender = Lender()
+    (house.rig.root / "large").write_bytes(bytes(SMALL + 9))
+    client = house.connect()
+    client.send(request("/large"))
+    send = socket.socket.send
+    with monkeypatch.context() as patched:
+        patched.setattr(
+            socket.socket, "send", lambda one, data, *flags: send(one, data[:9], *flags)
+        )
+        house.turn()
+        house.turn()
+    ((_, connection, _, _),) = lender.lent
+    connection.sendall(lender.head)
+    head = client.recv(1 << 16)
+    assert head.count(b"HTTP/1.1 200 OK\r\n") == 1
+    assert head.endswith(b"\r\nContent-Length: %d\r\n\r\n" % (SMALL + 9))
+    client.close()
+    connection.close()
+    house.close()
+
+
+@pytest.mark.fast_path("visits", "lending", "whole-sends")
 @pytest.mark.parametrize(
     ("sent", "end"),
     [(SMALL + 9, "kept"), (5, "reset"), (5, "closed")],
@@ -344,7 +371,7 @@ def test_a_file_that_is_not_small_is_sent_by_the_thread_for_bodies(tmp_path, sen
     assert not connection.getblocking()
     assert not at_once(connection)
     assert visitor.progress(7).sent == 7
-    connection.sendall(body[:sent])
+    connection.sendall(lender.head + body[:sent])
     done.callback(Sent(sent, "" if end == "kept" else "a reason", of_file=end == "closed"))
     client.setblocking(True)
     if end == "reset":
@@ -385,7 +412,7 @@ def test_who_says_nothing_for_long_is_sent_away(tmp_path):
     greet(house, client)
     for _ in range(30):
         house.reactor.advance(5)
-    house.turn()
+        house.turn()
     assert client.recv(1) == b""
     assert house.reactor.getDelayedCalls() == []
     client.close()
@@ -438,6 +465,7 @@ def test_a_crowd_is_let_in_though_descriptors_run_out(tmp_path, monkeypatch):
     house.close()
 
 
+@pytest.mark.fast_path("visits", "whole-sends")
 def test_who_cannot_be_waited_for_is_sent_away(tmp_path, monkeypatch):
     house = House(tmp_path / "a")
     register = Door.register
