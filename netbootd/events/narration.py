@@ -61,6 +61,7 @@ class Narration:
         self._last: dict[object, Waiting] = {}  # of each machine
         self._going_on = False
         self._open = 0  # that were put and not followed by go_on yet
+        self._telling = False
         self._ended = 0.0  # the last slice, by the reactor's clock
 
     def __len__(self) -> int:
@@ -93,14 +94,19 @@ class Narration:
         elif not self._going_on:
             self._going_on = True
             self._reactor.callLater(0, self._slice)
-        elif len(self._waiting) > _MOST:
-            self._tell_next()
+        elif len(self._waiting) > _MOST and not self._open and not self._telling:
+            self._tell_surplus()
 
     def drain(self) -> None:
         """Tell of all that waits."""
         while self._waiting:
             self._tell_next()
         self._rest()
+
+    def _tell_surplus(self) -> None:
+        """Also of what narrators publish meanwhile, which comes behind and not in between."""
+        while len(self._waiting) > _MOST:
+            self._tell_next()
 
     def _tell_here(self) -> None:
         """What narrators publish meanwhile comes behind."""
@@ -128,4 +134,6 @@ class Narration:
         waiting = self._waiting.popleft()
         if self._last.get(waiting.whose) is waiting:
             del self._last[waiting.whose]
+        self._telling = True
         self._tell(waiting.event, waiting.at, waiting.times)
+        self._telling = False

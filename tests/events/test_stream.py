@@ -151,6 +151,7 @@ def test_a_narrator_or_a_rest_that_fails_ends_nothing():
     assert len(rig.problems) == 6
 
 
+@pytest.mark.fast_path("slices")
 def test_the_same_object_again_is_told_once_with_how_often():
     rig = Rig()
     one, other = script(1), script(2)
@@ -178,6 +179,7 @@ def test_an_equal_one_is_another_and_so_is_one_behind_another_of_its_machine():
     ]
 
 
+@pytest.mark.fast_path("slices")
 def test_a_slice_ends_and_the_rest_is_told_in_the_next_turns():
     """Each event takes as long as half a slice, and so does each look at the clock."""
     rig = Rig(each=0.000_4)
@@ -193,6 +195,7 @@ def test_a_slice_ends_and_the_rest_is_told_in_the_next_turns():
     assert len(rests) > 4
 
 
+@pytest.mark.fast_path("slices")
 def test_where_packets_take_all_of_the_time_narration_has_a_share_of_it():
     rig = Rig(each=0.000_01)
     for number in range(200):
@@ -216,6 +219,48 @@ def test_in_a_full_queue_the_publisher_tells_the_oldest(monkeypatch):
     assert len(rig.told) == 25
     rig.turn()
     assert len(rig.told) == 25
+
+
+def test_in_a_full_queue_narrators_are_told_of_one_after_the_other(monkeypatch):
+    """What one publishes meanwhile does not come before what others are still to be told of."""
+    monkeypatch.setattr(narration, "_MOST", 3)
+    rig, told, depth = Rig(), [], 0
+
+    def publishing(event, _at, _times):
+        nonlocal depth
+        depth += 1
+        assert depth == 1
+        if event.says == "x":
+            rig.stream.publish(replace(event, says="y"))
+        depth -= 1
+
+    rig.stream.narrate(publishing)
+    rig.stream.narrate(lambda event, at, _: told.append((event.says, event.peer, at)))
+    for number in range(20):
+        rig.stream.publish(script(number))
+        rig.now += 1
+        assert len(rig.stream._narration) <= 3
+    rig.stream.drain()
+    for says in "xy":
+        of_one = [(peer, at) for said, peer, at in told if said == says]
+        assert [peer for peer, _ in of_one] == [f"192.0.2.{number}" for number in range(20)]
+        assert [at for _, at in of_one] == sorted(at for _, at in of_one)
+
+
+def test_in_a_full_queue_nobody_is_told_before_who_decides(monkeypatch):
+    """A listener that publishes is heard out, and so are those behind it."""
+    monkeypatch.setattr(narration, "_MOST", 0)
+    rig, heard = Rig(), []
+
+    def listen(event):
+        if event.says == "x":
+            rig.stream.publish(replace(event, says="y"))
+
+    rig.stream.subscribe(listen)
+    rig.stream.subscribe(lambda event: heard.append((event.says, len(rig.told))))
+    rig.stream.publish(script(0))
+    rig.stream.publish(script(1))
+    assert [told for said, told in heard if said == "x"] == [0, 2]
 
 
 # -- the same as told at once ----------------------------------------------------------------------
