@@ -26,7 +26,7 @@ from netbootd.registry.roll import Index, Roll
 from netbootd.registry.snapshot import Registry
 from netbootd.relaxedjson import Array, Object
 from netbootd.rendering import BrokenText, TextTemplate, compile_together
-from netbootd.targets.ipxe import ScriptTemplate, Templates
+from netbootd.targets.ipxe import BrokenTemplate, ScriptTemplate, Templates
 from netbootd.unhurried import unhurried
 
 #: Where machines are found by something else than a card.
@@ -136,6 +136,7 @@ class _Taking(pickle.Unpickler):
     def __init__(self, source: BinaryIO, folder: Path) -> None:
         super().__init__(source)
         self._templates = Templates(folder)
+        self._ours = Templates()
         self._made: dict[tuple[Any, ...], Any] = {}
 
     def persistent_load(self, name: Any) -> Any:
@@ -148,6 +149,8 @@ class _Taking(pickle.Unpickler):
         made: object
         if kind == "script":
             made = self._templates.file(name)
+            if isinstance(made, BrokenTemplate):  # a page that must be there, so loading has ours
+                made = self._ours.file(name)
         else:
             made = _ours().get(name)
             if getattr(made, "source", None) != source:

@@ -58,6 +58,13 @@ def crossed(registry, folder):
     return crossing.take(pipe, folder)
 
 
+@pytest.mark.parametrize("name", ["first", "notice"])
+def test_a_broken_page_of_the_admin_is_ours_there_as_well(tmp_path, name):
+    (tmp_path / f"{name}.ipxe").write_text("{% if %}")
+    registry = load(written(tmp_path))
+    assert_the_same(registry, crossed(registry, tmp_path))
+
+
 def plain(name, value):
     if name == "marked":
         return {mark: dict(found) for mark, found in value.items()}
@@ -186,6 +193,7 @@ def large(monkeypatch):
     monkeypatch.setattr(rehearsal, "_LARGE_BYTES", 0)
 
 
+@pytest.mark.fast_path("reader")
 def test_another_process_reads_the_same(tmp_path, large):
     file = written(tmp_path)
     registry = rehearsal.rehearsed(file, ("eth7",))
@@ -193,6 +201,7 @@ def test_another_process_reads_the_same(tmp_path, large):
     assert_the_same(rehearsal.rehearsed_here(file, ("eth7",)), registry)
 
 
+@pytest.mark.fast_path("reader")
 def test_so_it_does_where_a_sandbox_lets_it_change_no_priority(tmp_path, large, monkeypatch):
     refuses = """\
 import os
@@ -222,6 +231,7 @@ def test_its_refusal_is_ours(tmp_path, large):
     assert refused.value.files == here.value.files
 
 
+@pytest.mark.fast_path("dicts")
 @pytest.mark.parametrize("broken", ["/nonexistent", "/bin/false"])
 def test_where_there_is_none_it_is_read_here(tmp_path, large, monkeypatch, broken, caplog):
     file = written(tmp_path)
@@ -241,6 +251,7 @@ def hung(tmp_path, monkeypatch):
     monkeypatch.setattr("sys.executable", str(program))
 
 
+@pytest.mark.fast_path("reader")
 def test_who_stops_waits_for_no_reader_and_begins_none(tmp_path, large, hung):
     file = written(tmp_path)
     reading = rehearsal.Rehearsal(file, served=[str(file)])
@@ -252,6 +263,7 @@ def test_who_stops_waits_for_no_reader_and_begins_none(tmp_path, large, hung):
     stopping.join()
 
 
+@pytest.mark.fast_path("reader", "dicts")
 def test_one_that_takes_too_long_is_ended_and_not_followed_by_us(
     tmp_path, large, hung, monkeypatch
 ):
@@ -263,6 +275,7 @@ def test_one_that_takes_too_long_is_ended_and_not_followed_by_us(
     assert isinstance(rehearsal.rehearsed(file).machines, dict)  # nothing is served yet
 
 
+@pytest.mark.fast_path("reader", "dicts")
 def test_what_was_included_counts_for_who_serves(tmp_path, monkeypatch):
     file = written(tmp_path)
     included = tmp_path / "many.json"
@@ -274,6 +287,7 @@ def test_what_was_included_counts_for_who_serves(tmp_path, monkeypatch):
     assert isinstance(reading().machines, Roll)
 
 
+@pytest.mark.fast_path("dicts")
 def test_a_small_one_needs_no_other_process(tmp_path, monkeypatch):
     monkeypatch.setattr("sys.executable", "/nonexistent")
     assert isinstance(rehearsal.rehearsed(written(tmp_path)).machines, dict)
