@@ -61,7 +61,7 @@ class Cut(NamedTuple):
 
     def around(self, values: Sequence[str]) -> str:
         """The text with *values* instead of the stand-ins."""
-        return self.format % tuple([values[number] for number in self.order])
+        return self.format % tuple(map(values.__getitem__, self.order))
 
 
 class Pieces:

@@ -62,7 +62,7 @@ class Kept:
         if known is None or mac is None or machine.overlays or target.wants_overlay:
             return None
         looked_at = known[1]
-        words = [str(mac), mac.dashed, mac.raw, token, peer]
+        words = [mac.hex(":"), mac.hex("-"), mac.hex(), token, peer]
         key: list[Any] = [id(target), subnet.name, base, ":" in peer, not token, not peer]
         try:
             for name, value in machine.variables.items():

@@ -20,6 +20,7 @@ from netbootd.boot.client import Client, Stage
 from netbootd.content import Content
 from netbootd.events.event import Event, Refused, Unreadable
 from netbootd.mac import MAC
+from netbootd.registry.marks import UNMARKED
 from netbootd.registry.sightings import Sightings
 
 METHODS = ("GET", "HEAD")
@@ -68,6 +69,8 @@ class Asked:
     def client(self, stage: Stage, mac: MAC | None) -> Client:
         """Whoever asks, *mac* being whom it asks for, with what is known of that."""
         said = self.sightings.of(mac)
+        if said is UNMARKED:
+            return Client(stage=stage, mac=mac, address=self.peer)
         return Client(
             stage=stage,
             mac=mac,
@@ -154,7 +157,7 @@ def asked_simply(
     return Asked(
         method=method.decode("ascii"),
         path=text,
-        query=dict([pair.partition("=")[::2] for pair in told.split("&") if pair]),
+        query=dict([pair.partition("=")[::2] for pair in told.split("&") if pair]) if told else {},
         headers=headers,
         host=headers.get("host", ""),
         here=here,

@@ -81,8 +81,10 @@ class Machine:
 
         A machine that got the default or a wildcard is told from others by the MAC it asks with.
         """
+        if self.named:
+            return self.named
         mac = self.macs[0] if self.macs else self.mac
-        return self.named or str(mac or "")
+        return mac.hex(":") if mac else ""
 
     def for_card(self, mac: MAC) -> Machine:
         """The same entry as a client with *mac* gets it."""
