@@ -216,9 +216,9 @@ class Library:
 
     def _real(self, relative: str) -> str:
         """Where *relative* leads; the root is real, so without a link below it that is plain."""
-        path = self.real_root
+        path = self.real_root.rstrip("/")
         for part in relative.split("/"):
-            path = os.path.join(path, part)
+            path = f"{path}/{part}"
             try:
                 linked = stat.S_ISLNK(os.lstat(path).st_mode)
             except OSError:

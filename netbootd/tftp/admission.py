@@ -263,7 +263,7 @@ class Admission:
         )
         read = content.read
         if request.mode == "netascii":
-            bounds = replace(bounds, size=None, windowsize=min(bounds.windowsize, 1))
+            bounds = bounds._replace(size=None, windowsize=min(bounds.windowsize, 1))
             read = Netascii(content.read, content.size).read
         grant = negotiate(request.options, bounds) if habit.options else PLAIN
         whole = partial(self._ready.of, content)

@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
+from typing import NamedTuple
 
 from netbootd.errors import OptionRefused
 
@@ -31,8 +32,7 @@ _LARGEST_WINDOW = 131_072
 _MOST_KEPT = 256  # grants: a whole rack asks for the same
 
 
-@dataclass(frozen=True, slots=True)
-class Bounds:
+class Bounds(NamedTuple):
     """
     What limits the grants: *size* of the file in bytes (None where it is not known), *mtu* of the
     way to the client in bytes, *windowsize* in blocks (0 grants none), *blksize* in bytes.

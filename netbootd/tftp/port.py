@@ -147,11 +147,12 @@ class Port:
 
     def path_mtu(self, line: Line, client: str) -> int:
         """Bytes a packet to the address *client* may have, as far as anybody knows."""
+        six = ":" in client
         if not line.shared:
-            return min(self.mtu, line.mtu or self.mtu)
+            return min(self.mtu, line.mtu(six) or self.mtu)
         with contextlib.suppress(OSError):  # no route; the reply will not find one either
             self._probe.connect((client, _DISCARD))
-            return min(self.mtu, train.way_mtu(self._probe) or self.mtu)
+            return min(self.mtu, train.way_mtu(self._probe, six) or self.mtu)
         return self.mtu
 
     def refuse(self, code: wire.ErrorCode, text: str, peer: Peer, single: bool) -> None:

@@ -105,10 +105,9 @@ class Line:
         """The descriptor, for epoll."""
         return self._socket.fileno()
 
-    @property
-    def mtu(self) -> int:
+    def mtu(self, six: bool) -> int:
         """Bytes a packet to the peer may have, 0 where that is not known, as of a shared socket."""
-        return 0 if self.shared else way_mtu(self._socket)
+        return 0 if self.shared else way_mtu(self._socket, six)
 
     def close(self) -> None:
         """Give the descriptor back."""
@@ -235,15 +234,16 @@ def _problem(number: int) -> OSError:
     return OSError(number, os.strerror(number))
 
 
-def way_mtu(udp: socket.socket) -> int:
+def way_mtu(udp: socket.socket, six: bool) -> int:
     """
-    Bytes a packet may have to the client that *udp* is connected to, 0 where nobody knows.
+    Bytes a packet may have to the client that *udp* is connected to, 0 where nobody knows; *six*:
+    by IPv6.
 
     That of the route, or a smaller one that the kernel learned from ICMP within the last ten
     minutes (IP_MTU, ip(7)).
     """
     try:
-        if udp.family == socket.AF_INET6:
+        if six:
             return udp.getsockopt(socket.IPPROTO_IPV6, _IPV6_MTU)
         return udp.getsockopt(socket.IPPROTO_IP, _IP_MTU)
     except OSError:  # no route; the reply will not find one either

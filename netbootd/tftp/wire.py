@@ -19,7 +19,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from enum import IntEnum
 from functools import lru_cache, partial
-from types import SimpleNamespace
+from types import MappingProxyType, SimpleNamespace
 from typing import Any
 
 from netbootd.errors import WireError
@@ -112,7 +112,9 @@ _RRQ = int(Opcode.RRQ)
 _ACK = int(Opcode.ACK)  # an enum's own look-up costs more than the rest
 #: An ACK of the 16-bit block number.
 ack: Callable[[int], bytes] = partial(struct.Struct("!HH").pack, _ACK)
-_MOST_KEPT = 256  # OACKs: a few sizes of files, asked for with a few sets of options
+#: OACKs, and what stands behind the names that are asked for: a few sizes of files, a few sets of
+#: options.
+_MOST_KEPT = 256
 
 
 @lru_cache(maxsize=1)
@@ -159,16 +161,16 @@ def _decode_request(datagram: bytes) -> ReadRequest | WriteRequest:
     if len(datagram) > LONGEST_REQUEST:
         raise WireError(f"request of {len(datagram)} bytes")
     name, _, rest = datagram[2:].partition(b"\0")
-    mode, end, rest = rest.partition(b"\0")
     kind = ReadRequest if datagram[1] == _RRQ else WriteRequest
-    return kind(_text(name), _mode(datagram[:2], mode + end), _options(rest))
+    return kind(_text(name), *_manner(datagram[:2], rest))
 
 
-@lru_cache(maxsize=64)
-def _mode(opcode: bytes, rest: bytes) -> str:
-    """The mode of a request of which *rest* is what stands behind the name."""
-    mode: str = _tftpy().parse(opcode + b"-\0" + rest).mode
-    return mode
+@lru_cache(maxsize=_MOST_KEPT)
+def _manner(opcode: bytes, rest: bytes) -> tuple[str, Mapping[str, str]]:
+    """Mode and options of a request, of which *rest* is what stands behind the name."""
+    mode, end, strings = rest.partition(b"\0")
+    plain: str = _tftpy().parse(opcode + b"-\0" + mode + end).mode
+    return plain, MappingProxyType(_options(strings))
 
 
 def _options(strings: bytes) -> dict[str, str]:
@@ -238,7 +240,7 @@ def _of_tftpy(packet: Packet) -> Any:
             reads = isinstance(packet, ReadRequest)
             made = types.TftpPacketRRQ() if reads else types.TftpPacketWRQ()
             made.filename, made.mode = packet.path.encode(), packet.mode
-            made.options = packet.options
+            made.options = dict(packet.options)
         case Data():
             made = types.TftpPacketDAT()
             made.blocknumber, made.data = packet.block, packet.data
