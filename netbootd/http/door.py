@@ -61,7 +61,7 @@ class Door:
         self.site = site
         self._epoll: select.epoll | None = None
         self._wakes: dict[int, Callable[[], None]] = {}
-        #: Visitors that may ask for more, each with the time at which it has waited for too long.
+        #: Visitors that may ask for more; each knows when it has waited for too long.
         self._waiting: set[Visitor] = set()
         self._sweeps: Any = None
 
