@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import random
 import re
 import socket
 import subprocess
@@ -30,10 +31,25 @@ HEEDS_INT = ["env", "--default-signal=INT"]
 NETBOOTD = [sys.executable, "-m", "netbootd"]
 
 
+#: The kernel gives these to nobody by itself (ip_local_port_range).
+_PORTS = range(20_000, 32_000)
+_reserved: list[socket.socket] = []
+
+
 def free_port(kind: int = socket.SOCK_STREAM) -> int:
-    with socket.socket(socket.AF_INET, kind) as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    """
+    A port of the loopback for a program that is started later; no other process of tests gets it
+    meanwhile: this one holds a name for it, until it ends.
+    """
+    for port in random.sample(_PORTS, len(_PORTS)):
+        name = socket.socket(socket.AF_UNIX)
+        with suppress(OSError), socket.socket(socket.AF_INET, kind) as probe:
+            name.bind(f"\0netbootd tests, port {port}")
+            probe.bind(("127.0.0.1", port))
+            _reserved.append(name)
+            return port
+        name.close()
+    raise AssertionError("no port is free")
 
 
 class Site:

@@ -15,6 +15,8 @@ from tests.end_to_end.process import ROOT
 from .daemons import HANDMADE, NETBOOTD, NODE, Site, until
 
 OTHER, THIRD = "00:25:90:27:db:b5", "00:25:90:27:db:b6"
+#: What has booted is remembered: each is of one test alone, and the last one never does.
+BOOTED, UP, DARK = "00:25:90:27:db:b7", "00:25:90:27:db:b8", "00:25:90:27:db:b9"
 
 
 @pytest.fixture(autouse=True)
@@ -159,12 +161,12 @@ def test_names_alone_are_for_scripts(site):
 
 
 def test_a_boot_is_told_step_by_step(site):
-    good(site.run("machines", "add", OTHER, "--target", "nfs/one", "hostname=boots"))
-    site.boots(OTHER, f"/{OTHER.replace(':', '-')}/k")
+    good(site.run("machines", "add", BOOTED, "--target", "nfs/one", "hostname=boots"))
+    site.boots(BOOTED, f"/{BOOTED.replace(':', '-')}/k")
     told = until(
         lambda: (found := site.run("timeline", "boots").stdout) and "kernel" in found and found
     )
-    assert f"{OTHER}  boot " in told
+    assert f"{BOOTED}  boot " in told
     assert re.search(r"script +- +/boot/", told)
     assert re.search(r"kernel +6\.0 kB", told)
     boot = json.loads(good(site.run("timeline", "boots", "--json")))["boot"]
@@ -176,18 +178,19 @@ def test_a_boot_is_told_step_by_step(site):
 
 
 def test_why_says_what_is_missing_and_its_status_says_that_something_is(site):
-    done = site.run("why", NODE)
+    good(site.run("machines", "add", DARK, "--target", "nfs/one"))
+    done = site.run("why", DARK)
     assert done.returncode == 1
     assert "never seen" in done.stdout
     assert re.search(r"^1\. \(\d+ %\) ", done.stdout, re.MULTILINE)
-    said = json.loads(site.run("why", NODE, "--json").stdout)
-    assert said["machine"] == NODE
+    said = json.loads(site.run("why", DARK, "--json").stdout)
+    assert said["machine"] == DARK
     assert said["causes"]
 
 
 def test_why_of_a_machine_with_nothing_wrong_is_status_0(site):
-    good(site.run("machines", "add", THIRD, "--target", "nfs/one", "hostname=up"))
-    site.boots(THIRD, "/k", "/i")
+    good(site.run("machines", "add", UP, "--target", "nfs/one", "hostname=up"))
+    site.boots(UP, "/k", "/i")
     assert site.run("why", "up").returncode == 0
 
 
