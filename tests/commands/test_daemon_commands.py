@@ -16,7 +16,7 @@ from .daemons import HANDMADE, NETBOOTD, NODE, Site, until
 
 OTHER, THIRD = "00:25:90:27:db:b5", "00:25:90:27:db:b6"
 #: What has booted is remembered: each is of one test alone, and the last one never does.
-BOOTED, UP, DARK = "00:25:90:27:db:b7", "00:25:90:27:db:b8", "00:25:90:27:db:b9"
+BOOTED, UP, TALKS, DARK = (f"00:25:90:27:db:c{number}" for number in range(4))
 
 
 @pytest.fixture(autouse=True)
@@ -195,13 +195,14 @@ def test_why_of_a_machine_with_nothing_wrong_is_status_0(site):
 
 
 def test_logs_are_the_lines_of_the_node_and_of_its_boot(site):
-    site.boots(NODE)  # who had this address last is who logs from it
+    good(site.run("machines", "add", TALKS, "--target", "nfs/one", "hostname=talks"))
+    site.boots(TALKS)  # who had this address last is who logs from it
     site.logs("hello\x1b[2J from the node", severity=3)
-    told = until(lambda: "hello" in (found := site.run("logs", "node7").stdout) and found)
+    told = until(lambda: "hello" in (found := site.run("logs", "talks").stdout) and found)
     line = next(line for line in told.splitlines() if "hello" in line)
     assert re.search(r"\d\d:\d\d:\d\d\.\d{3} demo error: hello\\x1b\[2J from the node$", line)
     [document] = [
-        json.loads(one) for one in site.run("logs", "node7", "--json", "-n1").stdout.splitlines()
+        json.loads(one) for one in site.run("logs", "talks", "--json", "-n1").stdout.splitlines()
     ]
     assert document["log"]["level"] == "error"
 
