@@ -9,8 +9,9 @@ from collections.abc import Iterator
 
 from netbootd.boots.boot import Code, Note, Stage
 from netbootd.printable import printable
-from netbootd.why.case import Case, Signature, because, moment, some, span, text
+from netbootd.why.case import Case, Signature, because, some, span, text
 from netbootd.why.diagnosis import Cause
+from netbootd.why.moments import moment
 
 _OURS = (
     *(Code.LEASE_OFFERED, Code.LEASED, Code.NAKED, Code.NO_ADDRESS),

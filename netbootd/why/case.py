@@ -10,7 +10,6 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from datetime import datetime
 from itertools import pairwise
 from typing import Any, NamedTuple
 
@@ -18,6 +17,7 @@ from netbootd.boots.boot import Boot, Code, Note, Outcome, Stage, Step
 from netbootd.printable import printable
 from netbootd.why.diagnosis import Cause, State
 from netbootd.why.evidence import Evidence
+from netbootd.why.moments import clock
 from netbootd.why.patience import (
     base_name,
     blocked,
@@ -202,22 +202,6 @@ def number(note: Note, fact: str) -> float:
     value = note.data.get(fact)
     fine = isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
     return float(value) if fine and value is not None else 0.0
-
-
-def clock(at: float) -> str:
-    """``14:02:31``, in the time zone of this host; for a time that cannot be, ``?``."""
-    try:
-        return datetime.fromtimestamp(at).astimezone().strftime("%H:%M:%S")
-    except (OverflowError, ValueError, OSError):
-        return "?"
-
-
-def moment(at: float) -> str:
-    """The same with its day: ``Nov 21 14:02:31``."""
-    try:
-        return datetime.fromtimestamp(at).astimezone().strftime("%b %d %H:%M:%S")
-    except (OverflowError, ValueError, OSError):
-        return "?"
 
 
 def span(seconds: float) -> str:

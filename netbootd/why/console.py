@@ -12,8 +12,9 @@ from typing import NamedTuple
 from netbootd.boots.boot import Stage
 from netbootd.logbook.trouble import kind_of
 from netbootd.printable import printable
-from netbootd.why.case import Case, Said, Signature, because, clock, said_in
+from netbootd.why.case import Case, Said, Signature, because, said_in
 from netbootd.why.diagnosis import Cause, State
+from netbootd.why.moments import clock
 
 _SHOWN = 6
 

@@ -15,8 +15,9 @@ from netbootd import replies
 from netbootd.boots.boot import Code, Note, Stage
 from netbootd.printable import printable
 from netbootd.why.address import leases, serves
-from netbootd.why.case import Case, Signature, because, clock, some, span, text
+from netbootd.why.case import Case, Signature, because, some, span, text
 from netbootd.why.diagnosis import Cause, State
+from netbootd.why.moments import clock
 
 _FRESH_S = 86400.0
 _SILENCE = (

@@ -9,8 +9,8 @@ from collections.abc import Iterator, Mapping
 
 from netbootd.boots.boot import Stage
 from netbootd.printable import printable
-from netbootd.why.case import moment
 from netbootd.why.diagnosis import Cause, Diagnosis, State
+from netbootd.why.moments import moment
 
 _STATES: Mapping[State, str] = {
     State.UNKNOWN: "was never seen",

@@ -14,9 +14,10 @@ from dataclasses import replace
 
 from netbootd.boots.boot import Outcome, Stage
 from netbootd.why import address, console, files, firmware, policy, script, system, transfer
-from netbootd.why.case import Case, Signature, case_of, clock
+from netbootd.why.case import Case, Signature, case_of
 from netbootd.why.diagnosis import Cause, Diagnosis, State
 from netbootd.why.evidence import Evidence
+from netbootd.why.moments import clock
 from netbootd.why.patience import state_of
 
 __all__ = ["diagnose", "state_of"]

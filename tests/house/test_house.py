@@ -220,17 +220,18 @@ def test_commands_that_only_read_the_configuration_are_light(words):
 @pytest.mark.parametrize(
     "command",
     [
-        *("machines", "leases", "why", "logs", "status", "watch", "pace", "pace go"),
+        *("machines", "leases", "why", "timeline", "logs", "status", "watch", "pace", "pace go"),
         *("machines add", "machines set", "machines remove", "reload"),
     ],
 )
 def test_commands_over_the_api_load_nothing_of_the_daemon(command, tmp_path):
     """And nothing of a terminal's, where there is none: completion of names calls them."""
     words = command.split()
-    if words[0] in ("why", "logs") or len(words) > 1:
+    if words[0] in ("why", "timeline", "logs") or len(words) > 1:
         words += ["00:25:90:27:db:b4", *(["a=1"] if words[-1] == "set" else [])]
     code = (
         "import sys, json; from netbootd.cli import main\n"
+        "import netbootd.terminal.boots\n"  # which comes when a daemon has answered
         f"main({words!r} + ['--config', {str(tmp_path / 'none.json')!r}, '--url', 'http://[::1]:9'])\n"
         "print(json.dumps(sorted({name.partition('.')[0] for name in sys.modules})))\n"
     )

@@ -150,7 +150,8 @@ def test_a_list_of_machines_says_of_each_what_its_diagnosis_says(evidence):
 
 @given(st.floats())
 def test_any_time_of_day_is_told(at):
-    from netbootd.why.case import clock, size, span
+    from netbootd.why.case import size, span
+    from netbootd.why.moments import clock
 
     assert clock(at) == "?" or len(clock(at)) == 8
     assert span(at)
