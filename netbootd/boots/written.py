@@ -31,14 +31,17 @@ def encode(boot: Boot) -> str:
 
 
 def _step(step: Step) -> str:
-    at, until = step.at, step.until
+    at = until = repr(step.at)  # of a time that takes as long as all of its words
+    seconds = "0.0"
+    if step.until != step.at:
+        until, seconds = repr(step.until), repr(max(0.0, step.until - step.at))
     return (
-        f'{{"stage":{_text(step.stage)},"at":{at!r},"until":{until!r},"times":{step.times},'
+        f'{{"stage":{_text(step.stage)},"at":{at},"until":{until},"times":{step.times},'
         f'"path":{_text(step.path)},"size":{step.size},"sent":{step.sent},'
         f'"open":{"true" if step.open else "false"},"trouble":{_text(step.trouble)},'
         f'"mac":{_text(step.mac)},"peer":{_text(step.peer)},"interface":{_text(step.interface)},'
         f'"protocol":{_text(step.protocol)},"generation":{step.generation},'
-        f'"note":{_text(step.note)},"seconds":{max(0.0, until - at)!r}}}'
+        f'"note":{_text(step.note)},"seconds":{seconds}}}'
     )
 
 

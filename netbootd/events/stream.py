@@ -54,7 +54,7 @@ class Stream:
     def publish(self, event: Event) -> None:
         """Tell everybody."""
         waiting = self._narration.put(event)
-        for listener in self._listeners.of(type(event)):
+        for listener in self._listeners[type(event)]:
             try:
                 listener(event)
             except Exception as problem:
@@ -66,7 +66,7 @@ class Stream:
         self._narration.drain()
 
     def _tell(self, event: Event, at: float, times: int) -> None:
-        for narrator in self._narrators.of(type(event)):
+        for narrator in self._narrators[type(event)]:
             try:
                 narrator(event, at, times)
             except Exception as problem:
@@ -80,21 +80,17 @@ class Stream:
                 self._report(problem)
 
 
-class _Members:
-    """Who asked for which kinds of events, in the order in which they came."""
+class _Members(dict[type[Event], tuple[Any, ...]]):
+    """By a kind of events, who asked for it or for what it is one of, in the order they came."""
 
     def __init__(self) -> None:
         self._all: list[tuple[Any, tuple[type[Event], ...]]] = []
-        self._by_kind: dict[type[Event], tuple[Any, ...]] = {}
 
     def add(self, member: Any, kinds: tuple[type[Event], ...]) -> None:
         self._all.append((member, kinds or (Event,)))
-        self._by_kind.clear()
+        self.clear()
 
-    def of(self, kind: type[Event]) -> tuple[Any, ...]:
-        """Those who asked for *kind*, or for what it is one of."""
-        found = self._by_kind.get(kind)
-        if found is None:
-            found = tuple(member for member, kinds in self._all if issubclass(kind, kinds))
-            self._by_kind[kind] = found
+    def __missing__(self, kind: type[Event]) -> tuple[Any, ...]:
+        found = tuple(member for member, kinds in self._all if issubclass(kind, kinds))
+        self[kind] = found
         return found

@@ -123,7 +123,8 @@ class Registry:
 
     def by_key(self, key: str, mac: MAC, address: str = "") -> Machine | None:
         """The machine that is remembered under *key*, as it asks with *mac* from *address*."""
-        found = self.named.get(key) or self.machines.get(MAC.maybe(key) or mac)
+        card = mac if key == str(mac) else MAC.maybe(key) or mac
+        found = self.named.get(key) or self.machines.get(card)
         return found.for_card(mac) if found else self.machine(mac, address)
 
     def by_mark(self, mark: str, text: str, remote_id: str = "") -> Machine | None:
