@@ -13,12 +13,15 @@ from netbootd.collecting import Collector
 
 class Rig:
     def __init__(self) -> None:
-        self.clock, self.spent, self.walks = Clock(), 0.0, 0
+        self.clock, self.spent, self.walks, self.glances = Clock(), 0.0, 0, 0
         self.collector = Collector(self.clock, lambda: self.spent, self.walk)
         self.collector.start()
 
-    def walk(self) -> None:
-        self.walks += 1
+    def walk(self, generation: int = 2) -> None:
+        if generation == 2:
+            self.walks += 1
+        else:
+            self.glances += 1
 
     def passes(self, seconds: float, *, busy: float) -> None:
         """In steps of a second, *busy* for that part of each."""
@@ -30,7 +33,6 @@ class Rig:
 @pytest.fixture
 def rig(monkeypatch):
     monkeypatch.setattr(gc, "freeze", lambda: None)
-    monkeypatch.setattr(collecting, "_WORTH", 10**9)  # whatever the tests before have made
     return Rig()
 
 
@@ -55,7 +57,27 @@ def test_after_ten_minutes_without_a_quiet_moment_it_is_found_all_the_same(rig):
     assert rig.walks == 1
 
 
-def test_many_new_objects_are_worth_a_walk(rig, monkeypatch):
-    monkeypatch.setattr(collecting, "_WORTH", 0)
-    rig.passes(10, busy=0.0)
+def test_work_is_worth_a_walk(rig):
+    rig.passes(9, busy=0.9)
+    rig.passes(61, busy=0.0)
     assert rig.walks == 1
+
+
+def test_the_newest_are_looked_at_by_the_clock_too():
+    """Python counts those that are gone off from those that came, and may never look."""
+    clock, kept = Clock(), []
+    collecting.begin()
+    collector = Collector(clock)
+    try:
+        collector.start()
+        kept.extend([[] for _ in range(20_000)])
+        old = [[] for _ in range(20_000)]
+        gc.collect(0)
+        for number in range(len(old)):  # a new one for each that is dropped
+            old[number] = []
+        assert len(gc.get_objects(0)) > 10_000
+        clock.advance(0.05)
+        assert len(gc.get_objects(0)) < 1_000
+    finally:
+        gc.unfreeze()
+        gc.set_threshold(700, 10, 10)
