@@ -224,8 +224,7 @@ def _confirmed() -> None:
 
 
 @_fallback(
-    *("priority", "images and reading are as urgent as answers", "tests/http", HTTP_CLIENTS),
-    *("tests/registry/test_roll.py",),
+    *("priority", "reading is as urgent as answers", "tests/registry/test_roll.py"),
     quick="tests/registry/test_roll.py",
 )
 def _priority() -> None:
