@@ -41,7 +41,7 @@ from netbootd.http.visitor import Visitor
 #: that are switched on together knock within the same second.
 BACKLOG = 4096
 #: Sockets that are served, and connections accepted, before the reactor turns to others.
-_AT_ONCE = 64
+_AT_ONCE = 256
 #: Seconds that the kernel waits for the first bytes of a connection before we hear of it (tcp(7)).
 _DEFER_S = 1
 _SWEEP_S = 5.0  # how often those that have waited for too long are looked for

@@ -12,7 +12,7 @@ of an event costs more than a whole answer.  One timer stands in for those of al
 An ACK in lock step costs about as much in Python as its two system calls cost the kernel, and
 there are a hundred thousand a second: the clock is read once for all that wait at a moment, and the
 way from ``_serve`` to ``Line.send`` is short.  A turn ends after so many packets that whoever else
-is in the reactor waits for a few milliseconds at most.
+is in the reactor waits for some ten milliseconds at most.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ from netbootd.tftp.wire import acknowledged
 
 _SWEEP_S = 0.01
 _EVENTS_A_ROUND = 256
-_EVENTS_A_TURN = 512  # before others have theirs
+_EVENTS_A_TURN = 1024  # before others have theirs
 _ROUNDS_A_TURN = 64
 _EVENTS_BEFORE_SWEEP = 4096
 _ROUNDS_BEFORE_SWEEP = 4  # a shared socket is one event, however much waits in it
