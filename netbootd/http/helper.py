@@ -6,7 +6,6 @@ Everything of a body that it touches is in ``body``; what the reactor does with 
 
 from __future__ import annotations
 
-import contextlib
 import errno
 import os
 import select
@@ -21,9 +20,6 @@ from netbootd.http.body import Body
 
 _SWEEP_S = 5.0  # how often it looks for stalled bodies
 _AT_ONCE = 256  # epoll events taken in one turn
-
-#: Where priorities may be changed, that of a thread alone, as sched(7) says of Linux.
-_NICE = 10
 
 _CLIENT_IS_GONE = {
     errno.EPIPE,
@@ -87,8 +83,6 @@ class Helper(threading.Thread):
 
     def run(self) -> None:
         """Turn after turn; a fault is the reactor's to log, and to clean up after."""
-        with contextlib.suppress(OSError):  # a sandbox forbids it, as that of our unit
-            os.nice(_NICE)
         try:
             while not self._quitting:
                 self._turn()

@@ -1,8 +1,8 @@
 """
 Small answers go before large files, also where both want the same processor.
 
-A thread's priority does it, too, but sandboxes forbid to change one, as that of our unit does.  So
-the thread that sends bodies asks before each of its turns whether the reactor has something to
+A thread's priority would do it, too, but sandboxes forbid to change one, as that of our unit does.
+So the thread that sends bodies asks before each of its turns whether the reactor has something to
 read that it has not come to, and rests then: half of the processor would be its own otherwise.
 """
 

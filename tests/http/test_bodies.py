@@ -228,16 +228,6 @@ def test_thousands_of_bodies_at_once_cost_no_threads(server):
         connection.close()
 
 
-def test_small_answers_go_before_large_files(server):
-    with server.connect() as connection:
-        assert fetch(connection, "big")[1] == PATTERN * (BIG // MIB)
-    ours = os.getpriority(os.PRIO_PROCESS, 0)
-    tasks = map(int, os.listdir(f"/proc/{server.process.pid}/task"))
-    of_others = {task: os.getpriority(os.PRIO_PROCESS, task) for task in tasks}
-    assert of_others.pop(server.process.pid) == ours
-    assert min(19, ours + 10) in of_others.values()
-
-
 def test_bodies_never_get_mixed_up_however_clients_come_and_go(server):
     """Descriptor numbers are used again within microseconds here."""
     stop = threading.Event()
