@@ -32,6 +32,7 @@ def _templates(registry: Registry) -> Iterator[ScriptTemplate | TextTemplate]:
     yield from registry.dialects.values()
     for tree in registry.overlays.values():
         yield from tree.templates
-    for fragment in registry.fragments.values():
-        if isinstance(fragment.text, TextTemplate):
-            yield fragment.text
+    texts = (fragment.text for fragment in registry.fragments.values())
+    for text in (*registry.answers.values(), *texts):
+        if isinstance(text, TextTemplate):  # the others are broken, or no templates
+            yield text

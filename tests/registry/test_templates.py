@@ -9,7 +9,7 @@ import jinja2
 import jinja2.meta
 import pytest
 
-from netbootd import rendering
+from netbootd import precut, rendering
 from netbootd.boot.client import Client, Stage
 from netbootd.boot.script import boot_script
 from netbootd.check import check
@@ -100,6 +100,23 @@ def test_none_is_compiled_by_a_request_once_they_are_warm(site, compiled):
     compiled.clear()
     assert "vmlinuz" in script_of(registry)
     assert not compiled
+
+
+@pytest.mark.fast_path("pieces")
+def test_an_answer_file_is_looked_at_before_it_is_asked_for(site, monkeypatch):
+    """And a broken one beside it is left alone."""
+    (site.parent / "ks.cfg.j2").write_text("host {{ mac }}")
+    (site.parent / "broken.j2").write_text("{% if %}")
+    content = json.loads(site.read_text()) | {"netbootd": {"files": "."}}
+    site.write_text(json.dumps(content))
+    registry, looked = load(site), []
+    look = precut.Pieces._read
+    monkeypatch.setattr(precut.Pieces, "_read", lambda one: looked.append(one) or look(one))
+    templates.warm(registry)
+    assert [one for one in looked if "host {{ mac }}" in one._sources]
+    looked.clear()
+    assert registry.answers["ks.cfg"].render({"mac": A}) == f"host {A}"
+    assert not looked
 
 
 def test_what_is_rendered_is_what_was_read(site):
