@@ -28,8 +28,8 @@ from netbootd.interfaces import Interface
 log = logging.getLogger(__name__)
 
 _LARGEST_DATAGRAM = 2048
-#: Datagrams read before the reactor serves others.  In a storm of 2,000 nodes 64 were too few beside
-#: what scripts and TFTP take of a turn: some of iPXE's questions waited for over a second.
+#: Datagrams read before the reactor serves others.  In a storm of 2,000 nodes 64 were too few
+#: beside what scripts and TFTP take of a turn: some of iPXE's questions waited for over a second.
 _ONE_TURN = 256
 
 
