@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
-from tests.fallbacks import ALL, FALLBACKS, force
+from tests.fallbacks import FALLBACKS, force, names_of
 from tests.forcing import NAMES, NOTES, ROOT
 
 settings.register_profile("netbootd", deadline=None)
@@ -29,21 +29,17 @@ def pytest_addoption(parser):
     option = {"action": "append", "default": [], "metavar": "NAME"}
     early = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
     early.add_argument("--without", **option)
-    told = "take a fast path away from netbootd; 'help' lists them, 'all' is all at once"
+    told = "take a fast path away from netbootd; 'help' lists them, 'all' is all at once, but 'inner' ones"
     parser.addoption("--without", **option, help=told)
-    names = _all_of(early.parse_known_args()[0].without)
+    names = names_of(early.parse_known_args()[0].without)
     known = [name for name in names if name in FALLBACKS]
     if known and NAMES not in os.environ:
         _tell_processes(known)
     force(known)
 
 
-def _all_of(named):
-    return ALL if "all" in named else tuple(dict.fromkeys(named))
-
-
 def pytest_configure(config):
-    names = _all_of(config.getoption("--without"))
+    names = names_of(config.getoption("--without"))
     if "help" in names:
         pytest.exit("\n".join(f"{one.name:12} {one.instead}" for one in FALLBACKS.values()), 0)
     if unknown := [name for name in names if name not in FALLBACKS]:

@@ -3,10 +3,9 @@
 
 ::
 
-    python -m tests.every_fallback [NAME …] [--quick]
+    python -m tests.every_fallback [NAME …]
 
-Each run is ``pytest --without NAME``; what failed there is printed below the table.  ``--quick`` runs
-but the file that ``fallbacks`` names for every day.
+Each run is ``pytest --without NAME``; what failed there is printed below the table.
 """
 
 from __future__ import annotations
@@ -18,7 +17,7 @@ import sys
 import time
 from typing import NamedTuple
 
-from tests.fallbacks import ALL, FALLBACKS, HTTP_CLIENTS, TFTP_CLIENTS
+from tests.fallbacks import FALLBACKS, HTTP_CLIENTS, SETS, TFTP_CLIENTS
 from tests.forcing import ROOT
 
 _ALL = "all"
@@ -44,25 +43,20 @@ class Run(NamedTuple):
     told: str
 
 
-def folders_of(name: str, *, quick: bool) -> tuple[str, ...]:
-    """What is to be run without *name*."""
-    if name == _ALL:
-        return tuple({one.quick: None for one in FALLBACKS.values()}) if quick else _EVERYTHING
-    return (FALLBACKS[name].quick,) if quick else FALLBACKS[name].folders
-
-
-def run(name: str, *, quick: bool) -> Run:
+def run(name: str) -> Run:
     """The tests without *name*, two at a time; ``slow`` ones and what needs no QEMU as well."""
     command = [
         *(sys.executable, "-m", "pytest", "--quiet", "--tb=short", "--without", name),
         *("--numprocesses", "2", "--dist", "worksteal", "-m", "not e2e or ci"),
-        *folders_of(name, quick=quick),
+        *(FALLBACKS[name].folders if name in FALLBACKS else _EVERYTHING),
     ]
     began = time.monotonic()
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     found = dict(re.findall(r"(\d+) (passed|skipped)", done.stdout.rstrip().rpartition("\n")[2]))
     count = {word: int(number) for number, word in found.items()}
-    instead = FALLBACKS[name].instead if name in FALLBACKS else f"{len(ALL)} of these at once"
+    instead = (
+        FALLBACKS[name].instead if name in FALLBACKS else f"{len(SETS[name])} of these at once"
+    )
     return Run(
         *(name, instead, done.returncode, count.get("passed", 0), count.get("skipped", 0)),
         *(time.monotonic() - began, done.stdout + done.stderr),
@@ -82,14 +76,13 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="make fallbacks", description="See docs/performance.rst.")
     names = [*FALLBACKS, _ALL]
     parser.add_argument("names", nargs="*", metavar="NAME", help=", ".join(names))
-    parser.add_argument("--quick", action="store_true", help="only what is run every day")
     asked = parser.parse_args()
     if unknown := set(asked.names) - set(names):
         parser.error(f"no such fast path: {', '.join(sorted(unknown))}")
     print(f"{'without':12} {'instead':58} {'passed':>6} {'skipped':>8} {'takes':>7}")
     runs = []
     for name in asked.names or names:
-        runs.append(run(name, quick=asked.quick))
+        runs.append(run(name))
         print(line_of(runs[-1]), flush=True)
     failed = [one for one in runs if one.status]
     for one in failed:

@@ -36,12 +36,17 @@ _DISCARD = 9
 #: Real clients, against the whole daemon.
 TFTP_CLIENTS = "tests/end_to_end/test_tftp_clients.py"
 HTTP_CLIENTS = "tests/end_to_end/test_http_clients.py"
+#: What nodes are given as a text.
+SCRIPTS = (
+    *("tests/targets", "tests/http/test_bootscript.py", "tests/http/test_node_script.py"),
+    *("tests/http/test_answers.py", "tests/http/test_door.py"),
+)
 
 
 class Fallback(NamedTuple):
     """
     *force* takes a fast path away, and *instead* serves; the tests in *folders* say whether it
-    does, and *quick* is enough for every day.
+    does.
 
     *within*: it is only met where that one is there, and left out where all are taken away.
     """
@@ -49,7 +54,6 @@ class Fallback(NamedTuple):
     name: str
     instead: str
     folders: tuple[str, ...]
-    quick: str
     force: Callable[[], None]
     within: str = ""
 
@@ -58,10 +62,10 @@ _table: list[Fallback] = []
 
 
 def _fallback(
-    name: str, instead: str, *folders: str, quick: str, within: str = ""
+    name: str, instead: str, *folders: str, within: str = ""
 ) -> Callable[[Callable[[], None]], None]:
     def add(force: Callable[[], None]) -> None:
-        _table.append(Fallback(name, instead, folders, quick, force, within))
+        _table.append(Fallback(name, instead, folders, force, within))
 
     return add
 
@@ -69,18 +73,17 @@ def _fallback(
 # -- TFTP --------------------------------------------------------------------------------------
 
 
-@_fallback(
-    *("trains", "a sendmsg for each block", "tests/tftp", TFTP_CLIENTS),
-    quick="tests/tftp/test_ready.py",
-)
+@_fallback("trains", "a sendmsg for each block", "tests/tftp", TFTP_CLIENTS)
 def _trains() -> None:
     refuse_option("trains", errno.ENOPROTOOPT, _UDP_SEGMENT)
     is_not_entered("trains", "netbootd.tftp.train:Line._send_segmented")
 
 
 @_fallback(
-    *("cutting", "a sendmsg for each block, once it was refused", "tests/tftp", TFTP_CLIENTS),
-    quick="tests/tftp/test_ready.py",
+    "cutting",
+    "a sendmsg for each block, once it was refused",
+    "tests/tftp",
+    TFTP_CLIENTS,
     within="trains",
 )
 def _cutting() -> None:
@@ -91,27 +94,20 @@ def _cutting() -> None:
 
 
 @_fallback(
-    *("moulds", "blocks are read, and put together with their headers", "tests/tftp"),
-    *(TFTP_CLIENTS,),
-    quick="tests/tftp/test_ready.py",
+    "moulds", "blocks are read, and put together with their headers", "tests/tftp", TFTP_CLIENTS
 )
 def _moulds() -> None:
     finds_nothing("moulds", "netbootd.tftp.ready:Streamed")
     is_not_entered("moulds", "netbootd.tftp.blocks:Mould.fill")
 
 
-@_fallback(
-    *("laid-out", "each transfer reads the file for itself", "tests/tftp", TFTP_CLIENTS),
-    quick="tests/tftp/test_ready.py",
-)
+@_fallback("laid-out", "each transfer reads the file for itself", "tests/tftp", TFTP_CLIENTS)
 def _laid_out() -> None:
     finds_nothing("laid-out", "netbootd.tftp.ready:Ready._whole")
 
 
 @_fallback(
-    *("one-step", "an ACK goes through all steps", "tests/tftp", TFTP_CLIENTS),
-    quick="tests/tftp/test_ready.py",
-    within="laid-out",
+    "one-step", "an ACK goes through all steps", "tests/tftp", TFTP_CLIENTS, within="laid-out"
 )
 def _one_step() -> None:
     def make(_: Callable[..., Any]) -> Callable[..., Any]:
@@ -124,10 +120,7 @@ def _one_step() -> None:
     replace("netbootd.tftp.transfer:Transfer._next_window", make)
 
 
-@_fallback(
-    *("spares", "a new socket for each transfer", "tests/tftp", TFTP_CLIENTS),
-    quick="tests/tftp/test_service.py",
-)
+@_fallback("spares", "a new socket for each transfer", "tests/tftp", TFTP_CLIENTS)
 def _spares() -> None:
     def parts(udp: socket.socket, address: Any, *_: Any) -> bool:
         """Only such sockets share their port."""
@@ -137,26 +130,25 @@ def _spares() -> None:
     refuse("spares", socket.socket, "connect", errno.EADDRNOTAVAIL, parts)
 
 
-@_fallback(
-    *("route-mtu", "blocks fit the interface", "tests/tftp", TFTP_CLIENTS),
-    quick="tests/tftp/test_service.py",
-)
+@_fallback("route-mtu", "blocks fit the interface", "tests/tftp", TFTP_CLIENTS)
 def _route_mtu() -> None:
     refuse_option("route-mtu", errno.ENOTCONN, *_ROUTE_MTU, call="getsockopt")
 
 
 @_fallback(
-    *("built", "an overlay is built for each request", "tests/tftp", "tests/overlay"),
-    quick="tests/tftp/test_built.py",
+    "built", "an overlay is built for each request", "tests/tftp/test_built.py", "tests/overlay"
 )
 def _built() -> None:
     finds_nothing("built", "netbootd.tftp.built:_Overlay.is_of", False)
 
 
 @_fallback(
-    *("buffers", "receive buffers of net.core.rmem_max bytes", "tests/tftp", TFTP_CLIENTS),
-    *("tests/dhcp/test_on_the_wire.py", "tests/dhcp/test_service.py"),
-    quick="tests/tftp/test_single_port.py",
+    "buffers",
+    "receive buffers of net.core.rmem_max bytes",
+    "tests/tftp",
+    TFTP_CLIENTS,
+    "tests/dhcp/test_on_the_wire.py",
+    "tests/dhcp/test_service.py",
 )
 def _buffers() -> None:
     refuse_option("buffers", errno.EPERM, *_FORCED_BUFFERS)
@@ -165,19 +157,14 @@ def _buffers() -> None:
 # -- HTTP --------------------------------------------------------------------------------------
 
 
-@_fallback(
-    *("visits", "every connection is a channel of Twisted's", "tests/http", HTTP_CLIENTS),
-    quick="tests/http/test_service.py",
-)
+@_fallback("visits", "every connection is a channel of Twisted's", "tests/http", HTTP_CLIENTS)
 def _visits() -> None:
     finds_nothing("visits", "netbootd.http.simple:read")
     is_not_entered("visits", "netbootd.http.simple:head_of")
 
 
 @_fallback(
-    *("lending", "Twisted sends the headers of a file", "tests/http", HTTP_CLIENTS),
-    quick="tests/http/test_door.py",
-    within="visits",
+    "lending", "Twisted sends the headers of a file", "tests/http", HTTP_CLIENTS, within="visits"
 )
 def _lending() -> None:
     def begins(_: Any, _data: Any, flags: int = 0) -> bool:
@@ -187,11 +174,7 @@ def _lending() -> None:
     is_not_entered("lending", "netbootd.http.bodies:Bodies.lend")
 
 
-@_fallback(
-    *("whole-sends", "Twisted sends the rest", "tests/http", HTTP_CLIENTS),
-    quick="tests/http/test_door.py",
-    within="visits",
-)
+@_fallback("whole-sends", "Twisted sends the rest", "tests/http", HTTP_CLIENTS, within="visits")
 def _whole_sends() -> None:
     """A socket has room for half of what it is given."""
     real = socket.socket.send
@@ -205,18 +188,12 @@ def _whole_sends() -> None:
     socket.socket.send = send  # type: ignore[method-assign, assignment]
 
 
-@_fallback(
-    *("sendfile", "bodies are read and written, 64 KiB at a time", "tests/http", HTTP_CLIENTS),
-    quick="tests/http/test_body_states.py",
-)
+@_fallback("sendfile", "bodies are read and written, 64 KiB at a time", "tests/http", HTTP_CLIENTS)
 def _sendfile() -> None:
     refuse("sendfile", os, "sendfile", errno.EINVAL)
 
 
-@_fallback(
-    *("confirmed", "what the kernel took counts as arrived", "tests/http", HTTP_CLIENTS),
-    quick="tests/http/test_bodies.py",
-)
+@_fallback("confirmed", "what the kernel took counts as arrived", "tests/http", HTTP_CLIENTS)
 def _confirmed() -> None:
     import fcntl
 
@@ -224,8 +201,7 @@ def _confirmed() -> None:
 
 
 @_fallback(
-    *("priority", "reading is as urgent as answers", "tests/registry/test_roll.py"),
-    quick="tests/registry/test_roll.py",
+    "priority", "reading is as urgent as answers", "tests/registry/test_roll.py", within="reader"
 )
 def _priority() -> None:
     for call in ("nice", "sched_setscheduler"):
@@ -235,18 +211,12 @@ def _priority() -> None:
 # -- DHCP --------------------------------------------------------------------------------------
 
 
-@_fallback(
-    *("kept", "whoever asks again is answered anew", "tests/dhcp", "tests/boot"),
-    quick="tests/dhcp/test_kept.py",
-)
+@_fallback("kept", "whoever asks again is answered anew", "tests/dhcp", "tests/boot")
 def _kept() -> None:
     finds_nothing("kept", "netbootd.dhcp.kept:Keeping.find")
 
 
-@_fallback(
-    *("shapes", "each machine's answer is decided and encoded", "tests/dhcp", "tests/boot"),
-    quick="tests/dhcp/test_kept.py",
-)
+@_fallback("shapes", "each machine's answer is decided and encoded", "tests/dhcp", "tests/boot")
 def _shapes() -> None:
     finds_nothing("shapes", "netbootd.dhcp.shapes:Shapes.find")
 
@@ -254,18 +224,18 @@ def _shapes() -> None:
 # -- scripts and texts -------------------------------------------------------------------------
 
 
-@_fallback(
-    *("texts", "each boot script is made anew", "tests/boot", "tests/http", "tests/targets"),
-    quick="tests/http/test_bootscript.py",
-)
+@_fallback("texts", "each boot script is made anew", "tests/boot", *SCRIPTS, within="pieces")
 def _texts() -> None:
     finds_nothing("texts", "netbootd.boot.kept:Kept.text")
 
 
 @_fallback(
-    *("pieces", "Jinja2 renders each text", "tests/boot", "tests/http", "tests/targets"),
-    *("tests/test_answers.py", "tests/scripts"),
-    quick="tests/http/test_bootscript.py",
+    "pieces",
+    "Jinja2 renders each text",
+    "tests/boot",
+    *SCRIPTS,
+    "tests/test_answers.py",
+    "tests/scripts",
 )
 def _pieces() -> None:
     """No template is understood."""
@@ -285,9 +255,10 @@ def _pieces() -> None:
 
 
 @_fallback(
-    *("reader", "a configuration is read in a thread", "tests/registry/test_roll.py"),
-    *("tests/end_to_end/test_daemon.py",),
-    quick="tests/registry/test_roll.py",
+    "reader",
+    "a configuration is read in a thread",
+    "tests/registry/test_roll.py",
+    "tests/end_to_end/test_daemon.py",
 )
 def _reader() -> None:
     """Every configuration is for another process, and there is no room for one."""
@@ -301,9 +272,13 @@ def _reader() -> None:
 
 
 @_fallback(
-    *("dicts", "machines are in a roll, however few", "tests/boot", "tests/dhcp", "tests/http"),
-    *("tests/tftp", "tests/registry", HTTP_CLIENTS),
-    quick="tests/boot/test_agreement.py",
+    "dicts",
+    "machines are in a roll, however few",
+    "tests/boot",
+    *SCRIPTS,
+    "tests/dhcp",
+    "tests/registry",
+    HTTP_CLIENTS,
 )
 def _dicts() -> None:
     """What was loaded crosses as from another process."""
@@ -326,11 +301,7 @@ def _dicts() -> None:
 # -- telling and writing -----------------------------------------------------------------------
 
 
-@_fallback(
-    *("slices", "whoever publishes an event tells of the oldest", "tests/events"),
-    *(HTTP_CLIENTS,),
-    quick="tests/events",
-)
+@_fallback("slices", "whoever publishes an event tells of the oldest", "tests/events", HTTP_CLIENTS)
 def _slices() -> None:
     """As where 16,384 events wait already."""
 
@@ -348,10 +319,7 @@ def _slices() -> None:
     replace("netbootd.events.narration:Narration._tell_surplus", make)
 
 
-@_fallback(
-    *("filing", "each line's machine is found anew", "tests/logbook", "tests/syslog"),
-    quick="tests/logbook/test_filing.py",
-)
+@_fallback("filing", "each line's machine is found anew", "tests/logbook", "tests/syslog")
 def _filing() -> None:
     def make(_: Callable[..., Any]) -> Callable[..., Any]:
         return lambda *_: met("filing")
@@ -359,10 +327,7 @@ def _filing() -> None:
     replace("netbootd.logbook.filing:_keep", make)
 
 
-@_fallback(
-    *("together", "a transaction for each lease", "tests/leases", "tests/test_leasing.py"),
-    quick="tests/leases/test_store.py",
-)
+@_fallback("together", "a transaction for each lease", "tests/leases", "tests/test_leasing.py")
 def _together() -> None:
     def change(store: Any) -> None:
         store._MOST_AT_ONCE = 1
@@ -380,9 +345,31 @@ def _together() -> None:
 
 
 FALLBACKS = {one.name: one for one in _table}
-#: All that can be taken away at once, and what is not met then.
-ALL = tuple(one.name for one in _table if not one.within)
-REST = tuple(one.name for one in _table if one.within)
+#: What can be taken away at once, by one word: all, and what is only met where that is there.
+SETS = {
+    "all": tuple(one.name for one in _table if not one.within),
+    "inner": tuple(one.name for one in _table if one.within),
+}
+#: Enough for every day: each fast path is asked for here.
+QUICK = (
+    *("tests/tftp/test_ready.py", "tests/tftp/test_service.py", "tests/tftp/test_built.py"),
+    *("tests/http/test_door.py", "tests/http/test_body_states.py"),
+    *(
+        "tests/http/test_bodies.py::test_bodies_arrive_whole",
+        "tests/http/test_bodies.py::test_stopping_has_an_end",
+    ),
+    *("tests/http/test_bootscript.py", "tests/tftp/test_single_port.py"),
+    *("tests/dhcp/test_shapes.py::test_one_of_a_rack_is_decided_for_all",),
+    *("tests/dhcp/test_kept.py", "tests/boot/test_kept.py", "tests/registry/test_roll.py"),
+    *("tests/events/test_stream.py", "tests/logbook/test_filing.py"),
+    *("tests/leases/test_store.py::test_what_waits_is_written_before_the_end",),
+)
+
+
+def names_of(named: Iterable[str]) -> tuple[str, ...]:
+    """Those of a set for the set's name."""
+    return tuple(dict.fromkeys(name for one in named for name in SETS.get(one, (one,))))
+
 
 _forced: set[str] = set()
 

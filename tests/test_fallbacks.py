@@ -1,4 +1,4 @@
-"""A fast path that was not taken away is noticed."""
+"""What stands behind each fast path serves; and one that was not taken away is noticed."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import sys
 
 import pytest
 
-from tests.fallbacks import FALLBACKS
+from tests.fallbacks import FALLBACKS, QUICK, SETS
 from tests.forcing import NAMES, NOTES, ROOT
 
 
@@ -19,6 +19,13 @@ def run_pytest(*arguments):
     return subprocess.run(
         command, cwd=ROOT, env=env, stdin=subprocess.DEVNULL, capture_output=True, text=True
     )
+
+
+@pytest.mark.parametrize("names", SETS)
+def test_netbootd_serves_without_its_fast_paths(names):
+    """Each alone, in more tests: ``make fallbacks``."""
+    done = run_pytest("--without", names, "-m", "not slow", *QUICK)
+    assert done.returncode == pytest.ExitCode.OK, done.stdout
 
 
 def test_what_nobody_asked_for_proves_nothing():

@@ -254,9 +254,8 @@ def boots(world, card, number):
     asks_boot_server(world, card, f"192.168.77.{number}", f"192.168.77.{number}")
 
 
-@pytest.mark.fast_path("shapes")
 @pytest.mark.parametrize("cards", [LISTED[:3], STRANGERS])
-def test_one_of_a_rack_is_decided_for_all(cards, registries, decided):
+def test_one_of_a_rack_is_decided_for_all(cards, registries, decided, request):
     world = World(registries[0], 64, 64)
     for number, card in enumerate(cards):
         boots(world, card, 10 + number)
@@ -265,7 +264,8 @@ def test_one_of_a_rack_is_decided_for_all(cards, registries, decided):
     assert [event.mac for event in events if type(event).__name__ == "Offered"] == [
         card for card in cards for _ in range(2)
     ]
-    assert len(decided) <= 3
+    if "shapes" not in request.config.without:
+        assert len(decided) <= 3
 
 
 @pytest.mark.fast_path("kept")

@@ -377,6 +377,7 @@ def test_who_lent_a_connection_has_it_back_before_the_stop_is_told(bodies, react
     assert told == [MIB, "stopped"]
 
 
+@pytest.mark.fast_path("lending")
 def test_what_is_left_of_a_head_goes_before_the_body(bodies, reactor, tmp_path):
     """A connection that has nearly no room takes the first bytes of it, and then no more."""
     body = random.Random(3).randbytes(MIB)

@@ -249,6 +249,12 @@ def test_windows_of_a_file_are_read_into_their_places(later, tmp_path):
     assert later.of(Content("made", held=b"x"), 1000, 4) is None
 
 
+def test_windows_of_a_file_go_the_same_whatever_reads_them(later, tmp_path):
+    fetched, granted = _file(tmp_path, "initrd", synthetic(0, 50_000)), grant(1000, 4)
+    read = _carried(50_000, granted, 1, lambda *how: later.of(_opened(fetched), *how))
+    assert read == _carried(50_000, granted, 1)
+
+
 def test_large_files_and_small_blocks_are_not_kept(later):
     large = Content("image", held=bytes(ready._LARGEST + 1), etag="digest")
     assert later.of(large, 1468) is None

@@ -932,6 +932,7 @@ def program(house, monkeypatch):
     return data
 
 
+@pytest.mark.fast_path("laid-out", "one-step")
 def test_a_bug_in_the_short_way_ends_that_transfer_only(house, guest, program):
     other = Guest(house)
     for each in (guest, other):
@@ -963,6 +964,7 @@ def test_an_ack_that_comes_again_in_the_short_way_is_not_answered(guest, program
     assert guest.say(Ack(4)) == [Data(5, program[2048:2560])]
 
 
+@pytest.mark.fast_path("laid-out", "one-step")
 def test_a_block_that_cannot_leave_in_the_short_way_is_tried_again(house, guest, program):
     guest.ask(ReadRequest("program"))
     guest.say(Ack(1))
