@@ -51,9 +51,9 @@ class Collector:
         self._reactor = reactor
         self._spent, self._walk = spent, walk
         self._due_since: float | None = None
+        self._glanced = 0.0
         self._looking = LoopingCall(self._look)
-        self._glancing = LoopingCall(walk, 0)
-        self._looking.clock = self._glancing.clock = reactor
+        self._looking.clock = reactor
 
     def start(self) -> None:
         """
@@ -64,7 +64,13 @@ class Collector:
         gc.enable()
         self._before = self._walked = self._spent()
         self._looking.start(_LOOK_S, now=False)
-        self._glancing.start(_YOUNG_S, now=False)
+
+    def glance(self) -> None:
+        """Look at the newest, unless that was done just now; to be called while packets come."""
+        now = self._reactor.seconds()
+        if now - self._glanced >= _YOUNG_S:
+            self._glanced = now
+            self._walk(0)
 
     def soon(self) -> None:
         """There is something to find: a reload leaves circles, such as templates."""

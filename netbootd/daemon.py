@@ -125,6 +125,7 @@ class Daemon:
     def _build(self, registry: Registry) -> None:
         self._events = Stream(_report, self._reactor, time.time)
         self._events.rests(self._lines.flush_soon)
+        self._events.rests(self._collector.glance)
         self._leasing = Leasing(
             self._reactor,
             registry.config.state,

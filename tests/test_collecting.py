@@ -63,6 +63,13 @@ def test_work_is_worth_a_walk(rig):
     assert rig.walks == 1
 
 
+def test_the_newest_are_looked_at_now_and_then_while_packets_come(rig):
+    for _ in range(100):
+        rig.clock.advance(0.01)
+        rig.collector.glance()
+    assert rig.glances == pytest.approx(20, abs=4)
+
+
 def test_the_newest_are_looked_at_by_the_clock_too():
     """Python counts those that are gone off from those that came, and may never look."""
     clock, kept = Clock(), []
@@ -77,6 +84,7 @@ def test_the_newest_are_looked_at_by_the_clock_too():
             old[number] = []
         assert len(gc.get_objects(0)) > 10_000
         clock.advance(0.05)
+        collector.glance()
         assert len(gc.get_objects(0)) < 1_000
     finally:
         gc.unfreeze()

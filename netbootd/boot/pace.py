@@ -37,7 +37,7 @@ from netbootd.boot.uplink import MOST as UPLINK_MOST
 from netbootd.boot.uplink import Uplink
 
 #: What is said to whoever asks while the setting is off.
-OFF = 'no machine waits for its turn: "pace" is off; "pace": true in "netbootd" is on'
+OFF = 'pacing is off, so no machine waits; "pace": true in the section "netbootd" switches it on'
 #: Seconds from one question to the next: of those that are about to go, and of those that are far.
 NEAR_S, FAR_S = 1.5, 20.0
 #: Questions a second that all those who are far ask at most, and the longest that this makes of it.

@@ -135,5 +135,7 @@ class Narration:
         if self._last.get(waiting.whose) is waiting:
             del self._last[waiting.whose]
         self._telling = True
-        self._tell(waiting.event, waiting.at, waiting.times)
-        self._telling = False
+        try:
+            self._tell(waiting.event, waiting.at, waiting.times)
+        finally:
+            self._telling = False

@@ -113,7 +113,8 @@ def main() -> int:
 
 def run(given: argparse.Namespace, folder: Path) -> int:
     """All rounds of the loads that were *given*, and their table."""
-    loads = list(chosen(LOADS, given.loads))
+    wanted = Wanted(given.all, given.alone, given.case)
+    loads = chosen(LOADS, given.loads, wanted)
     profiles = None
     if given.profile or given.calls:
         checkout = given.netbootd if given.netbootd.is_dir() else ROOT
@@ -128,7 +129,6 @@ def run(given: argparse.Namespace, folder: Path) -> int:
         ground = Ground(lab, given.netbootd.absolute(), profiles)
         if ground.one_core:
             doubts.append("one processor for server and load: the figures say little")
-        wanted = Wanted(given.all, given.alone, given.case)
         all_rounds = [Rounds(ground, load, folder, wanted) for load in loads]
         for number in range(given.rounds):
             for load, rounds in zip(loads, all_rounds, strict=True):

@@ -5,7 +5,7 @@ What a load is: cases that are measured on each of its servers, and the rounds o
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from subprocess import SubprocessError
@@ -139,10 +139,18 @@ def _short(problem: Exception) -> str:
     return " ".join(str(problem).split())[-300:] or type(problem).__name__
 
 
-def chosen(loads: Mapping[str, Load], names: Iterable[str]) -> Iterator[Load]:
-    """Those of *names*, the usual ones without any; SystemExit for a name that is none."""
-    wanted = list(names) or [name for name, load in loads.items() if load.usual]
-    for name in wanted:
+def chosen(loads: Mapping[str, Load], names: Iterable[str], wanted: Wanted) -> list[Load]:
+    """
+    Those of *names*, the usual ones without any; SystemExit for a name that is none, or where there
+    are no cases.
+    """
+    found = []
+    for name in list(names) or [name for name, load in loads.items() if load.usual]:
         if name not in loads:
             raise SystemExit(f"{name} is none of {', '.join(loads)}{did_you_mean(name, loads)}")
-        yield loads[name]
+        found.append(loads[name])
+    if not any(wanted.cases(load) for load in found):
+        cases = [f"  {load.name}: {case.name}" for load in found for case in load.cases]
+        told = f"no case with {wanted.text!r} in its name; there are, some with --all alone:"
+        raise SystemExit("\n".join([told, *cases]))
+    return found

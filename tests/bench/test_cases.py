@@ -124,10 +124,12 @@ def test_a_load_may_have_a_new_server_for_each_case(tmp_path: Path) -> None:
 
 
 def test_loads_are_chosen_by_name() -> None:
-    assert [one.name for one in chosen(LOADS, ["tftp", "dhcp"])] == ["tftp", "dhcp"]
-    assert [one.name for one in chosen(LOADS, [])] == list(LOADS)[:-1]
+    assert [one.name for one in chosen(LOADS, ["tftp", "dhcp"], Wanted())] == ["tftp", "dhcp"]
+    assert [one.name for one in chosen(LOADS, [], Wanted())] == list(LOADS)[:-1]
     with pytest.raises(SystemExit, match="ftp is none of dhcp"):
-        list(chosen(LOADS, ["ftp"]))
+        chosen(LOADS, ["ftp"], Wanted())
+    with pytest.raises(SystemExit, match="(?s)no case with 'nosuch'.*storm: 2,000 nodes"):
+        chosen(LOADS, ["storm"], Wanted(text="nosuch"))
 
 
 def test_no_two_cases_of_a_load_are_called_alike_and_goals_are_about_its_servers() -> None:

@@ -28,7 +28,7 @@ CONFIG = """{
      "52:54:00:12:34:56" : { "type" : "nfs", "name" : "a", "ip" : "192.0.2.77" },
      "52:54:00:12:34:57" : { "type" : "nfs", "name" : "broken" },
   },
-  "netbootd" : { "files" : "files", "firmware" : "firmware", %s },
+  "netbootd" : { "files" : "files", "firmware" : "firmware", "state" : "state", %s },
 }"""
 LOADER = b"MZ" + bytes(1000)
 KERNEL = bytes(range(256)) * 40

@@ -209,6 +209,8 @@ def test_the_type_is_by_the_paths_ending(path, kind):
 def test_head_is_get_without_the_body(dated):
     for path in (FILE, f"/{MAC}/ipxe.efi", f"/{MAC}", "/", "/status", "/nothing", "/boot/x", "/.."):
         head, get = dated.ask("HEAD", path), dated.get(path)
+        for answer in (head, get):
+            answer.headers.pop("date")  # a second may end between the two
         assert head.headers == get.headers
         assert (head.status, head.body) == (get.status, b"")
         assert get.body
