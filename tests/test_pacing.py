@@ -188,7 +188,8 @@ def test_without_the_setting_nobody_waits_and_nothing_is_said_of_it(site):
     assert [place(ask(site, mac)) for mac in (ONE, TWO, THREE)] == ["", "", ""]
     done = site.run("pace")
     assert done.returncode == 1
-    assert '"pace" is off' in done.stderr
+    assert "pacing is off" in done.stderr
+    assert '"pace": true' in done.stderr
     told = site.run("pace", "--json")
     assert told.returncode == 0
     found = json.loads(told.stdout)

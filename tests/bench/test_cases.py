@@ -128,7 +128,7 @@ def test_loads_are_chosen_by_name() -> None:
     assert [one.name for one in chosen(LOADS, [], Wanted())] == list(LOADS)[:-1]
     with pytest.raises(SystemExit, match="ftp is none of dhcp"):
         chosen(LOADS, ["ftp"], Wanted())
-    with pytest.raises(SystemExit, match="(?s)no case with 'nosuch'.*storm: 2,000 nodes"):
+    with pytest.raises(SystemExit, match=r"(?s)no case with 'nosuch'.*storm: 2,000 nodes"):
         chosen(LOADS, ["storm"], Wanted(text="nosuch"))
 
 
