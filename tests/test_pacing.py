@@ -195,7 +195,7 @@ def test_without_the_setting_nobody_waits_and_nothing_is_said_of_it(site):
     found = json.loads(told.stdout)
     assert (found["enabled"], found["waiting"], found["places"]) == (False, 0, [])
     for word in (("go", "all"), ("pause",)):
-        assert '"pace" is off' in site.run("pace", *word, "--json").stderr
+        assert "pacing is off" in site.run("pace", *word, "--json").stderr
     assert "pace" not in site.run("status").stdout
     assert not (site.folder / "state" / "pace.json").exists()
 
