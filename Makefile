@@ -47,7 +47,7 @@ e2e: ## every boot with real firmware in QEMU, and other long tests: 1 GB of dis
 	@tools/setup.sh test
 	$(PYTEST) -m e2e $(ARGS)
 
-fallbacks: ## the tests of each protocol without each fast path in turn, ARGS='NAME …'; half an hour (root)
+fallbacks: ## the tests of each protocol without each fast path in turn, ARGS='NAME …'; twenty minutes (root)
 	@tools/setup.sh test
 	.venv/bin/python -m tests.every_fallback $(ARGS)
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from netbootd import mac
@@ -46,7 +48,7 @@ def test_petitboot_and_pxelinux_get_paths(rig):
 
 
 def test_first_contact_knows_our_port(rig):
-    rig.site.live.snapshot.addresses.clear()
+    rig.live.swap(replace(rig.live.snapshot, addresses={}))
     text = rig.get("/grub/grub.cfg", **GRUB).text
     assert "configfile '(http,192.0.2.1:3000)/grub.cfg-01-'\"$mac\"" in text
 
