@@ -5,7 +5,7 @@ What the start has made stays for ever and is never walked.  Of what packets mak
 no circle and goes by itself, or stays as boots and answers do: only the newest objects are looked
 at as they come.  Python does so by itself when there are a thousand more than before, which never
 comes to pass where bounded stores drop an old one for each new one: 80,000 had gathered, and took
-70 ms.  So it is also done by the clock.
+70 ms.  So it is also done every 50 ms while packets come (``glance``).
 
 Those that stayed are walked in a quiet moment, since thousands of boots take a tenth of a second;
 and where none comes, after ``_PATIENCE_S`` all the same.
