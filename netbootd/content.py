@@ -10,7 +10,14 @@ The path is what the client wrote, after its protocol's own decoding (percent si
 HTTP only, and once).  Backslashes count as slashes (Windows loaders), runs of slashes as one
 (PXELINUX), a leading slash is dropped.  Symbolic links may be followed as long as they stay below
 the root; the check is made on the file that was opened, so a link changed at that moment gains
-nothing.
+nothing.  A hard link cannot be told from the file itself; Linux lets nobody make one to what is not
+his (fs.protected_hardlinks, proc_sys_fs(5)).
+
+A file is sent as it was when it was opened.  Whoever replaces or removes it changes its name only,
+and it goes on to its end; one that is written to, or cut, raises Changed after the next bytes that
+are read: everything before was the file as it was.  Times tell: since Linux 6.13 a change after a
+look at them gives other ones, before that one within the same tick of the kernel's clock (1 to 10
+ms) may not.  What they do not tell at all is said in docs/security.rst.
 """
 
 from __future__ import annotations
@@ -26,7 +33,7 @@ from functools import lru_cache
 from pathlib import Path
 
 from netbootd import urls
-from netbootd.errors import Forbidden, NotFound
+from netbootd.errors import Changed, Forbidden, NotFound, Shortened
 from netbootd.programs import Program
 from netbootd.rendering import SUFFIX
 
@@ -50,9 +57,10 @@ class Content:
     Either *held* (bytes in memory) or an open file *fd*; ``read`` serves both.  The owner closes.
     Without an *etag* one is made: of the file's status, or of all the bytes held.  *stamp* tells
     what many ask for: a file by its status, a program by its *etag*; None where it is made for one.
+    *where* on the disk a file was when it was opened.
     """
 
-    __slots__ = ("etag", "fd", "held", "modified", "name", "size", "stamp")
+    __slots__ = ("_status", "etag", "fd", "held", "modified", "name", "size", "stamp", "where")
 
     def __init__(
         self,
@@ -62,16 +70,19 @@ class Content:
         fd: int = -1,
         status: os.stat_result | None = None,
         etag: str = "",
+        where: str = "",
     ) -> None:
         self.name = name
+        self.where = where
         self.held = held
         self.fd = fd
         self.stamp: Stamp | None = None
+        self._status = status
         if status is not None:
             self.stamp = _stamp(status)
             self.size = status.st_size
             self.modified = int(status.st_mtime)
-            self.etag = etag or f"{status.st_ino:x}-{status.st_size:x}-{status.st_mtime_ns:x}"
+            self.etag = etag or "-".join(f"{part:x}" for part in self.stamp[1:])
         else:
             assert held is not None
             self.size = len(held)
@@ -81,14 +92,39 @@ class Content:
                 self.stamp = (etag,)
 
     def read(self, offset: int, count: int) -> bytes:
-        """Up to *count* bytes from *offset*; fewer at the end, or where the file shrank."""
+        """Up to *count* bytes from *offset*, fewer at the end; raises Changed."""
         if self.held is not None:
             return self.held[offset : offset + count]
-        return os.pread(self.fd, count, offset)
+        data = os.pread(self.fd, count, offset)
+        self.confirm()
+        return data
 
     def read_into(self, rooms: Sequence[memoryview], offset: int) -> int:
-        """Fill *rooms*, one behind the other, from *offset* of a file on; how many bytes it had."""
-        return os.preadv(self.fd, rooms, offset)
+        """
+        Fill *rooms*, one behind the other, from *offset* of a file on; how many bytes it had.
+
+        Raises Changed.
+        """
+        count = os.preadv(self.fd, rooms, offset)
+        self.confirm()
+        return count
+
+    def confirm(self) -> None:
+        """Whoever has read of a file has read what was opened; raises Changed."""
+        before = self._status
+        if before is None:
+            return
+        now = os.fstat(self.fd)
+        if now.st_ctime_ns == before.st_ctime_ns and _bytes_of(now) == _bytes_of(before):
+            return
+        if now.st_size < before.st_size:
+            raise Shortened("the file has become shorter")
+        if _bytes_of(now) != _bytes_of(before):
+            raise Changed("the file was written to while it was sent")
+        where = _where(self.fd)
+        if _owned(now) == _owned(before) and where == self.where:
+            raise Changed("the file was written to while it was sent, and its time set back")
+        self._status, self.where = now, where  # another name or owner, or no name any more
 
     def settled(self, before: float) -> bool:
         """Whether nothing has changed it since *before*, in seconds since 1970."""
@@ -102,6 +138,21 @@ class Content:
         if self.fd >= 0:
             os.close(self.fd)
             self.fd = -1
+
+
+def _where(fd: int) -> str:
+    """Where the open file *fd* stands now; with " (deleted)" behind it where it does no more."""
+    return os.readlink(f"/proc/self/fd/{fd}")
+
+
+def _bytes_of(status: os.stat_result) -> tuple[int, ...]:
+    """What changes when the bytes do."""
+    return status.st_size, status.st_mtime_ns
+
+
+def _owned(status: os.stat_result) -> tuple[int, ...]:
+    """What may change without the bytes; the number of names falls when one is replaced."""
+    return status.st_nlink, status.st_mode, status.st_uid, status.st_gid
 
 
 def _stamp(status: os.stat_result) -> Stamp:
@@ -195,37 +246,50 @@ class Library:
         return self.root.joinpath(*parts_of(path))
 
     def _open(self, relative: str, *, templates: bool = False) -> Content:
-        real = self._real(relative)
+        try:
+            real, mode = self._real(relative)
+        except OSError as problem:  # of realpath, where a link has become something else meanwhile
+            if problem.errno == errno.EINVAL:
+                raise NotFound(relative) from None
+            raise _refusal(problem, relative) from None
         self._must_be_inside(real, relative)
         if real.endswith(SUFFIX) and not templates:
             raise NotFound(relative)
         try:
-            # Not blocking: a FIFO in the root must not hold up the reactor.
+            # A device may act when it is opened: a tape rewinds, a watchdog begins to count.
+            if not stat.S_ISREG(mode or os.lstat(real).st_mode):
+                raise Forbidden(f"{relative!r} is not a regular file")
+            # Not blocking: a FIFO put there now must not hold up the reactor.
             fd = os.open(real, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
         except OSError as problem:
             raise _refusal(problem, relative) from None
         try:
-            self._must_be_inside(os.readlink(f"/proc/self/fd/{fd}"), relative)
+            where = _where(fd)
+            self._must_be_inside(where, relative)
             status = os.fstat(fd)
             if not stat.S_ISREG(status.st_mode):
                 raise Forbidden(f"{relative!r} is not a regular file")
         except BaseException:
             os.close(fd)
             raise
-        return Content(relative, fd=fd, status=status)
+        return Content(relative, fd=fd, status=status, where=where)
 
-    def _real(self, relative: str) -> str:
-        """Where *relative* leads; the root is real, so without a link below it that is plain."""
-        path = self.real_root.rstrip("/")
+    def _real(self, relative: str) -> tuple[str, int]:
+        """
+        Where *relative* leads, and the mode of that, 0 where nobody has looked.
+
+        The root is real, so without a link below it that is plain.
+        """
+        path, mode = self.real_root.rstrip("/"), 0
         for part in relative.split("/"):
             path = f"{path}/{part}"
             try:
-                linked = stat.S_ISLNK(os.lstat(path).st_mode)
-            except OSError:
-                linked = True  # or not there; realpath knows both
-            if linked:
-                return os.path.realpath(os.path.join(self.real_root, relative))
-        return path
+                mode = os.lstat(path).st_mode
+            except OSError:  # not there, say; realpath knows
+                mode = 0
+            if not mode or stat.S_ISLNK(mode):
+                return os.path.realpath(os.path.join(self.real_root, relative)), 0
+        return path, mode
 
     def _must_be_inside(self, real: str, asked: str) -> None:
         if not self._is_inside(real):

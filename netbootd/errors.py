@@ -42,6 +42,14 @@ class Forbidden(NetbootdError):
     """The path may not be served: it leaves the root, is no regular file, or is unreadable."""
 
 
+class Changed(OSError):
+    """A file is not the one any more that was opened; the text says what is known of it."""
+
+
+class Shortened(Changed):
+    """It ends before its end: there is nothing to send there."""
+
+
 class OptionRefused(NetbootdError):
     """A TFTP option has a value that cannot be negotiated (RFC 2347, ERROR 8)."""
 

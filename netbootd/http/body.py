@@ -26,6 +26,14 @@ States of a body
               complete: the request is finished, and the connection goes on with the next one
               short, and the connection still there: it is closed, so that the client notices
 
+The end is held back
+--------------------
+sendfile(2) lends the file's own pages to the connection: what overwrites the file changes what is
+still on its way.  So the last bytes are copied, and the very last go when the client's TCP has
+confirmed all that was lent, and the file is still the one that was opened.  Otherwise the
+connection is reset, and no client takes what it has for the whole.  The helper asks for that at
+intervals (there is no event for it); the copied ones keep the line busy meanwhile.
+
 If the helper itself fails, it ends, and the bodies under way end with it: those it had come BACK,
 those in HEADERS lose their connections.  The next body starts a new helper.
 
@@ -72,6 +80,7 @@ PER_TURN = 4 << 20
 #: What a file system says that has no sendfile(2) for its files, as some of FUSE have not.
 _NO_SENDFILE = {errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP}
 _COPIED = 64 << 10  # bytes at a time: 256 KiB cost 0.42 s/GB, out of the cache, these 0.30
+_HELD_BACK = 16 << 10  # of a lent file, until all else of it is confirmed
 
 STALLED = "the client has long taken nothing"
 SHORTER = "the file has become shorter"
@@ -85,12 +94,14 @@ class Sent:
     client's TCP confirmed: the kernel takes megabytes ahead.
 
     *problem* is why we could not send the rest, empty if the client went away or has it all;
-    *of_file*: it is with the file and not with the connection.
+    *of_file*: it is with the file and not with the connection; *mixed*: what was sent may be of
+    the file as it was and of what it is now.
     """
 
     count: int
     problem: str = ""
     of_file: bool = False
+    mixed: bool = False
 
 
 #: Called when a body is BACK.
@@ -133,8 +144,8 @@ class Body(ABC):
     """
     One body under way: *part*, which *request* asked for; the module's text has its states.
 
-    *socket*, *offset*, *left*, *moved_at*, *unconfirmed*, *problem* and *stalled* are the helper's
-    while SENDING, everything else is the reactor's.
+    *socket*, *offset*, *left*, *moved_at*, *unconfirmed*, *problem*, *mixed* and *stalled* are the
+    helper's while SENDING, everything else is the reactor's.
     """
 
     def __init__(self, request: Any, part: Part, sender: Sender, on_back: OnBack) -> None:
@@ -144,6 +155,8 @@ class Body(ABC):
         self.moved_at = 0.0
         self.unconfirmed = 0  # bytes that the kernel had left when the helper let go of them
         self.problem = ""  # why the *file* could not be sent to its end
+        self.mixed = False  # because it changed
+        self._lent_to: int | None = None  # the end of what was lent and not copied
         self.stalled = False
         self._copies = False  # its file system does not give files away by sendfile(2)
         self.done: Deferred[Sent] = Deferred()
@@ -182,7 +195,8 @@ class Body(ABC):
             self._give_back_the_connection()
         arrived = max(self.sent - self.unconfirmed, 0)
         why = self._why() if self.left else ""
-        self._on_back(self, Sent(arrived, why, of_file=bool(self.left and self.problem)))
+        of_file = bool(self.left and self.problem)
+        self._on_back(self, Sent(arrived, why, of_file=of_file, mixed=self.mixed))
 
     def _why(self) -> str:
         return self.problem or self._given_up or (STALLED if self.stalled else "")
@@ -198,31 +212,49 @@ class Body(ABC):
         if self.left:
             self.unconfirmed = _unconfirmed(self.socket)
 
-    def step(self) -> None:
-        """Send what there is room for; raises OSError as write(2) and sendfile(2) do."""
-        count = min(self.left, PER_TURN)
+    def step(self) -> bool:
+        """
+        Send what there is room for; raises OSError as write(2) and sendfile(2) do, and Changed.
+
+        False where the end is to wait until ``confirmed``.
+        """
         if self.content.held is not None:
-            view = memoryview(self.content.held)[self.offset : self.offset + count]
-            sent = os.write(self.socket, view)
+            view = memoryview(self.content.held)[self.offset : self.offset + PER_TURN]
+            sent = os.write(self.socket, view[: self.left])
+        elif (lent := self.left - _COPIED - _HELD_BACK) > 0 and not self._copies:
+            sent = self._sendfile(min(lent, PER_TURN))
+            self.content.confirm()
+        elif (ahead := self.left - _HELD_BACK) > 0:
+            sent = self._copy(min(ahead, _COPIED))
+        elif self.confirmed():
+            sent = self._copy(self.left)
         else:
-            sent = self._copy(count) if self._copies else self._sendfile(count)
+            return False
         if not sent:
             raise EOFError(SHORTER)
         self.offset += sent
         self.left -= sent
         self.moved_at = time.monotonic()
+        return True
+
+    def confirmed(self) -> bool:
+        """Whether the client's TCP has all that was lent."""
+        lent_to = self._lent_to
+        return lent_to is None or _unconfirmed(self.socket) <= self.offset - lent_to
 
     def _sendfile(self, count: int) -> int:
         try:
-            return os.sendfile(self.socket, self.content.fd, self.offset, count)
+            sent = os.sendfile(self.socket, self.content.fd, self.offset, count)
         except OSError as problem:
             if problem.errno not in _NO_SENDFILE:
                 raise
             self._copies = True
-            return self._copy(count)
+            return self._copy(min(count, _COPIED))
+        self._lent_to = self.offset + sent
+        return sent
 
     def _copy(self, count: int) -> int:
-        return os.write(self.socket, self.content.read(self.offset, min(count, _COPIED)))
+        return os.write(self.socket, self.content.read(self.offset, count))
 
 
 class Written(Body):
@@ -283,7 +315,7 @@ class Written(Body):
         self._channel.resumeProducing()
         if not self.left:
             self.request.finish()
-        elif self.problem:
+        elif self.problem and not self.mixed:
             self.request.loseConnection()  # in good order: what was sent arrives, and then the end
         else:
             self._transport.abortConnection()
@@ -326,11 +358,11 @@ class Lent(Body):
         if self._state is _State.SENDING:
             self.back()
 
-    def step(self) -> None:
+    def step(self) -> bool:
         if self._head:
             self._head = self._head[os.write(self.socket, self._head) :]
-        else:
-            super().step()
+            return True
+        return super().step()
 
     def _give_back_the_connection(self) -> None:
         """Whoever waits for the end has it."""

@@ -16,8 +16,10 @@ from collections.abc import Callable
 
 from twisted.python.failure import Failure
 
+from netbootd.errors import Changed, Shortened
 from netbootd.http.body import Body
 
+_LOOK_S = 0.002  # how often it looks whether what was lent is confirmed
 _SWEEP_S = 5.0  # how often it looks for stalled bodies
 _AT_ONCE = 256  # epoll events taken in one turn
 
@@ -55,6 +57,7 @@ class Helper(threading.Thread):
         self._bell = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
         self._epoll.register(self._bell, select.EPOLLIN)
         self._bodies: dict[int, Body] = {}
+        self._waiting: set[Body] = set()  # for what was lent to be confirmed
         self._next_sweep = 0.0
         self._quitting = False
 
@@ -91,14 +94,24 @@ class Helper(threading.Thread):
 
     def _turn(self) -> None:
         """Serve whoever has room, obey orders, and now and then look for the stalled."""
-        ready = dict(self._epoll.poll(_SWEEP_S if self._bodies else None, _AT_ONCE))
+        ready = dict(self._epoll.poll(self._patience, _AT_ONCE))
         rung = ready.pop(self._bell, 0)
         for fd, events in ready.items():
             self._give_way()
             self._serve(self._bodies[fd], events)
         if rung:
             self._obey()
+        for body in [body for body in self._waiting if body.confirmed()]:
+            self._waiting.discard(body)
+            self._epoll.modify(body.socket, select.EPOLLOUT)
         self._sweep(time.monotonic())
+
+    @property
+    def _patience(self) -> float | None:
+        """Seconds until it has to look by itself."""
+        if self._waiting:
+            return _LOOK_S
+        return _SWEEP_S if self._bodies else None
 
     def _obey(self) -> None:
         os.eventfd_read(self._bell)
@@ -119,7 +132,7 @@ class Helper(threading.Thread):
 
     def _serve(self, body: Body, events: int) -> None:
         try:
-            body.step()
+            goes_on = body.step()
         except BlockingIOError:
             if not events & (select.EPOLLERR | select.EPOLLHUP):
                 return
@@ -127,12 +140,23 @@ class Helper(threading.Thread):
         except Exception as problem:
             if getattr(problem, "errno", None) not in _CLIENT_IS_GONE:
                 body.problem = str(problem)  # EIO, ESTALE, the file's end, or a fault of ours
+                body.mixed = isinstance(problem, Changed) and not isinstance(problem, Shortened)
             self._release(body)
         else:
             if not body.left:
                 self._release(body)
+            elif not goes_on:
+                self._wait(body, events)
+
+    def _wait(self, body: Body, events: int) -> None:
+        if events & (select.EPOLLERR | select.EPOLLHUP):
+            self._release(body)
+        else:
+            self._waiting.add(body)
+            self._epoll.modify(body.socket, 0)  # it would always be ready
 
     def _release(self, body: Body) -> None:
+        self._waiting.discard(body)
         self._epoll.unregister(body.socket)
         del self._bodies[body.socket]
         body.measure()

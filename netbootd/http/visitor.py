@@ -221,7 +221,7 @@ class Visitor:
             with contextlib.suppress(OSError):  # it is gone
                 self._wait_for_more(False)
             self._stay()
-        elif whole or sent.of_file:
+        elif whole or (sent.of_file and not sent.mixed):
             self.close()  # in good order: what was sent arrives, and then the end
         else:
             self._reset()

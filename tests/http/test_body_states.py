@@ -29,6 +29,7 @@ from netbootd.http.service import HttpService
 from .inmemory import HERE, MAC, PEER
 
 MIB = 1 << 20
+BODY = random.Random(7).randbytes(8 * MIB)
 
 
 class PlayedReactor(Clock):
@@ -111,7 +112,7 @@ def connect(rig):
 @pytest.fixture
 def asked(rig, bodies):
     """A big file is asked for: its channel and transport, with the headers not yet sent."""
-    (rig.root / "big").write_bytes(bytes(8 * MIB))
+    (rig.root / "big").write_bytes(BODY)
     rig.site.bodies = bodies
     channel, transport = connect(rig)
     before = len(os.listdir("/proc/self/fd"))
@@ -191,8 +192,6 @@ def test_a_channel_that_was_paused_goes_on_as_well(asked, reactor):
 @pytest.mark.parametrize("error", [errno.EINVAL, errno.ENOSYS])
 def test_a_file_system_without_sendfile_is_copied_from(asked, rig, reactor, monkeypatch, error):
     _, transport = asked
-    body = random.Random(7).randbytes(8 * MIB)
-    (rig.root / "big").write_bytes(body)  # the file that is open
 
     def refuses(*_):
         raise OSError(error, os.strerror(error))
@@ -200,10 +199,10 @@ def test_a_file_system_without_sendfile_is_copied_from(asked, rig, reactor, monk
     monkeypatch.setattr(os, "sendfile", refuses)
     transport.drain()
     received = bytearray()
-    while len(received) < len(body):
-        received += transport.client.recv(len(body) - len(received))
+    while len(received) < len(BODY):
+        received += transport.client.recv(len(BODY) - len(received))
     reactor.deliver()
-    assert received == body
+    assert received == BODY
     assert rig.events[-1].sent == 8 * MIB
 
 

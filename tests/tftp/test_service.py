@@ -760,7 +760,7 @@ def test_a_file_that_shrinks_fails_loudly(house, guest, tmp_path, monkeypatch):
     replies = [guest.say(Ack(block)) for block in range(1, 60)]
     assert [Error(0, "file changed or unreadable")] in replies
     [event] = house.seen(TransferFailed)
-    assert "shrank" in event.reason
+    assert "has become shorter" in event.reason
     assert content.fd == -1
 
 
