@@ -228,6 +228,7 @@ def read_all(connection: socket.socket) -> bytes:
 
 
 @pytest.mark.wire
+@pytest.mark.fast_path("sendfile")
 @pytest.mark.parametrize("kept", ["Connection: close\r\n", ""])
 def test_what_changes_on_its_way_does_not_come_to_an_end(server, kept):
     """
