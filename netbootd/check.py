@@ -13,7 +13,7 @@ from functools import partial
 from ipaddress import IPv4Network, IPv6Network
 from pathlib import Path
 
-from netbootd import answers, lacking, otherloaders, secureboot
+from netbootd import answers, lacking, otherloaders, secureboot, trust
 from netbootd.addressing import Serving
 from netbootd.boot.script import first_script
 from netbootd.errors import ConfigErrors, Finding, Level, Place, RenderError
@@ -63,7 +63,7 @@ def check(file: Path, *, network: bool = False) -> Report:
         return Report(_in_order(problem.findings), f"cannot be used; {_count(problem.findings)}")
     asked = probe(registry) if network else []
     found = (*_of_all(registry), *_render_all(registry), *_no_programs(registry, file.parent))
-    lacks = (*secureboot.remarks(registry), *lacking.remarks(registry))
+    lacks = (*secureboot.remarks(registry), *lacking.remarks(registry), *trust.remarks(registry))
     findings = _in_order((*found, *lacks, *asked))
     machines, targets = registry.listed, len(registry.targets)
     content = f"{counted(machines, 'machine')}, {counted(targets, 'target')}"
@@ -149,7 +149,7 @@ def rehearse(registry: Registry) -> tuple[Finding, ...]:
     for machine in scripts.one_of_each_kind(registry):
         found += _render(machine, registry)
     broken = (one for one in found if one.level is Level.RELOAD)
-    return *broken, *secureboot.remarks(registry)
+    return *broken, *secureboot.remarks(registry), *trust.remarks(registry)
 
 
 def tried(machines: Iterable[Machine], registry: Registry) -> tuple[Finding, ...]:

@@ -232,11 +232,39 @@ class Pace:
 
 
 @dataclass(frozen=True, slots=True)
+class Tls:
+    """
+    ``tls``: HTTPS on *port* with the PEM files *certificate* (with whatever signed it behind it;
+    None for no HTTPS) and *key* (None: in the same file).
+
+    *old_clients* lets those in that know no forward secrecy, as iPXE before 2024; with *only* the
+    page and the API are by HTTPS alone, but for this host itself.
+    """
+
+    certificate: Path | None = None
+    key: Path | None = None
+    port: tuple[int, ...] = (443,)
+    old_clients: bool = False
+    only: bool = False
+
+    @property
+    def ports(self) -> tuple[int, ...]:
+        """Where HTTPS is, none where there is no certificate."""
+        return self.port if self.certificate else ()
+
+    @property
+    def files(self) -> tuple[Path, ...]:
+        """What is read for it."""
+        return tuple(one for one in (self.certificate, self.key) if one)
+
+
+@dataclass(frozen=True, slots=True)
 class Config:
     """All settings; *grace* in seconds, folders absolute or as the tests give them."""
 
     interfaces: tuple[str, ...] = ()
     http_port: tuple[int, ...] = (3000,)
+    tls: Tls = field(default_factory=Tls)
     tftp: Tftp = field(default_factory=Tftp)
     proxydhcp: ProxyDhcp = field(default_factory=ProxyDhcp)
     dhcp: Dhcp = field(default_factory=Dhcp)
@@ -287,6 +315,11 @@ SETTINGS: Mapping[str, Setting] = {
     for setting in (
         Setting("interfaces", readers.some(readers.text)),
         Setting("http_port", readers.ports),
+        Setting("tls.certificate", readers.path),
+        Setting("tls.key", readers.path),
+        Setting("tls.port", readers.ports),
+        Setting("tls.old_clients", readers.boolean),
+        Setting("tls.only", readers.boolean),
         Setting("tftp.enabled", readers.boolean),
         Setting("tftp.port", readers.PORT),
         Setting("tftp.windowsize", readers.number(1, 65535)),
@@ -361,6 +394,7 @@ _POLICIES = frozenset({"known_only", "dhcp", "dhcp.mode", "dhcp.interfaces"})
 #: ``"dhcp": "server"`` is short for ``"dhcp": {"mode": "server"}``, as booleans are elsewhere.
 _SHORT: Mapping[str, str] = {"dhcp": "dhcp.mode"}
 _GROUPS: Mapping[str, Callable[..., Any]] = {
+    "tls": Tls,
     "tftp": Tftp,
     "proxydhcp": ProxyDhcp,
     "dhcp": Dhcp,

@@ -44,6 +44,7 @@ from netbootd.events.silence import SilenceDetector
 from netbootd.events.stream import Listener, Stream
 from netbootd.events.witness import Overheard
 from netbootd.hooks import Hooks, LeaseHooks
+from netbootd.http import tls
 from netbootd.http.api import Api
 from netbootd.http.service import HttpService
 from netbootd.keeper import Keeper
@@ -74,7 +75,8 @@ from netbootd.watch import Watcher
 log = Logger(namespace="netbootd")
 
 _HOOK_OUTPUT = 4096  # characters of a node's last words that a hook is told
-_Owners = tuple[Owners[Standing], Owners[Boot]]  # of the record, and of the boots
+#: The owners of the record and of the boots, and the certificate of HTTPS.
+_Ready = tuple[Owners[Standing], Owners[Boot], tls.Prepared]
 _RETRY_S = 5.0  # a port that was taken is tried again this often
 
 
@@ -237,6 +239,7 @@ class Daemon:
             self._teller.findings(registry.findings)
             self._teller.findings(self._http.shelf.store.read())
             self._take_token(registry.config)
+            self._http.secure.take(tls.prepared(registry.config.tls))
             self._reconcile()
             self._naming.start(self._leasing.items())
             self._collector.start()
@@ -311,18 +314,20 @@ class Daemon:
         self._watcher.about_to_read(written)
         return self._reloader.awaited()
 
-    def _prepare(self, registry: Registry) -> _Owners:
+    def _prepare(self, registry: Registry) -> _Ready:
         """In a thread: what takes time before *registry* is in force."""
         self._take_token(registry.config)
         templates.warm(registry)
-        return self._keeper.owners(registry), self._chronicle.owners(registry)
+        certificate = tls.prepared(registry.config.tls)
+        return self._keeper.owners(registry), self._chronicle.owners(registry), certificate
 
-    def _take(self, registry: Registry, changed: Changes, owners: _Owners) -> None:
+    def _take(self, registry: Registry, changed: Changes, ready: _Ready) -> None:
         """A new configuration that can be used."""
         if registry.config.state != self._live.snapshot.config.state:
             log.warn("another state folder counts after a restart: {s}", s=registry.config.state)
         self._live.swap(registry)
-        of_record, of_boots = owners
+        of_record, of_boots, certificate = ready
+        self._http.secure.take(certificate)
         self._keeper.configured(of_record)
         self._chronicle.configured(of_boots)
         self._pacing.configured()
@@ -418,6 +423,8 @@ class Daemon:
             foreign=len(self._leasing.foreign()),
             dhcp=self._listening.dhcp.counts,
             shed=self._listening.dhcp.shed,
+            certificate_ends=self._http.secure.ends,
+            expiring=self._http.secure.expiring(time.time()),
         )
 
     def _tell_hooks(self, event: Event, *_: object) -> None:

@@ -30,6 +30,10 @@ class MediaError(NetbootdError):
     """An installation medium cannot be imported; the text says why, and what would be right."""
 
 
+class Unusable(NetbootdError):
+    """HTTPS cannot be served with a file; the text says which, and what would be right."""
+
+
 class WireError(NetbootdError):
     """The peer sent bytes that are not a packet of this protocol."""
 

@@ -97,6 +97,7 @@ class Listening:
             for address, port in self.tftp.addresses.items()
         ]
         sockets += [Socket("HTTP", f"TCP {port}") for port in self.http.ports]
+        sockets += [Socket("HTTPS", f"TCP {port}") for port in self.http.secure_ports]
         return sockets + self.logs.sockets()
 
     def transfers(self) -> list[Progress]:
@@ -161,9 +162,17 @@ class Listening:
         failed = self.http.listen(config.http_port)
         by_ipv6 = any(interface.reaches6 for interface in interfaces)
         failed += self.http.listen6(config.http_port if by_ipv6 else ())
+        refused = self.http.listen_securely(config.tls.ports, by_ipv6=by_ipv6)
         return [
-            _trouble(f"HTTP on port {port}", problem, "tcp", port, "http_port")
-            for port, problem in failed
+            *(
+                _trouble(f"HTTP on port {port}", problem, "tcp", port, "http_port")
+                for port, problem in failed
+            ),
+            *(
+                _trouble(f"HTTPS on port {port}", problem, "tcp", port, "tls.port")
+                for port, problem in refused
+            ),
+            *([self.http.secure.trouble] if self.http.secure.trouble else []),
         ]
 
     def _serve_socket(self, config: Config) -> list[str]:

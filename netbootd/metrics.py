@@ -439,4 +439,7 @@ def _dhcp(now: Vitals) -> Iterator[Any]:
     yield CounterMetricFamily(
         "netbootd_dhcp_shed", "Packets of a flood that were not looked at", value=now.shed
     )
+    if now.certificate_ends:
+        told = "When the certificate of HTTPS expires, in Unix seconds"
+        yield _gauge("tls_certificate_expiry_seconds", told, now.certificate_ends)
     yield _gauge("dhcp_foreign_servers", "Other DHCP servers heard where we are one", now.foreign)

@@ -184,10 +184,14 @@ def scripted_mac(path: str) -> MAC | None:
 
 
 @lru_cache(maxsize=64)
-def base_url(host: str, port: int) -> str:
-    """``http://192.168.1.250:3000``; port 80 goes without saying, IPv6 goes in brackets."""
+def base_url(host: str, port: int, *, secure: bool = False) -> str:
+    """
+    ``http://192.168.1.250:3000``, *secure* with https; the scheme's own port goes without saying,
+    IPv6 goes in brackets.
+    """
+    scheme, usual = ("https", 443) if secure else ("http", 80)
     bracketed = _bracketed(host)
-    return f"http://{bracketed}" if port == 80 else f"http://{bracketed}:{port}"
+    return f"{scheme}://{bracketed}" if port == usual else f"{scheme}://{bracketed}:{port}"
 
 
 def tftp_url(host: str, path: str) -> str:

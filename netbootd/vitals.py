@@ -30,7 +30,8 @@ class Vitals:
 
     *pools* are those that we give addresses of, *foreign* counts other servers that were heard to
     do so in our networks, and *dhcp* messages by their type since the start; *shed* are packets of
-    floods that were not looked at.
+    floods that were not looked at.  *certificate_ends* is when that of HTTPS expires, in Unix
+    seconds, 0 where there is none; *expiring* what to say of that, empty while there is time.
     """
 
     generation: int
@@ -56,6 +57,8 @@ class Vitals:
     foreign: int = 0
     dhcp: Mapping[str, int] = field(default_factory=dict)
     shed: int = 0
+    certificate_ends: float = 0.0
+    expiring: str = ""
 
 
 def health(vitals: Vitals) -> Health:
@@ -77,4 +80,6 @@ def health(vitals: Vitals) -> Health:
         degraded.append(
             f"the configuration on disk is refused; generation {vitals.generation} is in force"
         )
+    if vitals.expiring:
+        degraded.append(f"the certificate of HTTPS {vitals.expiring}")
     return Health(down, tuple(degraded))

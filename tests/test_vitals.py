@@ -29,3 +29,9 @@ def test_a_disk_or_a_refused_configuration_costs_no_boot():
     assert health(sick) == Health(
         degraded=(trouble, "the configuration on disk is refused; generation 3 is in force")
     )
+
+
+def test_a_certificate_that_soon_expires_is_told_in_time():
+    told = "expires in 3 days: renew it, and reload"
+    sick = replace(WELL, certificate_ends=1000.0, expiring=told)
+    assert health(sick) == Health(degraded=(f"the certificate of HTTPS {told}",))

@@ -178,12 +178,14 @@ class Api:
         """A session for whoever has the token."""
         if call.asked.uid is not None or call.by_cookie:
             return nothing()
-        cookie = f"{COOKIE}={self.sessions.begin()}; Max-Age={LIFE_S}; {_ATTRIBUTES}"
+        secure = "; Secure" if call.asked.secure else ""
+        cookie = f"{COOKIE}={self.sessions.begin()}; Max-Age={LIFE_S}; {_ATTRIBUTES}{secure}"
         return nothing({"Set-Cookie": cookie})
 
     def _close(self, call: Call) -> Answer:
         self.sessions.end(_cookie(call.asked))
-        return nothing({"Set-Cookie": f"{COOKIE}=; Max-Age=0; {_ATTRIBUTES}"})
+        secure = "; Secure" if call.asked.secure else ""
+        return nothing({"Set-Cookie": f"{COOKIE}=; Max-Age=0; {_ATTRIBUTES}{secure}"})
 
 
 def _page_of(path: str) -> tuple[str, list[str]]:

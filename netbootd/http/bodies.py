@@ -1,5 +1,6 @@
 """
-Bodies leave through one helper thread with sendfile(2), beside the reactor and never in its way.
+Bodies leave through one helper thread with sendfile(2), beside the reactor and never in its way;
+those of HTTPS by Twisted (``copied``).
 
 Interface: ``Bodies.send(request, part)`` for a request of Twisted's, and ``Bodies.lend`` for a
 visitor at the door.  ``body`` has the states of a body, ``helper`` the thread, and ``precedence``
@@ -16,6 +17,7 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from netbootd.http.body import SHORTER, Body, Lent, Sent, Written
+from netbootd.http.copied import Copied
 from netbootd.http.helper import Helper
 from netbootd.http.precedence import giving_way
 from netbootd.http.resource import Part
@@ -38,7 +40,7 @@ class Bodies:
     def __init__(self, reactor: Any, stall_s: float = STALL_S) -> None:
         self._reactor = reactor
         self._stall_s = stall_s
-        self._under_way: set[Body] = set()
+        self._under_way: set[Body | Copied] = set()
         self._helper: Helper | None = None
         self._emptied: Deferred[None] | None = None
 
@@ -78,7 +80,11 @@ class Bodies:
         if part.count <= SMALL:
             data = part.content.read(part.offset, part.count)
             return succeed(_write(request, data, part.count))
-        body = Written(request, part, self._sender(), self._back)
+        body: Written | Copied = (
+            Copied(request, part, self._back)
+            if request.isSecure()
+            else Written(request, part, self._sender(), self._back)
+        )
         self._under_way.add(body)
         body.begin(self._reactor, self._stall_s)
         return body.done
@@ -120,7 +126,7 @@ class Bodies:
         """Called in the helper thread, its last word of all."""
         self._reactor.callFromThread(self._helper_failed, failure)
 
-    def _back(self, body: Body, sent: Sent) -> None:
+    def _back(self, body: Body | Copied, sent: Sent) -> None:
         """Whoever waits for *body* is told first: what it opens then, ``stop`` is to find."""
         self._under_way.discard(body)
         body.done.callback(sent)

@@ -105,7 +105,7 @@ class Sent:
 
 
 #: Called when a body is BACK.
-OnBack = Callable[["Body", Sent], None]
+OnBack = Callable[[Any, Sent], None]
 
 
 class Sender(Protocol):

@@ -165,12 +165,13 @@ def base_of(asked: Asked, registry: Registry) -> str:
     (EDK2 sends the bare address whatever the port), and what stands in a script must lead back
     here: then it is what was reached.
     """
-    address, port = asked.here
+    (address, port), secure = asked.here, asked.secure
+    ports = registry.config.tls.ports if secure else registry.config.http_port
     if asked.host != address and (found := _named(asked.host)):
         name, named = found
         if name == address or name in _our_names(registry):
-            return urls.base_url(name, named if named in registry.config.http_port else port)
-    return urls.base_url(address, port)
+            return urls.base_url(name, named if named in ports else port, secure=secure)
+    return urls.base_url(address, port, secure=secure)
 
 
 @lru_cache(maxsize=64)

@@ -110,6 +110,7 @@ class Request(http.Request):
             body=self.content.read() if self.content else b"",
             cut=bool(self.content and self.content.cut),
             uid=self._site.uid_of(self.transport),
+            secure=bool(self.isSecure()),
             sightings=self._site.live.sightings,
         )
 

@@ -51,7 +51,8 @@ class Asked:
     *headers* go by their names in lower case.  *body* is what was sent along; *cut*: only its end.
     *host* is what the client calls us, with its port, empty if it does not say; *here* the address
     and port of ours that it reached; *peer* its own address.  *sightings* are what was learned of
-    machines before.  *uid* is the user at the other end of our Unix socket, None over TCP.
+    machines before.  *uid* is the user at the other end of our Unix socket, None over TCP;
+    *secure*: it came by HTTPS.
     """
 
     method: str
@@ -65,6 +66,7 @@ class Asked:
     here: tuple[str, int] = ("127.0.0.1", 80)
     peer: str = ""
     uid: int | None = None
+    secure: bool = False
 
     def client(self, stage: Stage, mac: MAC | None) -> Client:
         """Whoever asks, *mac* being whom it asks for, with what is known of that."""
@@ -104,6 +106,7 @@ def asked_of(
     *,
     cut: bool = False,
     uid: int | None = None,
+    secure: bool = False,
     sightings: Sightings | None = None,
 ) -> Asked:
     """Read a request's first line and headers."""
@@ -120,6 +123,7 @@ def asked_of(
         here=here,
         peer=peer,
         uid=uid,
+        secure=secure,
         sightings=sightings or Sightings(),
     )
 

@@ -21,6 +21,7 @@ from netbootd.http.bodies import Bodies
 from netbootd.http.door import BACKLOG, Door
 from netbootd.http.health import Health
 from netbootd.http.site import Site
+from netbootd.http.tls import Secure, SecurePort
 from netbootd.http.vms import Shelf
 from netbootd.registry.live import LiveRegistry
 
@@ -51,7 +52,10 @@ class HttpService(Service):
         self._door = Door(reactor, self._site)
         self._ports: dict[int, Any] = {}
         self._ports6: dict[int, Any] = {}
+        self._secure_ports: dict[tuple[int, int], SecurePort] = {}  # by family and number
         self._sockets: dict[Path, Any] = {}
+        #: The certificate of HTTPS.
+        self.secure = Secure()
 
     def serve_api(self, api: Api) -> None:
         """Answer below ``/api/v1``, over TCP and the Unix socket."""
@@ -77,6 +81,11 @@ class HttpService(Service):
     def ports(self) -> tuple[int, ...]:
         """The port numbers that are open."""
         return tuple(sorted(port.getHost().port for port in self._ports.values()))
+
+    @property
+    def secure_ports(self) -> tuple[int, ...]:
+        """The port numbers of HTTPS that are open."""
+        return tuple(sorted({port.getHost().port for port in self._secure_ports.values()}))
 
     def transfers(self) -> list[Progress]:
         """The files under way, small ones left aside: they are written at once."""
@@ -113,6 +122,23 @@ class HttpService(Service):
             if (problem := self._open6(number))
         ]
 
+    def listen_securely(self, wanted: Iterable[int], *, by_ipv6: bool) -> list[tuple[int, OSError]]:
+        """As ``listen``, with HTTPS; nowhere while there is no certificate."""
+        families = (socket.AF_INET, *((socket.AF_INET6,) if by_ipv6 else ()))
+        numbers = set(wanted) if self.secure.pair else set()
+        ports = {(int(family), number) for family in families for number in numbers}
+        for key in self._secure_ports.keys() - ports:
+            self._secure_ports.pop(key).stopListening()
+        failed = []
+        for family, number in sorted(ports - self._secure_ports.keys()):
+            try:
+                with listening(family, number) as made:
+                    port = SecurePort(self._reactor, self._site, self.secure, made)
+                self._secure_ports[family, number] = port
+            except OSError as problem:
+                failed.append((number, problem))
+        return failed
+
     @property
     def sockets(self) -> tuple[Path, ...]:
         """The Unix sockets that are open."""
@@ -140,13 +166,8 @@ class HttpService(Service):
         return None
 
     def _open6(self, number: int) -> OSError | None:
-        """Twisted has no way to ask for IPv6 alone (ipv6(7), IPV6_V6ONLY)."""
         try:
-            with socket.socket(socket.AF_INET6, socket.SOCK_STREAM | socket.SOCK_NONBLOCK) as made:
-                made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-                made.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
-                made.bind(("::", number))
-                made.listen(BACKLOG)
+            with listening(socket.AF_INET6, number) as made:
                 self._ports6[number] = self._reactor.adoptStreamPort(
                     made.fileno(), socket.AF_INET6, self._site
                 )
@@ -160,11 +181,36 @@ class HttpService(Service):
         self._site.stopping = self._local.stopping = True
         if self._site.api is not None:
             self._site.api.stop()
-        open_ones = (*self._ports.values(), *self._ports6.values(), *self._sockets.values())
+        open_ones = (
+            *self._ports.values(),
+            *self._ports6.values(),
+            *self._secure_ports.values(),
+            *self._sockets.values(),
+        )
         closed = [port.stopListening() for port in open_ones]
         self._ports.clear()
         self._ports6.clear()
+        self._secure_ports.clear()
         self._sockets.clear()
         ended = self._bodies.stop(self._live.snapshot.config.grace)
         done = DeferredList([*(one for one in closed if one is not None), ended])
         return done.addCallback(lambda _: self._door.close())
+
+
+def listening(family: int, number: int) -> socket.socket:
+    """
+    A socket that listens on the TCP port *number*; raises OSError.
+
+    Twisted has no way to ask for IPv6 alone (ipv6(7), IPV6_V6ONLY).
+    """
+    made = socket.socket(family, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
+    try:
+        made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if family == socket.AF_INET6:
+            made.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+        made.bind(("::" if family == socket.AF_INET6 else "", number))
+        made.listen(BACKLOG)
+    except OSError:
+        made.close()
+        raise
+    return made

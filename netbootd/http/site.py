@@ -11,7 +11,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from http import HTTPStatus
+from ipaddress import ip_address
 from typing import Any
+from urllib.parse import urlsplit
 
 from twisted.logger import Logger
 from twisted.web import http
@@ -40,6 +42,7 @@ from netbootd.http.channel import Channel
 from netbootd.http.resource import (
     LATER,
     METHODS,
+    NO_STORE,
     REPORTS,
     WRITES,
     Answer,
@@ -64,6 +67,8 @@ REQUEST_S = 120
 _PAGE_METHODS = {*REPORTS, *WRITES}
 #: What is for machines alone, beside the scripts, which say themselves who is not served.
 _FOR_MACHINES = frozenset({Kind.NODE_SCRIPT, Kind.OVERLAY, Kind.FILE, Kind.MACHINE_VMS})
+#: What goes by HTTPS alone where the setting says so: the page, and whatever a token is sent to.
+_BY_HTTPS = frozenset({Kind.UI, Kind.API, Kind.VMS})
 _METHODS = {
     Kind.DONE: REPORTS,
     Kind.FAILED: REPORTS,
@@ -112,9 +117,9 @@ class Site(http.HTTPFactory):
         self._pages = ui.read()
         self.shelf = descriptions.Shelf(Store(live.snapshot.config.state / FOLDER), live.record)
 
-    def buildProtocol(self, addr: Any) -> Any:
+    def buildProtocol(self, addr: Any, kind: type[Channel] = Channel) -> Any:
         """A Channel, set up as HTTPFactory does it; HTTP/2 is not ours."""
-        channel: Any = Channel()
+        channel: Any = kind()
         channel.factory = self
         channel.callLater = self.clock.callLater
         channel.timeOut = self.timeOut
@@ -181,6 +186,8 @@ class Site(http.HTTPFactory):
             return bootscript.fault(asked, mac, registry)
 
     def _page(self, asked: Asked, route: Route, registry: Registry) -> Reply:
+        if route.kind in _BY_HTTPS and (elsewhere := _by_https(asked, route, registry)):
+            return elsewhere
         subnet = registry.subnets.of(asked.peer)
         if not subnet.served and route.kind in _FOR_MACHINES:
             told = f"{asked.peer} is in subnet {subnet.name}, where nobody is served"
@@ -224,6 +231,26 @@ class Site(http.HTTPFactory):
             case Kind.UI:
                 return ui.answer(asked, route.path, self._pages, on=registry.config.web)
         raise NotFound(asked.path)
+
+
+def _by_https(asked: Asked, route: Route, registry: Registry) -> Answer | None:
+    """Where *asked* must come by HTTPS and did not: the way to the page, else a "no"."""
+    tls = registry.config.tls
+    if not (tls.only and tls.ports) or asked.secure or asked.uid is not None or _is_here(asked):
+        return None
+    host = urlsplit(bootscript.base_of(asked, registry)).hostname or asked.here[0]
+    base = urls.base_url(host, tls.ports[0], secure=True)
+    if route.kind is Kind.UI:
+        headers = {"Location": f"{base}{asked.path}", **NO_STORE}
+        return Answer(HTTPStatus.TEMPORARY_REDIRECT, headers)
+    if asked.method in METHODS and route.kind is Kind.VMS:
+        return None  # what nodes read, and needs no token
+    return refused(asked, HTTPStatus.FORBIDDEN, f"by HTTPS alone: {base}{asked.path}")
+
+
+def _is_here(asked: Asked) -> bool:
+    """Whether a program of this host asks, by a cable that nobody can listen at."""
+    return ip_address(asked.peer.partition("%")[0] or "127.0.0.1").is_loopback
 
 
 def _not_allowed(asked: Asked, methods: tuple[str, ...]) -> Answer:

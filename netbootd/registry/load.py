@@ -145,6 +145,7 @@ def _registry(
         documents=tuple(layers.documents),
         watched=(
             *layers.files,
+            *map(str, config.tls.files),
             *sorted(templates.files),
             *installs.watch,
             *vms.paths,

@@ -1,5 +1,6 @@
 """Packet and registry on the left, answer on the right; and the bytes of each style of answer."""
 
+from dataclasses import replace
 from ipaddress import IPv4Address
 
 import pytest
@@ -7,6 +8,7 @@ import pytest
 from netbootd.dhcp import proxy, wire
 from netbootd.dhcp.destination import Arrival, Port
 from netbootd.dhcp.message import Message, MessageType, Op, Option
+from netbootd.features import Feature
 from netbootd.record.styles import Kind, Past, Tried, Worked
 
 from . import captures
@@ -160,6 +162,34 @@ def test_an_ipxe_without_http_gets_our_loader_and_the_reason_is_told():
     got = ask(request({**IPXE, Option.IPXE: NO_HTTP}))
     assert got.decision.because[-2] == "its own iPXE has no HTTP, so it gets ours first"
     assert got.reply.options[Option.IPXE] == b"\1\1\1"
+
+
+def features(*numbers):
+    """Option 175 of an iPXE that has HTTP, and these."""
+    return b"".join(bytes((number, 1, 1)) for number in (Feature.HTTP, *numbers))
+
+
+@pytest.mark.parametrize(
+    ("boot_server", "listed", "scheme"),
+    [
+        ("https://boot.example", (Feature.HTTPS,), "https://boot.example"),
+        ("https://192.0.2.1:8443", (Feature.HTTPS,), "https://192.0.2.1:8443"),
+        ("https://192.0.2.1:8443", (), "http://192.0.2.1:3000"),
+        ("http://192.0.2.9", (Feature.HTTPS,), "http://192.0.2.1:3000"),
+    ],
+)
+def test_an_ipxe_that_can_is_given_its_script_by_https_where_the_boot_server_is(
+    boot_server, listed, scheme
+):
+    known = replace(registry(MAC), boot_server=boot_server)
+    got = ask(request({**IPXE, Option.IPXE: features(*listed)}), known)
+    assert got.file == f"{scheme}/boot/{MAC}"
+
+
+def test_firmware_is_not_sent_to_https_by_the_boot_server_of_all():
+    """It would have to be given our authority first."""
+    got = ask(request(HTTP), replace(registry(MAC), boot_server="https://192.0.2.1"))
+    assert got.reply.file.startswith(b"http://192.0.2.1:3000/")
 
 
 def test_the_first_http_port_is_advertised():

@@ -37,6 +37,8 @@ DOORS = {
     "rich": {"terminal/paper", "terminal/screen"},
     "shtab": {"commands/completion"},
     "dns": {"naming/nameserver"},
+    "cryptography": {"certificate"},
+    "OpenSSL": {"http/tls"},
     "jinja2": {"precut", "rendering", "targets/ipxe", "boot/script", "check"},
 }
 TWISTED = re.compile(

@@ -42,7 +42,7 @@ class Server:
     def __init__(self, folder, process):
         self.files = folder / "files"
         self.process = process
-        self.port = int(process.stdout.readline().split()[1])
+        self.port, self.secure_port = map(int, process.stdout.readline().split()[1:])
         self._events = queue.Queue()
         threading.Thread(target=self._read, daemon=True).start()
 
@@ -147,13 +147,18 @@ def main():
     parser.add_argument("--stall", type=float, default=300.0)
     parser.add_argument("--nowhere", action="store_true", help="serve no address at all")
     parser.add_argument("--turn", type=int, default=0)
+    parser.add_argument("--certificate", type=Path)
+    parser.add_argument("--old-clients", action="store_true")
+    parser.add_argument("--handshakes", type=int, default=0)
+    parser.add_argument("--handshake", type=float, default=0.0)
     options = parser.parse_args()
 
     from twisted.internet import reactor
     from twisted.logger import globalLogBeginner, textFileLogObserver
 
+    from netbootd.config import Tls
     from netbootd.events.stream import Stream
-    from netbootd.http import body, helper
+    from netbootd.http import body, helper, tls
     from netbootd.http.service import HttpService
     from netbootd.registry.live import LiveRegistry
     from netbootd.registry.load import load
@@ -175,12 +180,26 @@ def main():
     helper._SWEEP_S = min(helper._SWEEP_S, options.stall / 4)
     body.PER_TURN = options.turn or body.PER_TURN
 
+    tls.HANDSHAKES = options.handshakes or tls.HANDSHAKES
+    tls.HANDSHAKE_S = options.handshake or tls.HANDSHAKE_S
+
+    def take():
+        settings = Tls(certificate=options.certificate, old_clients=options.old_clients)
+        service.secure.take(tls.prepared(settings))
+        return json.dumps({"kind": "tls", "trouble": service.secure.trouble})
+
     def begin():
         service.startService()
         assert service.listen([0]) == []
-        print("port", service.ports[0], flush=True)
+        told = take()
+        assert service.listen_securely([0], by_ipv6=False) == []
+        print("port", service.ports[0], *(service.secure_ports or (0,)), flush=True)
+        print(told, flush=True)
 
     reactor.callWhenRunning(begin)
+    signal.signal(
+        signal.SIGHUP, lambda *_: reactor.callFromThread(lambda: print(take(), flush=True))
+    )
     reactor.addSystemEventTrigger("before", "shutdown", service.stopService)
     reactor.run()
 

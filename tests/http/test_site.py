@@ -298,3 +298,48 @@ def test_one_event_per_answer(rig):
     ]
     assert all(event.peer == "192.0.2.77" for event in rig.events)
     assert isinstance(rig.events[0], Scripted)
+
+
+# -- by HTTPS alone --------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def strict(tmp_path):
+    return Rig(tmp_path, netbootd='"tls": {"certificate": "none.pem", "port": 8443, "only": true}')
+
+
+def test_the_page_is_elsewhere_where_it_is_by_https_alone(strict):
+    answer = strict.get("/ui/index.html", Host="192.0.2.1")
+    assert answer.status == 307
+    assert answer.headers["location"] == "https://192.0.2.1:8443/ui/index.html"
+    stranger = strict.get("/ui/", Host="evil.example")
+    assert stranger.headers["location"] == "https://192.0.2.1:8443/ui/"
+
+
+def test_no_token_is_taken_by_http_where_it_is_by_https_alone(strict):
+    for method, path in (
+        ("GET", "/api/v1/machines"),
+        ("PUT", "/vms/a"),
+        ("POST", "/api/v1/session"),
+    ):
+        answer = strict.ask(method, path)
+        assert answer.status in (403, 405), path
+    assert strict.get("/api/v1/status").text == (
+        "403 Forbidden: by HTTPS alone: https://192.0.2.1:8443/api/v1/status\n"
+    )
+
+
+def test_what_machines_ask_for_is_never_sent_elsewhere(strict):
+    for path in (
+        f"/boot/{MAC}",
+        "/",
+        "/images/vmlinuz",
+        "/ipxe.efi",
+        "/status",
+        "/healthz",
+    ):
+        assert strict.get(path).status == 200, path
+
+
+def test_the_page_stays_where_nobody_wants_https(tmp_path):
+    assert Rig(tmp_path, netbootd='"tls": {"certificate": "none.pem"}').get("/ui/").status == 200
