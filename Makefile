@@ -10,7 +10,7 @@ ARGS ?=
 PYTEST = .venv/bin/python -m pytest --numprocesses $(shell expr $$(nproc) + 1) --dist worksteal
 
 .DEFAULT_GOAL := help
-.PHONY: help run install test test-quick lint e2e fallbacks bench demo fresh clean
+.PHONY: help run install test test-quick lint e2e fallbacks bench soak demo fresh clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -54,6 +54,10 @@ fallbacks: ## the tests of each protocol without each fast path in turn, ARGS='N
 bench: ## how fast it is, beside dnsmasq, nginx, atftpd and others; ten minutes (root)
 	@tools/setup.sh bench
 	.venv/bin/python -m tests.bench $(ARGS)
+
+soak: ## hours of mixed load and faults, ARGS='--minutes 60': does anything grow, does any boot fail (root)
+	@tools/setup.sh bench
+	.venv/bin/python -m tests.soak $(ARGS)
 
 demo: ## watch a UEFI machine boot from the network, without any hardware (root)
 	@tools/setup.sh demo

@@ -31,13 +31,20 @@ from netbootd.record.standing import (
     released,
     reports,
 )
-from netbootd.record.store import FILE, Loaded, NoRecord, Order, Store
+from netbootd.record.store import FILE, LOST, Loaded, NoRecord, Order, Store
 from netbootd.record.styles import StyleMemory
 from netbootd.registry.live import LiveRegistry
 from netbootd.registry.machine import Machine
 from netbootd.registry.snapshot import Registry
 
 log = Logger(namespace="netbootd")
+
+#: What a machine is told of which nothing is known any more, and the log.
+_LOST = (
+    "the record was lost, and with it what is installed already: what is to be booted once waits, "
+    "for one machine until 'netbootd release MAC', for all until {file} is removed and netbootd "
+    "reloaded"
+)
 
 
 class Keeper:
@@ -54,7 +61,7 @@ class Keeper:
         self._guard = LoaderGuard()
         self._expected: dict[str, Any] = {}  # by machine key, the timer of its last boot
         self._folder = folder
-        self._store = Store(folder, self._ordered, self._troubled, self._found)
+        self._store = Store(folder, self._ordered, self._troubled, self._found, self._warned)
         self._live: LiveRegistry | None = None
         self._publish: Callable[[Event], None] = lambda _: None
         self.trouble = ""
@@ -72,6 +79,7 @@ class Keeper:
             self.record = Record(now, loaded.standings, loaded.secret, self._store.keep)
             self.styles.fill(loaded.styles)
         self.record.settle = self._store.settle
+        self._look_for_losses()
 
     def start(self, live: LiveRegistry, publish: Callable[[Event], None]) -> None:
         """Begin with orders; *publish* is told what comes of events."""
@@ -89,6 +97,7 @@ class Keeper:
 
     def configured(self, owners: Owners[Standing]) -> None:
         """The configuration is new: a machine may have another name, or an entry of its own now."""
+        self._look_for_losses()
         for key, owner in owners.of(self.record.items()).items():
             if owner.key != key:
                 self.record.move(key, owner.key)
@@ -253,8 +262,22 @@ class Keeper:
         """Called by the store's thread."""
         self._reactor.callFromThread(self._fill, loaded)
 
+    def _warned(self, text: str) -> None:
+        """Called by the store's thread, or at the start."""
+        log.warn("{text}", text=text)
+
+    def _look_for_losses(self) -> None:
+        """As long as the file is there that says so."""
+        file = self._folder / LOST
+        before, self.record.lost = self.record.lost, ""
+        if file.exists():
+            self.record.lost = _LOST.format(file=file)
+            if not before:
+                log.warn("{text}", text=self.record.lost)
+
     def _fill(self, loaded: Loaded | None) -> None:
         if loaded is not None:
+            self._look_for_losses()
             self.record.fill(loaded.standings, loaded.secret)
             self.styles.fill(loaded.styles)
         else:

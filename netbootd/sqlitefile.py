@@ -6,11 +6,18 @@ is written, and what becomes of one that is broken.
 from __future__ import annotations
 
 import contextlib
+import os
+import re
 import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
 
 _BUSY_S = 5.0  # how long one waits for another's lock
+_TABLE = re.compile(r"CREATE TABLE IF NOT EXISTS (\w+)")
+
+
+class NoDatabase(sqlite3.DatabaseError):
+    """What has the name of a file is nothing that we wrote."""
 
 
 def connect(
@@ -25,11 +32,12 @@ def connect(
     (https://www.sqlite.org/pragma.html#pragma_synchronous).  Raises sqlite3.Error and OSError.
     """
     file.parent.mkdir(parents=True, exist_ok=True)
-    new = not file.exists()
+    if not os.path.lexists(file):
+        _make(file, tables, version)
+    elif not file.is_file() or not file.stat().st_size:
+        raise NoDatabase("it is empty, or no file at all")
     connection = sqlite3.connect(file, timeout=_BUSY_S, isolation_level=None)
     try:
-        if new:
-            file.chmod(0o600)
         connection.execute("PRAGMA journal_mode = WAL")
         connection.execute(f"PRAGMA synchronous = {synchronous}")
         written = connection.execute("PRAGMA user_version").fetchone()[0]
@@ -37,10 +45,28 @@ def connect(
             raise sqlite3.DatabaseError("it was written by a newer netbootd")
         if written < version:
             connection.executescript(f"{tables} PRAGMA user_version = {version};")
+        found = {name for (name,) in connection.execute("SELECT name FROM sqlite_master")}
+        if missing := set(_TABLE.findall(tables)) - found:
+            raise NoDatabase(f"it has no table {min(missing)}")
     except BaseException:
         connection.close()
         raise
     return connection
+
+
+def _make(file: Path, tables: str, version: int) -> None:
+    """A new *file*, complete before it has its name: a kill leaves none that is empty."""
+    new = file.with_name(f"{file.name}.new")
+    new.unlink(missing_ok=True)
+    try:
+        with contextlib.closing(sqlite3.connect(new, isolation_level=None)) as connection:
+            new.chmod(0o600)
+            connection.executescript(f"{tables} PRAGMA user_version = {version};")
+        new.rename(file)
+    except BaseException:
+        with contextlib.suppress(OSError):
+            new.unlink()
+        raise
 
 
 @contextlib.contextmanager
@@ -58,18 +84,28 @@ def transaction(connection: sqlite3.Connection) -> Iterator[None]:
 
 def is_broken(problem: Exception) -> bool:
     """Whether the file itself is no database any more (https://www.sqlite.org/rescode.html)."""
-    return getattr(problem, "sqlite_errorcode", 0) & 0xFF in (
+    return isinstance(problem, NoDatabase) or getattr(problem, "sqlite_errorcode", 0) & 0xFF in (
         sqlite3.SQLITE_CORRUPT,
         sqlite3.SQLITE_NOTADB,
     )
 
 
 def set_aside(file: Path) -> Path:
-    """Rename a broken *file*; one that was set aside before is given up for it."""
+    """
+    Rename a broken *file*, whatever it is, and its log of what was written last with it; what was
+    set aside before is given up for it.  Raises OSError.
+    """
     broken = file.with_name(f"{file.name}.broken")
-    file.replace(broken)
-    for ending in ("-wal", "-shm"):
-        file.with_name(file.name + ending).unlink(missing_ok=True)
+    for ending in ("", "-wal", "-shm"):
+        there = broken.with_name(broken.name + ending)
+        if there.is_dir() and not there.is_symlink():
+            there.rmdir()
+        else:
+            there.unlink(missing_ok=True)
+    file.rename(broken)
+    with contextlib.suppress(FileNotFoundError):
+        file.with_name(f"{file.name}-wal").rename(f"{broken}-wal")
+    file.with_name(f"{file.name}-shm").unlink(missing_ok=True)
     return broken
 
 

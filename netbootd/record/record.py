@@ -47,6 +47,8 @@ class Record:
         self.keep = keep
         #: Why the disk could not be read, and more may be known than is here; empty if it was.
         self.unread = ""
+        #: Why nothing is known of machines that are not here; empty where that means nothing.
+        self.lost = ""
         #: Waits until all that was put is on disk, or a while has passed; to be called in a thread.
         self.settle: Callable[[], bool] | None = None
         self._standings = dict(standings or {})
@@ -74,7 +76,9 @@ class Record:
     def of(self, key: str) -> Standing:
         """What is remembered of the machine *key*."""
         found = self._standings.get(key, FRESH)
-        return replace(found, unread=self.unread) if self.unread else found
+        if why := self.unread or (self.lost if found is FRESH else ""):
+            return replace(found, unread=why)
+        return found
 
     def fill(self, standings: Mapping[str, Standing], secret: bytes) -> None:
         """The disk could be read at last: what it has counts, and what it lacks goes there."""

@@ -10,6 +10,11 @@ A disk that is full or gone while the daemon runs costs the memory over a restar
 reactor's side keeps everything in memory and is told of the trouble.  What cannot be read at the
 start is not taken for nothing: it is read later, and until then what is to be booted once waits
 (``Record.unread``).
+
+A file that is broken is set aside and a new one begun.  While the daemon runs nothing is lost by
+that; at the start all is, and a file ``record.lost`` says so until an operator removes it:
+meanwhile machines of which nothing is known do not boot what is to be booted once
+(``Record.lost``).
 """
 
 from __future__ import annotations
@@ -30,9 +35,11 @@ from netbootd.errors import NetbootdError
 from netbootd.record.coding import decode, decode_style, encode, encode_style, known, members
 from netbootd.record.standing import Armed, Standing
 from netbootd.record.styles import Worked
-from netbootd.sqlitefile import transaction
+from netbootd.sqlitefile import is_broken, set_aside, transaction
 
 FILE = "record.sqlite"
+#: What says that the record was lost; its text says how.
+LOST = "record.lost"
 _VERSION = 2  # PRAGMA user_version of the tables below; 1 had no styles
 _STANDING, _STYLE = "standing", "style"
 _TABLES = """
@@ -50,7 +57,14 @@ _PATIENCE_S = 2.0
 
 
 class NoRecord(NetbootdError):
-    """The state folder cannot be used; the text says why, and what to do."""
+    """
+    The state folder cannot be used; the text says why, and what to do.  *broken*: its file is no
+    database any more.
+    """
+
+    def __init__(self, text: str, *, broken: bool = False) -> None:
+        super().__init__(text)
+        self.broken = broken
 
 
 class Order(NamedTuple):
@@ -83,7 +97,8 @@ def _open(folder: Path) -> Iterator[sqlite3.Connection]:
         with contextlib.closing(connected) as connection:
             yield connection
     except (OSError, sqlite3.Error) as problem:
-        raise NoRecord(f'{folder / FILE}: {problem}; "state" names the folder') from None
+        told = f'{folder / FILE}: {problem}; "state" names the folder'
+        raise NoRecord(told, broken=is_broken(problem)) from None
 
 
 def _load(connection: sqlite3.Connection) -> Loaded:
@@ -189,10 +204,10 @@ class Store(threading.Thread):
     """
     Keeps standings and learned reply styles on disk, and looks for orders.
 
-    All three are called in this thread: *ordered* with the orders that are new, *troubled* with
+    All are called in this thread: *ordered* with the orders that are new, *troubled* with
     what is wrong with the disk (empty once it is well again), *found* with what is there when it
     could not be read at the start, and with None when the file is another than before: then all
-    that is known has to be kept anew.
+    that is known has to be kept anew; *warned* with what an operator should know once.
     """
 
     def __init__(
@@ -201,12 +216,14 @@ class Store(threading.Thread):
         ordered: Callable[[list[Order]], None],
         troubled: Callable[[str], None],
         found: Callable[[Loaded | None], None],
+        warned: Callable[[str], None],
     ) -> None:
         super().__init__(name="netbootd-record", daemon=True)
         self._folder = folder
         self._ordered = ordered
         self._troubled = troubled
         self._found = found
+        self._warned = warned
         self._loaded = False
         self._identity: tuple[int, int] | None = None
         self._work: queue.SimpleQueue[_Kept | _Taken | threading.Event | None]
@@ -221,14 +238,35 @@ class Store(threading.Thread):
     def load(self) -> Loaded:
         """What is on disk, before the thread starts.  Raises NoRecord."""
         try:
-            with _open(self._folder) as connection:
-                loaded = _load(connection)
+            loaded = self._load()
         except NoRecord as problem:
             self._trouble = str(problem)
             raise
         self._loaded = True
         self._identity = sqlitefile.identity(self._folder / FILE)
         return loaded
+
+    def _load(self) -> Loaded:
+        try:
+            with _open(self._folder) as connection:
+                return _load(connection)
+        except NoRecord as problem:
+            if not problem.broken:
+                raise
+            self._replace(problem)
+        with _open(self._folder) as connection:
+            return _load(connection)
+
+    def _replace(self, problem: NoRecord) -> None:
+        """Set the broken file aside; where nothing of it was read, that is written down first."""
+        file = self._folder / FILE
+        try:
+            if not self._loaded:
+                (self._folder / LOST).write_text(f"{problem}\n")
+            broken = set_aside(file)
+        except OSError as other:
+            raise NoRecord(f"{file}: {other}") from None
+        self._warned(f"{problem}; it is {broken} now, and a new one begun")
 
     def keep(self, key: str, standing: Standing | None) -> None:
         """Write it soon; None: forget it."""
@@ -262,12 +300,16 @@ class Store(threading.Thread):
             going = self._collect()
             try:
                 with _open(self._folder) as connection:
-                    self._report("")
                     self._begin(connection)
+                    self._save(connection)
+                    self._report("")
                     going = going and self._serve(connection)
                     self._save(connection)
             except NoRecord as problem:
                 self._report(str(problem))
+                if problem.broken:
+                    with contextlib.suppress(NoRecord):
+                        self._replace(problem)
 
     def _begin(self, connection: sqlite3.Connection) -> None:
         """What is to be done with a file that was just opened."""
@@ -282,7 +324,6 @@ class Store(threading.Thread):
 
     def _serve(self, connection: sqlite3.Connection) -> bool:
         """With the file open: write what comes, hand over orders; False when closed."""
-        self._save(connection)
         self._look(connection)
         while self._collect():
             self._save(connection)

@@ -80,7 +80,7 @@ class Lab:
         else:
             self.folder = Path(tempfile.mkdtemp(prefix=self.prefix))
             self._stack.callback(shutil.rmtree, self.folder, ignore_errors=True)
-        self._namespace("switch")
+        self.namespace("switch")
         self.segment("lan")
         self.plug("lan", LAN_SERVER)
         self.plug("boot", BOOT_SERVER)
@@ -94,7 +94,7 @@ class Lab:
 
     def plug(self, place: str, address: str) -> None:
         """A new host *place* with *address* on eth0, on the switch."""
-        self._namespace(place)
+        self.namespace(place)
         self.cable(place, "eth0", address)
 
     def cable(self, place: str, interface: str, address: str, segment: str = "lan") -> None:
@@ -111,7 +111,8 @@ class Lab:
         self.run(place, "ethtool", "-K", interface, "tx", "off")
         self.run("switch", "ethtool", "-K", port, "tx", "off")
 
-    def _namespace(self, place: str) -> None:
+    def namespace(self, place: str) -> None:
+        """A new host *place* with nothing but its loopback."""
         name = self.prefix + place
         _command("ip", "netns", "add", name)
         self._stack.callback(_command, "ip", "netns", "del", name, check=False)

@@ -35,7 +35,10 @@ class Rig:
         self.orders: queue.Queue[Order] = queue.Queue()
         self.troubles: queue.Queue[str] = queue.Queue()
         self.found: queue.Queue[object] = queue.Queue()
-        self.store = Store(folder, self._ordered, self.troubles.put, self.found.put)
+        self.warnings: list[str] = []
+        self.store = Store(
+            folder, self._ordered, self.troubles.put, self.found.put, self.warnings.append
+        )
         self.loaded = self.store.load()
         self.store.start()
 
@@ -178,19 +181,49 @@ def test_what_could_not_be_read_at_the_start_is_found_later_and_nothing_is_lost(
     first = running()
     first.store.keep(KEY, SOME)
     first.store.close()
-    file = tmp_path / "state" / store.FILE
-    whole = file.read_bytes()
-    file.write_bytes(b"x" * 5000)
+    state, away = tmp_path / "state", tmp_path / "away"
+    state.rename(away)
+    state.touch()
     found: queue.Queue[object] = queue.Queue()
-    second = Store(tmp_path / "state", lambda _: None, lambda _: None, found.put)
+    second = Store(tmp_path / "state", lambda _: None, lambda _: None, found.put, print)
     with pytest.raises(NoRecord):
         second.load()
     second.start()
-    file.write_bytes(whole)
+    state.unlink()
+    away.rename(state)
     loaded = found.get(timeout=10)
     second.close()
     assert loaded.standings == {KEY: SOME}
     assert loaded.secret == first.loaded.secret
+
+
+def test_a_file_that_breaks_while_the_daemon_runs_is_written_anew_and_nothing_is_lost(
+    running, tmp_path
+):
+    rig = running()
+    file = tmp_path / "state" / store.FILE
+    for number in range(500):
+        rig.store.keep(f"key {number}", SOME)
+    assert rig.store.settle()
+    with closing(sqlite3.connect(file)) as db:
+        db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    with file.open("r+b") as opened:
+        opened.seek(4096)
+        opened.write(os.urandom(file.stat().st_size - 4096))
+    for number in range(500):
+        rig.store.keep(f"key {number}", None)
+    assert rig.found.get(timeout=20) is None
+    rig.store.keep(KEY, SOME)
+    assert rig.store.settle()
+    assert store.read(tmp_path / "state") == {KEY: SOME}
+    assert file.with_name(f"{store.FILE}.broken").exists()
+    assert not (tmp_path / "state" / store.LOST).exists()
+    assert len(rig.warnings) == 1
+    # It was a trouble once, and then none.
+    told = [rig.troubles.get(timeout=10) for _ in range(2)]
+    assert told[0]
+    assert told[1] == ""
+    assert rig.troubles.empty()
 
 
 def test_a_file_of_a_newer_version_is_left_alone(tmp_path):

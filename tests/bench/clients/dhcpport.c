@@ -90,7 +90,7 @@ static void deliver(const struct mmsghdr *message, const uint8_t *bytes, bool fr
     const struct sockaddr_in *from = message->msg_hdr.msg_name;
     struct answer answer;
 
-    if (from->sin_addr.s_addr != dhcp_server) {
+    if (dhcp_server != INADDR_BROADCAST && from->sin_addr.s_addr != dhcp_server) {
         dhcp_from_others++;
         return;
     }

@@ -8,6 +8,7 @@
  *     [script=URL]    {mac} too: this script, whatever DHCP says
  *     [loader=] [kernel=] [initrd=] local files to compare with, [sample=64] KiB of each MiB
  *     [patience=60]   seconds of silence on a connection; [deadline=170] for all
+ *     [boots=1]       a boot that fails is begun anew, as by a watchdog, so many in all for a node
  *
  *     OFF -> ASKS -> [ASKS_4011] -> LOADS -> [IPXE_ASKS -> [IPXE_ASKS_4011]] -> GETS_SCRIPT
  *         -> GETS_KERNEL -> GETS_INITRD -> UP             from everywhere: LOST
@@ -44,7 +45,8 @@ enum stage {
 /* An xid is a node's number, which of its four questions this is, and something of the clock. */
 enum { NUMBER_BITS = 20, QUESTION_BITS = 2, QUESTIONS = 1 << QUESTION_BITS, TRIES = 4 };
 static const enum stage question_stage[QUESTIONS] = {ASKS, ASKS_4011, IPXE_ASKS, IPXE_ASKS_4011};
-/* Seconds until each is asked again; after the last one the node is lost. */
+#define PAUSE_S 1.0 /* before a boot is begun anew */
+/* Seconds until each is asked again; after the last one the boot has failed. */
 static const double delays[QUESTIONS][TRIES] = {
     {4, 8, 16, 32}, {1, 2, 3, 4}, {1, 2, 4, 8}, {1, 2, 3, 4}};
 
@@ -52,7 +54,7 @@ struct node {
     enum stage stage;
     enum firmware firmware;
     uint32_t number;
-    unsigned question, tries;
+    unsigned question, tries, boots;
     double on, begun; /* switched on; this phase */
     struct timer timer;
     struct request request;
@@ -65,6 +67,7 @@ struct node {
 
 static struct {
     uint32_t count;
+    unsigned boots;
     double spread, deadline;
     bool ipxe;
     const char *script;
@@ -75,6 +78,7 @@ static struct {
 
 static struct {
     uint64_t up, lost, wrong, discovers, again, repeated, bytes, tftp_again, connects, waits;
+    uint64_t anew, after_anew;
     struct times dhcp, tftp, ipxe, script, kernel, initrd, node;
 } counted;
 
@@ -99,6 +103,12 @@ static void lose(struct node *node, const char *why)
     problem("node %u: %s", node->number, why);
     timer_clear(&node->timer);
     http_close(&node->http);
+    if (node->boots < plan.boots) {
+        counted.anew++;
+        node->stage = OFF;
+        timer_set(&node->timer, now() + PAUSE_S);
+        return;
+    }
     node->stage = LOST;
     counted.lost++;
     maybe_stop();
@@ -129,6 +139,7 @@ static void unanswered(struct timer *timer)
     struct node *node = container_of(timer, struct node, timer);
 
     if (node->stage == OFF) {
+        node->boots++;
         ask(node, 0, 0);
     } else if (node->stage == GETS_SCRIPT) { /* a pause that its script has asked for */
         http_start(&node->http);
@@ -315,6 +326,7 @@ static void got_initrd(struct node *node)
     http_close(&node->http);
     node->stage = UP;
     counted.up++;
+    counted.after_anew += node->boots > 1;
     maybe_stop();
 }
 
@@ -355,6 +367,7 @@ static void read_plan(void)
     struct http_get *http = &plan.http;
 
     plan.count = (uint32_t)number_of("count", 1);
+    plan.boots = (unsigned)number_of("boots", 1);
     plan.spread = number_of("spread", 1);
     plan.deadline = number_of("deadline", 170);
     plan.ipxe = number_of("ipxe", 1) > 0;
@@ -409,6 +422,8 @@ static void report(void)
     json_count("nodes", plan.count);
     json_count("finished", counted.up);
     json_count("failed", plan.count - counted.up);
+    json_count("anew", counted.anew);
+    json_count("after_anew", counted.after_anew);
     json_count("wrong", counted.wrong);
     json_count("discovers", counted.discovers);
     json_count("again", counted.again);
