@@ -38,6 +38,7 @@ from netbootd.dhcp.service import DhcpService
 from netbootd.dhcp6 import identifier
 from netbootd.dhcp6.service import Dhcp6Service
 from netbootd.events.event import Event, Reported, Transferred
+from netbootd.events.familiar import Familiar
 from netbootd.events.lease import AddressInUse, Leased, LeaseEnded, NoAddress
 from netbootd.events.loops import LoopDetector
 from netbootd.events.silence import SilenceDetector
@@ -124,6 +125,9 @@ class Daemon:
         self._stopping = False
         self._build(registry)
 
+    def _lists(self, card: bytes) -> bool:
+        return self._live.snapshot.lists(card)
+
     def _build(self, registry: Registry) -> None:
         self._events = Stream(_report, self._reactor, time.time)
         self._events.rests(self._lines.flush_soon)
@@ -162,6 +166,8 @@ class Daemon:
         told(LeaseHooks(self._hooks, self._live), Leased, LeaseEnded)
         locator = Locator(self._live, self._reactor.seconds, self._events.publish)
         decided(locator.notice, Transferred)
+        familiar = Familiar(self._lists)
+        decided(familiar, *Familiar.KINDS)
         config = registry.config
         served = Served()
         dhcp = DhcpService(self._reactor, self._live, self._events, ledger=self._leasing)
@@ -174,6 +180,7 @@ class Daemon:
             self._events,
             tftp_limits(config),
             grace=config.grace,
+            known=familiar,
         )
         self._http = HttpService(
             self._reactor, self._live, self._events, self._status, allowed=served.__contains__

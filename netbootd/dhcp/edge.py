@@ -15,8 +15,9 @@ from typing import Any
 from twisted.logger import Logger
 
 from netbootd.addressing import Serving
+from netbootd.budget import Budget
 from netbootd.dhcp import kept, proxy, pxe, shapes, telling, wire
-from netbootd.dhcp.budget import Budget, Gate
+from netbootd.dhcp.budget import MOST_CHARGED_S, Gate
 from netbootd.dhcp.destination import (
     Arrival,
     Endpoint,
@@ -39,7 +40,6 @@ from netbootd.events.event import Dropped, Passed
 from netbootd.events.lease import Flooded
 from netbootd.events.stream import Stream
 from netbootd.leases.lease import State
-from netbootd.mac import MAC
 from netbootd.registry.live import LiveRegistry
 from netbootd.registry.snapshot import Registry
 
@@ -74,34 +74,28 @@ class Edge:
         self._shapes = Shapes(live, self._memory, self._keeping, most_shapes)
         self._lessor = Lessor(self._memory, events, ledger, self.counts) if ledger else None
 
-    def receive(self, heard: Heard, to: Listener) -> None:
-        """Answer what was *heard*, or drop it; nothing it holds can raise."""
+    def receive(self, heard: Heard, to: Listener) -> bool:
+        """
+        Answer what was *heard*, or drop it; nothing it holds can raise.  False: there is too much
+        of it, and it was not looked at.
+        """
         gate = to.gate
         if gate is None:
             self._answer(heard, to)
-            return
+            return True
         began = self._reactor.seconds()
         card = heard.payload[_CHADDR]
-        if self._is_listed(card):
-            if gate.lets_in(card, began):
-                self._answer(heard, to)
-            else:
-                self._shed(to, gate, began)
-            return
-        budget = gate.clients if self._is_client(card, heard.payload) else gate.strangers
-        if not budget.affords(began):
-            self._shed(to, gate, began)
-            return
-        self._answer(heard, to, budget)
-        budget.spend(self._reactor.seconds() - began)
-
-    def _is_listed(self, card: bytes) -> bool:
-        registry = self.live.snapshot
-        if card in registry.machines:
+        if self.live.snapshot.lists(card):
+            if not gate.lets_in(card, began):
+                return self._shed(to, gate, began)
+            self._answer(heard, to)
             return True
-        if not registry.wildcards or len(card) < len(MAC(bytes(6))):
-            return False
-        return registry.wildcard(MAC(card)) is not None
+        budget = gate.budget_of(card, self._is_client(card, heard.payload), began)
+        if budget is None:
+            return self._shed(to, gate, began)
+        self._answer(heard, to, budget)
+        budget.spend(min(self._reactor.seconds() - began, MOST_CHARGED_S))
+        return True
 
     def _is_client(self, card: bytes, datagram: bytes) -> bool:
         """Whether it has an address from us, or is about to take one that it was offered."""
@@ -110,12 +104,13 @@ class Edge:
             return False
         return leases[0].state is not State.OFFERED or datagram.startswith(_REQUEST, _OPTIONS)
 
-    def _shed(self, to: Listener, gate: Gate, now: float) -> None:
+    def _shed(self, to: Listener, gate: Gate, now: float) -> bool:
         gate.shed += 1
         self.shed += 1
         if now >= gate.told + _FLOOD_S:
             self.events.publish(Flooded(interface=to.interface.name, count=gate.shed))
             gate.shed, gate.told = 0, now
+        return False
 
     def _answer(self, heard: Heard, to: Listener, budget: Budget | None = None) -> None:
         source = heard.source

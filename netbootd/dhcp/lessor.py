@@ -29,8 +29,8 @@ from typing import NamedTuple, Protocol
 from weakref import WeakKeyDictionary
 
 from netbootd.addressing import Serving
+from netbootd.budget import Budget
 from netbootd.dhcp import pxe, server, telling, wire
-from netbootd.dhcp.budget import Budget
 from netbootd.dhcp.destination import Arrival, destination
 from netbootd.dhcp.given import Ask, Given, Noted
 from netbootd.dhcp.listeners import Listener

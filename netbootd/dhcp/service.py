@@ -130,7 +130,7 @@ class DhcpService(Service):
         return failed
 
     def _guard(self, servers: Collection[str]) -> None:
-        """Where we are the server, strangers have a budget, and addresses are asked for."""
+        """Where we are the server, addresses are asked for."""
         begun = [
             device.guard(name in servers, self._reactor)
             for (name, _), device in self._served.items()
@@ -164,6 +164,8 @@ class DhcpService(Service):
                 reader.interface = interface
             return
         device = self._served[name] = self._open(interface, mode)
+        for listener in device.listeners:
+            listener.gate = Gate(self._reactor.seconds())
         for reader in device.readers:
             self._reactor.addReader(reader)
 
@@ -295,8 +297,6 @@ class _Device:
             self.prober = None
         for listener in self.listeners:
             listener.prober = self.prober
-            if serves != (listener.gate is not None):
-                listener.gate = Gate(reactor.seconds()) if serves else None
         return self.prober is not None and self.prober is not before
 
     @property

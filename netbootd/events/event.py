@@ -64,6 +64,25 @@ class Dropped(Event):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Shed(Event):
+    """More came by *protocol* than could be looked at: *count* packets were turned away."""
+
+    level: ClassVar[str] = "warn"
+    protocol: str
+    count: int
+
+    @property
+    def who(self) -> str:
+        return self.protocol
+
+    @property
+    def what(self) -> str:
+        return (
+            f"is flooded: {self.count} requests of unknown or too busy addresses were turned away"
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Passed(Event):
     """A packet that was understood and deliberately left unanswered."""
 

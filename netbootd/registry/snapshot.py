@@ -31,6 +31,8 @@ from netbootd.targets.ipxe import ScriptTemplate
 from netbootd.unhurried import unhurried
 from netbootd.vms.vm import Vms
 
+_MAC_SIZE = 6  # bytes
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Registry:
@@ -143,6 +145,14 @@ class Registry:
             serials = marks.pi_serials(text)
             return next((self.pis[one] for one in serials if one in self.pis), None)
         return found
+
+    def lists(self, card: bytes) -> bool:
+        """Whether the *card* of these bytes is a listed machine's, by its MAC or a wildcard."""
+        if card in self.machines:
+            return True
+        if not self.wildcards or len(card) != _MAC_SIZE:
+            return False
+        return self.wildcard(MAC(card)) is not None
 
     def wildcard(self, mac: MAC) -> Machine | None:
         """The wildcard with the longest beginning of *mac*, made its own."""

@@ -5,11 +5,13 @@ A request becomes a transfer, or a refusal, or is left unanswered.
 
 Decides nothing about files: ``locate`` does.
 
-What a stranger can cause is bounded: transfers in all and for each address, and a transfer that
-was never answered is given five packets (see ``transfer``).  Where all places are taken, the
-newcomer gets that of the oldest transfer whose client never confirmed anything, so requests with
-forged addresses keep nobody out.  Where everybody has, the request is not answered at all: an
-ERROR ends the boot of a ROM, while after silence it asks again, and by then there may be room.
+What a stranger can cause is bounded: what is looked at of it at all (``gate``), transfers in all,
+for each address and to clients that never answered.  Each of these is given five packets (see
+``transfer``), and one where many wait so, since then most addresses are forged.  Where all places
+are taken, the newcomer gets that of the oldest transfer whose client never confirmed anything, so
+requests with forged addresses keep nobody out.  Where everybody has, the request is not answered at
+all: an ERROR ends the boot of a ROM, while after silence it asks again, and by then there may be
+room.
 
 With a single port what comes to it may belong to a transfer that shares its socket: looked up by
 who sent it, and handed to the crowd.  Which way a transfer goes is settled when it begins, so the
@@ -20,18 +22,19 @@ from __future__ import annotations
 
 import errno
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Container
 from dataclasses import replace
 from functools import partial
 
 from netbootd import urls
 from netbootd.errors import WireError
-from netbootd.events.event import Dropped, Refused, Unserved
+from netbootd.events.event import Dropped, Refused, Shed, Unserved
 from netbootd.events.stream import Stream
 from netbootd.printable import printable
 from netbootd.tftp import train, wire
 from netbootd.tftp.crowd import Crowd
 from netbootd.tftp.files import Locate, Located
+from netbootd.tftp.gate import Gate
 from netbootd.tftp.habits import KEPT_S, SOUND, Habit, Habits
 from netbootd.tftp.limits import Limits
 from netbootd.tftp.netascii import Netascii
@@ -41,7 +44,7 @@ from netbootd.tftp.ready import Ready
 from netbootd.tftp.refusals import NoRoomError, RefusedError, known_refusal
 from netbootd.tftp.running import Running
 from netbootd.tftp.train import Line, Peer
-from netbootd.tftp.transfer import Transfer
+from netbootd.tftp.transfer import PACKETS_UNHEARD, Transfer
 
 _EFFORT_A_TURN = 1024  # before others have theirs; an ACK is 1
 _EFFORT_OF_REQUEST = 16  # a file is looked for and opened
@@ -50,6 +53,7 @@ _NO_DESCRIPTOR = {errno.EMFILE, errno.ENFILE}
 _NO_NAME = "(empty name)"
 _LONGER = 20  # bytes by which IPv6's header is longer than IPv4's (RFC 8200, section 3)
 _MADE_ROOM = "the client never answered, and another one wanted its place"
+_CROWDED = 512  # transfers that were never answered: a storm's are within milliseconds
 _RESTART_S = 1.0  # a request repeated this long after the last sign of life is a new one
 
 
@@ -57,7 +61,7 @@ class Admission:
     """
     Takes what comes to the ports.  *locate* is called for each request; what it may raise is said
     in ``files``.  *report* is called within an ``except`` and logs a bug with its traceback;
-    *tell* is given what the log should say otherwise.
+    *tell* is given what the log should say otherwise.  *known* are addresses that go before others.
     """
 
     def __init__(
@@ -68,6 +72,7 @@ class Admission:
         limits: Limits,
         report: Callable[[str], None],
         tell: Callable[[str], None],
+        known: Container[str] = (),
     ) -> None:
         self._crowd = crowd
         self._locate = locate
@@ -79,6 +84,7 @@ class Admission:
         self._segments = train.kernel_segments()
         self._habits = Habits(crowd.now)
         self._ready = Ready()
+        self._gate = Gate(known, crowd.now(), self._flooded)
         crowd.ended = self._learn
 
     def arrivals(self, port: Port) -> None:
@@ -91,9 +97,15 @@ class Admission:
                 self._crowd.arrived(running, datagram, now)
                 effort -= 1
                 continue
-            effort -= _EFFORT_OF_REQUEST
-            if not port.retired:
-                self._packet(port, datagram, peer)
+            effort -= self._meet(port, datagram, peer)
+
+    def _meet(self, port: Port, datagram: bytes, peer: Peer) -> int:
+        """Look at what came to port 69, unless there is too much of it; the effort."""
+        if port.retired or not self._gate.lets_in(peer[0], self._crowd.now()):
+            return 1
+        self._packet(port, datagram, peer)
+        self._gate.done(self._crowd.now())
+        return _EFFORT_OF_REQUEST
 
     def stranger(self, port: Port, door: socket.socket) -> None:
         """
@@ -104,10 +116,13 @@ class Admission:
         if (arrived := train.receive(door)) is None:
             return
         datagram, peer = arrived
+        if not self._gate.lets_in(peer[0], self._crowd.now()):
+            return
         self._drop("from outside the transfer", peer)
         if wire.opcode_of(datagram) != wire.Opcode.ERROR and not port.took_leave(peer):
             error = wire.Error(wire.ErrorCode.UNKNOWN_TID, "unknown transfer ID")
             train.send(door, wire.encode(error), peer)
+        self._gate.done(self._crowd.now())
 
     def _packet(self, port: Port, datagram: bytes, peer: Peer) -> None:
         """Anything that comes to port 69."""
@@ -244,7 +259,9 @@ class Admission:
         crowd, limits, most = self._crowd, self.limits, self._per_client
         while len(crowd.of_client(client)) >= most and (old := crowd.unheard_of(client)):
             crowd.dismiss(old, _MADE_ROOM)
-        while len(crowd) >= limits.transfers and (old := crowd.unheard()):
+        while (len(crowd) >= limits.transfers or crowd.half_open() >= limits.half_open) and (
+            old := crowd.unheard()
+        ):
             crowd.dismiss(old, _MADE_ROOM)
 
     # How.
@@ -267,7 +284,8 @@ class Admission:
             read = Netascii(content.read, content.size).read
         grant = negotiate(request.options, bounds) if habit.options else PLAIN
         whole = partial(self._ready.of, content)
-        return Transfer(read, bounds.size, grant, self.limits.patience_s, whole)
+        pleas = PACKETS_UNHEARD if self._crowd.half_open() < _CROWDED else 1
+        return Transfer(read, bounds.size, grant, self.limits.patience_s, whole, pleas)
 
     def _habit(self, request: wire.ReadRequest, client: str) -> Habit:
         """
@@ -328,6 +346,9 @@ class Admission:
         self._events.publish(
             Unserved(mac=mac, peer=peer[0], protocol="TFTP", reason=reason, code="no-room")
         )
+
+    def _flooded(self, count: int) -> None:
+        self._events.publish(Shed(protocol="TFTP", count=count))
 
     def _drop(self, reason: str, peer: Peer) -> None:
         self._events.publish(Dropped(peer=peer[0], protocol="TFTP", reason=reason))

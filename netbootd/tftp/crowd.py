@@ -103,6 +103,11 @@ class Crowd:
         """The transfers that *address* has, in the order they began."""
         return self._of_client.get(address, {}).values()
 
+    def half_open(self) -> int:
+        """How many transfers there are whose client never confirmed anything, or hardly more."""
+        self.unheard()
+        return len(self._perhaps_unheard)
+
     def unheard(self) -> Running | None:
         """The oldest transfer whose client never confirmed anything, None where all have."""
         while self._perhaps_unheard:

@@ -18,6 +18,7 @@ class Limits:
     blksize: int = LARGEST_BLKSIZE  # bytes, where the MTU allows as much
     patience_s: float = PATIENCE_S  # without progress, before a transfer is given up
     transfers: int = 10_000
+    half_open: int = 4096  # of those, to clients that never answered
     per_client: int = 64  # transfers of one address
     per_gateway: int = 1024  # the same with a single port, where an address may stand for many
     single_port: bool = False  # everything leaves from port 69

@@ -9,7 +9,7 @@ The first is the socket of port 69, the second makes transfers of requests, the 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Container, Iterable
 from functools import partial
 from ipaddress import IPv4Address, IPv6Address
 from typing import Any
@@ -39,6 +39,7 @@ class TftpService(service.Service):
     *locate* is called for each request; what it may raise is said in ``files``.  *grace* is the
     time in seconds that transfers have when the service stops.  *now* gives seconds that never go
     back, as the reactor's own clock does when the host's is set; *today* those since 1970.
+    *known* are the addresses that go before others where too many ask.
     """
 
     def __init__(
@@ -51,6 +52,7 @@ class TftpService(service.Service):
         grace: float = 10.0,
         now: Callable[[], float] = time.monotonic,
         today: Callable[[], float] = time.time,
+        known: Container[str] = (),
     ) -> None:
         self._reactor = reactor
         self._now, self._today = now, today
@@ -62,7 +64,7 @@ class TftpService(service.Service):
         self._retired: dict[_Where, Port] = {}
         self._small_buffer_told = False
         self._crowd = Crowd(reactor, events, _report, now)
-        self._admission = Admission(self._crowd, locate, events, limits, _report, _tell)
+        self._admission = Admission(self._crowd, locate, events, limits, _report, _tell, known)
 
     @property
     def limits(self) -> Limits:

@@ -20,10 +20,10 @@ What moves it:
   acknowledges whatever is out of order could keep two copies of the window going to the end.
 - The timer: the window again, after the waits of ``pace``.
 
-A client that never answered gets five packets and no more: its address may be forged.  Where the
-first four were OACKs, the fifth is DATA 1 of 512 bytes without options, for a client that asks for
-options and then does not understand the answer (reported of NVIDIA DGX).  Should it
-acknowledge the OACK after all, the transfer goes on with the options.
+A client that never answered gets five packets and no more, or as few as the caller says: its
+address may be forged.  Where the first four were OACKs, the fifth is DATA 1 of 512 bytes without
+options, for a client that asks for options and then does not understand the answer (reported of
+NVIDIA DGX).  Should it acknowledge the OACK after all, the transfer goes on with the options.
 """
 
 from __future__ import annotations
@@ -42,7 +42,8 @@ PATIENCE_S = 30.0  # without progress, from a client that has answered; ROMs ret
 _UNHEARD_S = 12.0  # from one that never has: it asks again if it is still there
 _FAREWELL_S = 10.0  # for the last ACK, which some ROMs never send
 _TORN_IN_A_ROW = 4  # of 1, 2, 4, 8 the best with windows of 64 at 3 % loss and at 1 % disorder
-_PACKETS_UNHEARD = 5
+#: To a client that never answered.
+PACKETS_UNHEARD = 5
 _OACKS_UNHEARD = 4
 _OACKS_HOPED = 3  # 1.5 s; whoever asks again from another port then has perhaps not understood
 
@@ -66,7 +67,8 @@ class Transfer:
     many blocks; while there is one, nothing is read here.  Call ``start`` once, then
     ``acknowledge`` or ``receive`` for what arrives (``step`` for what is ``awaited``) and ``tick``
     when ``deadline`` has come, until there is an ``outcome``.  Each may return packets to send, the
-    last ERROR among them.  *now* is in seconds.
+    last ERROR among them.  *now* is in seconds.  *pleas* is how often the first reply goes to a
+    client that never answers.
     """
 
     __slots__ = (
@@ -80,6 +82,7 @@ class Transfer:
         "_length",
         "_lost",
         "_lost_in_a_row",
+        "_most_pleas",
         "_pace",
         "_packets",
         "_patience_s",
@@ -109,6 +112,7 @@ class Transfer:
         grant: Grant = PLAIN,
         patience_s: float = PATIENCE_S,
         whole: Callable[[int, int], Source | None] = _never,
+        pleas: int = PACKETS_UNHEARD,
     ) -> None:
         self._file = Ahead(read, size)
         self._whole_of = whole
@@ -119,7 +123,7 @@ class Transfer:
         self._asked = self._grant = grant
         self._acked = self._sent = 0
         self._last: int | None = None
-        self._patience_s = patience_s
+        self._patience_s, self._most_pleas = patience_s, pleas
         self._pace = Pace(grant.timeout_s)
         self._repeated_at = float("-inf")
         self._torn = 0  # windows repeated in a row because an ACK said so
@@ -216,7 +220,7 @@ class Transfer:
 
     def _plead(self, now: float) -> Train | None:
         """The first reply again, to a client that was never heard."""
-        if self._pleas == _PACKETS_UNHEARD:
+        if self._pleas >= self._most_pleas:
             self.deadline = self._give_up_at
             return None
         self._pleas += 1

@@ -38,6 +38,7 @@ FLOORS: tuple[frozenset[str], ...] = (
             "bzimage",
             "readers",
             "unhurried",
+            "budget",
         }
     ),
     frozenset(

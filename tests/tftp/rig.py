@@ -59,6 +59,8 @@ class House:
     """The service, and its turns."""
 
     def __init__(self, **limits) -> None:
+        #: Addresses that go before strangers.
+        self.known = set()
         self.reactor = MemoryReactorClock()
         self.library = Library()
         self.events = []
@@ -71,6 +73,7 @@ class House:
             Limits(**limits),
             grace=5.0,
             now=self.reactor.seconds,
+            known=self.known,
         )
         self.service.startService()
         self.serve(HOME)

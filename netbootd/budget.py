@@ -1,0 +1,114 @@
+"""
+How much of our time strangers may cost, so that a flood from made-up addresses leaves the rest to
+those that are known.
+
+Pure: the caller says what time it is, in seconds of a clock that does not go back.  What is bounded
+is time and not packets: as many are answered as this host can, and none is turned away on a quiet
+day.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Hashable
+
+#: Seconds of work that a rack which is switched on may ask for at once.
+_BURST_S = 0.5
+#: Bits of which two are set for whoever was turned away: among 400,000 within the two spans one
+#: stranger of a hundred is taken for another.
+_BITS = 1 << 23
+_BIT_OF_OTHER = 24  # of the hash, where another number begins
+_SPAN_S = 20.0  # firmware asks again after 4 s or so, and then waits for longer each time
+_MOST_SENDERS = 16_384
+
+
+class Budget:
+    """Seconds of work, which grow by *share* in each second."""
+
+    def __init__(self, share: float, now: float) -> None:
+        self._share = share
+        self._left = _BURST_S
+        self._at = now
+
+    def affords(self, now: float) -> bool:
+        """Whether one more is looked at."""
+        self._left = min(_BURST_S, self._left + self._share * max(0.0, now - self._at))
+        self._at = now
+        return self._left > 0
+
+    def spend(self, seconds: float) -> None:
+        """One was looked at, and took so long."""
+        self._left -= max(0.0, seconds)
+
+
+class Strangers:
+    """
+    Two budgets: one for whoever comes, and one for those that come again after they were turned
+    away, as firmware does and a flood from ever new addresses does not.
+    """
+
+    def __init__(self, first: float, again: float, now: float) -> None:
+        self._first, self._again = Budget(first, now), Budget(again, now)
+        self._knocked = _Knocked(now)
+
+    def budget_of(self, who: Hashable, now: float) -> Budget | None:
+        """What *who* is looked at from; None: it is turned away, and that is remembered."""
+        if self._first.affords(now):
+            return self._first
+        if self._knocked.before(who, now) and self._again.affords(now):
+            return self._again
+        return None
+
+
+class _Knocked:
+    """
+    Who was turned away within one span or two, roughly: a Bloom filter, by a hash that nobody else
+    can foresee (``PYTHONHASHSEED``), so that a flood costs no memory.
+    """
+
+    def __init__(self, now: float) -> None:
+        self._until = now
+        self._here, self._before = bytearray(), bytearray()
+
+    def before(self, who: Hashable, now: float) -> bool:
+        """Whether it was; from now on it was."""
+        if now >= self._until:
+            fresh = now < self._until + _SPAN_S
+            self._before = self._here if fresh and self._here else bytearray(_BITS // 8)
+            self._here = bytearray(_BITS // 8)
+            self._until = now + _SPAN_S
+        number = hash(who)
+        one = self._set(number % _BITS)
+        return self._set((number >> _BIT_OF_OTHER) % _BITS) and one
+
+    def _set(self, bit: int) -> bool:
+        byte, mask = bit >> 3, 1 << (bit & 7)
+        known = bool((self._here[byte] | self._before[byte]) & mask)
+        self._here[byte] |= mask
+        return known
+
+
+class Rates:
+    """
+    A bucket of tokens for each sender (RFC 2697): *burst* at once, *rate* in a second.
+
+    The senders are bounded; of too many the one heard longest ago begins anew.
+    """
+
+    def __init__(self, burst: float, rate: float, most: int = _MOST_SENDERS) -> None:
+        self._burst, self._rate, self._most = burst, rate, most
+        self._left: OrderedDict[Hashable, tuple[float, float]] = OrderedDict()
+
+    def __len__(self) -> int:
+        return len(self._left)
+
+    def takes(self, who: Hashable, now: float) -> bool:
+        """Whether one more of *who* is taken."""
+        left, at = self._left.get(who, (self._burst, now))
+        left = min(self._burst, left + (now - at) * self._rate)
+        taken = left >= 1
+        self._left[who] = (left - 1 if taken else left), now
+        self._left.move_to_end(who)
+        if len(self._left) > self._most:
+            self._left.popitem(last=False)
+        return taken
