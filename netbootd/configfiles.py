@@ -85,8 +85,8 @@ _GRUB = "grub.cfg"
 _PXELINUX_FOLDER = "pxelinux.cfg"
 _DEFAULT = "default"
 _CHOICE = re.compile(r"(.*)\.choice-([0-9]{1,6})")
-_BY_MAC = re.compile(r"[0-9A-Fa-f]{2}-([0-9A-Fa-f]{2}([:-][0-9A-Fa-f]{2}){5})")
-_MAC = re.compile(r"[0-9A-Fa-f]{2}([:-][0-9A-Fa-f]{2}){5}")
+_BY_MAC = re.compile(r"[0-9A-Fa-f]{2}-([0-9A-Fa-f]{2}([:-])[0-9A-Fa-f]{2}(?:\2[0-9A-Fa-f]{2}){4})")
+_MAC = re.compile(r"[0-9A-Fa-f]{2}([:-])[0-9A-Fa-f]{2}(?:\1[0-9A-Fa-f]{2}){4}")
 _UUID = re.compile(r"[0-9A-Fa-f]{8}(-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}")
 _ADDRESS = re.compile(r"[0-9A-Fa-f]{8}")
 

@@ -114,21 +114,21 @@ def signers(table: bytes) -> tuple[str, ...] | None:
     """The names in all signatures of a certificate table; None if there is no signature."""
     names: dict[str, None] = {}
     signatures, at = 0, 0
-    while signature := _signature(table[at:]):
+    while signature := _signature(table, at):
         signatures += 1
         names.update(dict.fromkeys(_names(signature)))
         at += -(-(len(signature) + _SIGNATURE_HEAD) // 8) * 8  # each begins at a multiple of eight
     return tuple(names) if signatures else None
 
 
-def _signature(table: bytes) -> bytes:
-    """The first one, empty for none."""
+def _signature(table: bytes, at: int = 0) -> bytes:
+    """The one at *at*, empty for none."""
     try:
-        length, _, kind = struct.unpack_from("<IHH", table)
+        length, _, kind = struct.unpack_from("<IHH", table, at)
     except struct.error:
         return b""
-    good = kind == _PKCS7 and _SIGNATURE_HEAD < length <= len(table)
-    return table[_SIGNATURE_HEAD:length] if good else b""
+    good = kind == _PKCS7 and _SIGNATURE_HEAD < length <= len(table) - at
+    return table[at + _SIGNATURE_HEAD : at + length] if good else b""
 
 
 @dataclass(frozen=True, slots=True)
@@ -233,7 +233,7 @@ def _of_sbat(sbat: tuple[str, ...], component: str) -> str:
     return versions[-1] if versions else ""
 
 
-_BRAND = re.compile(rb"\n\s*set\s+user-class\s+([\x21-\x7e]{1,32})")
+_BRAND = re.compile(rb"\n[ \t]*set[ \t]+user-class[ \t]+([\x21-\x7e]{1,32})")
 
 
 def _brand(data: bytes) -> str:

@@ -69,6 +69,15 @@ def test_other_files_are_no_configuration(path):
     assert parse(path) is None
 
 
+@pytest.mark.parametrize("mac", ["01-52-54-00:aa-00-0c", "52:54-00:aa:00:0c"])
+def test_a_mac_of_two_kinds_of_signs_is_nobodys(mac):
+    for path in (f"pxelinux.cfg/{mac}", f"grub.cfg-{mac}"):
+        file = parse(path)
+        assert file.nobodys
+        assert file.mac is None
+    assert parse(mac) is None
+
+
 @given(st.text(max_size=60))
 def test_any_text_is_parsed_or_not_and_never_fails(text):
     for path in (text, f"pxelinux.cfg/{text}", f"grub.cfg-{text}", f"{text}/config.txt"):

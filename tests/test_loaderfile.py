@@ -1,14 +1,16 @@
 """What boot programs say of themselves: our own few bytes, Debian's files, and nonsense."""
 
+import struct
 from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from netbootd.loaderfile import Format, inspect
+from netbootd.loaderfile import Format, inspect, signers
 
 from . import binaries
+from .fuzz.decoder import memory_of
 
 SBAT = b"""sbat,1,SBAT Version,sbat,1,https://example.net
 grub,5,Free Software Foundation,grub,2.06,https://example.net
@@ -56,6 +58,19 @@ def test_the_user_class_that_an_ipxe_takes_is_its_brand():
     branded = "#!ipxe\nset user-class netbootd\nautoboot\n"
     assert inspect(binaries.ipxe(script=branded)).brand == "netbootd"
     assert inspect(binaries.ipxe(script="#!ipxe\nautoboot\n")).brand == ""
+
+
+def test_a_user_class_is_looked_for_in_one_line_at_a_time():
+    """A search over all of them would take hours for a script of empty lines."""
+    torn = "#!ipxe\nset\nuser-class\nnetbootd\n"
+    assert inspect(binaries.ipxe(script=torn)).brand == ""
+
+
+def test_thousands_of_signatures_are_looked_at_where_they_stand():
+    one = struct.pack("<IHH", 9, 0x200, 2) + bytes(8)
+    table = one * 20_000
+    assert signers(table) == ()
+    assert memory_of(signers, table) < len(table) / 2
 
 
 @pytest.mark.parametrize(

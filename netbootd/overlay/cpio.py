@@ -82,7 +82,7 @@ def archive(entries: Iterable[Entry]) -> bytes:
 
 def _checked(path: str) -> str:
     parts = path.split("/")
-    if not all(parts) or {".", ".."} & set(parts) or "\0" in path or path == TRAILER:
+    if not all(parts) or {".", ".."} & set(parts) or "\0" in path or parts[0] == TRAILER:
         raise ValueError(f"{path!r} is no path inside an archive")
     if len(_name(path)) > _LONGEST_PATH:
         raise ValueError(f"{path[:40]!r}... is too long a path")

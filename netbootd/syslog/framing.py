@@ -28,7 +28,7 @@ class Frames:
 
     def __init__(self) -> None:
         self.problem = ""
-        self._buffer = b""
+        self._buffer = bytearray()
         self._skipping = False
         self._searched = 0  # so far there is no end in the buffer
 
@@ -39,7 +39,10 @@ class Frames:
 
     def feed(self, data: bytes) -> list[bytes]:
         """The messages that *data* completes, as far as it can be read."""
-        buffer = self._buffer + data if self._buffer else data
+        buffer: bytes | bytearray = data
+        if self._buffer:
+            self._buffer += data  # in place: one that comes byte by byte would be copied each time
+            buffer = self._buffer
         found: list[bytes] = []
         at = 0
         try:
@@ -48,15 +51,18 @@ class Frames:
         except WireError as problem:
             self.problem = str(problem)
             at = len(buffer)
-        self._buffer = buffer[at:]
+        if buffer is self._buffer:
+            del self._buffer[:at]
+        else:
+            self._buffer += buffer[at:]
         return found
 
     def end(self) -> list[bytes]:
         """The connection is over: what is left is a message too."""
-        rest, self._buffer = self._buffer, b""
+        rest, self._buffer = bytes(self._buffer), bytearray()
         return [rest] if rest and not self._skipping else []
 
-    def _end(self, buffer: bytes, at: int, found: list[bytes]) -> int:
+    def _end(self, buffer: bytes | bytearray, at: int, found: list[bytes]) -> int:
         """Take the frame that begins at *at*; where it ends, -1 if that has not come yet."""
         if not self._skipping and b"1" <= buffer[at : at + 1] <= b"9":
             if counted := _COUNT.match(buffer, at):
@@ -71,20 +77,20 @@ class Frames:
         if self._skipping:
             self._skipping = False
         elif frame := buffer[at : match.start()].removesuffix(b"\r"):
-            found.append(frame)
+            found.append(bytes(frame))
         return match.end()
 
-    def _endless(self, buffer: bytes, at: int, found: list[bytes]) -> int:
+    def _endless(self, buffer: bytes | bytearray, at: int, found: list[bytes]) -> int:
         if len(buffer) - at <= LONGEST:
             self._searched = len(buffer) - at
             return -1
         if not self._skipping:
-            found.append(buffer[at:])
+            found.append(bytes(buffer[at:]))
         self._skipping, self._searched = True, 0
         return len(buffer)
 
 
-def _counted(buffer: bytes, counted: re.Match[bytes], found: list[bytes]) -> int:
+def _counted(buffer: bytes | bytearray, counted: re.Match[bytes], found: list[bytes]) -> int:
     """Raises WireError for a count beyond the limit: how the stream goes on cannot be known."""
     length = int(counted[1])
     if length > LONGEST:
@@ -92,5 +98,5 @@ def _counted(buffer: bytes, counted: re.Match[bytes], found: list[bytes]) -> int
     end = counted.end() + length
     if end > len(buffer):
         return -1
-    found.append(buffer[counted.end() : end])
+    found.append(bytes(buffer[counted.end() : end]))
     return end

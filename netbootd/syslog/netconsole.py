@@ -26,6 +26,9 @@ _PATIENCE_S = 2.0  # for the rest of a record or line
 _MOST_LINES = 4096  # that wait for their end, one of each sender
 _MOST_RECORDS = 256  # that wait for their rest, of all senders
 _MOST_PARTS = 256  # of one; the kernel makes them some 1000 bytes long
+#: Lines of one datagram that are told apart, and pairs of one record: a line costs much more than
+#: its bytes do, and the kernel's datagrams have 1000 of these (MAX_PRINT_CHUNK).
+_MOST_SPLIT = 256
 _KERNEL, _NOTICE = 0, 5
 _HEADER = re.compile(
     rb"(?:(?P<release>[^\s,;]{1,128}),)?(?P<priority>\d{1,4}),(?P<sequence>\d{1,20}),"
@@ -125,7 +128,7 @@ class Assembler:
 
     def _plain(self, datagram: bytes, sender: str, now: float) -> list[tuple[str, Said]]:
         waiting = self._lines.pop(sender, None)
-        *whole, rest = ((waiting.text if waiting else b"") + datagram).split(b"\n")
+        *whole, rest = ((waiting.text if waiting else b"") + datagram).split(b"\n", _MOST_SPLIT)
         if len(rest) > _LONGEST_LINE:
             whole, rest = [*whole, rest], b""
         if rest:
@@ -155,7 +158,7 @@ def _as_far(record: _Record) -> Said:
 
 def _said(header: re.Match[bytes], body: bytes, tags: tuple[str, ...] = ()) -> Said:
     facility, severity = divmod(int(header["priority"]), 8)
-    text, *pairs = body.split(b"\n")
+    text, *pairs = body.split(b"\n", _MOST_SPLIT)
     facts = {
         "sequence": [header["sequence"].decode()],
         "microseconds": [header["microseconds"].decode()],

@@ -87,7 +87,19 @@ def test_a_later_entry_replaces_an_earlier_one(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "path", ["", "/etc/x", "etc//x", "etc/", "../x", "a/../b", "./a", "a\0b", cpio.TRAILER]
+    "path",
+    [
+        "",
+        "/etc/x",
+        "etc//x",
+        "etc/",
+        "../x",
+        "a/../b",
+        "./a",
+        "a\0b",
+        cpio.TRAILER,
+        f"{cpio.TRAILER}/x",
+    ],
 )
 def test_a_path_that_is_none_is_refused(path):
     with pytest.raises(ValueError, match="no path inside"):

@@ -90,3 +90,13 @@ def test_bytes_that_come_one_by_one_are_not_searched_again_and_again():
     for _ in range(50_000):
         assert frames.feed(b"x") == []
     assert frames.feed(b"\n") == [b"x" * 50_000]
+
+
+def test_bytes_that_come_one_by_one_are_not_copied_again_and_again():
+    frames = Frames()
+    frames.feed(b"x")
+    kept = frames._buffer
+    for _ in range(1000):
+        frames.feed(b"x")
+    assert frames._buffer is kept
+    assert frames.pending == len(kept) == 1001

@@ -121,3 +121,12 @@ def test_hostile_fragments_cost_a_bounded_memory_and_no_line():
     )
     assert sum(said.text.count("x") for _, said in found) == 3000 * 3000
     assert sum(said.text.count("y") for _, said in found) == 1000
+
+
+def test_a_datagram_of_empty_lines_or_pairs_costs_a_bounded_number_of_them():
+    assembler = Assembler()
+    found = assembler.feed(b"x\n" * 30_000, "192.0.2.7", 0.0) + assembler.overdue(9.0)
+    assert len(found) == 256 + 1
+    assert sum(said.text.count("x") for _, said in found) == 30_000
+    ((_, said),) = assembler.feed(b"6,1,1,-;text" + b"\n a=b" * 10_000, "192.0.2.7", 0.0)
+    assert len(said.structured["netconsole"]["a"]) == 256
