@@ -10,7 +10,7 @@ ARGS ?=
 PYTEST = .venv/bin/python -m pytest --numprocesses $(shell expr $$(nproc) + 1) --dist worksteal
 
 .DEFAULT_GOAL := help
-.PHONY: help run install test test-quick lint e2e fallbacks bench soak demo fresh clean
+.PHONY: help run install test test-quick lint e2e fallbacks bench soak fuzz pins demo fresh clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -58,6 +58,13 @@ bench: ## how fast it is, beside dnsmasq, nginx, atftpd and others; ten minutes 
 soak: ## hours of mixed load and faults, ARGS='--minutes 60': does anything grow, does any boot fail (root)
 	@tools/setup.sh bench
 	.venv/bin/python -m tests.soak $(ARGS)
+
+fuzz: ## millions of inputs for what reads a stranger's bytes, ARGS='dhcp --runs 10000000'; goes on where it was
+	@tools/setup.sh quick
+	.venv/bin/python -m tests.fuzz $(ARGS)
+
+pins: ## pin the newest versions of all Python packages, with their hashes, in tools/pins
+	tools/renew-pins $(ARGS)
 
 demo: ## watch a UEFI machine boot from the network, without any hardware (root)
 	@tools/setup.sh demo

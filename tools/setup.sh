@@ -93,7 +93,7 @@ install_packages() {
 # What an environment was made for: this folder (its scripts name it) and these dependencies.
 fingerprint() {
     echo "$PWD $1"
-    sha256sum setup.cfg pyproject.toml
+    sha256sum setup.cfg pyproject.toml tools/pins/*.txt
 }
 
 up_to_date() { # what is good for the tests is good for running
@@ -102,6 +102,10 @@ up_to_date() { # what is good for the tests is good for running
         [ "$(cat ".venv/.made$made" 2>/dev/null)" != "$(fingerprint "$made")" ] || return 0
     done
     return 1
+}
+
+no_python_packages() {
+    unreachable "netbootd's Python packages come from pypi.org, or what pip.conf names"
 }
 
 install_project() {
@@ -114,8 +118,10 @@ install_project() {
     fi
     ! up_to_date || return 0
     say "pip install --editable .$extra"
-    .venv/bin/python -m pip --disable-pip-version-check install -q -e ".$extra" ||
-        unreachable "netbootd's Python packages come from pypi.org, or what pip.conf names"
+    tools/pip .venv run || no_python_packages
+    [ -z "$extra" ] || tools/pip .venv test || no_python_packages
+    .venv/bin/python -m pip --disable-pip-version-check install -q --no-deps --no-index \
+        --no-build-isolation -e . || no_python_packages
     fingerprint "$extra" >".venv/.made$extra"
 }
 

@@ -46,8 +46,7 @@ def dhcp(data: bytes) -> None:
     for name in _OF_DHCP:
         getattr(message, name)
     _ask(message)
-    for port in Port:
-        shapes._cut(message, data, port)
+    shapes._cut(message, data, Port.BOOT_SERVER)
     # What is echoed; all else is our own, and scapy's work, which takes a hundred times as long.
     echoed = {code: value for code, value in message.options.items() if code in wire._LAID_IN}
     said_back = message._replace(options=echoed)
@@ -240,7 +239,6 @@ DECODERS = (
             "netbootd.dhcp.pxe",
             "netbootd.dhcp.relay",
             "netbootd.dhcp.shapes",
-            "netbootd.dhcpoptions",
         ),
         _dhcp_seeds,
         2048,
