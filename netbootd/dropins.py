@@ -54,6 +54,8 @@ NAMED = (
     *(TARGETS, GROUPS, SUBNETS, MACHINES, "vms", "netbootd"),
 )
 """The sections that are objects: names, or MACs, and an entry for each."""
+#: Bytes of one file: a hundred thousand machines are a tenth of it.
+LARGEST = 256 << 20
 SECTIONS = (*NAMED, INCLUDES)
 
 #: What files in the folder of drop-ins are about to hold, None for those that are about to go.
@@ -317,6 +319,9 @@ def bytes_of(file: Path) -> bytes:
         if not stat.S_ISREG(os.fstat(descriptor).st_mode):
             kind_of_file = "a directory" if file.is_dir() else "no regular file"
             raise OSError(errno.EINVAL, f"it is {kind_of_file}")
+        if (size := os.fstat(descriptor).st_size) > LARGEST:
+            told = f"it has {size >> 20} MiB, and may have {LARGEST >> 20}"
+            raise OSError(errno.EFBIG, told)
         return opened.read()
 
 

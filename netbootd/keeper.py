@@ -156,6 +156,7 @@ class Keeper:
         if target is None or not target.common.up_within:
             return
         left = attempt.began + target.common.up_within - self.record.now()
+        left = min(left, target.common.up_within)  # it began later: the clock was set back
         before = self._expected.get(machine.key)
         if before is not None and before.active():
             before.cancel()

@@ -137,6 +137,11 @@ def close_cleanly(connection: sqlite3.Connection) -> None:
     connection.execute("UPDATE counter SET clean = 1")
 
 
+def newest(connection: sqlite3.Connection) -> float:
+    """When the last boot was begun; 0 where there is none."""
+    return float(connection.execute("SELECT max(began) FROM boot").fetchone()[0] or 0.0)
+
+
 def prune(connection: sqlite3.Connection, settings: Boots, now: float) -> None:
     """Delete by age and by number, a little at a time, so that nobody waits long for the file."""
     too_old = now - settings.days * 86400

@@ -18,6 +18,7 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import NamedTuple
 
+from netbootd.ages import Ages
 from netbootd.boots import database
 from netbootd.boots.boot import Boot
 from netbootd.boots.database import FILE, Loaded, NoBoots, Row, Unsaved
@@ -70,7 +71,7 @@ class Store(threading.Thread):
         super().__init__(name="netbootd-boots", daemon=True)
         self.settings = settings
         self._file = folder / FILE
-        self._now = now
+        self._ages = Ages(now)
         self._troubled, self._warned, self._renewed = troubled, warned, renewed
         self._lock = threading.Lock()
         self._unsaved: dict[int, Unsaved] = {}
@@ -273,7 +274,8 @@ class Store(threading.Thread):
     def _prune(self, connection: sqlite3.Connection) -> None:
         if time.monotonic() >= self._pruned_at + _PRUNE_S:
             self._pruned_at = time.monotonic()
-            database.prune(connection, self.settings, self._now())
+            now = self._ages.now(database.newest(connection))
+            database.prune(connection, self.settings, now)
 
     def _report(self, trouble: str) -> None:
         if trouble != self._trouble:

@@ -19,6 +19,7 @@ import threading
 from collections.abc import Callable
 from pathlib import Path
 
+from netbootd.ages import Ages
 from netbootd.logbook import files, index, reader
 from netbootd.logbook.marks import Marks
 
@@ -46,7 +47,7 @@ class Retention(threading.Thread):
         self.size = 0
         self.days = 0
         self._folder = folder
-        self._now = now
+        self._ages = Ages(now)
         self._closed_until = closed_until
         self._closing = False
         self._work: queue.SimpleQueue[tuple[str, Marks] | None] = queue.SimpleQueue()
@@ -149,10 +150,10 @@ class Retention(threading.Thread):
     def _remove_old(self) -> None:
         sizes = {one: files.size(self._folder, one) for one in files.identities(self._folder)}
         total = sum(sizes.values())
-        oldest = self._now() - self.days * _DAY
+        written = {one: files.modified(self._folder, one) or 0.0 for one in sizes}
+        oldest = self._ages.now(max(written.values(), default=0.0)) - self.days * _DAY
         for identity, size in sizes.items():
-            modified = files.modified(self._folder, identity)
-            aged = modified is not None and modified < oldest
+            aged = 0.0 < written[identity] < oldest
             if (total > self.size or aged) and self._is_closed(identity) and not self._closing:
                 self._remove(identity)
                 total -= size

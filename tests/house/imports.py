@@ -39,6 +39,7 @@ FLOORS: tuple[frozenset[str], ...] = (
             "readers",
             "unhurried",
             "budget",
+            "ages",
         }
     ),
     frozenset(
