@@ -34,6 +34,9 @@ class Client:
     *network* is an address of the subnet it is in, where DHCP knows that before it has one of its
     own.  *features* are what an iPXE says it can do, by the numbers of option 175 (iPXE,
     include/ipxe/features.h); None where it does not say.
+
+    *asks*: it is there, and what is made goes to it: secrets are in their places.  Whoever only
+    looks at what a machine would get has stand-ins for them (``secretvalues``).
     """
 
     stage: Stage
@@ -48,6 +51,7 @@ class Client:
     remote_id: str = ""
     network: str = ""
     features: frozenset[int] | None = None
+    asks: bool = False
 
     @property
     def link(self) -> str:
@@ -71,4 +75,5 @@ class Client:
             remote_id=marks.remote_id,
             network=self.network,
             features=self.features,
+            asks=self.asks,
         )

@@ -65,7 +65,7 @@ def script_of(
             return BootScript(text, "first contact", code="first")
         raise NotFound(file.name)
     said = sightings.of(mac).over(Marks(uuid=file.uuid))
-    client = Client(stage=Stage.IPXE, mac=mac, address=wanted.peer).marked(said)
+    client = Client(stage=Stage.IPXE, mac=mac, address=wanted.peer, asks=True).marked(said)
     if reason := refusal(client, identify(client, registry), registry):
         raise Forbidden(f"{mac} is {reason}")
     dialect = dialect_of(file.reader, file.name, wanted.way, registry.dialects)

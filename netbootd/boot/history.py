@@ -191,5 +191,5 @@ def provided(
     standing = record.of(machine.key)
     machine = machine.booting(running(machine, registry, standing, record.now()))
     token = record.token(machine.key, standing.latest)
-    facts = facts_of(client.mac, machine, registry, base, client.address, token)
+    facts = facts_of(client.mac, machine, registry, base, client.address, token, asks=client.asks)
     return machine, facts

@@ -92,7 +92,9 @@ class Kept:
         """Make the text with stand-ins, and see what is done with them; None: it is not kept."""
         assert client.mac is not None
         target, looked_at = self._looked_at[id(machine.target)]
-        facts = facts_of(client.mac, machine, self.registry, base, client.address, token)
+        facts = facts_of(
+            client.mac, machine, self.registry, base, client.address, token, asks=client.asks
+        )
         words = [
             name for name, value in machine.variables.items() if _is_word(name, value, looked_at)
         ]

@@ -124,7 +124,7 @@ def boot_script(
         if text is not None:
             return _booting(text, machine, armed=decision.armed)
     dialect = dialect or Ipxe(registry.notice_template)
-    facts = facts_of(client.mac, machine, registry, base, client.address, past.token)
+    facts = _facts(client, machine, registry, base, past)
     if not subnet_of(client, registry).served:
         return _unserved(client, registry, facts, dialect)
     if isinstance(decision.step, Refusal) or machine is None:
@@ -143,8 +143,16 @@ def boot_script(
         machine = machine.booting(picked)
         if not decision.armed and (circle := circles(picked, registry, past.standing, past.now)):
             return _held(circle, client.mac, machine, dialect, facts, past)
-        facts = facts_of(client.mac, machine, registry, base, client.address, past.token)
+        facts = _facts(client, machine, registry, base, past)
     return _of(machine, registry, facts, dialect, armed=decision.armed)
+
+
+def _facts(
+    client: Client, machine: Machine | None, registry: Registry, base: str, past: Past
+) -> Facts:
+    assert client.mac is not None
+    address, token = client.address, past.token
+    return facts_of(client.mac, machine, registry, base, address, token, asks=client.asks)
 
 
 def _of(
@@ -159,6 +167,7 @@ def _of(
         empty = isinstance(problem, RenderError)  # of a placeholder; jinja2 has errors of its own
         what = "an argument cannot be made" if empty else "its template has an error"
         detail = str(problem) if empty else told_of(machine.target.template.name, problem)
+        detail = str(facts.secrets.silence(RenderError(detail)))
         cause = re.sub(r"^\S*/", "", detail)  # the folder is nobody's business but the log's
         reason = f"{machine.title} cannot boot: {what}: {cause}"
         return _broken(reason, machine, dialect, facts, detail)
@@ -170,6 +179,7 @@ def _of(
         or overlays.trouble(registry, machine, facts, said.mentions)
         or scripts.trouble(registry, machine, facts, said.mentions)
     ):
+        trouble = str(facts.secrets.silence(RenderError(trouble)))
         return _broken(f"{machine.title} cannot boot: {trouble}", machine, dialect, facts)
     return _booting(said.text, machine, armed=armed)
 

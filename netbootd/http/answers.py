@@ -72,7 +72,7 @@ def answer(
     try:
         content = _content(path, facts, registry)
     except RenderError as problem:
-        return unmade(asked, facts, problem, "file")
+        return unmade(asked, facts, facts.secrets.silence(problem), "file")
     headers = {"Content-Type": content_type, **NO_STORE}
     event = served(asked, facts, content.size)
     return Answer(HTTPStatus.OK, headers, Part(content, 0, content.size), event)

@@ -49,7 +49,7 @@ def answer(asked: Asked, route: Route, registry: Registry, record: Record) -> An
         run = pieces(machine, registry)
         body = node_script(run, facts)
     except RenderError as problem:
-        return unmade(asked, facts, problem, "script")
+        return unmade(asked, facts, facts.secrets.silence(problem), "script")
     says = ", ".join(piece.fragment.name for piece in run) or "nothing to do"
     event = NodeScripted(mac=facts.mac, target=machine.title, peer=asked.peer, says=says)
     return _text(asked, body, event)

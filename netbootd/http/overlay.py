@@ -28,4 +28,4 @@ def answer(asked: Asked, mac: MAC, registry: Registry, record: Record) -> Answer
     try:
         return made(asked, facts, overlays.build(machine, facts, registry), TYPE)
     except RenderError as problem:
-        return unmade(asked, facts, problem, "overlay")
+        return unmade(asked, facts, facts.secrets.silence(problem), "overlay")

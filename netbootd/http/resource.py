@@ -72,7 +72,7 @@ class Asked:
         """Whoever asks, *mac* being whom it asks for, with what is known of that."""
         said = self.sightings.of(mac)
         if said is UNMARKED:
-            return Client(stage=stage, mac=mac, address=self.peer)
+            return Client(stage=stage, mac=mac, address=self.peer, asks=True)
         return Client(
             stage=stage,
             mac=mac,
@@ -83,6 +83,7 @@ class Asked:
             client_id=said.client_id,
             circuit_id=said.circuit_id,
             remote_id=said.remote_id,
+            asks=True,
         )
 
     @property

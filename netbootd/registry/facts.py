@@ -11,6 +11,7 @@ from netbootd import urls
 from netbootd.mac import MAC
 from netbootd.registry.machine import Machine
 from netbootd.registry.snapshot import Registry
+from netbootd.secretvalues import NO_SECRETS
 from netbootd.targets.base import Facts
 
 #: Stand in, for a look, for whoever gets the default (RFC 7042), and for addresses (RFC 5737).
@@ -26,21 +27,29 @@ def facts_of(
     base: str,
     peer: str = "",
     token: str = "",
+    *,
+    asks: bool = False,
 ) -> Facts:
     """
     What anything made for *mac* may know; *machine* with the target that it boots now.
 
     *peer* is the address that it asks from, which says its subnet, *base* ours as it reaches us.
+    *asks*: it is there, see ``Client``.
     """
     subnet = registry.subnets.of(peer)
     server = server_of(registry, base, peer)
+    variables = registry.variables_of(machine, subnet) if machine else {}
+    extras, secrets = registry.extras, registry.secrets if asks else NO_SECRETS
+    if secrets:
+        variables, extras = secrets.put_into(variables), secrets.put_into(extras)
     return Facts(
         mac=mac,
         base=server,
         retry=urls.script_url(server, "${netX/mac:hexhyp}"),
         target=machine.title if machine else "",
-        variables=registry.variables_of(machine, subnet) if machine else {},
-        extras=registry.extras,
+        variables=variables,
+        extras=extras,
+        secrets=secrets,
         peer=peer,
         token=token,
         overlay=machine is not None and (bool(machine.overlays) or machine.target.wants_overlay),

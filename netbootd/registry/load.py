@@ -29,12 +29,13 @@ from netbootd.registry import (
     programs,
     reservations,
     scripts,
+    secrets,
     subnets,
     subnets6,
     variables,
 )
 from netbootd.registry import vms as descriptions
-from netbootd.registry.machines import Machines
+from netbootd.registry.machines import KNOWN_KEYS, Machines
 from netbootd.registry.origins import Origins
 from netbootd.registry.snapshot import Registry
 from netbootd.registry.subnets import Subnets
@@ -96,6 +97,7 @@ def _leaves_a_hole(finding: Finding) -> bool:
 def _registry(
     layers: Layers, folder: Path, interfaces: tuple[str, ...], findings: Findings
 ) -> tuple[Registry, Origins]:
+    confidential = secrets.resolve(layers, folder, KNOWN_KEYS, findings.add)
     config = _config(layers, folder, interfaces, findings)
     library = Library(config.files, programs.find(layers, config))
     templates = Templates(folder)
@@ -140,6 +142,7 @@ def _registry(
         overlays=overlaid.trees,
         fragments=pieces.fragments,
         script_lists=pieces.lists,
+        secrets=confidential.secrets,
         vms=vms.vms,
         findings=findings.all,
         documents=tuple(layers.documents),
@@ -149,6 +152,7 @@ def _registry(
             *sorted(templates.files),
             *installs.watch,
             *vms.paths,
+            *confidential.watch,
             *overlaid.watch,
             *pieces.watch,
         ),

@@ -39,7 +39,7 @@ _OWN_KEYS = (
     | {*entries.CARDS, *MEMBERSHIP, *LISTS}
 )
 #: All that mean something in an entry.
-_KNOWN_KEYS = _OWN_KEYS | IDENTITY | READ
+KNOWN_KEYS = _OWN_KEYS | IDENTITY | READ
 #: As /proc/cpuinfo has it, or the eight digits by which its firmware asks.
 _PI_SERIAL = re.compile(r"([0-9a-f]{8})?[0-9a-f]{8}")
 _NO_OPTIONS: Mapping[int, bytes] = {}
@@ -60,7 +60,7 @@ class Machines:
         self._report = report
         self._templates = targets.templates
         self.entries = entries.winners(layers, report)
-        self.groups = Groups(layers, _KNOWN_KEYS, report)
+        self.groups = Groups(layers, KNOWN_KEYS, report)
         self.choices = Choices(targets, self.groups, self.entries.get(DEFAULT), report)
         self.default: Machine | None = None
         self.by_mac: dict[MAC, Machine] = {}
@@ -281,8 +281,8 @@ class Machines:
 
     def _note_misspelt(self, entry: Entry) -> None:
         """A key of no meaning is free data, but one that nearly has a meaning is worth a word."""
-        for word in entry.value.keys() - _KNOWN_KEYS - VARIABLES:
-            if meant := misspelt(word, _KNOWN_KEYS):
+        for word in entry.value.keys() - KNOWN_KEYS - VARIABLES:
+            if meant := misspelt(word, KNOWN_KEYS):
                 told = f'"{word}" is free data; did you mean "{meant}"?'
                 place = entry.value.place_of(word)
                 self._report(Finding(Level.NOTE, "key-misspelt", told, place, entry.path(word)))

@@ -26,6 +26,7 @@ from netbootd.registry.roll import Roll, Same, not_in_roll
 from netbootd.registry.subnets import ELSEWHERE, Subnet, Subnets
 from netbootd.rendering import BrokenText, TextTemplate
 from netbootd.scripts.script import Fragment
+from netbootd.secretvalues import NO_SECRETS, Secrets
 from netbootd.targets.base import Target
 from netbootd.targets.ipxe import ScriptTemplate
 from netbootd.unhurried import unhurried
@@ -68,6 +69,8 @@ class Registry:
     *fragments* are the pieces of node scripts by name, *script_lists* the names that the section
     ``scripts`` gives, by the type of target, or ``*`` for all.
 
+    *secrets* are the values for the stand-ins among all this; they are for a machine that asks.
+
     *vms* are the VM descriptions of the configuration; *vm_users* tells for each name that machines
     call one by, which machines those are (``Machine.key``).
     """
@@ -103,6 +106,7 @@ class Registry:
     overlays: Mapping[str, Tree] = field(default_factory=dict)
     fragments: Mapping[str, Fragment] = field(default_factory=dict)
     script_lists: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    secrets: Secrets = NO_SECRETS
     vms: Vms = field(default_factory=Vms)
     vm_users: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     findings: tuple[Finding, ...] = ()
@@ -268,7 +272,13 @@ def _differing_subnets(old: Subnets, new: Subnets) -> int:
 
 def _for_all(registry: Registry) -> tuple[object, ...]:
     """What is said of no machine and no subnet alone."""
-    return registry.config, registry.boot_server, registry.servers, registry.variables
+    return (
+        registry.config,
+        registry.boot_server,
+        registry.servers,
+        registry.variables,
+        registry.secrets,
+    )
 
 
 class Comparison:

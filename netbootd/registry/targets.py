@@ -31,7 +31,7 @@ INHERIT = "inherit"
 #: The keys of a machine that take the place of its target's.
 REPLACING = TARGET_KEYS | {EXTRA_ARGS} | catalogue.TYPE_KEYS
 #: All keys that mean something in a target.
-_KNOWN = KNOWN_KEYS | catalogue.TYPE_KEYS | READ
+KNOWN = KNOWN_KEYS | catalogue.TYPE_KEYS | READ
 
 
 class Targets:
@@ -83,7 +83,7 @@ class Targets:
     def _note_misspelt(self, entry: Object, *path: str) -> None:
         """A key of no meaning is free data, but one that nearly has a meaning is worth a word."""
         for key in entry:
-            if key not in VARIABLES and (meant := misspelt(key, _KNOWN)):
+            if key not in VARIABLES and (meant := misspelt(key, KNOWN)):
                 told = f'"{key}" is free data; did you mean "{meant}"?'
                 self._say(Level.NOTE, "key-misspelt", told, entry.place_of(key), *path, key)
 

@@ -18,6 +18,7 @@ from netbootd.errors import RenderError
 from netbootd.features import Feature
 from netbootd.loaders import NO_CHOICE, Choice
 from netbootd.mac import MAC
+from netbootd.secretvalues import NO_SECRETS, Secrets
 from netbootd.targets import ipxe, logs, placeholders, vlan
 from netbootd.targets.ipxe import ScriptTemplate
 from netbootd.targets.plan import OnlyIpxe, Plan
@@ -39,6 +40,9 @@ class Facts:
     it asks from and *token* the one of this boot attempt, both empty where there is none.
     *overlay*: the machine has an extra initrd, at ``overlay_url``.
 
+    *secrets* are in their places already where there are any: then what is made goes to the machine
+    itself, and no error may quote it.
+
     *log_host* is where it may send its log, a host name or address of ours, *log_port* by UDP and
     TCP, *netconsole_port* what its kernel says; empty and 0 where we receive none.
     """
@@ -52,6 +56,7 @@ class Facts:
     peer: str = ""
     token: str = ""
     overlay: bool = False
+    secrets: Secrets = NO_SECRETS
     log_host: str = ""
     log_port: int = 0
     netconsole_port: int = 0

@@ -18,7 +18,8 @@ With a ``kernel`` beside ``iscsi`` the disk is attached and the kernel booted: a
 to write on that disk, or a Linux that has its root there.  The booted system finds an iSCSI disk by
 the table that iPXE leaves (iBFT): dracut with ``rd.iscsi.firmware=1``.  An image by HTTP works
 under BIOS, for systems that read it by BIOS calls.  Names and passwords are iPXE settings in the
-script, which goes to the machine over plain HTTP; they are nowhere else.
+script, which goes to the machine over plain HTTP; passwords that are secrets (``secretvalues``) are
+nowhere else.
 """
 
 from __future__ import annotations
@@ -27,6 +28,7 @@ import re
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Self
 
+from netbootd.errors import RenderError
 from netbootd.targets.base import Facts, Target
 from netbootd.targets.ipxe import ScriptTemplate, unsettable
 from netbootd.targets.linux import Linux
@@ -119,8 +121,25 @@ def _disk(
     """A disk's addresses and settings as *facts*' machine gets them."""
     return {
         "uri": " ".join(target.filled(facts.url(uri), facts) for uri in uris),
-        "settings": [{"name": name, "value": target.filled(text, facts)} for name, text in secrets],
+        "settings": [
+            {"name": name, "value": _secret(target, text, facts)} for name, text in secrets
+        ],
     }
+
+
+def _secret(target: Target, text: str, facts: Facts) -> str:
+    """
+    *text* filled in; raises RenderError where iPXE would not store it as it is.
+
+    What stands for a secret was not looked at when the target was made.
+    """
+    if text not in facts.secrets:
+        return target.filled(text, facts)
+    if (value := facts.secrets[text]) is None:
+        raise RenderError(f"a password of {target.title} could not be read")
+    if wrong := unsettable(value):
+        raise RenderError(f"a password of {target.title} {wrong}")
+    return value
 
 
 def _secrets(iscsi: dict[str, str]) -> tuple[tuple[str, str], ...]:

@@ -170,7 +170,7 @@ class Locator:
             self._kept.popitem(last=False)
 
     def _client(self, stage: Stage, mac: MAC | None, peer: str) -> Client:
-        client = Client(stage=stage, mac=mac, address=peer)
+        client = Client(stage=stage, mac=mac, address=peer, asks=True)
         return client.marked(self._live.sightings.of(mac))
 
     def notice(self, event: Event) -> None:

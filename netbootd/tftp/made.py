@@ -138,9 +138,10 @@ class Maker:
         try:
             body = self._built.overlay(machine, facts, registry)
         except RenderError as problem:
-            raise NotFound(f"the overlay of {mac} has an error: {problem}") from None
+            told = facts.secrets.silence(problem)
+            raise NotFound(f"the overlay of {mac} has an error: {told}") from None
         return Located(body, mac, machine.title)
 
     def _client(self, mac: MAC) -> Client:
-        client = Client(stage=Stage.FIRMWARE, mac=mac, address=self._peer)
+        client = Client(stage=Stage.FIRMWARE, mac=mac, address=self._peer, asks=True)
         return client.marked(self._live.sightings.of(mac))

@@ -35,6 +35,7 @@ FLOORS: tuple[frozenset[str], ...] = (
             "rendering",
             "forms",
             "nocloud",
+            "secretvalues",
             "bzimage",
             "readers",
             "unhurried",

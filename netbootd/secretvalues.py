@@ -1,0 +1,160 @@
+"""
+Values that nobody sees but the machine they are for: from a file, or a credential of systemd's.
+
+In the configuration ``{"secret_file" : "/etc/netbootd/root.hash"}`` or ``{"secret_credential" :
+"root-hash"}`` (systemd.exec(5), ``LoadCredential=``) stands where the value would.  Once it is
+read, a *stand-in* is there, ``<secret:/etc/netbootd/root.hash>``: that is what commands, page, API,
+events, logs and errors have, and they cannot show more.  The values are kept apart, and put in
+their places when something is made for a machine that asks for it (``Facts``).
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from netbootd.errors import RenderError
+
+FILE = "secret_file"
+CREDENTIAL = "secret_credential"
+#: Where systemd puts what LoadCredential= names.
+_FOLDER = "CREDENTIALS_DIRECTORY"
+_LARGEST = 64 << 10  # bytes
+
+
+class BadSecret(ValueError):
+    """It cannot be read, or should not be; the text says why, and never the value."""
+
+
+class NoCredentials(BadSecret):
+    """systemd has given us none at all."""
+
+
+class Secrets(Mapping[str, str | None]):
+    """
+    The values by their stand-ins, None for one that could not be read.
+
+    What it prints as says none of them.
+    """
+
+    __slots__ = ("_values",)
+
+    def __init__(self, values: Mapping[str, str | None] | None = None) -> None:
+        self._values = dict(values or {})
+
+    def __getitem__(self, stand_in: str) -> str | None:
+        return self._values[stand_in]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._values)
+
+    def __len__(self) -> int:
+        return len(self._values)
+
+    def __hash__(self) -> int:
+        return hash(frozenset(self._values))
+
+    def __repr__(self) -> str:
+        return f"<{len(self._values)} secrets>"
+
+    def __getstate__(self) -> tuple[None, dict[str, Any]]:
+        return None, {"_values": self._values}
+
+    def put_into(self, thing: Any) -> Any:
+        """
+        *thing* with the values for their stand-ins, however deep these are in it.
+
+        What could not be read is not there at all: a machine must not take a stand-in for it.
+        """
+        if isinstance(thing, str):
+            return self._values.get(thing, thing)
+        if isinstance(thing, Mapping):
+            given = {key: self.put_into(value) for key, value in thing.items()}
+            return {key: value for key, value in given.items() if not self._lacks(thing[key])}
+        if isinstance(thing, list | tuple):
+            return [self.put_into(value) for value in thing if not self._lacks(value)]
+        return thing
+
+    def _lacks(self, value: Any) -> bool:
+        return isinstance(value, str) and self._values.get(value, value) is None
+
+    def silence(self, problem: RenderError) -> RenderError:
+        """*problem* without what may quote a value: where it is, and who tells more."""
+        if not self._values:
+            return problem
+        file, colon, rest = str(problem).partition(":")
+        line = rest.partition(":")[0]
+        where = f"{file}:{line}: " if colon and line.isdecimal() else ""
+        told = "it cannot be made with its secrets; what is wrong might quote one"
+        return RenderError(f"{where}{told} ('netbootd check' tries it without)")
+
+
+NO_SECRETS = Secrets()
+
+
+def stand_in(kind: str, name: str) -> str:
+    """What is in the place of the secret; no blank in it, so that it can be a word of a line."""
+    return f"<{'secret' if kind == FILE else 'credential'}:{name}>"
+
+
+def read_file(path: Path) -> str:
+    """
+    The value in *path*, without a line end at its end; raises BadSecret.
+
+    The file must be root's or ours, and nobody else may read it.
+    """
+    try:
+        with open(path, "rb", opener=_not_blocking) as opened:
+            _check(path, os.fstat(opened.fileno()))
+            return _text(opened.read(_LARGEST + 1), str(path))
+    except OSError as problem:
+        raise BadSecret(f"{path} cannot be read: {problem.strerror}") from None
+
+
+def _not_blocking(path: str, flags: int) -> int:
+    """A FIFO in its place would keep us waiting for ever."""
+    return os.open(path, flags | os.O_NONBLOCK | os.O_CLOEXEC)
+
+
+def _check(path: Path, status: os.stat_result) -> None:
+    if not stat.S_ISREG(status.st_mode):
+        raise BadSecret(f"{path} is no regular file")
+    if status.st_uid not in (0, os.geteuid()):
+        raise BadSecret(f"{path} belongs to another user: chown root {path}")
+    if status.st_mode & 0o077:
+        mode = stat.S_IMODE(status.st_mode)
+        raise BadSecret(f"others may use {path} (its mode is {mode:04o}): chmod 0600 {path}")
+
+
+def read_credential(name: str) -> str:
+    """The credential *name*; raises BadSecret."""
+    folder = os.environ.get(_FOLDER)
+    line = f"LoadCredential={name}:/etc/netbootd/{name}"
+    if not folder:
+        raise NoCredentials(
+            f'credential "{name}" is known only where systemd starts netbootd, with {line}'
+        )
+    if not name or "/" in name or name in (".", ".."):
+        raise BadSecret(f'"{name}" is no name of a credential')
+    try:
+        with open(Path(folder, name), "rb") as opened:
+            return _text(opened.read(_LARGEST + 1), f'credential "{name}"')
+    except OSError as problem:
+        told = f'credential "{name}" cannot be read: {problem.strerror}'
+        raise BadSecret(f"{told}; the unit needs {line}") from None
+
+
+def _text(raw: bytes, what: str) -> str:
+    if len(raw) > _LARGEST:
+        raise BadSecret(f"{what} has more than {_LARGEST} bytes")
+    try:
+        text = raw.decode("utf-8")
+    except UnicodeDecodeError:
+        raise BadSecret(f"{what} is not UTF-8") from None
+    text = text.removesuffix("\n").removesuffix("\r")
+    if not text:
+        raise BadSecret(f"{what} is empty")
+    return text

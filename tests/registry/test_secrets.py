@@ -1,0 +1,132 @@
+"""Where a secret may stand in a configuration, and what becomes of it."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from netbootd.registry.facts import facts_of
+from netbootd.registry.load import load
+from netbootd.registry.snapshot import changes
+
+MAC = "52:54:00:00:00:01"
+VALUE = "canary-value"
+STAND_IN = "<secret:{}/value>"
+
+
+def here(tmp_path, **more):
+    """A configuration with one machine; *more* are sections, and keys of the machine."""
+    value = tmp_path / "value"
+    value.write_text(VALUE)
+    value.chmod(0o600)
+    machine = {"type": "nfs", "name": "a", **more.pop("machine", {})}
+    target = {"kernel": "http://192.0.2.5/vmlinuz", **more.pop("target", {})}
+    config = {
+        "targets": {"nfs": {"a": target}},
+        "machines": {"default": {"type": "nfs", "name": "a"}, MAC: machine},
+        "netbootd": {"files": str(tmp_path), "state": str(tmp_path / "state")},
+        **more,
+    }
+    file = tmp_path / "netbootd.json"
+    file.write_text(json.dumps(config))
+    return file
+
+
+SECRET = {"secret_file": "value"}
+
+
+def names(file, *, asks):
+    registry = load(file)
+    (machine,) = registry.machines.values()
+    facts = facts_of(machine.mac, machine, registry, "http://192.0.2.1", asks=asks)
+    return facts.names()
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        {"machine": {"pw": SECRET}},
+        {"machine": {"vars": {"pw": SECRET}}},
+        {"target": {"pw": SECRET}},
+        {"vars": {"pw": SECRET}},
+        {"machine": {"group": "g"}, "groups": {"g": {"pw": SECRET}}},
+        {"machine": {"group": "g"}, "groups": {"g": {"vars": {"pw": SECRET}}}},
+        {"pw": SECRET},
+    ],
+)
+def test_a_variable_may_be_a_secret(tmp_path, more):
+    file = here(tmp_path, **more)
+    assert names(file, asks=True)["pw"] == VALUE
+    assert names(file, asks=False)["pw"] == STAND_IN.format(tmp_path)
+    assert not [one for one in load(file).findings if one.code.startswith("secret")]
+
+
+def test_one_may_lie_deep_in_data(tmp_path):
+    file = here(tmp_path, machine={"users": [{"name": "root", "pw": SECRET}, SECRET]})
+    assert names(file, asks=True)["users"] == [{"name": "root", "pw": VALUE}, VALUE]
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        {"machine": {"kernel": SECRET}},
+        {"machine": {"uuid": SECRET}},
+        {"machine": {"name": SECRET}},
+        {"target": {"boot_args": SECRET}},
+        {"target": {"iscsi": {"server": SECRET}}},
+        {"netbootd": {"boot_server": SECRET}},
+        {"boot_servers": {"default": SECRET}},
+        {"vms": {"a": {"alias": SECRET}}},
+    ],
+)
+def test_elsewhere_one_is_an_error_with_its_place(tmp_path, more):
+    findings = load(here(tmp_path, **more)).findings
+    (told,) = [one for one in findings if one.code == "secret-misplaced"]
+    assert told.place.line == 1
+    assert str(told.level.word) == "error"
+    assert VALUE not in " ".join(map(str, findings))
+
+
+def test_data_that_has_more_keys_is_no_secret(tmp_path):
+    data = {"secret_file": "value", "of": "mine"}
+    assert names(here(tmp_path, machine={"pw": data}), asks=True)["pw"] == data
+
+
+def test_what_cannot_be_read_is_told_and_the_machine_gets_nothing_instead(tmp_path):
+    file = here(tmp_path, machine={"pw": SECRET})
+    (tmp_path / "value").chmod(0o644)
+    registry = load(file)
+    (told,) = [one for one in registry.findings if one.code == "secret-unreadable"]
+    assert "chmod 0600" in told.text
+    assert told.path == f'machines."{MAC}".pw'
+    assert "pw" not in names(file, asks=True)
+    assert str(tmp_path / "value") in registry.watched
+
+
+def test_a_reload_reads_it_again_and_tells_that_something_changed(tmp_path):
+    file = here(tmp_path, machine={"pw": SECRET})
+    before = load(file)
+    (tmp_path / "value").write_text("another")
+    after = load(file)
+    assert changes(before, after).settings
+    assert not changes(before, before).settings
+    assert names(file, asks=True)["pw"] == "another"
+
+
+def test_a_password_of_iscsi_may_be_one(tmp_path):
+    iscsi = {"server": "192.0.2.5", "target": "iqn.2004-01.org.x:y", "username": "u"}
+    targets = {"iscsi": {"d": {"iscsi": {**iscsi, "password": SECRET}}}}
+    machines = {MAC: {"type": "iscsi", "name": "d"}}
+    registry = load(here(tmp_path, targets=targets, machines=machines))
+    (machine,) = registry.machines.values()
+    scripts = [
+        machine.target.script(
+            facts_of(machine.mac, machine, registry, "http://192.0.2.1", asks=asks)
+        )
+        for asks in (True, False)
+    ]
+    assert f"set password {VALUE}" in scripts[0]
+    assert f"set password {STAND_IN.format(tmp_path)}" in scripts[1]
+    assert VALUE not in scripts[1]
+    assert VALUE not in repr(registry)
