@@ -200,14 +200,17 @@ def socket_of(settings: configuration.Config) -> Path:
 
 
 def token_of(settings: configuration.Config, file: Path | None = None) -> str:
-    """The token, from *file* or where the daemon has it; raises NotAllowed."""
+    """The token, from *file* or one of the daemon's in plain text; raises NotAllowed."""
     chosen = file or settings.api_token or settings.state / apitoken.NAME
     try:
-        return apitoken.read(chosen)
+        return apitoken.read_plain(chosen)
     except PermissionError:
         raise NotAllowed(f"you may not read {chosen}, which has the token: try sudo") from None
     except FileNotFoundError:
-        told = "netbootd makes it at its first start; --token-file names another"
-        raise NotAllowed(f"there is no {chosen} with the token: {told}") from None
+        told = "'netbootd token new' on the boot server makes one; --token-file names its file"
+        raise NotAllowed(f"there is no {chosen} with a token: {told}") from None
     except OSError as problem:
-        raise NotAllowed(str(problem)) from None
+        hint = (
+            "" if file else "; --token-file FILE names one with what 'netbootd token new' printed"
+        )
+        raise NotAllowed(f"{problem}{hint}") from None

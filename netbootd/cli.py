@@ -52,6 +52,7 @@ COMMANDS: dict[str, tuple[str, ...]] = {
     "watch": ("watch",),
     "reload": ("reload",),
     "ui": ("ui",),
+    "token": ("token",),
     "completion": ("completion",),
 }
 
@@ -83,6 +84,7 @@ One network boot daemon: DHCP (whole or proxy), TFTP, HTTP and boot scripts from
   netbootd watch              all of them live, with progress
   netbootd reload             read the configuration again, and hear what came of it
   netbootd ui                 the address of the web page
+  netbootd token              who may use the API over HTTP?  new, remove
   netbootd completion SHELL   for bash and zsh
   netbootd doctor INTERFACE   what would a booting machine meet in this network?
 """

@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from enum import Enum
-from ipaddress import IPv4Address, IPv4Network, IPv6Address
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
 from pathlib import Path
 from typing import Any
 
@@ -287,7 +287,10 @@ class Config:
     loader: Choice = NO_CHOICE
     api_token: Path | None = None
     api_socket: Path | None = None
+    api_group: str = ""
+    admin_networks: tuple[IPv4Network | IPv6Network, ...] = ()
     web: bool = True
+    web_names: tuple[str, ...] = ()
     private: bool = False
     grace: float = 30.0
 
@@ -383,7 +386,10 @@ SETTINGS: Mapping[str, Setting] = {
         Setting("loader", readers.loader),
         Setting("api_token", readers.path),
         Setting("api_socket", readers.path),
+        Setting("api_group", readers.text),
+        Setting("admin_networks", readers.any_networks),
         Setting("web", readers.boolean),
+        Setting("web_names", readers.some(readers.host_name)),
         Setting("private", readers.boolean),
         Setting("grace", readers.seconds),
     )

@@ -22,8 +22,8 @@ from twisted.internet.task import LoopingCall
 from twisted.internet.threads import deferToThread
 from twisted.logger import Logger
 
-from netbootd import apitoken, journal
 from netbootd import interfaces as networks
+from netbootd import journal
 from netbootd.api.desk import Desk
 from netbootd.api.edit import Editor
 from netbootd.boot import history
@@ -47,6 +47,7 @@ from netbootd.events.witness import Overheard
 from netbootd.hooks import Hooks, LeaseHooks
 from netbootd.http import tls
 from netbootd.http.api import Api
+from netbootd.http.authority import Authority
 from netbootd.http.service import HttpService
 from netbootd.keeper import Keeper
 from netbootd.learning import Learner
@@ -213,7 +214,10 @@ class Daemon:
             pace=self._pacing,
             observer=socket.gethostname(),
         )
-        self._http.serve_api(Api(self._reactor, self._desk))
+        authority = self._http.authority
+        authority.link, authority.is_ours = served.link, served.is_ours
+        self._keyring = authority.keyring
+        self._http.serve_api(Api(self._reactor, self._desk, authority))
         self._services = MultiService()
         for service in (dhcp, dhcp6, tftp, self._http, self._logs.service):
             service.setServiceParent(self._services)  # type: ignore[no-untyped-call]
@@ -245,29 +249,18 @@ class Daemon:
             registry = self._live.snapshot
             self._teller.findings(registry.findings)
             self._teller.findings(self._http.shelf.store.read())
-            self._take_token(registry.config)
+            self._keyring.configured(registry.config)
             self._http.secure.take(tls.prepared(registry.config.tls))
             self._reconcile()
             self._naming.start(self._leasing.items())
             self._collector.start()
             self._start_watchdog()
-            deferToThread(_warm, registry).addErrback(lambda one: log.failure("warm", failure=one))
+            warm = partial(_warm, registry, self._http.authority)
+            deferToThread(warm).addErrback(lambda one: log.failure("warm", failure=one))
         except Exception:
             log.failure("netbootd could not start")
             self.exit_status = 1
             self._reactor.stop()
-
-    def _take_token(self, config: Config) -> None:
-        """Read the API token; the one in our own folder is made when it is missing."""
-        try:
-            if config.api_token is None:
-                token = apitoken.read_or_make(config.state / apitoken.NAME)
-            else:
-                token = apitoken.read(config.api_token)
-        except OSError as problem:
-            log.warn("no API token, so nothing can be put by HTTP: {problem}", problem=problem)
-            token = ""
-        self._http.shelf.token = self._desk.token = token
 
     def _terminate(self, *_: object) -> None:
         self._reactor.callFromThread(self._quit)
@@ -323,7 +316,7 @@ class Daemon:
 
     def _prepare(self, registry: Registry) -> _Ready:
         """In a thread: what takes time before *registry* is in force."""
-        self._take_token(registry.config)
+        self._keyring.configured(registry.config)
         templates.warm(registry)
         certificate = tls.prepared(registry.config.tls)
         return self._keeper.owners(registry), self._chronicle.owners(registry), certificate
@@ -468,8 +461,11 @@ def _duid(config: Config) -> bytes:
         return identifier.made()
 
 
-def _warm(registry: Registry) -> None:
+def _warm(registry: Registry, authority: Authority) -> None:
     """In a thread, once we are ready: what the first requests would wait for."""
+    authority.host_names = frozenset(
+        name.lower() for name in (socket.gethostname(), socket.getfqdn())
+    )
     templates.warm(registry)
     wire.warm()
 

@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import contextlib
 import errno
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from ipaddress import IPv4Address, IPv6Address, ip_address
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address
 from urllib.parse import urlsplit
 
 from netbootd import banner, ports
@@ -35,9 +36,38 @@ from netbootd.tftp.service import TftpService
 
 @dataclass(slots=True)
 class Served:
-    """The *addresses* of ours where connections are welcome."""
+    """
+    The *addresses* of ours where connections are welcome, *networks* around them by the names of
+    their interfaces, and *own*, all addresses of this host.
+    """
 
     addresses: frozenset[str] = frozenset()
+    networks: tuple[tuple[str, IPv4Network | IPv6Network], ...] = ()
+    own: frozenset[str] = frozenset()
+
+    def link(self, address: str) -> str:
+        """The interface on whose network *address* is; empty for none."""
+        there = ip_address(address)
+        return next((name for name, network in self.networks if there in network), "")
+
+    def is_ours(self, address: str) -> bool:
+        """Whether *address* is this host's."""
+        return address in self.own
+
+    def take(self, interfaces: Sequence[Interface], everywhere: Sequence[Interface]) -> None:
+        """Only *interfaces* are served, of those *everywhere* on this host."""
+        self.addresses = frozenset(
+            str(address) for interface in interfaces for address in _addresses_of(interface)
+        )
+        self.networks = tuple(
+            (interface.name, network)
+            for interface in interfaces
+            if not interface.loopback
+            for network in _networks_of(interface)
+        )
+        self.own = frozenset(
+            str(address) for interface in everywhere for address in _addresses_of(interface)
+        )
 
     def __contains__(self, address: str) -> bool:
         """Whether a connection to this address of ours came by an interface that is served."""
@@ -73,9 +103,7 @@ class Listening:
         interfaces = tuple(
             _with_listed_ipv6(_boot_server_first(interface, ours), registry) for interface in found
         )
-        self.served.addresses = frozenset(
-            str(address) for interface in interfaces for address in _addresses_of(interface)
-        )
+        self.served.take(interfaces, network.interfaces)
         troubles = [f"{name}: {reason}" for name, reason in missing]
         troubles += self._serve_dhcp(registry, interfaces)
         troubles += self._serve_dhcp6(registry, interfaces)
@@ -177,7 +205,7 @@ class Listening:
 
     def _serve_socket(self, config: Config) -> list[str]:
         file = config.api_socket or config.state / SOCKET
-        problem = self.http.listen_locally(file)
+        problem = self.http.listen_locally(file, config.api_group)
         why = problem and (problem.strerror or str(problem))
         return [f"the API's socket {file}: {why}"] if problem else []
 
@@ -261,6 +289,11 @@ def _addresses_of(interface: Interface) -> tuple[IPv4Address | IPv6Address, ...]
     """What is served."""
     of_ipv6 = (one.ip for one in interface.addresses6)
     return (*(one.ip for one in interface.addresses), *of_ipv6)
+
+
+def _networks_of(interface: Interface) -> tuple[IPv4Network | IPv6Network, ...]:
+    of_ipv6 = (one.network for one in interface.addresses6)
+    return (*(one.network for one in interface.addresses), *of_ipv6)
 
 
 def _boot_server_first(interface: Interface, addresses: set[IPv4Address]) -> Interface:

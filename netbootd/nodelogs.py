@@ -16,11 +16,12 @@ from twisted.logger import Logger
 from netbootd.banner import Socket
 from netbootd.chronicle import Chronicle
 from netbootd.config import Config
+from netbootd.events.audit import Audited
 from netbootd.events.event import Event
 from netbootd.interfaces import Interface
 from netbootd.leases.table import Leases as Table
 from netbootd.logbook.book import Logbook
-from netbootd.logbook.bootlines import line_of
+from netbootd.logbook.bootlines import audit_line, line_of
 from netbootd.logbook.ecs import Shape
 from netbootd.logbook.filing import Filer, no_leases
 from netbootd.logbook.line import Source
@@ -81,6 +82,9 @@ class NodeLogs:
     def __call__(self, event: Event, at: float | None = None, times: int = 1) -> None:
         """Keep *event*, which happened *at*, *times*, among the lines of its machine."""
         if event.level == "debug":
+            return
+        if isinstance(event, Audited):
+            self.book.put(audit_line(event, self._now() if at is None else at))
             return
         filed = self._filer.of_card(event.mac) if event.mac else self._filer.of(event.peer)
         if line := line_of(event, self._now() if at is None else at, filed.filing, times):

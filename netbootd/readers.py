@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping
 from enum import Enum
-from ipaddress import IPv4Address, IPv4Network, IPv6Address, ip_address
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 from pathlib import Path
 from typing import Any, TypeVar
 from urllib.parse import urlsplit
@@ -19,6 +19,8 @@ from netbootd.addressing import Serving
 from netbootd.loaders import Choice
 
 _Word = TypeVar("_Word", bound=Enum)
+#: RFC 3986, 3.2.2, as far as browsers send it.
+_HOST_NAME = re.compile(r"[a-z0-9_]([a-z0-9._-]{0,252}[a-z0-9_])?(:[0-9]{1,5})?")
 
 
 class Wrong(Exception):
@@ -153,6 +155,22 @@ def networks(value: Any) -> tuple[IPv4Network, ...]:
         return tuple(IPv4Network(one) for one in some(text)(value))
     except ValueError as problem:
         raise Refused(f"networks such as 10.0.0.0/8: {problem}") from None
+
+
+def any_networks(value: Any) -> tuple[IPv4Network | IPv6Network, ...]:
+    """The same, of IPv4 or IPv6."""
+    try:
+        return tuple(ip_network(one) for one in some(text)(value))
+    except ValueError as problem:
+        raise Refused(f"networks or addresses such as 10.0.0.0/8: {problem}") from None
+
+
+def host_name(value: Any) -> str:
+    """What a URL may have for a host, in lower case, perhaps with a port."""
+    name = text(value).lower()
+    if not _HOST_NAME.fullmatch(name):
+        raise Wrong('a name such as "boot.example.net"')
+    return name
 
 
 def stream(value: Any) -> str:

@@ -105,7 +105,7 @@ class Desk:
     *status* gives what ``/status`` has, *now* Unix seconds.  *reload* is told which files were just
     written, reads the configuration again and fires (a Deferred) with the findings that keep it
     from being taken, none where it is in force.  *observer* is this host's name, as lines of logs
-    have it; *token* the API token, empty while there is none.
+    have it.
     """
 
     live: LiveRegistry
@@ -120,7 +120,6 @@ class Desk:
     leases: Leases | None = None
     transfers: Callable[[], Sequence[Progress]] = tuple
     pace: Queue | None = None
-    token: str = ""
     observer: str = ""
 
     def __post_init__(self) -> None:

@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from netbootd.api import batch
+from netbootd.api.altered import altered
 from netbootd.api.dropin import Author, Change, file_name, text_of
 from netbootd.api.entry import patched
 from netbootd.api.no import No
@@ -32,6 +33,8 @@ from netbootd.relaxedjson import Object, decode
 
 #: Machines of a table that are tried, each by itself; with more it would be a test of patience.
 _MOST_TRIED = 200
+#: Machines of a table that the audit tells of, one by one.
+_MOST_TOLD = 10
 _NO_ROOM = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 _NOT_OURS = {errno.EACCES, errno.EPERM, errno.EROFS}
 
@@ -46,11 +49,15 @@ class Written(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Done:
-    """What came of changes: what they mean now, and what there is to say about them."""
+    """
+    What came of changes: what they mean now, what there is to say about them, and for the audit
+    what was *altered*, a line for each of the first.
+    """
 
     registry: Registry
     files: tuple[Path, ...]
     remarks: tuple[Finding, ...] = ()
+    altered: tuple[str, ...] = ()
 
 
 def key_of(machine: Machine) -> str:
@@ -219,9 +226,17 @@ class Editor:
         self._must_boot(changes, registry, before)
         for file, change in files.items():
             _must_count(registry, change, file)
+        told = tuple(self._altered(changes[:_MOST_TOLD], before))
         if not dry and pending:
             self._write(pending, stamps)
-        return Done(registry, tuple(files), tuple(_remarks(registry, files, before)))
+        return Done(registry, tuple(files), tuple(_remarks(registry, files, before)), told)
+
+    def _altered(self, changes: Iterable[Change], before: Registry) -> Iterator[str]:
+        files = _Files()
+        for change in changes:
+            machine = _listed(change.key, before)
+            stood = self.written(machine, files).value if machine else None
+            yield altered(change.key, stood, change.entry)
 
     def _must_be_ours(self, file: Path, change: Change) -> None:
         """Whether *file* holds what we once wrote: its machine, and nothing else."""

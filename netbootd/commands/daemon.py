@@ -40,7 +40,7 @@ def with_daemon(
         type=Path,
         **unsaid,
         metavar="FILE",
-        help="the API token for HTTP (default: the file that the setting api_token names)",
+        help="a file with the API token for HTTP, as 'netbootd token new' printed it",
     )
     if as_json:
         parser.add_argument(

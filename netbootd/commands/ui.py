@@ -6,21 +6,26 @@ import argparse
 import re
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from netbootd.commands.words import Commands, command, complain, with_config
+
+if TYPE_CHECKING:
+    from netbootd import apiclient
 
 _ADDRESS = re.compile(r" on (\d{1,3}(?:\.\d{1,3}){3})")
 
 _MORE = """\
-The address has the API token behind the #, where no server and no log gets to see it; the page
-makes a session of it and forgets it.  Whoever has the address can change everything.
+The address has a key behind the #, where no server and no log gets to see it; the page makes a
+session of it, which ends after 12 hours.  The key is good once, within five minutes.  It is asked
+for over the daemon's Unix socket, so this is for whoever may use that.
 
 examples:
-  netbootd ui
+  sudo netbootd ui
   netbootd ui --url http://boot.example:3000
   xdg-open "$(sudo netbootd ui)"
 
-exit status: 0 printed, 1 the token cannot be read, or the page is switched off.
+exit status: 0 printed, 1 the daemon cannot be asked, or the page is switched off.
 """
 
 
@@ -30,34 +35,41 @@ def add(commands: Commands) -> None:
     with_config(parser)
     parser.add_argument("--url", help="where the browser reaches the daemon, if not by its address")
     parser.add_argument(
-        "--token-file", type=Path, metavar="FILE", help="(default: what the setting api_token says)"
+        "--token-file",
+        type=Path,
+        metavar="FILE",
+        help="a file with an API token, in place of a key",
     )
 
 
 def _ui(arguments: argparse.Namespace) -> int:
     from urllib.parse import quote  # noqa: PLC0415
 
-    from netbootd import apidoors, urls  # noqa: PLC0415
+    from netbootd import apiclient, apidoors, urls  # noqa: PLC0415
 
     settings = apidoors.settings_of(arguments.config)
     if not settings.web:
         complain('the web page is switched off: "web" is false in the configuration')
         return 1
-    token = apidoors.token_of(settings, arguments.token_file)
-    base = arguments.url or _base(arguments.config, settings.http_port[0])
-    print(f"{base.rstrip('/')}/{urls.UI}/#token={quote(token, safe='')}")
+    api = apiclient.connect(arguments.config)
+    if arguments.token_file:
+        key = apidoors.token_of(settings, arguments.token_file)
+    else:
+        key = api.send("POST", "session", "key")["key"]
+    base = arguments.url or _base(api, settings.http_port[0])
+    print(f"{base.rstrip('/')}/{urls.UI}/#token={quote(key, safe='')}")
     if sys.stdout.isatty():
         complain("whoever has this address can change everything")
     return 0
 
 
-def _base(config: Path, port: int) -> str:
+def _base(api: apiclient.Api, port: int) -> str:
     """Where the running daemon listens, as it says itself; else this host."""
-    from netbootd import apiclient, urls  # noqa: PLC0415
+    from netbootd import urls  # noqa: PLC0415
     from netbootd.errors import NetbootdError  # noqa: PLC0415
 
     try:
-        listening = apiclient.connect(config).get("status").get("listening", ())
+        listening = api.get("status").get("listening", ())
     except NetbootdError as problem:
         complain(str(problem))
         complain("this is where its page would be:")

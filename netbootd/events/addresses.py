@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 
+from netbootd.events.audit import Audited
 from netbootd.events.event import Event, Scripted, Transferred
 
 _MOST = 16384  # addresses remembered; the oldest is forgotten first
@@ -22,6 +23,8 @@ class AddressBook:
 
     def who(self, event: Event) -> str:
         """The machine of *event*, as its line begins, also where it only has an address."""
+        if isinstance(event, Audited):
+            return event.who
         known = self._machines.get(event.peer) if event.mac is None else None
         return known or event.who
 

@@ -428,17 +428,6 @@ class Served(Event):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Described(Event):
-    """A VM description was put or removed; *says* which, and how."""
-
-    says: str
-
-    @property
-    def what(self) -> str:
-        return f"{printable(self.says)} by HTTP"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Looped(Event):
     """The same loader again and again with no script in between: it loads itself."""
 

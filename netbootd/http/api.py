@@ -1,10 +1,6 @@
 """
-``/api/v1/``: whose page it is, who may ask, and every "no" as JSON.
-
-Who may ask: over our Unix socket whoever can open it; over TCP whoever brings the API token
-(RFC 6750), or the cookie of a session, which is what a browser gets for it.  A browser sends the
-cookie with whatever any page asks of us, so a change needs more than that: a type of content or a
-header that no foreign page can send without our leave (Fetch Standard, "CORS-safelisted").
+``/api/v1/``: whose page it is, and every "no" as JSON; what is changed, or tried to be, is told of
+(``audit``) here, whatever page it is.
 """
 
 from __future__ import annotations
@@ -12,7 +8,6 @@ from __future__ import annotations
 from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
 from functools import cache, partial
 from http import HTTPStatus
-from http.cookies import CookieError, SimpleCookie
 from importlib import resources
 from typing import Any
 
@@ -22,18 +17,19 @@ from twisted.logger import Logger
 from netbootd.api.desk import Desk
 from netbootd.api.no import No
 from netbootd.errors import Forbidden, NotFound
-from netbootd.http import apireading, apiwriting, authority
-from netbootd.http.apicall import JSON, Call, nothing, refusal
+from netbootd.http import apireading, apiwriting, origin
+from netbootd.http.admission import READING, Admission
+from netbootd.http.apicall import JSON, Call, code_of, nothing, refusal
+from netbootd.http.apitokens import TokenPages
+from netbootd.http.authority import Authority
+from netbootd.http.deed import Deed
 from netbootd.http.eventstream import Streams
 from netbootd.http.resource import Answer, Asked, Awaited, Feed, Reply, Work
-from netbootd.http.sessions import LIFE_S, Guesses, Sessions
 
 #: All that some page answers to.
 METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
-COOKIE = "netbootd_session"
-_ATTRIBUTES = "HttpOnly; SameSite=Strict; Path=/api"
-_CHALLENGE = {"WWW-Authenticate": 'Bearer realm="netbootd"'}
-_READING = frozenset({"GET", "HEAD", "OPTIONS"})
+#: Where somebody who only reads is told of as well.
+_GUESSED = frozenset({"token-wrong", "too-many-tries"})
 
 log = Logger(namespace="netbootd.http")
 
@@ -71,6 +67,9 @@ PAGES: Mapping[str, Mapping[str, Page]] = {
     "fleet": {"GET": apireading.fleet},
     "events": {},
     "session": {},
+    "session/key": {},
+    "tokens": {},
+    "tokens/{token}": {},
     "openapi.json": {},
 }
 _PATTERNS = tuple((pattern, tuple(pattern.split("/"))) for pattern in PAGES)
@@ -79,16 +78,19 @@ _PATTERNS = tuple((pattern, tuple(pattern.split("/"))) for pattern in PAGES)
 class Api:
     """The pages over one *desk*; what is open between requests is kept here."""
 
-    def __init__(self, reactor: Any, desk: Desk) -> None:
+    def __init__(self, reactor: Any, desk: Desk, authority: Authority) -> None:
         self.desk = desk
-        self.sessions = Sessions(reactor.seconds)
-        self._token = desk.token
-        self.guesses = Guesses(reactor.seconds)
+        self.authority = authority
+        self.admission = Admission(authority, reactor.seconds)
         self.streams = Streams(reactor, desk)
         self._turn = DeferredLock()
+        tokens = TokenPages(self.admission)
         self._own: Mapping[str, Mapping[str, Page]] = {
             "events": {"GET": self.streams.answer},
             "session": {"POST": self._open, "DELETE": self._close},
+            "session/key": {"POST": tokens.make_key},
+            "tokens": {"GET": tokens.listed, "POST": tokens.make},
+            "tokens/{token}": {"DELETE": tokens.remove},
             "openapi.json": {"GET": lambda _: _document()},
         }
 
@@ -98,17 +100,24 @@ class Api:
 
     def answer(self, asked: Asked, path: str) -> Reply:
         """The answer to *asked*, whose path below ``/api/v1/`` is *path*."""
+        deed = Deed(asked, path)
         try:
-            return _safely(self._answer(asked, path))
+            reply = _safely(self._answer(asked, path, deed))
         except (Forbidden, NotFound):
             raise
         except Exception as problem:
-            return _no(problem)
+            if isinstance(problem, No) and problem.code in _GUESSED and asked.method in READING:
+                self.authority.audit.refused(asked.peer, deed.told, problem.code, asked.peer)
+            reply = _no(problem)
+        if asked.method in READING:
+            return reply
+        return Awaited(self._told(reply, deed))
 
-    def _answer(self, asked: Asked, path: str) -> Reply:
+    def _answer(self, asked: Asked, path: str, deed: Deed) -> Reply:
         if asked.uid is None and not self.desk.live.snapshot.config.web:
             told = 'the API is switched off by "web"; the Unix socket of netbootd still answers'
             raise No(HTTPStatus.NOT_FOUND, "switched-off", told)
+        origin.must_call_us_ours(asked, self.authority.names)
         pattern, arguments = _page_of(path)
         pages = {**PAGES[pattern], **self._own.get(pattern, {})}
         if asked.method == "OPTIONS":
@@ -118,74 +127,30 @@ class Api:
             told = f"{_allow(pages)} only"
             headers = {"Allow": _allow(pages)}
             raise No(HTTPStatus.METHOD_NOT_ALLOWED, "method-not-allowed", told, headers=headers)
-        by_cookie = pattern != "openapi.json" and self._admit(asked)
-        may_stay = partial(self._may_stay, asked, by_cookie=by_cookie)
-        call = Call(self.desk, asked, self._turn, pattern, by_cookie, may_stay)
+        if pattern != "openapi.json":
+            self.admission.admit(deed, pattern)
+        may_stay = partial(self.admission.may_stay, asked, by_cookie=deed.by_cookie)
+        call = Call(self.desk, asked, self._turn, pattern, deed, may_stay)
         return pages[method](call, *arguments)
 
-    # -- who may -------------------------------------------------------------------------------
-
-    def _admit(self, asked: Asked) -> bool:
-        """Let in who may, or raise No; True for one whose session alone says so."""
-        if asked.uid is not None:
-            return False
-        self._heed_token()
-        if "authorization" in asked.headers:
-            self._must_bring_token(asked)
-            return False
-        if not self.sessions.holds(_cookie(asked)):
-            told = "needs the API token: Authorization: Bearer TOKEN, or a session"
-            raise No(HTTPStatus.UNAUTHORIZED, "token-missing", told, headers=_CHALLENGE)
-        if asked.method not in _READING and not _is_ours(asked):
-            told = (
-                f"with a session a change needs Content-Type: {JSON} or X-Requested-With: netbootd"
-            )
-            raise No(HTTPStatus.FORBIDDEN, "not-from-our-page", told)
-        return True
-
-    def _may_stay(self, asked: Asked, *, by_cookie: bool) -> bool:
-        """Whether who was let in would be so now."""
-        if asked.uid is not None:
-            return True
-        if not self.desk.live.snapshot.config.web:
-            return False
-        self._heed_token()
-        if by_cookie:
-            return self.sessions.holds(_cookie(asked))
-        return authority.has_token(asked, self.desk.token)
-
-    def _heed_token(self) -> None:
-        """End the sessions that were opened with another token than there is now."""
-        if self.desk.token != self._token:
-            self.sessions.clear()
-            self._token = self.desk.token
-
-    def _must_bring_token(self, asked: Asked) -> None:
-        if wait := self.guesses.wait(asked.peer):
-            told = f"too many wrong tokens from {asked.peer}; try again in {wait} s"
-            headers = {"Retry-After": str(wait)}
-            raise No(HTTPStatus.TOO_MANY_REQUESTS, "too-many-tries", told, headers=headers)
-        if not self.desk.token:
-            told = "netbootd has no API token; its log says why"
-            raise No(HTTPStatus.SERVICE_UNAVAILABLE, "no-token", told)
-        if not authority.has_token(asked, self.desk.token):
-            self.guesses.wrong(asked.peer)
-            log.warn("{peer} sent a wrong API token", peer=asked.peer)
-            told = "not the API token; it is in the file that the setting api_token names"
-            raise No(HTTPStatus.UNAUTHORIZED, "token-wrong", told, headers=_CHALLENGE)
+    async def _told(self, reply: Reply, deed: Deed) -> Answer | Feed:
+        """What comes of *reply*, told of before it is sent."""
+        answer = await _come(reply)
+        by, peer = await apireading.in_thread(deed.by), deed.asked.peer
+        if not isinstance(answer, Answer) or answer.status < HTTPStatus.BAD_REQUEST:
+            self.authority.audit.done(by, deed.told, peer)
+        else:
+            self.authority.audit.refused(by, deed.told, code_of(answer), peer)
+        return answer
 
     def _open(self, call: Call) -> Answer:
-        """A session for whoever has the token."""
+        """A session for whoever has a token."""
         if call.asked.uid is not None or call.by_cookie:
             return nothing()
-        secure = "; Secure" if call.asked.secure else ""
-        cookie = f"{COOKIE}={self.sessions.begin()}; Max-Age={LIFE_S}; {_ATTRIBUTES}{secure}"
-        return nothing({"Set-Cookie": cookie})
+        return nothing(self.admission.open(call.deed))
 
     def _close(self, call: Call) -> Answer:
-        self.sessions.end(_cookie(call.asked))
-        secure = "; Secure" if call.asked.secure else ""
-        return nothing({"Set-Cookie": f"{COOKIE}=; Max-Age=0; {_ATTRIBUTES}{secure}"})
+        return nothing(self.admission.close(call.asked))
 
 
 def _page_of(path: str) -> tuple[str, list[str]]:
@@ -225,21 +190,6 @@ def _allow(pages: Mapping[str, Page]) -> str:
     return ", ".join(each())
 
 
-def _cookie(asked: Asked) -> str:
-    """The session that a browser names; a garbled header names none."""
-    try:
-        morsel = SimpleCookie(asked.headers.get("cookie", "")[:4096]).get(COOKIE)
-    except CookieError:
-        return ""
-    return morsel.value if morsel else ""
-
-
-def _is_ours(asked: Asked) -> bool:
-    """Whether no foreign page can have sent it."""
-    kind = asked.headers.get("content-type", "").partition(";")[0].strip().lower()
-    return kind == JSON or asked.headers.get("x-requested-with", "") == "netbootd"
-
-
 @cache
 def _document() -> Answer:
     text = resources.files("netbootd.api").joinpath("openapi.json").read_bytes()
@@ -264,6 +214,16 @@ def _made(make: Callable[[], Answer]) -> Answer:
         return make()
     except Exception as problem:
         return _no(problem)
+
+
+async def _come(reply: Reply) -> Answer | Feed:
+    match reply:
+        case Work(make=make):
+            made: Answer = await apireading.in_thread(make)
+            return made
+        case Awaited(coming=coming):
+            return await coming
+    return reply
 
 
 async def _arrived(coming: Coroutine[Any, Any, Answer | Feed]) -> Answer | Feed:

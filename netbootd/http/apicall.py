@@ -14,13 +14,24 @@ from netbootd.api import values
 from netbootd.api.desk import Desk
 from netbootd.api.no import No, wrong
 from netbootd.api.values import Picture
+from netbootd.http.deed import Deed
 from netbootd.http.resource import NO_STORE, Answer, Asked
 from netbootd.mac import MAC
 from netbootd.registry.machine import Machine
 
 JSON = "application/json"
 _DIGITS = len(str(1 << 62))
-_HEADERS = {"Content-Type": JSON, "X-Content-Type-Options": "nosniff", **NO_STORE}
+#: For every answer: no browser keeps it, takes it for a page, or hands it to a foreign one (Content
+#: Security Policy Level 3; Fetch Standard, "Cross-Origin-Resource-Policy").
+STRICT = {
+    **NO_STORE,
+    "X-Content-Type-Options": "nosniff",
+    "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Referrer-Policy": "no-referrer",
+    "X-Frame-Options": "DENY",
+}
+_HEADERS = {"Content-Type": JSON, **STRICT}
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,16 +39,21 @@ class Call:
     """
     What is *asked*, below ``/api/v1``; *page* is the path with ``{…}`` for what varies.
 
-    *by_cookie*: a browser asks in its session.  *may_stay*: whether who asks still may, which is
-    for answers that go on.  *turn* (a DeferredLock) is whose turn it is to write.
+    *deed* is what will be told of it, if it changes something.  *may_stay*: whether who asks still
+    may, which is for answers that go on.  *turn* (a DeferredLock) is whose turn it is to write.
     """
 
     desk: Desk
     asked: Asked
     turn: Any
-    page: str = ""
-    by_cookie: bool = False
+    page: str
+    deed: Deed
     may_stay: Callable[[], bool] = lambda: True
+
+    @property
+    def by_cookie(self) -> bool:
+        """Whether a browser asks, in its session."""
+        return self.deed.by_cookie
 
     @property
     def content_type(self) -> str:
@@ -80,7 +96,7 @@ def told_list(head: Mapping[str, Any], name: str, items: Iterable[Any]) -> Answe
 
 def nothing(headers: Mapping[str, str] | None = None) -> Answer:
     """It is done, and there is nothing to say."""
-    return Answer(HTTPStatus.NO_CONTENT, {**NO_STORE, **(headers or {})})
+    return Answer(HTTPStatus.NO_CONTENT, {**STRICT, **(headers or {})})
 
 
 def refusal(no: No) -> Answer:
@@ -91,6 +107,16 @@ def refusal(no: No) -> Answer:
         "findings": [one.as_dict() for one in no.findings],
     }
     return told({"error": error}, no.status, no.headers)
+
+
+def code_of(answer: Answer) -> str:
+    """The code in a "no" of ours, else its status."""
+    try:
+        return str(
+            json.loads(answer.body if isinstance(answer.body, bytes) else b"")["error"]["code"]
+        )
+    except (ValueError, LookupError, TypeError):
+        return str(int(answer.status))
 
 
 def text_of(value: Any) -> str:

@@ -7,17 +7,14 @@ force: whoever reads 201 may switch the machine on.
 
 from __future__ import annotations
 
-import pwd
 from collections.abc import Callable
 from functools import partial
 from http import HTTPStatus
 from typing import Any
 
-from twisted.logger import Logger
-
 from netbootd.api import body, entry, table, values
 from netbootd.api.desk import Leases, Queue
-from netbootd.api.dropin import Author, who_of
+from netbootd.api.dropin import Author
 from netbootd.api.edit import Done, key_of
 from netbootd.api.entry import patched
 from netbootd.api.leases import address_of, line
@@ -36,8 +33,6 @@ _MOST_TIMES = 1000
 _LATEST = 253_402_300_799  # the last second that has a date of four digits in its year
 _CSV = ("text/csv", "text/tab-separated-values", "text/plain")
 
-log = Logger(namespace="netbootd.http")
-
 Edit = Callable[[Registry, Author], Done]
 
 
@@ -46,14 +41,14 @@ Edit = Callable[[Registry, Author], Done]
 
 def add(call: Call) -> Awaited:
     """A machine that is not listed yet."""
-    key, said = _sensible(entry.keyed, _object(call))
+    key, said = _sensible(entry.keyed, object_of(call))
     make = partial(call.desk.editor.add, key, patched({}, said))
     return Awaited(_changed(call, make, key, HTTPStatus.CREATED))
 
 
 def put(call: Call, who: str) -> Awaited:
     """The whole entry of one."""
-    return Awaited(_replaced(call, who, _object(call)))
+    return Awaited(_replaced(call, who, object_of(call)))
 
 
 async def _replaced(call: Call, who: str, said: dict[str, Any]) -> Answer:
@@ -64,7 +59,7 @@ async def _replaced(call: Call, who: str, said: dict[str, Any]) -> Answer:
 
 def patch(call: Call, who: str) -> Awaited:
     """Some of its keys."""
-    return Awaited(_patched(call, who, _object(call)))
+    return Awaited(_patched(call, who, object_of(call)))
 
 
 async def _patched(call: Call, who: str, said: dict[str, Any]) -> Answer:
@@ -131,13 +126,14 @@ async def _write(call: Call, make: Edit, *, dry: bool = False) -> Done:
 
 
 def _made(call: Call, make: Edit, before: Registry, dry: bool) -> Done:
-    """In a thread: users may be looked up over the network."""
-    author = _author(call)
-    done = make(before, author)
-    if done.files and not dry:
-        first, more = done.files[0].name, len(done.files) - 1
-        what = f"{first} and {counted(more, 'other file')}" if more else first
-        log.info("{who} changed {what}", who=author.who, what=what)
+    """In a thread: users may be looked up over the network, and files are written."""
+    done = make(before, _author(call))
+    for text in done.altered:
+        call.deed.note(text)
+    if (more := len(done.files) - len(done.altered)) > 0:
+        call.deed.note(f"and {counted(more, 'other machine')}")
+    if dry:
+        call.deed.note("only tried")
     return done
 
 
@@ -148,9 +144,7 @@ async def _in_force(call: Call, done: Done) -> None:
 
 
 def _author(call: Call) -> Author:
-    asked = call.asked
-    who = f"API token, {asked.peer}" if asked.uid is None else who_of(asked.uid, pwd.getpwuid)
-    return Author(who, "web" if call.by_cookie else "command", call.desk.now())
+    return Author(call.deed.who, "web" if call.by_cookie else "command", call.desk.now())
 
 
 async def _listed(call: Call, who: str) -> Machine:
@@ -172,7 +166,7 @@ def arm(call: Call, who: str) -> Awaited:
 
 
 def _armed_of(call: Call) -> Armed:
-    said = _object(call)
+    said = object_of(call)
     if unknown := said.keys() - {"target", "times", "until"}:
         raise wrong(f'"{min(unknown):.60}" means nothing here: target, times and until do')
     target, times, until = said.get("target"), said.get("times", 1), said.get("until") or 0
@@ -186,6 +180,7 @@ def _armed_of(call: Call) -> Armed:
         raise wrong('"until" is beyond the year 9999; 0 is for ever')
     if until and until <= call.desk.now():
         raise wrong('"until" is in the past')
+    call.deed.note(f"{target}, {counted(times, 'time')}")
     found = call.desk.live.snapshot.targets.get(target)
     if found is None or isinstance(found, Notice):
         why = "cannot boot; /api/v1/findings says why" if found else "does not exist"
@@ -236,9 +231,10 @@ async def _all_go(call: Call, queue: Queue) -> Answer:
 
 def pause(call: Call) -> Awaited:
     """Nobody's turn comes, or it does again."""
-    said = _object(call)
+    said = object_of(call)
     if said.keys() != {"paused"} or not isinstance(said["paused"], bool):
         raise wrong('send {"paused": true} or {"paused": false}')
+    call.deed.note("paused" if said["paused"] else "goes on")
     return Awaited(_paused(call, queue_of(call), said["paused"]))
 
 
@@ -251,6 +247,8 @@ async def _paused(call: Call, queue: Queue, paused: bool) -> Answer:
 async def _ordered(call: Call, who: str, obey: Callable[[str, str], None]) -> Answer:
     """The machine once the order is carried out, and on disk."""
     machine = await in_thread(machine_of, who, call.desk.picture())
+    if machine.key != who:
+        call.deed.note(machine.key)
     by = (await in_thread(_author, call)).who
     obey(machine.key, by)
     settle = call.desk.live.record.settle
@@ -277,6 +275,7 @@ async def _lease_ended(call: Call, leases: Leases, address: Address) -> Answer:
         raise No(HTTPStatus.SERVICE_UNAVAILABLE, "not-kept", told_so) from None
     if ended is None:
         raise No(HTTPStatus.NOT_FOUND, "no-such-lease", f"nobody has {address}")
+    call.deed.note(f"was that of {ended.mac or 'nobody'}")
     return told(line(ended, call.desk.picture(), leases.clock()))
 
 
@@ -290,13 +289,14 @@ async def _reloaded(call: Call) -> Answer:
         told_so = f"the configuration is not taken: {refused[0]}"
         raise No(HTTPStatus.CONFLICT, "reload-refused", told_so, refused)
     desk = call.desk
+    call.deed.note(desk.told.last_reload)
     return told({"generation": desk.live.snapshot.generation, "changes": desk.told.last_reload})
 
 
 # -- bodies ----------------------------------------------------------------------------------------
 
 
-def _object(call: Call) -> dict[str, Any]:
+def object_of(call: Call) -> dict[str, Any]:
     """The body, an object in JSON; raises No."""
     kind = call.content_type
     if kind not in (JSON, "application/merge-patch+json"):

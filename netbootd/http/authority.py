@@ -1,36 +1,131 @@
 """
-Who may change things: whoever sends the API token (RFC 6750, 2.1; the challenge is of 3).
+Who may change things over the network: whoever sends an API token (RFC 6750, 2.1; the challenge is
+of 3), from where no machines boot.
+
+A network on which machines boot is one where anybody's system runs, and where whoever listens hears
+a token that is sent in clear.  So nothing is changed from there, whatever comes with the request,
+unless ``admin_networks`` says so.
 """
 
 from __future__ import annotations
 
-import hmac
+from collections.abc import Callable
 from http import HTTPStatus
+from ipaddress import IPv4Address, IPv6Address, ip_address
 
-from netbootd.http.resource import Answer, Asked, refused
+from netbootd.api.no import No
+from netbootd.http.audit import Audit
+from netbootd.http.keyring import Keyring
+from netbootd.http.resource import Asked
+from netbootd.http.sessions import Guesses
+from netbootd.registry.live import LiveRegistry
 
-_CHALLENGE = {"WWW-Authenticate": 'Bearer realm="netbootd"'}
-
-
-def has_token(asked: Asked, token: str) -> bool:
-    """Whether the request brings *token*; nobody does while there is none."""
-    given = _given(asked).encode("latin-1", "replace")
-    return hmac.compare_digest(given, token.encode("latin-1")) and bool(token)
-
-
-def without_token(asked: Asked, token: str) -> Answer | None:
-    """The "no" to a request that does not bring *token*, None for one that does."""
-    if has_token(asked, token):
-        return None
-    if not token:
-        told = "nothing can be changed here: netbootd has no API token; its log says why"
-        return refused(asked, HTTPStatus.SERVICE_UNAVAILABLE, told)
-    if not _given(asked):
-        told = "needs the API token: Authorization: Bearer TOKEN"
-        return refused(asked, HTTPStatus.UNAUTHORIZED, told, _CHALLENGE)
-    return refused(asked, HTTPStatus.FORBIDDEN, "not the API token")
+CHALLENGE = {"WWW-Authenticate": 'Bearer realm="netbootd"'}
 
 
-def _given(asked: Asked) -> str:
+def nowhere(_address: str) -> str:
+    """No interface: what is known of networks where nobody looked."""
+    return ""
+
+
+class Authority:
+    """
+    *live* has the settings, and knows who boots where; *seconds* is a clock.
+
+    ``link`` names the interface on whose network an address is, empty for none; ``is_ours`` tells
+    whether it is this host's.  ``host_names`` are this host's own, in lower case.
+    """
+
+    def __init__(
+        self,
+        live: LiveRegistry,
+        seconds: Callable[[], float],
+        audit: Audit | None = None,
+        keyring: Keyring | None = None,
+    ) -> None:
+        self.live = live
+        self.audit = audit or Audit()
+        self.keyring = keyring or Keyring()
+        self.guesses = Guesses(seconds)
+        self.link: Callable[[str], str] = nowhere
+        self.is_ours: Callable[[str], bool] = lambda _: False
+        self.host_names: frozenset[str] = frozenset()
+
+    @property
+    def names(self) -> frozenset[str]:
+        """What browsers may call us, in lower case."""
+        return self.host_names.union(self.live.snapshot.config.web_names)
+
+    # -- tokens --------------------------------------------------------------------------------
+
+    def holder(self, asked: Asked) -> str:
+        """The name of the token that comes with the request; empty for none that counts."""
+        given = given_by(asked)
+        return self.keyring.tokens.name_of(given) if given else ""
+
+    def must_have_token(self, asked: Asked) -> str:
+        """The name of the token that comes with the request; raises No."""
+        if wait := self.guesses.wait(asked.peer):
+            told = f"too many wrong tokens from {asked.peer}; try again in {wait} s"
+            headers = {"Retry-After": str(wait)}
+            raise No(HTTPStatus.TOO_MANY_REQUESTS, "too-many-tries", told, headers=headers)
+        if name := self.holder(asked):
+            return name
+        if not self.keyring.tokens.digests:
+            told = "netbootd has no API token: 'netbootd token new' on the boot server makes one"
+            raise No(HTTPStatus.SERVICE_UNAVAILABLE, "no-token", told)
+        if not given_by(asked):
+            told = "needs an API token: Authorization: Bearer TOKEN"
+            raise No(HTTPStatus.UNAUTHORIZED, "token-missing", told, headers=CHALLENGE)
+        self.guesses.wrong(asked.peer)
+        told = "not an API token; 'netbootd token new' on the boot server makes one"
+        raise No(HTTPStatus.UNAUTHORIZED, "token-wrong", told, headers=CHALLENGE)
+
+    # -- networks ------------------------------------------------------------------------------
+
+    def must_be_elsewhere(self, asked: Asked) -> None:
+        """Raise No to who would change something from a network where machines boot."""
+        if asked.uid is not None or not (where := self._boots_at(asked)):
+            return
+        told = (
+            f"{asked.peer} is {where}, and nothing is changed from where machines boot; ask from "
+            "another network, by the commands on the boot server, or put into section netbootd of "
+            f'the configuration: "admin_networks" : ["{_plain(asked.peer)}"]'
+        )
+        raise No(HTTPStatus.FORBIDDEN, "boot-network", told)
+
+    def _boots_at(self, asked: Asked) -> str:
+        """Where the peer is among machines that boot, in words; empty for elsewhere."""
+        peer = _plain(asked.peer)
+        registry = self.live.snapshot
+        try:
+            address = ip_address(peer)
+        except ValueError:
+            return "no address"
+        if self._may(address) or peer == _plain(asked.here[0]) or self.is_ours(peer):
+            return ""
+        if name := self.link(peer):
+            return f"on the network of {name}"
+        if address.is_link_local:
+            return "on a network of this host"
+        subnet = registry.subnets.of(peer)
+        if subnet.network is not None:
+            return f"in subnet {subnet.name}"
+        if registry.by_address(peer) is not None or self.live.record.at(peer)[0]:
+            return "the address of a machine"
+        return ""
+
+    def _may(self, address: IPv4Address | IPv6Address) -> bool:
+        networks = self.live.snapshot.config.admin_networks
+        return address.is_loopback or any(address in network for network in networks)
+
+
+def given_by(asked: Asked) -> str:
+    """The token that comes with the request, whether it counts or not."""
     scheme, _, token = asked.headers.get("authorization", "").strip().partition(" ")
     return token.strip() if scheme.lower() == "bearer" else ""
+
+
+def _plain(address: str) -> str:
+    """Without the scope that a link-local one may have."""
+    return address.partition("%")[0]

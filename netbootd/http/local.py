@@ -7,6 +7,7 @@ Who that is, the kernel says (SO_PEERCRED, unix(7)); may, whoever its file's gro
 
 from __future__ import annotations
 
+import grp
 import os
 import socket
 import stat
@@ -73,6 +74,28 @@ def listen(reactor: Any, file: Path, site: LocalSite) -> Any:
     except CannotListenError as problem:
         error: OSError = problem.socketError
         raise error from None
+
+
+def belongs(file: Path, group: str) -> OSError | None:
+    """
+    Have the socket *file* be for the members of *group*, which is empty for those of our own.
+
+    Returns what is in the way; then it is for our own.
+    """
+    try:
+        number = grp.getgrnam(group).gr_gid if group else os.getegid()
+        if file.stat().st_gid != number:
+            os.chown(file, -1, number)
+    except KeyError:
+        return OSError(f'there is no group "{group}", which "api_group" names')
+    except PermissionError:
+        return OSError(
+            f'it cannot be given to the group "{group}", since netbootd is not in it: put '
+            f"SupplementaryGroups={group} into its unit"
+        )
+    except OSError as problem:
+        return problem
+    return None
 
 
 def _make_way(file: Path) -> None:

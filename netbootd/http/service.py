@@ -17,6 +17,8 @@ from netbootd.events.progress import Progress
 from netbootd.events.stream import Stream
 from netbootd.http import local
 from netbootd.http.api import Api
+from netbootd.http.audit import Audit
+from netbootd.http.authority import Authority
 from netbootd.http.bodies import Bodies
 from netbootd.http.door import BACKLOG, Door
 from netbootd.http.health import Health
@@ -47,8 +49,11 @@ class HttpService(Service):
         self._reactor = reactor
         self._live = live
         self._bodies = Bodies(reactor)
-        self._site = Site(reactor, live, events, self._bodies, status_of, allowed)
-        self._local = local.LocalSite(reactor, live, events, self._bodies, status_of)
+        #: Who may change something over the network.
+        self.authority = Authority(live, reactor.seconds, Audit(events.publish, reactor.seconds))
+        site = (reactor, live, events, self._bodies, status_of)
+        self._site = Site(*site, allowed, self.authority)
+        self._local = local.LocalSite(*site, authority=self.authority)
         self._door = Door(reactor, self._site)
         self._ports: dict[int, Any] = {}
         self._ports6: dict[int, Any] = {}
@@ -144,19 +149,21 @@ class HttpService(Service):
         """The Unix sockets that are open."""
         return tuple(self._sockets)
 
-    def listen_locally(self, wanted: Path) -> OSError | None:
-        """Have the Unix socket *wanted* open, and no other; return what is in the way."""
+    def listen_locally(self, wanted: Path, group: str = "") -> OSError | None:
+        """
+        Have the Unix socket *wanted* open for *group*, and no other; return what is in the way.
+        """
         for file in self._sockets.keys() - {wanted}:
             self._sockets.pop(file).stopListening()
         if wanted in self._sockets and wanted.is_socket():
-            return None
+            return local.belongs(wanted, group)
         if lost := self._sockets.pop(wanted, None):
             lost.stopListening()
         try:
             self._sockets[wanted] = local.listen(self._reactor, wanted, self._local)
         except OSError as problem:
             return problem
-        return None
+        return local.belongs(wanted, group)
 
     def _open(self, number: int) -> OSError | None:
         try:

@@ -1,8 +1,9 @@
 """
-Who has shown the API token in a browser, and who tries to guess it.
+Who has shown an API token in a browser, and who tries to guess one.
 
 A session is a random number in a cookie and nothing on disk: a restart ends them all.  Kept is its
-digest alone, so that to look it up takes no time that tells how much of a guess was right.
+digest alone, so that to look it up takes no time that tells how much of a guess was right.  So it
+is with the keys that open one session each, for somebody who has no token: a user of our socket.
 """
 
 from __future__ import annotations
@@ -11,9 +12,11 @@ import secrets
 from collections import OrderedDict
 from collections.abc import Callable
 from hashlib import sha256
+from typing import NamedTuple
 
-#: Seconds after which a session ends, whatever it does.
+#: Seconds after which a session ends, whatever it does; and in which a key has to be used.
 LIFE_S = 12 * 3600
+KEY_LIFE_S = 300
 _MOST = 256
 #: Wrong tokens that one address may send within _WINDOW_S seconds.
 _GUESSES = 10
@@ -21,36 +24,61 @@ _WINDOW_S = 60.0
 _MOST_PEERS = 4096
 
 
+class _Open(NamedTuple):
+    """Something of *owner* that is good until *end*."""
+
+    end: float
+    owner: str
+
+
 class Sessions:
     """Those that are open, the oldest end first when they are too many; *now* in seconds."""
 
     def __init__(self, now: Callable[[], float]) -> None:
         self._now = now
-        self._ends: OrderedDict[bytes, float] = OrderedDict()
+        self._open: OrderedDict[bytes, _Open] = OrderedDict()
+        self._keys: OrderedDict[bytes, _Open] = OrderedDict()
 
-    def begin(self) -> str:
-        """A new one: what its cookie holds."""
-        name = secrets.token_urlsafe(32)
-        self._ends[_digest(name)] = self._now() + LIFE_S
-        if len(self._ends) > _MOST:
-            self._ends.popitem(last=False)
-        return name
+    def begin(self, owner: str) -> str:
+        """A new one of *owner*: what its cookie holds."""
+        return self._add(self._open, owner, LIFE_S)
 
-    def holds(self, name: str) -> bool:
-        """Whether *name* is one that is open."""
-        end = self._ends.get(_digest(name))
-        if end is not None and end <= self._now():
-            self.end(name)
-            return False
-        return end is not None
+    def owner(self, name: str) -> str:
+        """Whose the open session *name* is, empty where it is none."""
+        return self._find(self._open, name)
 
     def end(self, name: str) -> None:
         """Close it, if it is one."""
-        self._ends.pop(_digest(name), None)
+        self._open.pop(_digest(name), None)
 
     def clear(self) -> None:
-        """Close all: the token they were opened with counts no more."""
-        self._ends.clear()
+        """Close all, and forget all keys: other tokens count now than when they were opened."""
+        self._open.clear()
+        self._keys.clear()
+
+    def make_key(self, owner: str) -> str:
+        """What opens one session for *owner*, once."""
+        return self._add(self._keys, owner, KEY_LIFE_S)
+
+    def use_key(self, key: str) -> str:
+        """Whose *key* it was, empty where it is none; it is none from now on."""
+        owner = self._find(self._keys, key)
+        self._keys.pop(_digest(key), None)
+        return owner
+
+    def _add(self, where: OrderedDict[bytes, _Open], owner: str, life_s: float) -> str:
+        name = secrets.token_urlsafe(32)
+        where[_digest(name)] = _Open(self._now() + life_s, owner)
+        if len(where) > _MOST:
+            where.popitem(last=False)
+        return name
+
+    def _find(self, where: OrderedDict[bytes, _Open], name: str) -> str:
+        found = where.get(_digest(name))
+        if found is not None and found.end <= self._now():
+            del where[_digest(name)]
+            return ""
+        return found.owner if found else ""
 
 
 class Guesses:

@@ -19,6 +19,7 @@ from twisted.logger import Logger
 from twisted.web import http
 
 from netbootd import configfiles, urls
+from netbootd.api.no import No
 from netbootd.boot.kept import Kept
 from netbootd.boot.waiting import Pacer
 from netbootd.content import parts_of
@@ -31,12 +32,15 @@ from netbootd.http import (
     health,
     metrics,
     node_script,
+    origin,
     overlay,
     report,
     status,
     ui,
 )
 from netbootd.http import vms as descriptions
+from netbootd.http.audit import Audit
+from netbootd.http.authority import Authority
 from netbootd.http.bodies import Bodies
 from netbootd.http.channel import Channel
 from netbootd.http.resource import (
@@ -84,7 +88,7 @@ class Site(http.HTTPFactory):
     Builds a Channel for each connection, and the Answer to each request.
 
     *status_of* gives what ``/status`` shows; *allowed* is asked for the address of ours that a
-    connection came to.
+    connection came to; *authority* knows who may change something.
     """
 
     noisy = False
@@ -97,6 +101,7 @@ class Site(http.HTTPFactory):
         bodies: Bodies,
         status_of: Callable[[], Mapping[str, Any]],
         allowed: Callable[[str], bool] = lambda _: True,
+        authority: Authority | None = None,
     ) -> None:
         super().__init__(timeout=REQUEST_S, reactor=reactor)
         self.clock = reactor
@@ -115,7 +120,11 @@ class Site(http.HTTPFactory):
         self._kept = Kept(live.snapshot)
         self._status_of = status_of
         self._pages = ui.read()
-        self.shelf = descriptions.Shelf(Store(live.snapshot.config.state / FOLDER), live.record)
+        self.authority = authority or Authority(
+            live, reactor.seconds, Audit(events.publish, reactor.seconds)
+        )
+        store = Store(live.snapshot.config.state / FOLDER)
+        self.shelf = descriptions.Shelf(store, live.record, self.authority)
 
     def buildProtocol(self, addr: Any, kind: type[Channel] = Channel) -> Any:
         """A Channel, set up as HTTPFactory does it; HTTP/2 is not ours."""
@@ -229,8 +238,15 @@ class Site(http.HTTPFactory):
             case Kind.API if self.api is not None:
                 return self.api.answer(asked, route.path)
             case Kind.UI:
-                return ui.answer(asked, route.path, self._pages, on=registry.config.web)
+                return self._ui(asked, route.path, on=registry.config.web)
         raise NotFound(asked.path)
+
+    def _ui(self, asked: Asked, path: str, *, on: bool) -> Answer:
+        try:
+            origin.must_call_us_ours(asked, self.authority.names)
+        except No as no:
+            return refused(asked, no.status, no.text, ui.HEADERS)
+        return ui.answer(asked, path, self._pages, on=on)
 
 
 def _by_https(asked: Asked, route: Route, registry: Registry) -> Answer | None:

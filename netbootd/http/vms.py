@@ -16,13 +16,16 @@ from dataclasses import dataclass, replace
 from functools import partial
 from http import HTTPStatus
 
+from netbootd.api.no import No
 from netbootd.boot.client import Stage
 from netbootd.boot.decision import identify
 from netbootd.content import Content
 from netbootd.errors import NetbootdError, NotFound
-from netbootd.events.event import Described, Served
-from netbootd.http import authority
+from netbootd.events.audit import Audited
+from netbootd.events.event import Served
+from netbootd.http.authority import Authority
 from netbootd.http.files import Stamps, among, verdict
+from netbootd.http.origin import must_be_our_page
 from netbootd.http.resource import METHODS, NO_STORE, Answer, Asked, Part, Work, refused, text
 from netbootd.mac import MAC
 from netbootd.printable import counted
@@ -44,13 +47,13 @@ class Shelf:
     """
     What these pages need beside the registry.
 
-    *store* has what was put by HTTP; *token* is the API token, empty while there is none; *record*
-    knows who booted from an address, and the tokens of boots.
+    *store* has what was put by HTTP; *record* knows who booted from an address, and the tokens of
+    boots; *authority* who else may read and write.
     """
 
     store: Store
     record: Record
-    token: str = ""
+    authority: Authority
 
     def proves(self, key: str, token: str) -> bool:
         """Whether *token* is that of a boot of the machine *key*."""
@@ -80,7 +83,8 @@ def answer(asked: Asked, route: Route, registry: Registry, shelf: Shelf) -> Answ
     key = route.path.removesuffix(_ENDING)
     if asked.method in METHODS:
         return _one(asked, key, registry, shelf)
-    return authority.without_token(asked, shelf.token) or _change(asked, key, registry, shelf)
+    by = _leave(asked, shelf, change=f"{asked.method} {asked.path}")
+    return by if isinstance(by, Answer) else _change(asked, key, registry, shelf, by)
 
 
 def _assigned(asked: Asked, mac: MAC, registry: Registry, shelf: Shelf) -> Answer:
@@ -115,7 +119,26 @@ def _kept_from(
     """The "no" to somebody who may not read what is private, None for who may."""
     if its_own or not registry.config.private:
         return None
-    return authority.without_token(asked, shelf.token)
+    found = _leave(asked, shelf)
+    return found if isinstance(found, Answer) else None
+
+
+def _leave(asked: Asked, shelf: Shelf, change: str = "") -> Answer | str:
+    """Who asks, as the audit calls him, or the "no" to who may not, be it for a *change*."""
+    authority = shelf.authority
+    try:
+        by = f"API token {authority.must_have_token(asked)} from {asked.peer}"
+        if change:
+            must_be_our_page(asked, authority.names)
+            authority.must_be_elsewhere(asked)
+    except No as no:
+        wrong = no.code == "token-wrong"
+        if change or wrong:
+            told = change or f"{asked.method} {asked.path}"
+            authority.audit.refused(asked.peer, told, no.code, asked.peer)
+        status, headers = (HTTPStatus.FORBIDDEN, None) if wrong else (no.status, no.headers)
+        return refused(asked, status, no.text, headers)
+    return by
 
 
 def _has(asked: Asked, vm: Vm, registry: Registry, shelf: Shelf) -> bool:
@@ -205,14 +228,14 @@ class _Unlike(NetbootdError):
         super().__init__(text)
 
 
-def _change(asked: Asked, key: str, registry: Registry, shelf: Shelf) -> Answer | Work:
+def _change(asked: Asked, key: str, registry: Registry, shelf: Shelf, by: str) -> Answer | Work:
     """PUT and DELETE."""
     if vm := registry.vms.find(key):
         told = f'"{key}" is of the configuration: change it in {vm.source}'
         return refused(asked, HTTPStatus.CONFLICT, told)
     if asked.method == "DELETE":
         if vm := shelf.store.vms.find(key):
-            return Work(_saying_why_not(asked, partial(_delete, asked, vm.key, shelf)))
+            return Work(_saying_why_not(asked, partial(_delete, asked, vm.key, shelf, by)))
         return _no_such(asked, key)
     if not is_key(key):
         return refused(asked, HTTPStatus.BAD_REQUEST, KEY_RULE)
@@ -220,10 +243,10 @@ def _change(asked: Asked, key: str, registry: Registry, shelf: Shelf) -> Answer 
         return refused(asked, HTTPStatus.BAD_REQUEST, "in one piece only")
     if asked.cut or len(asked.body) > LARGEST:
         return refused(asked, HTTPStatus.REQUEST_ENTITY_TOO_LARGE, f"at most {LARGEST} bytes")
-    return Work(_saying_why_not(asked, partial(_put, asked, key, registry, shelf)))
+    return Work(_saying_why_not(asked, partial(_put, asked, key, registry, shelf, by)))
 
 
-def _put(asked: Asked, key: str, registry: Registry, shelf: Shelf) -> Answer:
+def _put(asked: Asked, key: str, registry: Registry, shelf: Shelf, by: str) -> Answer:
     vm = make(key, asked.body, STORED)
 
     def allowed(before: Vm | None) -> None:
@@ -235,7 +258,7 @@ def _put(asked: Asked, key: str, registry: Registry, shelf: Shelf) -> Answer:
 
     is_new = shelf.store.put(vm, allowed)
     said = f"{'created' if is_new else 'replaced'} VM description {key}"
-    event, etag = _event(asked, said), {"ETag": f'"{vm.etag}"'}
+    event, etag = Audited(peer=asked.peer, by=by, deed=said), {"ETag": f'"{vm.etag}"'}
     if not is_new and not vm.advice:
         return Answer(HTTPStatus.NO_CONTENT, etag, b"", event)
     lines = [f"{said}; {counted(len(vm.advice), 'remark')}", *map(str, vm.advice)]
@@ -243,14 +266,15 @@ def _put(asked: Asked, key: str, registry: Registry, shelf: Shelf) -> Answer:
     return replace(made, headers={**made.headers, **etag})
 
 
-def _delete(asked: Asked, key: str, shelf: Shelf) -> Answer:
+def _delete(asked: Asked, key: str, shelf: Shelf, by: str) -> Answer:
     def allowed(before: Vm | None) -> None:
         if before is None:
             raise _Unlike(HTTPStatus.NOT_FOUND, _nothing_under(key))
         _heed_conditions(asked, before)
 
     shelf.store.remove(key, allowed)
-    return Answer(HTTPStatus.NO_CONTENT, {}, b"", _event(asked, f"removed VM description {key}"))
+    event = Audited(peer=asked.peer, by=by, deed=f"removed VM description {key}")
+    return Answer(HTTPStatus.NO_CONTENT, {}, b"", event)
 
 
 def _saying_why_not(asked: Asked, make_answer: Callable[[], Answer]) -> Callable[[], Answer]:
@@ -297,7 +321,3 @@ def _no_such(asked: Asked, key: str) -> Answer:
 
 def _nothing_under(key: str) -> str:
     return f'no VM description "{key}"'
-
-
-def _event(asked: Asked, says: str) -> Described:
-    return Described(peer=asked.peer, says=says)

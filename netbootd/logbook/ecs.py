@@ -14,7 +14,7 @@ from datetime import UTC, datetime
 from functools import lru_cache
 from typing import Any
 
-from netbootd.logbook.line import Filing, Line, Source
+from netbootd.logbook.line import AUDIT_DATA, Filing, Line, Source
 
 VERSION = "8.11.0"
 SEVERITIES = (
@@ -34,6 +34,8 @@ FACILITIES = (
     *(f"local{number}" for number in range(8)),
 )
 _PID_DIGITS = 10
+#: What nobody sent.
+_OURS = frozenset({Source.BOOT, Source.AUDIT})
 
 _encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
 
@@ -62,6 +64,7 @@ class Shape:
             _surroundings(self.observer, self.namespace, line.source),
             _sender(line.filing, line.peer, line.port, line.said_at),
             _program(line.app, line.procid),
+            _user(line) if line.source is Source.AUDIT else "",
             f',"tags":{_encode(line.tags)}' if line.tags else "",
         )
         text = "{" + ",".join(parts[:4]) + "".join(parts[4:]) + "}\n"
@@ -82,6 +85,8 @@ class Shape:
             event = f'{event},"original":{_encode(line.original)}'
         if line.source is Source.BOOT and line.msgid:
             event = f'{event},"action":{_encode(line.msgid)}'
+        if line.source is Source.AUDIT:
+            event = f"{event},{_audited(line)}"
         return event
 
 
@@ -116,7 +121,7 @@ def _more(found: dict[str, Any]) -> str:
 
 
 def _log(line: Line) -> str:
-    if line.source is Source.BOOT:
+    if line.source in _OURS:
         return f'{{"level":"{LEVELS[line.severity]}"}}'
     log = _plain_log(
         line.facility,
@@ -134,6 +139,16 @@ def _log(line: Line) -> str:
         for identifier, parameters in line.structured.items()
     }
     return f'{log[:-2]},"structured_data":{_encode(data)}}}}}'  # within both its braces
+
+
+def _audited(line: Line) -> str:
+    (outcome,) = line.structured[AUDIT_DATA]["outcome"]
+    return _members({"category": ["configuration"], "type": ["change"], "outcome": outcome})
+
+
+def _user(line: Line) -> str:
+    (name,) = line.structured[AUDIT_DATA]["user"]
+    return _more({"user": {"name": name}})
 
 
 @lru_cache(maxsize=8192)

@@ -17,6 +17,11 @@ class Source(StrEnum):
     SYSLOG = "netbootd.syslog"
     NETCONSOLE = "netbootd.netconsole"
     BOOT = "netbootd.boot"  # what netbootd itself saw
+    AUDIT = "netbootd.audit"  # what was changed by whom
+
+
+#: The structured data of a line of AUDIT: its ``user`` and ``outcome``.
+AUDIT_DATA = "audit"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

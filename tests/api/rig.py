@@ -16,9 +16,11 @@ from twisted.internet.testing import StringTransport
 
 from netbootd.api.desk import Desk
 from netbootd.api.edit import Editor
+from netbootd.apitoken import Tokens
 from netbootd.check import rehearse, tried
 from netbootd.chronicle import Chronicle
 from netbootd.errors import ConfigErrors, Level
+from netbootd.events.audit import Audited
 from netbootd.events.stream import Stream
 from netbootd.http import apireading, channel, eventstream
 from netbootd.http.api import Api
@@ -110,12 +112,15 @@ class Rig:
         self.file.write_text(config or CONFIG % (machines, netbootd))
         self.drop_ins = folder / "machines.d"
         self.now = 1_700_000_000.0
+        self.peer = PEER
         self.reactor = Reactor()
         registry = self._rehearsed()
         state = registry.config.state
         self.keeper = Keeper(self.reactor, state, lambda: self.now)
         self.live = LiveRegistry(registry, self.keeper.record, self.keeper.styles)
         self.events = Stream(print)
+        self.audited = []
+        self.events.subscribe(lambda event: self.audited.append(str(event)), Audited)
         self.chronicle = Chronicle(self.reactor, state, self.live, lambda: self.now)
         self.keeper.start(self.live, lambda _: None)
         self.teller = Teller(self.live, self.file, Notifier({}))
@@ -131,15 +136,23 @@ class Rig:
             editor=Editor(self.file, self._rehearsed, tried),
             boots=self.chronicle,
             leases=self.leases,
-            token=TOKEN,
             observer="server",
         )
-        self.api = Api(self.reactor, self.desk)
         bodies = Bodies(self.reactor)
         status = self.teller.status
         self.site = Site(self.reactor, self.live, self.events, bodies, status)
-        self.local_site = LocalSite(self.reactor, self.live, self.events, bodies, status)
+        self.authority = self.site.authority
+        self.keyring = self.authority.keyring
+        self.use_token(TOKEN)
+        self.api = Api(self.reactor, self.desk, self.authority)
+        self.local_site = LocalSite(
+            self.reactor, self.live, self.events, bodies, status, authority=self.authority
+        )
         self.site.api = self.local_site.api = self.api
+
+    def use_token(self, token):
+        """*token* counts from now on, by the name ops, and no other; none where it is empty."""
+        self.keyring.tokens = Tokens().having("ops", token) if token else Tokens()
 
     def close(self):
         self.keeper.stop()
@@ -166,14 +179,14 @@ class Rig:
 
     def connect(self, *, local=False):
         site = self.local_site if local else self.site
-        transport = LocalTransport() if local else StringTransport(HERE, PEER)
+        transport = LocalTransport() if local else StringTransport(HERE, self.peer)
         made = site.buildProtocol(None)
         made.makeConnection(transport)
         return made, transport
 
     def send(self, method, target, body, headers, *, local):
         made, transport = self.connect(local=local)
-        lines = [f"{method} {target} HTTP/1.1", "Host: x"]
+        lines = [f"{method} {target} HTTP/1.1", f"Host: {headers.pop('Host', 'x')}"]
         lines += [f"{name.replace('_', '-')}: {value}" for name, value in headers.items()]
         if body:
             lines.append(f"Content-Length: {len(body)}")

@@ -317,7 +317,7 @@ def test_a_stream_ends_with_the_token_that_opened_it(rig, by):
     _, transport = rig.send("GET", "/api/v1/events", b"", headers, local=False)
     ticks(rig, 16)
     assert len(rig.api.streams) == 1
-    rig.desk.token = "another"
+    rig.use_token("another")
     ticks(rig, 16)
     assert transport.value().endswith(b"0\r\n\r\n")
     assert len(rig.api.streams) == 0

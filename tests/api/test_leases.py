@@ -122,7 +122,7 @@ def test_the_pools_the_other_servers_and_the_disk_are_told_of(full):
 def test_a_lease_can_be_ended(full):
     done = full.ask("DELETE", "/leases/192.0.2.101")
     assert (done.status, done.json["address"]) == (200, "192.0.2.101")
-    assert full.leases.released == [("192.0.2.101", "API token, 192.0.2.77")]
+    assert full.leases.released == [("192.0.2.101", "API token ops, 192.0.2.77")]
     assert "192.0.2.101" not in found(full)
     again = full.ask("DELETE", "/leases/192.0.2.101")
     assert (again.status, again.code) == (404, "no-such-lease")

@@ -43,7 +43,12 @@ def test_every_page_is_described_and_nothing_else(rig):
 
 def where(path):
     """*path* with something that exists in its braces."""
-    for name, value in {"{id}": MAC, "{number}": "7", "{address}": "192.0.2.50"}.items():
+    for name, value in {
+        "{id}": MAC,
+        "{number}": "7",
+        "{address}": "192.0.2.50",
+        "{token}": "ops",
+    }.items():
         path = path.replace(name, value)
     return path
 

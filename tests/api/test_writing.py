@@ -53,7 +53,7 @@ def test_the_file_says_who_and_when_and_can_be_read_by_people(rig):
     text = (rig.drop_ins / FILE).read_text()
     first, *_ = text.splitlines()
     assert first == (
-        "# Written by netbootd for API token, 192.0.2.77 at 2023-11-14T22:13:20Z, by command."
+        "# Written by netbootd for API token ops, 192.0.2.77 at 2023-11-14T22:13:20Z, by command."
     )
     assert '"hostname" : "wörk"' in text
 

@@ -127,7 +127,7 @@ def test_what_is_no_url_is_told(tmp_path, url):
         connect(tmp_path / "c.json", url, tmp_path / "token").get("status")
 
 
-@pytest.mark.parametrize(("content", "told"), [(None, "there is no"), ("two words", "one line")])
+@pytest.mark.parametrize(("content", "told"), [(None, "there is no"), ("two words", "other lines")])
 def test_a_missing_or_wrong_token_file_is_told(tmp_path, content, told):
     if content:
         (tmp_path / "token").write_text(content)

@@ -9,6 +9,7 @@ import subprocess
 
 import pytest
 
+from netbootd import apitoken
 from netbootd.cli import main
 from tests.end_to_end.process import ROOT
 
@@ -296,10 +297,14 @@ def test_status_has_what_everybody_may_see_and_more(site):
 
 def test_over_http_the_token_opens_and_another_does_not(site, tmp_path):
     url = ("--url", f"http://127.0.0.1:{site.http}")
-    assert "node7" in good(site.run("machines", "list", *url))
+    (tmp_path / "right").write_text(good(site.run("token", "new", "ops")))
+    right = ("--token-file", str(tmp_path / "right"))
+    assert "node7" in good(site.run("machines", "list", *url, *right))
+    told = bad(site.run("machines", "list", *url))
+    assert "only digests" in told
     (tmp_path / "wrong").write_text("guess\n")
     told = bad(site.run("machines", "list", *url, "--token-file", str(tmp_path / "wrong")))
-    assert "not the API token" in told
+    assert "not an API token" in told
 
 
 def test_options_of_machines_count_for_what_is_below_it(site):
@@ -310,9 +315,38 @@ def test_options_of_machines_count_for_what_is_below_it(site):
 
 
 def test_the_page_has_an_address_with_its_key(site):
-    token = (site.folder / "state" / "api.token").read_text().strip()
-    assert good(site.run("ui")) == f"http://127.0.0.1:{site.http}/ui/#token={token}\n"
-    assert good(site.run("ui", "--url", "https://boot/")) == f"https://boot/ui/#token={token}\n"
+    told = good(site.run("ui"))
+    here = f"http://127.0.0.1:{site.http}"
+    assert told.startswith(f"{here}/ui/#token=")
+    assert good(site.run("ui", "--url", "https://boot/")).startswith("https://boot/ui/#token=")
+    key = told.strip().partition("=")[2]
+    asking = ("curl", "-sS", "-o", "/dev/null", "-w", "%{http_code}", "-X", "POST")
+    asking += ("-H", f"Authorization: Bearer {key}", f"{here}/api/v1/session")
+    tries = [subprocess.run(asking, capture_output=True, text=True).stdout for _ in range(2)]
+    assert tries[0] == "204"
+    assert tries[1] in ("401", "503")
+
+
+def test_tokens_are_made_listed_and_taken_back(site):
+    token = good(site.run("token", "new", "ops")).strip()
+    file = site.folder / "state" / "api.token"
+    assert (len(token), file.stat().st_mode & 0o777) == (43, 0o600)
+    assert token not in file.read_text()
+    assert json.loads(good(site.run("token", "--json"))) == {"tokens": ["ops"]}
+    assert good(site.run("token", "new", "ops")).strip() != token
+    assert good(site.run("token", "remove", "ops")) == "ops counts no more\n"
+    assert "there is no API token" in site.run("token").stderr
+    assert "no API token 'ops'" in bad(site.run("token", "remove", "ops"))
+    assert "letters, digits" in bad(site.run("token", "new", "no blanks"))
+
+
+def test_a_token_for_a_file_of_the_admin_s_is_printed_with_its_line(site, tmp_path):
+    file = tmp_path / "tokens"
+    (tmp_path / "c.json").write_text(json.dumps({"netbootd": {"api_token": str(file)}}))
+    made = site.run("token", "new", "ops", "--config", str(tmp_path / "c.json"))
+    line = made.stderr.splitlines()[-1].removeprefix("netbootd: ")
+    file.write_text(line + "\n")
+    assert apitoken.read(file)[0].name_of(made.stdout.strip()) == "ops"
 
 
 @pytest.mark.parametrize(

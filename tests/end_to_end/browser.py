@@ -28,10 +28,13 @@ CHROMIUM = Path("/usr/bin/chromium")
 DRIVER = Path("/usr/bin/chromedriver")
 BASE = f"http://{BOOT_SERVER}:3000"
 PATIENCE_S = 15.0
+#: A name of somebody else's that leads to the boot server.
+REBOUND = "rebound.evil.example"
 _ARGUMENTS = (
     *("--headless=new", "--no-sandbox", "--remote-debugging-pipe", "--disable-gpu"),
     *("--disable-dev-shm-usage", "--no-first-run", "--disable-background-networking"),
     *("--disable-component-update", "--disable-sync", "--hide-scrollbars"),
+    f"--host-resolver-rules=MAP {REBOUND} {BOOT_SERVER}",
 )
 
 

@@ -16,6 +16,7 @@ import pytest
 
 from tests.end_to_end.lab import BOOT_SERVER, LAN_SERVER, NETBOOTD, Lab
 from tests.end_to_end.process import LabError
+from tests.end_to_end.tokens import new_token
 
 pytestmark = pytest.mark.wire
 
@@ -38,13 +39,11 @@ class Server:
                 "interfaces": ["eth0"],
                 "files": str(folder / "files"),
                 "state": str(self.state),
+                "admin_networks": "192.0.2.0/24",
             },
         }
         self.daemon = lab.netbootd(self.config)
-
-    @property
-    def token(self) -> str:
-        return (self.state / "api.token").read_text().strip()
+        self.token = new_token(self.state)
 
     def local(self, path: str, *options: str) -> tuple[int, dict[str, object]]:
         socket_file = str(self.state / "api.sock")

@@ -4,6 +4,7 @@ VM descriptions on the wire: curl against the running daemon, the hostile and th
 
 from __future__ import annotations
 
+import functools
 import json
 import os
 import random
@@ -15,6 +16,7 @@ from pathlib import Path
 import pytest
 
 from tests.end_to_end.lab import BOOT_SERVER, NETBOOTD, Lab, write_config
+from tests.end_to_end.tokens import new_token
 from tests.vms.descriptions import IMAGE, WEB
 
 pytestmark = pytest.mark.wire
@@ -43,14 +45,15 @@ class Server:
                 "interfaces": ["eth0"],
                 "files": str(folder),
                 "state": str(self.state),
+                "admin_networks": "192.0.2.0/24",
                 **settings,
             },
         }
         self.daemon = lab.netbootd(self.config)
 
-    @property
+    @functools.cached_property
     def token(self) -> str:
-        return (self.state / "api.token").read_text().strip()
+        return new_token(self.state)
 
     def curl(self, path: str, *options: str, authorised: bool = False) -> tuple[int, bytes]:
         """Status and body of one request."""
@@ -121,6 +124,7 @@ def test_the_advice_comes_with_the_answer_and_refuses_nothing(quiet):
 
 def test_only_the_token_writes(quiet):
     path = "/vms/web01.json"
+    assert quiet.token not in (quiet.state / "api.token").read_text()
     assert (quiet.state / "api.token").stat().st_mode & 0o777 == 0o600
     status, _ = quiet.curl(path, "-X", "PUT", "-d", "{}")
     assert status == 401
@@ -254,7 +258,10 @@ def test_a_full_disk_is_507_and_changes_nothing(lab, tmp_path):
         {
             "targets": {"localboot": {"disk": {}}},
             "machines": {"default": {"type": "localboot", "name": "disk"}},
-            "netbootd": {"interfaces": ["eth0"], "files": str(tmp_path), "state": str(state)},
+            "netbootd": {
+                **{"interfaces": ["eth0"], "files": str(tmp_path), "state": str(state)},
+                "admin_networks": "192.0.2.0/24",
+            },
         },
     )
     daemon = lab.spawn(
@@ -347,7 +354,10 @@ def test_the_user_of_the_service_needs_no_more_than_its_folder(lab, tmp_path):
         {
             "machines": {"default": {"type": "localboot", "name": "disk"}},
             "targets": {"localboot": {"disk": {}}},
-            "netbootd": {"interfaces": ["eth0"], "files": str(tmp_path), "state": str(state)},
+            "netbootd": {
+                **{"interfaces": ["eth0"], "files": str(tmp_path), "state": str(state)},
+                "admin_networks": "192.0.2.0/24",
+            },
         },
     )
     rights = "+net_bind_service,+net_raw,+dac_read_search"
@@ -361,9 +371,9 @@ def test_the_user_of_the_service_needs_no_more_than_its_folder(lab, tmp_path):
         *("sh", "-c", f"umask 0077; exec {NETBOOTD} run --config {config}"),
     )
     daemon.wait_for(r"\bready\b", 30)
-    token = state / "api.token"
+    made, token = new_token(state), state / "api.token"
     assert (token.stat().st_uid, token.stat().st_mode & 0o777) == (65534, 0o600)
-    bearer = f"Authorization: Bearer {token.read_text().strip()}"
+    bearer = f"Authorization: Bearer {made}"
     put = ("curl", "-sS", "-X", "PUT", "-H", bearer, "-d", "{}", "-w", "%{http_code}")
     assert lab.run("lan", *put, f"{BASE}/vms/web01.json").endswith("201")
     kept = state / "vms" / "web01.json"

@@ -11,12 +11,12 @@ from pathlib import Path
 
 import pytest
 
-from netbootd import apitoken
 from tests.end_to_end import guest
 from tests.end_to_end.browser import Browser
 from tests.end_to_end.conftest import Site
 from tests.end_to_end.lab import BOOT_SERVER, HTTP, Lab
 from tests.end_to_end.node import Node
+from tests.end_to_end.tokens import new_token
 
 pytestmark = [pytest.mark.e2e, pytest.mark.slow]
 
@@ -75,7 +75,7 @@ def watch(site: Site, power_on: Callable[[Lab], Node], way: list[str], within: f
     See on the page how a machine comes up by this *way*: the words of its stages, in their order.
     Each shows *within* so many seconds after the last.
     """
-    token = (site.file.with_name("state") / apitoken.NAME).read_text().strip()
+    token = new_token(site.file.with_name("state"))
     browser = Browser(site.lab, place="lan")
     try:
         browser.sign_in(token)

@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from netbootd import apitoken
 from tests.end_to_end import nodes
 from tests.end_to_end.browser import BASE, Browser
 from tests.end_to_end.lab import BOOT_SERVER, LAN_SERVER, Lab
+from tests.end_to_end.tokens import new_token
 from tests.simulate.kernels import bzimage
 
 pytestmark = [pytest.mark.wire, pytest.mark.slow, pytest.mark.e2e]
@@ -46,7 +46,7 @@ def fleet(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Lab, Brows
         lab.netbootd(config)
         browser = Browser(lab, "boot")
         try:
-            browser.sign_in((folder / "state" / apitoken.NAME).read_text().strip())
+            browser.sign_in(new_token(folder / "state"))
             browser.go("#/fleet")
             browser.see("#fleet-states .state[data-state='unknown']", f"{COUNT}")
             boot_all(lab, 4.0)

@@ -11,11 +11,11 @@ from pathlib import Path
 
 import pytest
 
-from netbootd import apitoken
 from tests.commands.daemons import until
 from tests.end_to_end.browser import Browser
 from tests.end_to_end.lab import NETBOOTD, Lab, write_config
 from tests.end_to_end.process import LabError
+from tests.end_to_end.tokens import new_token
 from tests.end_to_end.webpage import Web
 
 pytestmark = [pytest.mark.wire, pytest.mark.slow]
@@ -36,6 +36,7 @@ def configuration(folder: Path) -> dict[str, object]:
         "netbootd": {
             "interfaces": ["eth0"],
             "state": str(folder / "state"),
+            "admin_networks": "192.0.2.0/24",
             "files": str(folder),
             "dhcp": {"hosts": str(folder / "hosts"), "domain": "lab.example"},
             "hooks": {"lease": ["sh", "-c", f"cat >>{folder}/told; echo >>{folder}/told"]},
@@ -55,7 +56,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Web]:
         lab.ip("listed", f"link set eth0 address {LISTED}")
         file, config = folder / "netbootd.json", configuration(folder)
         daemon = lab.netbootd(write_config(file, config))
-        token = (folder / "state" / apitoken.NAME).read_text().strip()
+        token = new_token(folder / "state")
         browser = Browser(lab)
         try:
             browser.sign_in(token)

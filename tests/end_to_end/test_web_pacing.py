@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from netbootd import apitoken
 from tests.end_to_end.browser import Browser
 from tests.end_to_end.lab import BOOT_SERVER, Lab
+from tests.end_to_end.tokens import new_token
 from tests.simulate.kernels import bzimage
 
 pytestmark = [pytest.mark.wire, pytest.mark.slow, pytest.mark.e2e]
@@ -33,6 +33,7 @@ def storm(tmp_path: Path) -> Iterator[tuple[Lab, Browser]]:
         "netbootd": {
             **{"interfaces": ["eth0"], "files": str(tmp_path / "srv")},
             **{"firmware": "/usr/lib/ipxe", "state": str(tmp_path / "state")},
+            "admin_networks": "192.0.2.0/24",
             "pace": {"enabled": True, "at_once": 1},
         },
     }
@@ -42,7 +43,7 @@ def storm(tmp_path: Path) -> Iterator[tuple[Lab, Browser]]:
         lab.netbootd(config)
         browser = Browser(lab)
         try:
-            browser.sign_in((tmp_path / "state" / apitoken.NAME).read_text().strip())
+            browser.sign_in(new_token(tmp_path / "state"))
             yield lab, browser
         finally:
             browser.close()

@@ -10,12 +10,12 @@ import subprocess
 
 import pytest
 
-from netbootd import apitoken
 from tests.end_to_end.browser import Browser
 from tests.end_to_end.conftest import Site
 from tests.end_to_end.lab import NETBOOTD
 from tests.end_to_end.pretender import Pretender
 from tests.end_to_end.test_why_firmware import NODE, nft, node
+from tests.end_to_end.tokens import new_token
 
 pytestmark = [pytest.mark.wire, pytest.mark.slow]
 
@@ -37,7 +37,7 @@ def test_tftp_behind_a_filter_is_named_first_by_the_command_and_on_the_page(
     site.machine(NODE, "linux", "one", hostname="node1", reply_style="boot-server")
     nft(site, "boot", "udp dport 69")
     site.serve()
-    token = (site.file.with_name("state") / apitoken.NAME).read_text().strip()
+    token = new_token(site.file.with_name("state"))
     browser = Browser(site.lab, place="lan")
     try:
         browser.sign_in(token)

@@ -13,10 +13,10 @@ from typing import Any
 
 import pytest
 
-from netbootd import apitoken
 from tests.end_to_end.browser import BASE, Browser
 from tests.end_to_end.lab import BOOT_SERVER, NETBOOTD, Lab, write_config
 from tests.end_to_end.process import Daemon
+from tests.end_to_end.tokens import new_token
 from tests.simulate.kernels import bzimage
 
 MAC = "52:54:00:12:34:{:02x}"
@@ -85,7 +85,7 @@ def web(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Web]:
         lab.plug("node", LOGGER_ADDRESS)
         file, config = folder / "netbootd.json", configuration(folder)
         daemon = lab.netbootd(write_config(file, config))
-        token = (folder / "state" / apitoken.NAME).read_text().strip()
+        token = new_token(folder / "state")
         browser = Browser(lab)
         try:
             browser.sign_in(token)
@@ -123,5 +123,6 @@ def configuration(folder: Path) -> dict[str, Any]:
             "files": str(folder / "srv"),
             "firmware": "/usr/lib/ipxe",
             "state": str(folder / "state"),
+            "admin_networks": "192.0.2.0/24",
         },
     }

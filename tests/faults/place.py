@@ -5,6 +5,7 @@ byte for byte, and are begun anew when a boot has failed.
 
 from __future__ import annotations
 
+import functools
 import json
 import time
 from collections.abc import Callable
@@ -15,6 +16,7 @@ from tests.bench import clients
 from tests.bench.test_clients import route_to_nodes
 from tests.end_to_end.lab import BOOT_SERVER, HTTP, LAN_SERVER, NETBOOTD, Lab, write_config
 from tests.end_to_end.process import Daemon
+from tests.end_to_end.tokens import new_token
 
 LAN = "192.0.2.0/24"
 POOL = "192.0.2.100-192.0.2.249"
@@ -52,6 +54,7 @@ class Place:
                 "files": str(self.root),
                 "firmware": [],
                 "state": str(self.state),
+                "admin_networks": LAN,
             },
         }
         self.daemon: Daemon
@@ -118,9 +121,9 @@ class Place:
         local = ("--unix-socket", str(self.state / "api.sock"))
         return json.loads(self.asked(f"/api/v1{path}", *local, *options) or "null")
 
-    @property
+    @functools.cached_property
     def token(self) -> str:
-        return (self.state / "api.token").read_text().strip()
+        return new_token(self.state)
 
     def leases(self) -> dict[str, str]:
         """The cards that have addresses, by address, as the API tells."""

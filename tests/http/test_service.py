@@ -9,6 +9,7 @@ from types import SimpleNamespace
 import pytest
 from twisted.internet.testing import MemoryReactorClock
 
+from netbootd.events.stream import Stream
 from netbootd.http.service import HttpService
 
 
@@ -40,7 +41,7 @@ def reactor():
 
 @pytest.fixture
 def service(rig, reactor):
-    made = HttpService(reactor, rig.live, None, dict)
+    made = HttpService(reactor, rig.live, Stream(print), dict)
     made._door = Door()
     return made
 
@@ -67,7 +68,7 @@ def test_a_port_taken_by_a_real_socket(rig):
 
     with socket.create_server(("0.0.0.0", 0)) as other:
         number = other.getsockname()[1]
-        service = HttpService(reactor, rig.live, None, dict)
+        service = HttpService(reactor, rig.live, Stream(print), dict)
         ((port, problem),) = service.listen((number,))
     assert (port, problem.errno) == (number, errno.EADDRINUSE)
 
@@ -88,7 +89,7 @@ def test_ipv6_has_sockets_of_its_own(rig):
 
     with socket.create_server(("0.0.0.0", 0)) as other:  # whoever has the port in IPv4
         number = other.getsockname()[1]
-        service = HttpService(reactor, rig.live, None, dict)
+        service = HttpService(reactor, rig.live, Stream(print), dict)
         assert service.listen6((number,)) == []
         assert service.listen6((number,)) == []
         with socket.socket(socket.AF_INET6) as again, pytest.raises(OSError, match="in use"):
@@ -102,6 +103,6 @@ def test_a_port_of_ipv6_that_is_taken_is_named(rig):
 
     with socket.create_server(("::", 0), family=socket.AF_INET6) as other:
         number = other.getsockname()[1]
-        service = HttpService(reactor, rig.live, None, dict)
+        service = HttpService(reactor, rig.live, Stream(print), dict)
         ((port, problem),) = service.listen6((number,))
     assert (port, problem.errno) == (number, errno.EADDRINUSE)

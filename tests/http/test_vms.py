@@ -9,17 +9,22 @@ from http import HTTPStatus
 import pytest
 from hypothesis import HealthCheck, given, settings
 
+from netbootd.apitoken import Tokens
 from netbootd.errors import NotFound
-from netbootd.events.event import Described, Refused
+from netbootd.events.audit import Audited
+from netbootd.events.event import Refused
 from netbootd.http import vms
+from netbootd.http.authority import Authority
 from netbootd.http.resource import Asked, Part, Work
 from netbootd.http.vms import Shelf
 from netbootd.mac import MAC
 from netbootd.record.record import Record
+from netbootd.registry.live import LiveRegistry
 from netbootd.registry.load import load
 from netbootd.urls import Kind, Route
 from netbootd.vms import store as storing
 from netbootd.vms.store import Store
+from tests.http.inmemory import Rig
 from tests.vms.descriptions import IMAGE, WEB, texts
 
 NODE, OTHER, STRANGER = (MAC.parse(f"52:54:00:12:34:{n}") for n in ("56", "57", "58"))
@@ -43,7 +48,9 @@ class Pages:
         (folder / "c.json").write_text(CONFIG % (IMAGE, IMAGE, private))
         self.registry = load(folder / "c.json")
         self.record = Record(lambda: 0.0)
-        self.shelf = Shelf(Store(self.registry.config.state / "vms"), self.record, TOKEN)
+        authority = Authority(LiveRegistry(self.registry, self.record), lambda: 0.0)
+        authority.keyring.tokens = Tokens().having("ops", TOKEN)
+        self.shelf = Shelf(Store(self.registry.config.state / "vms"), self.record, authority)
 
     def ask(self, method, name, body=b"", peer="192.0.2.9", token=TOKEN, **headers):
         named = {key.replace("_", "-"): value for key, value in headers.items()}
@@ -196,7 +203,7 @@ def test_nobody_changes_anything_without_the_token(pages, method, headers, statu
 
 @pytest.mark.parametrize("given", ["", "x"])
 def test_nobody_changes_anything_while_there_is_no_token(pages, given):
-    pages.shelf.token = ""
+    pages.shelf.authority.keyring.tokens = Tokens()
     assert pages.put("web", token=given).status == HTTPStatus.SERVICE_UNAVAILABLE
     assert len(pages.shelf.store.vms) == 0
 
@@ -253,11 +260,12 @@ def test_what_is_put_is_answered_with_the_advice(pages):
     assert told.startswith("created VM description web; 3 remarks\n")
     assert "foo: unknown property" in told
     assert "max_swap: bad value" in told
-    assert isinstance(created.event, Described)
+    assert isinstance(created.event, Audited)
     assert pages.put("web", b"{}").status == HTTPStatus.OK
     replaced = pages.put("web", json.dumps(WEB).encode())
     assert (replaced.status, replaced.body) == (HTTPStatus.NO_CONTENT, b"")
-    assert str(replaced.event) == "192.0.2.9 replaced VM description web by HTTP"
+    said = "audit: API token ops from 192.0.2.9: replaced VM description web: done"
+    assert str(replaced.event) == said
 
 
 def test_what_is_deleted_is_gone(pages):
@@ -374,12 +382,13 @@ def test_the_site_has_the_pages(rig):
 
 @pytest.mark.parametrize("path", ["/vms/../x.json", "/vms/%2e%2e%2fx.json", "/vms/a%5c..%5cx.json"])
 def test_paths_out_of_the_folder_are_refused(rig, path):
-    rig.site.shelf.token = TOKEN
+    rig.site.authority.keyring.tokens = Tokens().having("ops", TOKEN)
     assert rig.ask("PUT", path, Authorization=f"Bearer {TOKEN}").status == 403
 
 
-def test_a_body_that_is_too_long_is_told_so(rig):
-    rig.site.shelf.token = TOKEN
+def test_a_body_that_is_too_long_is_told_so(tmp_path):
+    rig = Rig(tmp_path, netbootd='"admin_networks" : "192.0.2.77"')
+    rig.site.authority.keyring.tokens = Tokens().having("ops", TOKEN)
     size = (1 << 20) + 1
     head = (
         f"PUT /vms/web.json HTTP/1.1\r\nContent-Length: {size}\r\n"
