@@ -215,6 +215,8 @@ class Library:
             raise NotFound("the empty path")
         if program := self.program("/".join(parts)):
             return of_program(program)
+        if self.refuses("/".join(parts)):
+            raise Forbidden(f"{'/'.join(parts)!r} is not what SHA256SUMS lists")
         return self._open("/".join(parts))
 
     def program_at(self, path: str) -> Program | None:
@@ -239,7 +241,13 @@ class Library:
 
     def program(self, name: str) -> Program | None:
         """The loader of that name or alias: no look at the disk."""
-        return self.programs.get(urls.ALIASES.get(name, name))
+        found = self.programs.get(urls.ALIASES.get(name, name))
+        return None if found is None or found.altered else found
+
+    def refuses(self, name: str) -> bool:
+        """Whether there is a loader of that name or alias, and it is not the one it is to be."""
+        found = self.programs.get(urls.ALIASES.get(name, name))
+        return found is not None and found.altered
 
     def where(self, path: str) -> Path:
         """Where below the root *path* would stand, for messages."""

@@ -19,6 +19,7 @@ from netbootd.printable import printable
 from netbootd.programs import Program
 from netbootd.registry.programs import FIRSTS, Chosen
 from netbootd.registry.snapshot import Registry
+from netbootd.sums import NAME
 
 _LONGEST = 400
 
@@ -30,6 +31,7 @@ class Row:
 
     *chosen*: some machine of that family may get it.  *origin* is the package that owns the file,
     with its version, or empty.  *wrong* is why it cannot work, empty if nothing speaks against it.
+    *listed* is the SHA-256 that it is to have by the ``SHA256SUMS`` of its folder, or empty.
     """
 
     family: str
@@ -41,6 +43,7 @@ class Row:
     product: str
     version: str
     sha256: str
+    listed: str
     signed: bool
     signers: tuple[str, ...]
     brand: str
@@ -86,7 +89,7 @@ def take(registry: Registry) -> Inventory:
     looked: dict[int, LoaderFile] = {}
     rows: list[Row] = []
     for arch, word, name in _places(registry.chosen):
-        program = registry.library.program(name)
+        program = registry.library.program(name) or registry.library.programs.get(name)
         if program is None:
             continue
         seen = looked.setdefault(id(program), inspect(program.data))
@@ -135,6 +138,7 @@ def _row(
         product=seen.product,
         version=seen.version,
         sha256=program.sha256,
+        listed=program.listed,
         signed=seen.signed,
         signers=seen.signers,
         brand=seen.brand,
@@ -143,8 +147,13 @@ def _row(
             and (one.arch is None or one.arch.family == arch.family)
             for one in chosen
         ),
-        wrong="its end is missing" if seen.cut else _wrong(arch, seen) if word else "",
+        wrong=_altered(program)
+        or ("its end is missing" if seen.cut else _wrong(arch, seen) if word else ""),
     )
+
+
+def _altered(program: Program) -> str:
+    return f"refused: {NAME} lists {program.listed}" if program.altered else ""
 
 
 def _wrong(arch: Arch, seen: LoaderFile) -> str:
@@ -253,7 +262,8 @@ def _told(row: Row) -> Iterator[str]:
     star = "*" if row.chosen else " "
     yield f"{star} {row.file}  {what}{brand}, {signed if row.signed else 'not signed'}"
     yield f"      {row.path}  {row.origin or 'of no package'}"
-    yield f"      sha256 {row.sha256}"
+    as_listed = f", as {NAME} lists it" if row.listed == row.sha256 else ""
+    yield f"      sha256 {row.sha256}{as_listed}"
     if row.wrong:
         yield f"      WRONG: {row.wrong}"
 

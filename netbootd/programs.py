@@ -13,6 +13,9 @@ Some have another name than the one by which clients ask.  Debian's signed files
 and its GRUB for the network is the ``grubx64.efi`` that a shim looks for beside itself.  The
 modules of SYSLINUX have the same names for BIOS and both kinds of UEFI: those of UEFI stand in
 folders of their own here, ``efi32`` and ``efi64``, with the ``syslinux.efi`` that asks for them.
+
+One whose SHA-256 is not what the ``SHA256SUMS`` of its folder lists is found, and said to be so: it
+takes its place, and nobody may get it (``sums``).
 """
 
 from __future__ import annotations
@@ -25,6 +28,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from netbootd import loaders
+from netbootd.sums import Sums
 
 #: Bytes of the largest program that is held.
 LARGEST = 16 << 20
@@ -53,34 +57,47 @@ _NOT_FOR_US = re.compile(r"gcd\w+\.efi.*|grub(?!net)\w+\.efi\.signed|grubnet\w+-
 
 @dataclass(frozen=True, slots=True)
 class Program:
-    """A loader, held whole; *path* is where it was found."""
+    """
+    A loader, held whole; *path* is where it was found, and *listed* the SHA-256 that it is to have,
+    empty where nobody says one.
+    """
 
     name: str
     path: Path
     data: bytes
     sha256: str
+    listed: str = ""
+
+    @property
+    def altered(self) -> bool:
+        """Whether it is another than the one that is listed."""
+        return self.listed not in ("", self.sha256)
 
 
 def find_programs(
-    root: Path, folders: Iterable[Path] = (), wanted: Iterable[str] = ()
+    root: Path,
+    folders: Iterable[Path] = (),
+    wanted: Iterable[str] = (),
+    sums: Sums | None = None,
 ) -> dict[str, Program]:
     """
     The programs in the firmware *folders*, and those of *root* that take their place, that every
     set knows, or that are *wanted*: names or paths below it.
 
     What is empty or cannot be read is as good as absent; the banner and ``netbootd firmware`` list
-    the rest.
+    the rest.  *sums* are told what is wrong with lists of hashes.
     """
-    places: dict[str, list[Path]] = {}
+    places: dict[str, list[tuple[Path, Path]]] = {}
     for folder in folders:
         for name, path in _of_folder(folder):
-            places.setdefault(name, []).append(path)
+            places.setdefault(name, []).append((folder, path))
     real_root = os.path.realpath(root)
     for name in {*places, *loaders.NAMES, loaders.MEMDISK, *wanted}:
         real = os.path.realpath(os.path.join(real_root, name))
         if real.startswith(real_root.rstrip("/") + "/") and os.path.isfile(real):
-            places.setdefault(name, []).insert(0, root / name)
-    found = (_first(name, paths) for name, paths in sorted(places.items()))
+            places.setdefault(name, []).insert(0, (root, root / name))
+    sums = sums or Sums()
+    found = (_first(name, those, sums) for name, those in sorted(places.items()))
     return {program.name: program for program in found if program}
 
 
@@ -107,16 +124,18 @@ def _of_folder(folder: Path) -> Iterator[tuple[str, Path]]:
                 yield prefix + name, folder / inside / file
 
 
-def _first(name: str, paths: Iterable[Path]) -> Program | None:
-    """What stands at the first of *paths* that can be read."""
-    return next(filter(None, (_read(name, path) for path in paths)), None)
+def _first(name: str, places: Iterable[tuple[Path, Path]], sums: Sums) -> Program | None:
+    """What stands at the first of *places* that can be read; of each the folder goes first."""
+    return next(filter(None, (_read(name, path, folder, sums) for folder, path in places)), None)
 
 
-def _read(name: str, path: Path) -> Program | None:
+def _read(name: str, path: Path, folder: Path, sums: Sums) -> Program | None:
     try:
         if not path.is_file() or path.stat().st_size > LARGEST:
             return None
         data = path.read_bytes()
     except OSError:
         return None
-    return Program(name, path, data, hashlib.sha256(data).hexdigest()) if data else None
+    if not data:
+        return None
+    return Program(name, path, data, hashlib.sha256(data).hexdigest(), sums.of(path, folder))

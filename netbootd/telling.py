@@ -137,6 +137,8 @@ class Teller:
         self.findings(registry.findings)
         self._loaded = time.time()
         self.last_reload, self.refused = str(changed), ()
+        for line in changed.loaders:
+            log.warn("{line}", line=line)
         log.info(
             "configuration reloaded: {changes}; generation {generation}",
             changes=str(changed),

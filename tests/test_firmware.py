@@ -132,7 +132,7 @@ def test_a_name_that_is_no_text_and_one_that_holds_a_pattern_harm_nothing(site, 
 # -- what makes or fetches them ----------------------------------------------------------------
 
 
-SCRIPTS = ("build-ipxe", "fetch-trixie")
+SCRIPTS = ("build-ipxe", "fetch-trixie", "note-sums")
 
 
 @pytest.mark.parametrize("script", SCRIPTS)

@@ -99,7 +99,7 @@ def _registry(
 ) -> tuple[Registry, Origins]:
     confidential = secrets.resolve(layers, folder, KNOWN_KEYS, findings.add)
     config = _config(layers, folder, interfaces, findings)
-    library = Library(config.files, programs.find(layers, config))
+    library = Library(config.files, programs.find(layers, config, findings.add))
     templates = Templates(folder)
     vms = descriptions.configured(layers, folder, findings.add)
     names = _names(layers, findings)

@@ -8,7 +8,7 @@ once, so that nobody has to look at the disk for one later.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Any
@@ -26,6 +26,7 @@ from netbootd.registry.entries import DEFAULT, Kind
 from netbootd.registry.machines import Machines
 from netbootd.registry.targets import Targets
 from netbootd.relaxedjson import Object, path_of
+from netbootd.sums import NAME, Sums
 from netbootd.targets.settings import LOADER
 
 #: The setting that names folders of boot programs.
@@ -42,10 +43,23 @@ def absent_folders(layers: Layers, config: Config) -> Iterator[Finding]:
             yield Finding(Level.WARNING, "folder-missing", told, place, path)
 
 
-def find(layers: Layers, config: Config) -> dict[str, Program]:
+def find(layers: Layers, config: Config, found: Callable[[Finding], None]) -> dict[str, Program]:
     """Every program of the folders and the file root that could be asked for by name."""
     wanted = {word for choice in _choices(layers, config) for word in choice.words}
-    return find_programs(config.files, config.firmware, wanted - loaders.SETS.keys())
+    sums = Sums()
+    programs = find_programs(config.files, config.firmware, wanted - loaders.SETS.keys(), sums)
+    altered = (_altered(program) for program in programs.values() if program.altered)
+    for fault in (*sums.faults, *altered):
+        found(fault)
+    return programs
+
+
+def _altered(program: Program) -> Finding:
+    told = (
+        f"has SHA-256 {program.sha256}, and {NAME} lists {program.listed}: it is refused;"
+        f" put the right file there, or renew the list (sha256sum)"
+    )
+    return Finding(Level.RELOAD, "loader-altered", told, Place(str(program.path)))
 
 
 def _choices(layers: Layers, config: Config) -> Iterator[Choice]:
@@ -156,6 +170,8 @@ def _absent(one: Chosen, library: Library) -> str:
         return f"which has nothing for {one.arch}"
     usual = [own for arch, own in by_arch.items() if arch.family in _PCS]
     asked = [name for own in usual or by_arch.values() for name in own]
+    if refused := next((name for name in asked if library.refuses(name)), ""):
+        return f"and {refused} is not what {NAME} lists"
     if there := next((name for name in asked if os.path.isfile(library.root / name)), ""):
         return f"and {there} cannot be read, or is larger than {LARGEST >> 20} MiB"
     source = next((f" ({where})" for name in asked if (where := loaders.where_from(name))), "")

@@ -19,6 +19,7 @@ from netbootd.errors import Finding
 from netbootd.mac import MAC
 from netbootd.overlay.tree import Tree
 from netbootd.printable import counted
+from netbootd.programs import Program
 from netbootd.registry import marks, wildcards
 from netbootd.registry.machine import Machine
 from netbootd.registry.programs import Chosen
@@ -229,7 +230,8 @@ class Changes:
     What a swap did to the machines; ``default`` counts as one of them.
 
     *subnets* are those that came, went or say something else; *settings*: whether what counts for
-    all did (section ``netbootd``, the boot servers, ``vars``).
+    all did (section ``netbootd``, the boot servers, ``vars``).  *loaders* has a line for each boot
+    program whose bytes are others than before.
     """
 
     added: int
@@ -237,9 +239,12 @@ class Changes:
     changed: int
     subnets: int = 0
     settings: bool = False
+    loaders: tuple[str, ...] = ()
 
     def __str__(self) -> str:
         told = f"{self.added} added, {self.removed} removed, {self.changed} changed"
+        if self.loaders:
+            told += f", {counted(len(self.loaders), 'loader')} changed"
         if self.subnets:
             told += f", {counted(self.subnets, 'subnet')} changed"
         return f"{told}, settings changed" if self.settings else told
@@ -260,7 +265,19 @@ def changes(old: Registry, new: Registry) -> Changes:
         changed=changed,
         subnets=_differing_subnets(old.subnets, new.subnets),
         settings=_for_all(old) != _for_all(new),
+        loaders=tuple(_differing_loaders(old.library.programs, new.library.programs)),
     )
+
+
+def _differing_loaders(old: Mapping[str, Program], new: Mapping[str, Program]) -> Iterator[str]:
+    for name in sorted(old.keys() | new.keys()):
+        before, after = old.get(name), new.get(name)
+        if before is None and after is not None:
+            yield f"loader {after.path} is new, SHA-256 {after.sha256}"
+        elif before is not None and after is None:
+            yield f"loader {before.path} is gone, SHA-256 {before.sha256}"
+        elif before and after and before.sha256 != after.sha256:
+            yield f"loader {after.path} changed: SHA-256 was {before.sha256}, is {after.sha256}"
 
 
 def _differing_subnets(old: Subnets, new: Subnets) -> int:

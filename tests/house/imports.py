@@ -19,6 +19,7 @@ FLOORS: tuple[frozenset[str], ...] = (
             "arch",
             "loaders",
             "loaderfile",
+            "sums",
             "features",
             "replies",
             "addressing",
