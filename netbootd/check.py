@@ -63,7 +63,8 @@ def check(file: Path, *, network: bool = False) -> Report:
         return Report(_in_order(problem.findings), f"cannot be used; {_count(problem.findings)}")
     asked = probe(registry) if network else []
     found = (*_of_all(registry), *_render_all(registry), *_no_programs(registry, file.parent))
-    lacks = (*secureboot.remarks(registry), *lacking.remarks(registry), *trust.remarks(registry))
+    lacks = (*secureboot.remarks(registry), *lacking.remarks(registry))
+    lacks = (*lacks, *trust.remarks(registry), *trust.signatures(registry))
     findings = _in_order((*found, *lacks, *asked))
     machines, targets = registry.listed, len(registry.targets)
     content = f"{counted(machines, 'machine')}, {counted(targets, 'target')}"

@@ -43,7 +43,7 @@ def remarks(registry: Registry) -> tuple[Finding, ...]:
             )
             warnings.add("pi-firmware", told, machine)
         in_vlan = vlan.entered(machine.target.template.source, variables)
-        if in_vlan and (name := _loads(machine, registry)) in old:
+        if in_vlan and (name := usual_loader(machine, registry)) in old:
             told = (
                 f"{name} is an iPXE without vcreate, and stays out of its VLAN; Debian 13's has it"
                 " ('firmware/fetch-trixie')"
@@ -74,7 +74,7 @@ def _names(folder: str) -> list[str]:
         return []
 
 
-def _loads(machine: Machine, registry: Registry) -> str:
+def usual_loader(machine: Machine, registry: Registry) -> str:
     """What it loads if it is a PC with UEFI, as most are: of that build it can be seen."""
     subnet = registry.subnets.of(its_address(machine, registry))
     return loader.find(EFI_X64, machine, registry, subnet).name

@@ -1,16 +1,21 @@
 """
-What keeps machines from trusting what they are sent: the certificate of HTTPS.  ``check`` tells,
-and the daemon at each load.
+What keeps machines from trusting what they are sent: the certificate of HTTPS, of which ``check``
+tells, and the daemon at each load; and signatures, of which only ``check`` does.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from urllib.parse import urlsplit
 
-from netbootd.errors import Finding, Level, Place, Unusable
+from netbootd.errors import Finding, Forbidden, Level, NotFound, Place, Unusable
+from netbootd.lacking import usual_loader
+from netbootd.loaderfile import lacks_command
+from netbootd.registry.facts import everybody
 from netbootd.registry.snapshot import Registry
+from netbootd.secureboot import Warnings
+from netbootd.targets.signatures import SUFFIX
 
 _SECTION = "netbootd.tls"
 
@@ -42,6 +47,54 @@ def _of_certificate(registry: Registry, now: float) -> Iterator[Finding]:
         return
     for told in certificate.remarks(pair, hosts, now):
         yield Finding(Level.WARNING, "tls-certificate", told, place, _SECTION)
+
+
+def signatures(registry: Registry) -> tuple[Finding, ...]:
+    """Where a file that must be signed is not, and which loader cannot look."""
+    warnings = Warnings()
+    told: dict[str, list[tuple[str, str]]] = {}
+    blind: dict[str, bool] = {}
+    for machine in everybody(registry):
+        target = machine.target
+        if target.common.signer is None:
+            continue
+        if target.title not in told:
+            told[target.title] = list(_unsigned(target.fetched, registry))
+        for code, text in told[target.title]:
+            warnings.add(code, text, machine)
+        name = usual_loader(machine, registry)
+        if name not in blind:
+            program = registry.library.programs.get(name)
+            blind[name] = program is not None and lacks_command(program.data, "imgverify")
+        if blind[name]:
+            text = f"{name} is an iPXE without imgverify, and will not boot it: firmware/build-ipxe"
+            warnings.add("ipxe-imgverify", text, machine)
+    return tuple(warnings.findings())
+
+
+def _unsigned(paths: Iterable[str], registry: Registry) -> Iterator[tuple[str, str]]:
+    """What is wrong with the signatures of those of *paths* that are files of ours."""
+    for path in paths:
+        if not path.startswith("/"):
+            continue
+        modified = _modified(path, registry)
+        signature = _modified(path + SUFFIX, registry)
+        if signature is None:
+            where = registry.library.where(path + SUFFIX)
+            yield "signature-missing", f"there is no {where}, and it must be signed"
+        elif modified is not None and signature < modified:
+            where = registry.library.where(path)
+            yield "signature-old", f"{where} is newer than its signature: sign it again"
+
+
+def _modified(path: str, registry: Registry) -> int | None:
+    """When the file at *path* was written; None where there is none."""
+    try:
+        content = registry.library.lookup(path)
+    except (NotFound, Forbidden, OSError):
+        return None
+    content.close()
+    return content.modified
 
 
 def _secure_hosts(registry: Registry) -> set[str]:

@@ -22,6 +22,18 @@ from cryptography.hazmat.primitives.serialization import (
 )
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
+# iPXE takes no signature of a certificate that does not say so.
+_SIGNS = x509.KeyUsage(
+    digital_signature=True,
+    content_commitment=False,
+    key_encipherment=True,
+    data_encipherment=False,
+    key_agreement=False,
+    key_cert_sign=False,
+    crl_sign=False,
+    encipher_only=False,
+    decipher_only=False,
+)
 DAY = datetime.timedelta(days=1)
 
 
@@ -88,6 +100,7 @@ def signed(
     if signer is not None:
         use = ExtendedKeyUsageOID.CODE_SIGNING if code else ExtendedKeyUsageOID.SERVER_AUTH
         made = made.add_extension(x509.ExtendedKeyUsage([use]), critical=False)
+        made = made.add_extension(_SIGNS, critical=True)
     signing = signer.key if signer else key
     return Certified(made.sign(signing, hashes.SHA256()), key, signer)
 

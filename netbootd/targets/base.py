@@ -19,7 +19,7 @@ from netbootd.features import Feature
 from netbootd.loaders import NO_CHOICE, Choice
 from netbootd.mac import MAC
 from netbootd.secretvalues import NO_SECRETS, Secrets
-from netbootd.targets import ipxe, logs, placeholders, vlan
+from netbootd.targets import ipxe, logs, placeholders, signatures, vlan
 from netbootd.targets.ipxe import ScriptTemplate
 from netbootd.targets.plan import OnlyIpxe, Plan
 
@@ -132,7 +132,8 @@ class Common:
     program that cannot call, when it was served.  *up_within*: seconds within which that call is
     expected, 0 for any time.  *loader*: what the firmware of its machines loads.  *send_logs*: they
     are told to send us their logs.  *dhcp_options* are encoded, by code.  *priority*: whose turn
-    comes first in a storm, the higher number's.
+    comes first in a storm, the higher number's.  *signer* must have signed its files: anybody who
+    is trusted where that is empty, nobody where it is None.
     """
 
     variables: Mapping[str, Any] = field(default_factory=dict)
@@ -144,6 +145,7 @@ class Common:
     calls_back: bool = True
     loader: Choice = NO_CHOICE
     send_logs: bool = False
+    signer: str | None = None
     dhcp_options: Mapping[int, bytes] = field(default_factory=dict)
     priority: int = 0
 
@@ -231,6 +233,9 @@ class Target(ABC):
     def script(self, facts: Facts) -> str:
         """The boot script for one machine; starts with ``#!ipxe``."""
         own = {"target": self.title, **self.own_names(facts), **self.values(facts)}
+        if self.common.signer is not None:
+            signer, source = self.common.signer, self.template.source
+            own["signatures"] = signatures.wanted(signer, own, source, self.title)
         if self.common.send_logs:
             own["syslog_address"] = logs.ipxe_address(facts.log_host, facts.log_port)
         if vlan.TEMPLATE in self.template.source:  # a notice tells of a vlan that is none

@@ -27,7 +27,8 @@ from netbootd.targets.notice import Notice
 from netbootd.targets.ownscript import OwnScript
 from netbootd.targets.ramroot import RamRoot
 from netbootd.targets.sanboot import SanBoot, SanLinux
-from netbootd.targets.settings import DHCP_OPTIONS, KNOWN_KEYS, LOADER, PRIORITY, Settings
+from netbootd.targets.settings import DHCP_OPTIONS, KNOWN_KEYS, LOADER, PRIORITY, SIGNED, Settings
+from netbootd.targets.signatures import signer_of
 from netbootd.targets.smartos import SmartOS
 from netbootd.targets.wimboot import WimBoot
 
@@ -134,11 +135,27 @@ def _common(settings: Settings, kind: TargetType) -> Common:
         after=_after(settings),
         up_within=settings.number("up_within", least=0) or 0.0,
         send_logs=settings.flag("send_logs", False),
+        signer=_signer(settings, kind),
         calls_back=kind.calls_back,
         loader=_loader(settings, kind),
         dhcp_options=_dhcp_options(settings),
         priority=_priority(settings),
     )
+
+
+def _signer(settings: Settings, kind: TargetType) -> str | None:
+    """``signed``: one that cannot be had, or understood, keeps the target from booting at all."""
+    if SIGNED not in settings:
+        return None
+    try:
+        signer = signer_of(settings.values[SIGNED].value)
+    except ValueError as problem:
+        settings.fault("signed-invalid", f'"{SIGNED}" {problem}', SIGNED)
+        return None
+    if signer is not None and not (isinstance(kind, type) and issubclass(kind, Linux)):
+        told = f'"{SIGNED}" is for targets that boot a kernel with its initrds, not for this type'
+        settings.fault("signed-invalid", told, SIGNED)
+    return signer
 
 
 def _priority(settings: Settings) -> int:

@@ -206,6 +206,8 @@ class Linux(Target):
 
     def plan(self, facts: Facts) -> Plan:
         # An ``initrd=`` of the author names what iPXE loaded; PXELINUX would go and fetch it.
+        if self.common.signer is not None:
+            return self.only_ipxe("its files must be signed, and only iPXE looks whether they are")
         words = (word for word in self.words(facts) if not word.startswith("initrd="))
         try:
             args = without_settings(words, facts.mac)
@@ -215,7 +217,10 @@ class Linux(Target):
         return Kernel(facts.url(self.kernel), initrds, args, self.bios_only)
 
     def _layered(self, facts: Facts) -> bool:
-        return facts.overlay and self.takes_overlay
+        layered = facts.overlay and self.takes_overlay
+        if layered and self.common.signer is not None:
+            raise RenderError("its overlay is made for it alone, so nobody can have signed that")
+        return layered
 
     def values(self, facts: Facts) -> dict[str, Any]:
         return {

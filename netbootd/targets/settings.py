@@ -29,6 +29,8 @@ TARGET_KEYS = frozenset(
 EXTRA_ARGS = "extra_args"
 LOADER = "loader"
 DHCP_OPTIONS = "dhcp_options"
+#: Whether its files must be signed.
+SIGNED = "signed"
 #: Whose turn comes first in a storm.
 PRIORITY = "priority"
 #: Keys that mean something in a target; any other is free data.
@@ -39,6 +41,7 @@ KNOWN_KEYS = (
         LOADER,
         DHCP_OPTIONS,
         PRIORITY,
+        SIGNED,
     }
 )
 #: Free data that boot what it says: worth a word where it is nearly spelt so.
