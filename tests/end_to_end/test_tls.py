@@ -75,7 +75,7 @@ def test_ipxe_takes_no_certificate_for_another_address(site: Site) -> None:
     site.serve()
 
     with site.lab.uefi(NODE) as node:
-        node.wait_for(r"Permission denied \(https://ipxe.org/0", UEFI_S)
+        node.wait_for(r"Permission denied \(https://ipxe.org/0216ea", UEFI_S)
         assert guest.UP not in node.console
 
 
