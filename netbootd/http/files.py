@@ -48,7 +48,8 @@ CONTENT_TYPES = {
 
 _LAST_SECOND = 253402300799  # of the year 9999: HTTP's years have four digits (RFC 9110, 5.6.7)
 _ETAGS = re.compile(r'(?:W/)?"[^"]*"')
-_RANGE = re.compile(r"bytes\s*=\s*([0-9]{0,18})\s*-\s*([0-9]{0,18})", re.IGNORECASE)
+#: Blanks stand in one place each: in either of two, thousands of them are tried in every way.
+_RANGE = re.compile(r"bytes\s*=\s*(?:([0-9]{1,18})\s*)?-\s*([0-9]{0,18})", re.IGNORECASE)
 
 
 def answer(asked: Asked, route: Route, registry: Registry, record: Record) -> Answer:

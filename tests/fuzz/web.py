@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 import tempfile
 from collections.abc import Iterator
@@ -17,11 +18,13 @@ from twisted.internet.testing import StringTransport
 from twisted.logger import LogLevel, globalLogPublisher
 from twisted.python.failure import Failure
 
+from netbootd.api.no import No
 from netbootd.events.stream import Stream
-from netbootd.http import simple
+from netbootd.http import admission, answers, authority, files, origin, simple
 from netbootd.http.bodies import Bodies
-from netbootd.http.resource import Answer, Asked, asked_simply, text
+from netbootd.http.resource import Answer, Asked, asked_of, asked_simply, text
 from netbootd.http.site import Site
+from netbootd.registry import marks
 from netbootd.registry.live import LiveRegistry
 from netbootd.registry.load import load
 
@@ -30,6 +33,9 @@ from .decoder import Decoder
 _HERE = IPv4Address("TCP", "192.0.2.1", 3000)
 _PEER = IPv4Address("TCP", "192.0.2.77", 40000)
 _STATUS = re.compile(rb"HTTP/1\.[01] (?:100|200|400) ")
+_SIZE = 1000
+_MOST_LINES = 500  # as in the channel
+_STAMPS = files.Stamps('"e"', 784_111_777)
 _DONE = Failure(ConnectionDone())
 
 
@@ -98,6 +104,40 @@ def _undated(sent: bytes) -> bytes:
     return before + date + behind.partition(b"\r\n")[2]
 
 
+def headers(data: bytes) -> None:
+    """A request that was read means something whatever its headers and its query say."""
+    target, *lines = data.split(b"\n")[:_MOST_LINES]
+    pairs = [(name, [value]) for name, _, value in (line.partition(b":") for line in lines)]
+    here = (_HERE.host, _HERE.port)
+    asked = asked_of(b"GET", target, pairs, here=here, peer=_PEER.host)
+    files.verdict(asked, _STAMPS)
+    wanted = files.wanted_range(asked, _STAMPS, _SIZE)
+    if wanted:
+        assert 0 <= wanted[0] <= wanted[1] < _SIZE
+    for name in ("if-match", "if-none-match", "if-range"):
+        files.among(asked.headers.get(name, ""), _STAMPS.etag, weak=True)
+    authority.given_by(asked)
+    admission._cookie(asked)
+    list(answers._macs_in_headers(asked))
+    for check in (origin.must_call_us_ours, origin.must_be_our_page):
+        with contextlib.suppress(No):
+            check(asked, {"boot.example.net"})
+    said = marks.Marks.of(asked.query)
+    for name in marks.MARKS:
+        marks.told(name, getattr(said, name))
+        marks.told(name, asked.query.get(name, ""))
+    assert asked.by_ipxe + asked.by_loader < 2
+
+
+def _header_seeds() -> Iterator[bytes]:
+    yield b'/x?uuid=33221100-5544-7766-8899-aabbccddeeff&serial=A1&asset=b\nRange:bytes=0-9\nIf-Range:"e"'
+    yield b'/x\nIf-None-Match:W/"e", "f"\nIf-Modified-Since:Sun, 06 Nov 1994 08:49:37 GMT\nRange:bytes=-5'
+    yield b"/x\nIf-Unmodified-Since:Sunday, 06-Nov-94 08:49:37 GMT\nIf-Match:*\nUser-Agent:iPXE/1.0"
+    yield b"/x\nHost:[::1]:80\nOrigin:http://a.b\nSec-Fetch-Site:cross-site\nCookie:a=b; session=x"
+    yield b"/x?client_id=0x01525400123456\nX-RHN-Provisioning-MAC-0:eth0 52:54:00:12:34:56"
+    yield b"http://h/x\nAuthorization:Bearer x\nHost:boot.example.net."
+
+
 def _seeds() -> Iterator[bytes]:
     ipxe = b"User-Agent: iPXE/1.21.1\r\nConnection: keep-alive\r\nHost: 192.0.2.1:3000\r\n\r\n"
     yield b"GET /boot/52:54:00:12:34:56 HTTP/1.1\r\n" + ipxe
@@ -127,5 +167,17 @@ DECODERS = (
         ),
         _seeds,
         4096,
+    ),
+    Decoder(
+        "headers",
+        headers,
+        (
+            *("netbootd.http.files", "netbootd.http.resource", "netbootd.http.authority"),
+            *("netbootd.http.origin", "netbootd.http.answers", "netbootd.registry.marks"),
+            "email._parseaddr",
+        ),
+        _header_seeds,
+        2048,
+        16_384,
     ),
 )
