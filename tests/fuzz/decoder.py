@@ -15,7 +15,7 @@ UDP = 65_507  # bytes of the longest datagram
 CORPUS = Path(__file__).parent / "corpus"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Decoder:
     """
     *feed* takes any bytes, and raises nothing: what the decoder may raise it catches, and what must

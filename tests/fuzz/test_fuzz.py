@@ -7,9 +7,12 @@ from __future__ import annotations
 
 import json
 import platform
+from functools import cache
 from random import Random
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from tests.fuzz import totals
 from tests.fuzz.__main__ import fuzz
@@ -20,8 +23,11 @@ EVERY_DECODER = pytest.mark.parametrize("decoder", DECODERS.values(), ids=DECODE
 _CHANGED = 1_500  # inputs
 _COUNTED = 30  # of which the lines are counted, which takes twenty times as long
 _LONGEST_COUNTED = 8_192
+#: Where, how many bytes go, and what comes in their place.
+_EDIT = st.tuples(st.integers(0, 4096), st.integers(0, 8), st.binary(max_size=8))
 
 
+@cache
 def _beginnings(decoder: Decoder) -> list[bytes]:
     return [*decoder.seeds(), *(file.read_bytes() for file in decoder.kept())]
 
@@ -43,6 +49,19 @@ def test_what_is_made_of_the_corpus_raises_nothing(decoder):
     chance, beginnings = Random(decoder.name), _beginnings(decoder)
     for _ in range(_CHANGED):
         decoder.feed(mutated(*chance.choices(beginnings, k=2), decoder.longest, chance))
+
+
+@EVERY_DECODER
+@given(first=st.integers(0, 999), edits=st.lists(_EDIT, min_size=1, max_size=6))
+@settings(max_examples=60, derandomize=True, database=None)
+def test_a_few_edits_raise_nothing(decoder, first, edits):
+    """As above; of what fails hypothesis finds the least edit that does."""
+    beginnings = _beginnings(decoder)
+    data = bytearray(beginnings[first % len(beginnings)])
+    for at, dropped, put in edits:
+        start = at % (len(data) + 1)
+        data[start : start + dropped] = put
+    decoder.feed(bytes(data[: decoder.longest]))
 
 
 @EVERY_DECODER
