@@ -15,6 +15,8 @@ from twisted.logger import Logger
 
 from netbootd import loaders, urls
 from netbootd.boot import history
+from netbootd.errors import NetbootdError
+from netbootd.events.audit import Audited, AuditedRefusal
 from netbootd.events.event import Event, Held, Reported, Scripted, Served, Transferred
 from netbootd.mac import MAC
 from netbootd.owners import Owners
@@ -45,6 +47,10 @@ _LOST = (
     "for one machine until 'netbootd release MAC', for all until {file} is removed and netbootd "
     "reloaded"
 )
+
+
+class _RefusedOrder(NetbootdError):
+    """One that cannot be carried out; the text says why."""
 
 
 class Keeper:
@@ -197,7 +203,11 @@ class Keeper:
         self._obey_here(Order(0, "release", key), who)
 
     def _obey_here(self, order: Order, who: str) -> None:
-        log.info("{text}: {who}", text=self._obey(order), who=who)
+        try:
+            text = self._obey(order)
+        except _RefusedOrder as problem:
+            text = str(problem)
+        log.info("{text}: {who}", text=text, who=who)
 
     def _ordered(self, orders: list[Order]) -> None:
         """Called by the store's thread."""
@@ -205,17 +215,22 @@ class Keeper:
 
     def _carry_out(self, orders: list[Order]) -> None:
         for order in orders:
-            log.info("{text}", text=self._obey(order))
+            by = f"{order.by or 'somebody'} by an order in the state folder"
+            try:
+                self._publish(Audited(by=by, deed=self._obey(order)))
+            except _RefusedOrder as problem:
+                what = f"{order.verb} {order.key}"
+                self._publish(AuditedRefusal(by=by, deed=what, result=f"refused, {problem}"))
             self._store.taken(order)
 
     def _obey(self, order: Order) -> str:
-        """Carry *order* out; what the log says of it."""
+        """Carry *order* out; what the log says of it.  Raises _RefusedOrder."""
         match order.verb:
             case "next":
                 return self._arm(order)
             case "cancel":
                 self._change(order.key, lambda standing: arms(standing, None))
-                return f"{order.key}: nothing is armed any more, an operator's order"
+                return f"{order.key}: nothing is armed any more"
             case "release":
                 return self._release([order.key])
             case "release-all":
@@ -224,24 +239,22 @@ class Keeper:
                 return _forgotten(self.styles.forget(order.key))
             case "forget-styles":
                 return _forgotten(self.styles.forget())
-        return f"an order that netbootd does not know: {order.verb!r:.40}"
+        raise _RefusedOrder(f"netbootd knows no order {order.verb!r:.40}")
 
     def _release(self, keys: list[str]) -> str:
         for key in keys:
             self._guard.forget(key)
             self._change(key, released)
-        return f"{', '.join(keys) or 'nobody'} released, an operator's order"
+        return f"{', '.join(keys) or 'nobody'} released"
 
     def _arm(self, order: Order) -> str:
         assert self._live is not None
         armed = order.armed
         if armed is None or armed.target not in self._live.snapshot.targets:
             target = armed.target if armed else "nothing"
-            return (
-                f"{order.key}: an order to boot {target} next is refused: there is no such target"
-            )
+            raise _RefusedOrder(f"there is no target {target:.100} for {order.key}")
         self._change(order.key, lambda standing: arms(standing, armed))
-        return f"{order.key} boots {armed.target} next, an operator's order"
+        return f"{order.key} boots {armed.target} next"
 
     def _change(self, key: str, change: Callable[[Any], Any]) -> None:
         assert self._live is not None
@@ -300,7 +313,7 @@ def _card(key: str, standing: Standing) -> MAC | None:
 
 
 def _forgotten(count: int) -> str:
-    return f"reply styles of {counted(count, 'kind')} of firmware forgotten, an operator's order"
+    return f"reply styles of {counted(count, 'kind')} of firmware forgotten"
 
 
 def _told(problem: str) -> str:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import pwd
 import threading
 import time
 from dataclasses import replace
@@ -192,6 +194,19 @@ def test_an_order_for_a_target_that_has_gone_changes_nothing(start, tmp_path):
     number = store.give(tmp_path / "state", "next", KEY, Armed(target="install/gone"))
     rig.until(lambda: not store.waits(tmp_path / "state", number))
     assert rig.record.of(KEY).armed is None
+
+
+def test_an_order_is_audited_with_who_gave_it(start, tmp_path):
+    rig = start()
+    armed = (Armed(target="biosupdate/b"), Armed(target="install/gone\naudit: x"))
+    for number in [store.give(tmp_path / "state", "next", KEY, one) for one in armed]:
+        rig.until(lambda number=number: not store.waits(tmp_path / "state", number))
+    uid = os.getuid()
+    by = f"audit: {pwd.getpwuid(uid).pw_name} (user {uid}) by an order in the state folder"
+    assert [str(event) for event in rig.events] == [
+        f"{by}: {KEY} boots biosupdate/b next: done",
+        f"{by}: next {KEY}: refused, there is no target install/gone\\naudit: x for {KEY}",
+    ]
 
 
 def test_a_state_folder_that_cannot_be_made_is_told_and_nothing_else_suffers(tmp_path):

@@ -46,6 +46,11 @@ CONTENT_TYPES = {
     **dict.fromkeys(("repo", "seed", "sh", "txt", "yaml", "yml"), PLAIN),
 }
 
+#: What browsers would run as a page of ours, with the session of whoever looks at it: they run no
+#: script of it, and take it for nobody's (Content Security Policy Level 3, 6.3.2).
+_PAGES = frozenset({"text/html; charset=utf-8", "application/xml"})
+_SANDBOX = {"Content-Security-Policy": "sandbox"}
+
 _LAST_SECOND = 253402300799  # of the year 9999: HTTP's years have four digits (RFC 9110, 5.6.7)
 _ETAGS = re.compile(r'(?:W/)?"[^"]*"')
 #: Blanks stand in one place each: in either of two, thousands of them are tried in every way.
@@ -109,10 +114,12 @@ def _conditional(asked: Asked, content: Content, served: Served) -> Answer:
 
 def _whole_or_part(asked: Asked, content: Content, stamps: Stamps, served: Served) -> Answer:
     size = content.size
+    kind = content_type(asked.path)
     headers = {
-        "Content-Type": content_type(asked.path),
+        "Content-Type": kind,
         "Accept-Ranges": "bytes",
         **stamps.headers,
+        **(_SANDBOX if kind in _PAGES else {}),
     }
     match wanted_range(asked, stamps, size):
         case None:

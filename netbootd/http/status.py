@@ -13,10 +13,15 @@ from typing import Any
 
 from netbootd.http.resource import NO_STORE, Answer
 
+_HEADERS = {
+    "Content-Type": "application/json",
+    "X-Content-Type-Options": "nosniff",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    **NO_STORE,
+}
+
 
 def answer(status: Mapping[str, Any]) -> Answer:
     """*status* as JSON; what JSON does not know is written as its text."""
     body = json.dumps(status, indent=2, default=str) + "\n"
-    return Answer(
-        HTTPStatus.OK, {"Content-Type": "application/json", **NO_STORE}, body.encode("utf-8")
-    )
+    return Answer(HTTPStatus.OK, _HEADERS, body.encode("utf-8"))

@@ -22,6 +22,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import pwd
 import queue
 import secrets
 import sqlite3
@@ -70,13 +71,15 @@ class NoRecord(NetbootdError):
 class Order(NamedTuple):
     """
     What a command asks of the daemon: *verb* ``next``, ``cancel`` or ``release`` for *key*, or
-    ``release-all``; ``forget-style`` for the kind of firmware *key*, or ``forget-styles``.
+    ``release-all``; ``forget-style`` for the kind of firmware *key*, or ``forget-styles``.  *by* is
+    who gave it, as far as he says.
     """
 
     number: int
     verb: str
     key: str
     armed: Armed | None = None
+    by: str = ""
 
 
 class Loaded(NamedTuple):
@@ -149,11 +152,21 @@ def give(folder: Path, verb: str, key: str, armed: Armed | None = None) -> int:
     """Leave an order for the daemon; its number.  Raises NoRecord."""
     if not folder.is_dir():
         raise NoRecord(f"{folder}: there is no such folder; has netbootd run with this file yet?")
-    value = json.dumps({"verb": verb, "key": key, "armed": members(armed) if armed else None})
+    said = {"verb": verb, "key": key, "armed": members(armed) if armed else None, "by": _myself()}
+    value = json.dumps(said)
     with _acting_as_owner(folder), _open(folder) as connection:
         with transaction(connection):
             made = connection.execute("INSERT INTO orders (value) VALUES (?)", (value,))
         return made.lastrowid or 0
+
+
+def _myself() -> str:
+    """Whose process this is."""
+    uid = os.getuid()
+    try:
+        return f"{pwd.getpwuid(uid).pw_name} (user {uid})"
+    except KeyError:
+        return f"user {uid}"
 
 
 def waits(folder: Path, number: int) -> bool:
@@ -409,6 +422,7 @@ def _order(number: int, value: str) -> Order:
             str(given["verb"]),
             str(given["key"]),
             Armed(**{**known(Armed, armed), "order": number}) if armed else None,
+            str(given.get("by", "")),
         )
     except (ValueError, KeyError, TypeError, AttributeError):
         return Order(number, "garbled", "")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import grp
 import json
 import os
 import shutil
@@ -14,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.end_to_end.lab import BOOT_SERVER, LAN_SERVER, NETBOOTD, Lab
+from tests.end_to_end.lab import BOOT_SERVER, LAN_SERVER, NETBOOTD, Lab, write_config
 from tests.end_to_end.process import LabError
 from tests.end_to_end.tokens import new_token
 
@@ -131,6 +132,61 @@ def test_a_file_in_the_place_of_the_socket_is_told_and_the_rest_is_served(server
     assert status == 200
     assert any("is no socket" in trouble for trouble in told["troubles"])
     assert (server.state / "api.sock").read_text() == "precious"
+
+
+def as_user(server, uid, gid, *groups):
+    """The status of the API over the socket for a user of these groups; 0 where he gets none."""
+    there = ("--reuid", str(uid), "--regid", str(gid))
+    more = ("--groups", ",".join(map(str, groups))) if groups else ("--clear-groups",)
+    asking = f"curl -sS -o /dev/null -w %{{http_code}} --unix-socket {server.config['netbootd']['api_socket']}"
+    done = subprocess.run(
+        ["setpriv", *there, *more, *asking.split(), "http://x/api/v1/tokens"],
+        capture_output=True,
+        text=True,
+    )
+    return int(done.stdout)
+
+
+def test_another_group_may_have_the_socket_and_its_members_alone_get_in(server, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("run")
+    for one in (folder, *folder.parents):
+        if str(one) not in ("/", "/tmp"):
+            one.chmod(one.stat().st_mode | 0o011)
+    settings = server.config["netbootd"]
+    settings |= {"api_socket": str(folder / "api.sock"), "api_group": "games"}
+    games = grp.getgrnam("games").gr_gid
+    write_config(server.lab.folder / "netbootd.json", server.config)
+    server.daemon.reload()
+    status = (folder / "api.sock").stat()
+    assert (status.st_gid, status.st_mode & 0o777) == (games, 0o660)
+    assert as_user(server, 65534, 65534) == 0
+    assert as_user(server, 65534, games) == 200
+    assert as_user(server, 65534, 65534, games) == 200
+    assert as_user(server, 1, 1, 0) == 0
+    said = len(server.daemon.text)
+    settings["api_group"] = "no-such-group"
+    write_config(server.lab.folder / "netbootd.json", server.config)
+    server.daemon.reload()
+    server.daemon.wait_for('there is no group "no-such-group"', 10, after=said)
+
+
+def test_nothing_is_changed_from_where_machines_boot(server):
+    settings = server.config["netbootd"]
+    del settings["admin_networks"]
+    write_config(server.lab.folder / "netbootd.json", server.config)
+    server.daemon.reload()
+    said = len(server.daemon.text)
+    status, told = server.authorised("/reload", "-X", "POST")
+    assert (status, told["error"]["code"]) == (403, "boot-network")
+    line = f'"admin_networks" : ["{LAN_SERVER}"]'
+    assert f"{LAN_SERVER} is on the network of eth0" in told["error"]["message"]
+    assert told["error"]["message"].endswith(line)
+    assert server.authorised("/machines")[0] == 200
+    server.daemon.wait_for(f"audit: API token tests from {LAN_SERVER}: POST reload: refused", 10)
+    bearer = ("-H", f"Authorization: Bearer {server.token}", "-X", "POST")
+    for own in (BOOT_SERVER, "127.0.0.1"):
+        assert server._curl("boot", f"http://{own}:3000/api/v1/reload", *bearer)[0] == 200
+    assert "configuration reloaded" in server.daemon.text[said:]
 
 
 def test_somebody_without_rights_cannot_open_the_socket(server):

@@ -381,3 +381,11 @@ def test_no_descriptor_is_left_open(rig):
         rig.get(FILE, **headers)
         rig.ask("HEAD", FILE, **headers)
     assert len(os.listdir("/proc/self/fd")) == before
+
+
+@pytest.mark.parametrize(("name", "boxed"), [("a.html", True), ("a.xml", True), ("a.ipxe", False)])
+def test_a_page_below_the_file_root_is_nobodys_page_in_a_browser(rig, name, boxed):
+    """Or it would act with the session of whoever looks at it."""
+    (rig.root / name).write_text("<script>fetch('/api/v1/reload', {method: 'POST'})</script>")
+    policy = rig.get(f"/{name}").headers.get("content-security-policy")
+    assert policy == ("sandbox" if boxed else None)

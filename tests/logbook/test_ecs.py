@@ -4,6 +4,8 @@ import json
 
 import pytest
 
+from netbootd.events.audit import Audited, AuditedRefusal
+from netbootd.logbook.bootlines import audit_line
 from netbootd.logbook.ecs import Shape
 from netbootd.logbook.line import Filing, Source
 
@@ -104,6 +106,20 @@ def test_what_netbootd_saw_itself_is_no_syslog():
     assert said["event"]["action"] == "offered"
     assert said["event"]["dataset"] == said["data_stream"]["dataset"] == "netbootd.boot"
     assert "syslog" not in said["log"]
+
+
+def test_what_was_changed_by_whom_has_its_own_data_set():
+    event = AuditedRefusal(peer="192.0.2.7", by="API token ops", deed="POST x", result="refused, y")
+    told = document(audit_line(event, NOON))
+    assert told["message"] == "API token ops: POST x: refused, y"
+    assert told["data_stream"]["dataset"] == told["event"]["dataset"] == "netbootd.audit"
+    assert told["event"]["outcome"] == "failure"
+    assert (told["event"]["category"], told["event"]["type"]) == (["configuration"], ["change"])
+    assert (told["user"], told["source"]) == ({"name": "API token ops"}, {"ip": "192.0.2.7"})
+    assert told["log"] == {"level": "warning"}
+    assert not {"host", "netbootd"} & told.keys()
+    done = document(audit_line(Audited(by="root (user 0)", deed="POST x"), NOON))
+    assert (done["event"]["outcome"], done["log"]) == ("success", {"level": "informational"})
 
 
 def test_whatever_a_text_holds_it_stays_one_line_of_json():

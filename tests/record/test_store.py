@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import pwd
 import queue
 import sqlite3
 import subprocess
@@ -18,6 +19,7 @@ from netbootd.record.standing import Armed, Attempt, Outcome, Standing
 from netbootd.record.store import NoRecord, Order, Store
 from netbootd.record.styles import Worked
 
+ME = f"{pwd.getpwuid(os.getuid()).pw_name} (user {os.getuid()})"
 KEY = "00:25:90:27:db:b4"
 SOME = Standing(
     attempts=(Attempt(number=7, target="install/a", began=1.5, mac=KEY, outcome=Outcome.DONE),),
@@ -125,7 +127,7 @@ def test_an_order_reaches_a_running_daemon_and_waits_until_taken(running, tmp_pa
     rig = running()
     number = store.give(tmp_path / "state", "next", KEY, Armed(target="biosupdate/b"))
     order = rig.orders.get(timeout=10)
-    assert order == Order(number, "next", KEY, Armed(target="biosupdate/b", order=number))
+    assert order == Order(number, "next", KEY, Armed(target="biosupdate/b", order=number), ME)
     assert store.waits(tmp_path / "state", number)
     rig.store.keep(KEY, SOME)
     rig.store.taken(order)
@@ -137,7 +139,7 @@ def test_an_order_reaches_a_running_daemon_and_waits_until_taken(running, tmp_pa
 def test_an_order_waits_for_a_daemon_to_start(running, tmp_path):
     (tmp_path / "state").mkdir()
     store.give(tmp_path / "state", "release", KEY)
-    assert running().orders.get(timeout=10)[1:] == ("release", KEY, None)
+    assert running().orders.get(timeout=10)[1:] == ("release", KEY, None, ME)
 
 
 def test_an_order_that_was_not_taken_comes_again_after_a_crash(running, tmp_path):
