@@ -110,6 +110,9 @@ def read_file(path: Path) -> str:
         with open(path, "rb", opener=_not_blocking) as opened:
             _check(path, os.fstat(opened.fileno()))
             return _text(opened.read(_LARGEST + 1), str(path))
+    except PermissionError:
+        told = f"it must belong to the user that netbootd runs as (here number {os.geteuid()})"
+        raise BadSecret(f"{path} may not be read: {told}") from None
     except OSError as problem:
         raise BadSecret(f"{path} cannot be read: {problem.strerror}") from None
 

@@ -40,6 +40,15 @@ def test_what_others_may_use_is_refused_with_what_to_do(file, mode):
         read_file(file)
 
 
+def test_one_that_we_may_not_open_says_whose_it_must_be(file, monkeypatch):
+    def refuse(*_):
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(os, "open", refuse)
+    with pytest.raises(BadSecret, match="must belong to the user that netbootd runs as"):
+        read_file(file)
+
+
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root gives files away")
 def test_a_file_of_somebody_elses_is_refused(file):
     os.chown(file, 4321, 0)
