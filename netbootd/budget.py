@@ -12,6 +12,10 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Hashable
 
+#: What a stranger is charged where others wait behind it for longer than a moment.
+_DEARER = 4.0
+#: Seconds that one packet is charged with at most: the rest was another program's time.
+MOST_CHARGED_S = 0.02
 #: Seconds of work that a rack which is switched on may ask for at once.
 _BURST_S = 0.5
 #: Bits of which two are set for whoever was turned away: among 400,000 within the two spans one
@@ -36,9 +40,12 @@ class Budget:
         self._at = now
         return self._left > 0
 
-    def spend(self, seconds: float) -> None:
-        """One was looked at, and took so long."""
-        self._left -= max(0.0, seconds)
+    def spend(self, seconds: float, *, crowded: bool = False) -> None:
+        """
+        One was looked at, and took so long; *crowded* where a queue grew meanwhile, so that this
+        share is more than the processor has to give.
+        """
+        self._left -= max(0.0, seconds) * (_DEARER if crowded else 1.0)
 
 
 class Strangers:

@@ -259,6 +259,20 @@ class Tls:
 
 
 @dataclass(frozen=True, slots=True)
+class Limits:
+    """
+    ``limits``: how much there may be at once, in all and of one address: HTTP *connections*, TFTP
+    *transfers*, and among these *half_open* ones, to clients that never answered.
+    """
+
+    connections: int = 16_384
+    connections_of_one: int = 4096
+    transfers: int = 10_000
+    transfers_of_one: int = 64
+    half_open: int = 4096
+
+
+@dataclass(frozen=True, slots=True)
 class Config:
     """All settings; *grace* in seconds, folders absolute or as the tests give them."""
 
@@ -276,6 +290,7 @@ class Config:
     ship: Ship = field(default_factory=Ship)
     boots: Boots = field(default_factory=Boots)
     pace: Pace = field(default_factory=Pace)
+    limits: Limits = field(default_factory=Limits)
     known_only: bool = False
     files: Path = Path("/srv/netbootd")
     firmware: tuple[Path, ...] = (
@@ -379,6 +394,11 @@ SETTINGS: Mapping[str, Setting] = {
         Setting("pace.at_once", readers.or_auto(readers.number(1, 4096))),
         Setting("pace.uplink", readers.bit_rate),
         Setting("pace.groups", readers.of_each(readers.number(1, 4096))),
+        Setting("limits.connections", readers.number(64, 1_000_000)),
+        Setting("limits.connections_of_one", readers.number(1, 1_000_000)),
+        Setting("limits.transfers", readers.number(64, 1_000_000)),
+        Setting("limits.transfers_of_one", readers.number(1, 1_000_000)),
+        Setting("limits.half_open", readers.number(16, 1_000_000)),
         Setting("known_only", readers.boolean),
         Setting("files", readers.path),
         Setting("firmware", readers.some(readers.path)),
@@ -412,6 +432,7 @@ _GROUPS: Mapping[str, Callable[..., Any]] = {
     "ship": Ship,
     "boots": Boots,
     "pace": Pace,
+    "limits": Limits,
 }
 
 

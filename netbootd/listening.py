@@ -23,6 +23,7 @@ from netbootd.dhcp6 import service as dhcp6
 from netbootd.dhcp6.service import Dhcp6Service
 from netbootd.errors import PortError
 from netbootd.events.progress import Progress
+from netbootd.http.guests import Most
 from netbootd.http.local import SOCKET
 from netbootd.http.service import HttpService
 from netbootd.interfaces import Interface, Network
@@ -187,6 +188,7 @@ class Listening:
         ]
 
     def _serve_http(self, config: Config, interfaces: tuple[Interface, ...]) -> list[str]:
+        self.http.limit(Most(config.limits.connections, config.limits.connections_of_one))
         failed = self.http.listen(config.http_port)
         by_ipv6 = any(interface.reaches6 for interface in interfaces)
         failed += self.http.listen6(config.http_port if by_ipv6 else ())
@@ -224,8 +226,15 @@ class Listening:
 
 def tftp_limits(config: Config) -> Limits:
     """What the settings say of transfers."""
-    tftp = config.tftp
-    return Limits(windowsize=tftp.windowsize, blksize=tftp.blksize, single_port=tftp.single_port)
+    tftp, limits = config.tftp, config.limits
+    return Limits(
+        windowsize=tftp.windowsize,
+        blksize=tftp.blksize,
+        single_port=tftp.single_port,
+        transfers=limits.transfers,
+        per_client=limits.transfers_of_one,
+        half_open=limits.half_open,
+    )
 
 
 def _roles(

@@ -16,6 +16,7 @@ from twisted.logger import Logger, LogLevel
 
 from netbootd import __version__, banner
 from netbootd.banner import Socket
+from netbootd.budget import Rates
 from netbootd.errors import Finding, Level
 from netbootd.events.addresses import AddressBook
 from netbootd.events.counts import Counts
@@ -37,6 +38,10 @@ _LEVELS = {
     Level.RELOAD: LogLevel.error,
     Level.ERROR: LogLevel.error,
 }
+#: Lines about machines that are not listed: at once, and in a second from then on.  The journal
+#: takes 10,000 of a service in 30 s (journald.conf(5)), and drops all that comes behind.
+_STRANGERS_BURST, _STRANGERS_RATE = 5000, 20
+_LEFT_OUT_S = 60.0
 _LOGGED_FINDINGS = 50  # of one load; the rest is counted, and "netbootd check" shows all
 _LISTED_CARDS = 50  # of the status page
 
@@ -80,6 +85,8 @@ class Teller:
         self._write = write
         self._book = AddressBook()
         self._counts = Counts()
+        self._strangers = Rates(_STRANGERS_BURST, _STRANGERS_RATE)
+        self._left_out, self._left_out_told = 0, float("-inf")
         self._announced = False
         self._sockets: Sequence[Socket] = ()
 
@@ -88,9 +95,24 @@ class Teller:
         self._counts(event, times)
         self._book.learn(event)
         level = event.level
-        if level != "debug" or self._verbose:
+        if (level != "debug" or self._verbose) and self._is_worth_it(event, at):
             again = f" ({times} times)" if times > 1 else ""
             self._write(level, f"{self._book.who(event)} {event.what}{again}", at)
+
+    def _is_worth_it(self, event: Event, at: float) -> bool:
+        """Whether it is a known machine's or the daemon's own, or one of not too many others."""
+        if event.mac is None:
+            known = not event.peer or self._book.knows(event.peer)
+        else:
+            known = self._live.snapshot.lists(event.mac)
+        if known or self._strangers.takes("", at):
+            return True
+        self._left_out += 1
+        if at >= self._left_out_told + _LEFT_OUT_S:
+            told = f"{self._left_out} lines about machines that are not listed were left out"
+            self._write("warn", f"{told}: there are too many of them", at)
+            self._left_out, self._left_out_told = 0, at
+        return False
 
     def announce(
         self,

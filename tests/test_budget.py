@@ -39,6 +39,15 @@ def test_a_clock_that_stands_still_or_goes_back_grants_nothing():
     assert not budget.affords(5.0)
 
 
+def test_a_stranger_costs_more_where_others_wait_behind_it():
+    budget = Budget(SHARE, 0.0)
+    budget.affords(0.0)
+    budget.spend(0.1)
+    assert budget.affords(0.0)
+    budget.spend(0.1, crowded=True)
+    assert not budget.affords(0.0)
+
+
 # -- who comes again ---------------------------------------------------------------------------
 
 

@@ -17,8 +17,6 @@ from netbootd.budget import Budget, Strangers
 STRANGERS, AGAIN, CLIENTS = 0.3, 0.2, 0.8
 #: Packets in a second of one machine that is listed.  U-Boot sends four.
 MOST_OF_ONE = 50
-#: Seconds that one packet is charged with at most: the rest was another program's time.
-MOST_CHARGED_S = 0.02
 
 
 class Gate:

@@ -15,9 +15,9 @@ from typing import Any
 from twisted.logger import Logger
 
 from netbootd.addressing import Serving
-from netbootd.budget import Budget
+from netbootd.budget import MOST_CHARGED_S, Budget
 from netbootd.dhcp import kept, proxy, pxe, shapes, telling, wire
-from netbootd.dhcp.budget import MOST_CHARGED_S, Gate
+from netbootd.dhcp.budget import Gate
 from netbootd.dhcp.destination import (
     Arrival,
     Endpoint,
@@ -94,7 +94,8 @@ class Edge:
         if budget is None:
             return self._shed(to, gate, began)
         self._answer(heard, to, budget)
-        budget.spend(min(self._reactor.seconds() - began, MOST_CHARGED_S))
+        seconds = min(self._reactor.seconds() - began, MOST_CHARGED_S)
+        budget.spend(seconds, crowded=to.crowded)
         return True
 
     def _is_client(self, card: bytes, datagram: bytes) -> bool:

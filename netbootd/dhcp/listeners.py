@@ -24,6 +24,7 @@ from netbootd.dhcp.snoop import Heard, Raw
 from netbootd.dhcp.sockets import IP_PKTINFO, PKTINFO, PKTINFO_SPACE, addressed
 from netbootd.errors import WireError
 from netbootd.interfaces import Interface
+from netbootd.unread import is_much
 
 log = logging.getLogger(__name__)
 
@@ -57,6 +58,8 @@ class Listener:
     host: Collection[IPv4Address] = ()
     prober: Prober | None = None
     gate: Gate | None = None
+    #: Whether much waited in the socket when this turn began.
+    crowded = False
 
     def __init__(
         self,
@@ -76,7 +79,7 @@ class Listener:
 
     def doRead(self) -> None:
         """Take what has arrived, up to a turn's worth; the reactor comes back for the rest."""
-        left = _ONE_TURN
+        left, self.crowded = _ONE_TURN, is_much(self._socket)
         while left > 0:
             try:
                 datagram, ancillary, _, source = self._socket.recvmsg(
@@ -153,7 +156,7 @@ class Snooper(Listener):
 
     def doRead(self) -> None:
         """As a UDP socket's; packets for others are passed over in silence."""
-        left = _ONE_TURN
+        left, self.crowded = _ONE_TURN, is_much(self._socket)
         while left > 0:
             left -= _OF_ONE
             try:

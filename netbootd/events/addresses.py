@@ -28,6 +28,10 @@ class AddressBook:
         known = self._machines.get(event.peer) if event.mac is None else None
         return known or event.who
 
+    def knows(self, address: str) -> bool:
+        """Whether a machine was seen at *address*."""
+        return address in self._machines
+
     def learn(self, event: Event) -> None:
         """Remember the machine of *event*, where it tells of its address."""
         if isinstance(event, _AT_HOME) and event.peer and event.mac is not None:

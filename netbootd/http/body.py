@@ -61,7 +61,6 @@ import os
 import socket
 import sys
 import termios
-import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -144,15 +143,16 @@ class Body(ABC):
     """
     One body under way: *part*, which *request* asked for; the module's text has its states.
 
-    *socket*, *offset*, *left*, *moved_at*, *unconfirmed*, *problem*, *mixed* and *stalled* are the
-    helper's while SENDING, everything else is the reactor's.
+    *socket*, *offset*, *left*, *moved_at*, *left_then*, *unconfirmed*, *problem*, *mixed* and
+    *stalled* are the helper's while SENDING, everything else is the reactor's.
     """
 
     def __init__(self, request: Any, part: Part, sender: Sender, on_back: OnBack) -> None:
         self.content = part.content
         self.offset = part.offset
         self.left = part.count
-        self.moved_at = 0.0
+        self.moved_at = 0.0  # when it was seen to get on, with so many bytes left
+        self.left_then = 0
         self.unconfirmed = 0  # bytes that the kernel had left when the helper let go of them
         self.problem = ""  # why the *file* could not be sent to its end
         self.mixed = False  # because it changed
@@ -234,7 +234,6 @@ class Body(ABC):
             raise EOFError(SHORTER)
         self.offset += sent
         self.left -= sent
-        self.moved_at = time.monotonic()
         return True
 
     def confirmed(self) -> bool:

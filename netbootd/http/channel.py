@@ -5,7 +5,8 @@ site, and its ``Answer`` becomes bytes.  (The first line is for twisted.web.http
 any annotations.)
 
 What a client may cost us: 16 KiB and 500 lines of headers (Twisted's limits), all of it within
-the site's REQUEST_S, and MOST_BODY bytes of a body; one beyond all reason ends the connection.
+the site's REQUEST_S, and MOST_BODY bytes of a body; one beyond all reason ends the connection, and
+so does one that is more than all requests together may bring (``guests``).
 """
 
 from __future__ import annotations
@@ -28,6 +29,7 @@ from netbootd.events.event import Event, Refused, Served
 from netbootd.events.progress import Progress, Started
 from netbootd.http.bodies import SMALL
 from netbootd.http.body import Sent
+from netbootd.http.guests import Guests
 from netbootd.http.resource import (
     Answer,
     Asked,
@@ -63,13 +65,14 @@ class Request(http.Request):
 
     def gotLength(self, length: int | None) -> None:
         """The headers are complete, and a body may follow."""
-        self.content = _Body(self.channel.loseConnection)
+        self.content = _Body(self.channel.loseConnection, self.channel.factory.guests)
 
     def process(self) -> None:
         """Answer, and publish."""
         self._site: Any = self.channel.factory
         self._begun = self._site.clock.seconds()
         channel: Any = self.channel
+        self._site.guests.answered(channel)
         made, channel.made = channel.made, None
         asked = made.asked if made else self._asked()
         match made.reply if made else self._site.answer(asked):
@@ -227,8 +230,9 @@ class _Body:
     off while it sends never reads why.
     """
 
-    def __init__(self, enough: Callable[[], None]) -> None:
+    def __init__(self, enough: Callable[[], None], guests: Guests) -> None:
         self._enough = enough
+        self._guests = guests
         self._kept = bytearray()
         self._size = 0
 
@@ -239,9 +243,13 @@ class _Body:
 
     def write(self, data: bytes) -> None:
         before, self._size = self._size, self._size + len(data)
+        kept = len(self._kept)
         self._kept += data
         if len(self._kept) > 2 * MOST_BODY:
             del self._kept[:-MOST_BODY]
+        if not self._guests.keeps(len(self._kept) - kept):
+            self.close()
+            self._enough()
         if before <= _MOST_AWAITED < self._size:
             self._enough()
 
@@ -257,7 +265,9 @@ class _Body:
         pass
 
     def close(self) -> None:
-        pass
+        """Nobody wants it any more."""
+        self._guests.held -= len(self._kept)
+        self._kept.clear()
 
 
 def _unseen(*_: Any) -> None:
@@ -279,10 +289,22 @@ class Channel(http.HTTPChannel):
 
     def connectionMade(self) -> None:
         """Connections to an address that is not served end here, before a byte is read."""
-        if self.factory.admits(self.transport):
+        site = self.factory
+        peer = site.address_of(self.transport.getPeer())[0]
+        if site.admits(self.transport) and site.guests.enter(self, peer):
             super().connectionMade()
+            site.guests.waits(self)
         else:
             self.transport.abortConnection()
+
+    def connectionLost(self, reason: Any = None) -> None:
+        """The end."""
+        self.factory.guests.leave(self)
+        super().connectionLost(reason)
+
+    def send_away(self) -> None:
+        """Its place is wanted."""
+        self.transport.abortConnection()
 
     def resetTimeout(self) -> None:
         """Bytes in a trickle buy no time: REQUEST_S is for the whole request."""
@@ -321,6 +343,7 @@ class Channel(http.HTTPChannel):
 
     def requestDone(self, request: http.Request) -> None:
         """An answer is complete; those of requests sent ahead may follow within this call."""
+        self.factory.guests.waits(self)
         super().requestDone(request)
         self._end_when_answered()
 

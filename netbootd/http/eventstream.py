@@ -51,7 +51,6 @@ _MOST_TRANSFERS = 200  # a second, those furthest behind; the rest is counted
 _AGAIN_S = 5.0  # machines under way are looked at again: that nothing comes is news too
 _PING_S = 15.0
 _MOST_WATCHED = 10_000
-_PING = b": still here\n\n"
 _HEADERS = {
     "Content-Type": "text/event-stream",
     "Cache-Control": "no-store",
@@ -211,7 +210,7 @@ class Streams:
     def _ping(self) -> None:
         for listener in list(self._open):
             if listener.may():
-                listener.send(_PING)
+                listener.ping()
             else:
                 listener.end()
 

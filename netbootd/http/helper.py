@@ -22,6 +22,9 @@ from netbootd.http.body import Body
 _LOOK_S = 0.002  # how often it looks whether what was lent is confirmed
 _SWEEP_S = 5.0  # how often it looks for stalled bodies
 _AT_ONCE = 256  # epoll events taken in one turn
+#: Bytes that a client takes while one that takes nothing is given up, or it is given up too: who
+#: takes a byte now and then would hold a file for ever.
+_LEAST = 64 << 10
 
 _CLIENT_IS_GONE = {
     errno.EPIPE,
@@ -119,7 +122,7 @@ class Helper(threading.Thread):
             self._orders.popleft()()
 
     def _take(self, body: Body) -> None:
-        body.moved_at = time.monotonic()
+        body.moved_at, body.left_then = time.monotonic(), body.left
         self._bodies[body.socket] = body
         self._epoll.register(body.socket, select.EPOLLOUT)
 
@@ -168,6 +171,8 @@ class Helper(threading.Thread):
             return
         self._next_sweep = now + _SWEEP_S
         for body in list(self._bodies.values()):
+            if body.left_then - body.left >= _LEAST:
+                body.moved_at, body.left_then = now, body.left
             if now - body.moved_at > self._stall_s:
                 body.stalled = True
                 self._release(body)

@@ -2,7 +2,8 @@
 One open stream of events, as long as its client reads.
 
 A listener that does not read is paused by its connection; what it misses then is held, and when
-that passes MOST_HELD bytes the connection ends: a browser comes back by itself and asks anew.
+that passes MOST_HELD bytes, or it has read nothing for a minute, the connection ends: a browser
+comes back by itself and asks anew.
 """
 
 from __future__ import annotations
@@ -17,6 +18,8 @@ from zope.interface import implementer
 
 #: Bytes that wait for one listener beside those in its connection (64 KiB).
 MOST_HELD = 256 << 10
+_MOST_PINGS = 4  # that wait for one; there is one in 15 s
+_PING = b": still here\n\n"
 _FIRST = b"retry: 3000\n\n"
 
 log = Logger(namespace="netbootd.http")
@@ -45,6 +48,7 @@ class Listener:
         self._paused = False
         self._held: deque[bytes] = deque()
         self._size = 0
+        self._pings = 0  # held
 
     def begin(self, request: Any) -> None:
         """Write to *request* from now on."""
@@ -67,6 +71,18 @@ class Listener:
         self._held.append(data)
         self._size += len(data)
         if self._size > MOST_HELD:
+            self._cut_off()
+
+    def ping(self) -> None:
+        """Say that we are still here, to who may be gone."""
+        self.send(_PING)
+        if self._paused:
+            self._pings += 1
+            if self._pings > _MOST_PINGS:
+                self._cut_off()
+
+    def _cut_off(self) -> None:
+        if self._request is not None:
             log.info("a listener to events does not read; cut off")
             self._request.transport.abortConnection()
             self._left()
@@ -85,7 +101,7 @@ class Listener:
 
     def resumeProducing(self) -> None:
         """It has room again; perhaps not for all that was held."""
-        self._paused = False
+        self._paused, self._pings = False, 0
         while self._held and not self._paused and self._request is not None:
             data = self._held.popleft()
             self._size -= len(data)

@@ -21,6 +21,7 @@ from netbootd.http.audit import Audit
 from netbootd.http.authority import Authority
 from netbootd.http.bodies import Bodies
 from netbootd.http.door import BACKLOG, Door
+from netbootd.http.guests import Most
 from netbootd.http.health import Health
 from netbootd.http.site import Site
 from netbootd.http.tls import Secure, SecurePort
@@ -76,6 +77,10 @@ class HttpService(Service):
     def paced_by(self, pacer_of: Callable[[], Pacer | None]) -> None:
         """Who says whose turn it is to load, None while all may at once."""
         self._site.pacer_of = pacer_of
+
+    def limit(self, most: Most) -> None:
+        """No more than this from now on; whoever is connected stays."""
+        self._site.guests.most = most
 
     @property
     def shelf(self) -> Shelf:

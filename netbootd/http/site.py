@@ -43,6 +43,7 @@ from netbootd.http.audit import Audit
 from netbootd.http.authority import Authority
 from netbootd.http.bodies import Bodies
 from netbootd.http.channel import Channel
+from netbootd.http.guests import Guests
 from netbootd.http.resource import (
     LATER,
     METHODS,
@@ -110,6 +111,8 @@ class Site(http.HTTPFactory):
         self.bodies = bodies
         self.allowed = allowed
         self.stopping = False
+        #: Everybody who is connected.
+        self.guests = Guests(reactor.seconds, _tell)
         #: Answers below ``/api/v1``, None while there is no API.
         self.api: api.Api | None = None
         #: What ``/healthz`` and ``/metrics`` show; the latter in OpenMetrics if told True.
@@ -267,6 +270,10 @@ def _by_https(asked: Asked, route: Route, registry: Registry) -> Answer | None:
 def _is_here(asked: Asked) -> bool:
     """Whether a program of this host asks, by a cable that nobody can listen at."""
     return ip_address(asked.peer.partition("%")[0] or "127.0.0.1").is_loopback
+
+
+def _tell(text: str) -> None:
+    log.warn("{text}", text=text)
 
 
 def _not_allowed(asked: Asked, methods: tuple[str, ...]) -> Answer:

@@ -90,7 +90,8 @@ class Visitor:
 
     def enter(self) -> None:
         """Whoever is not served is sent away before a byte is read."""
-        if self._door.site.allowed(self._here[0]):
+        site = self._door.site
+        if site.allowed(self._here[0]) and site.guests.enter(self, self._peer[0]):
             self.read()
         else:
             self._reset()
@@ -98,13 +99,19 @@ class Visitor:
     def close(self) -> None:
         """The end."""
         self._leave()
+        self._door.site.guests.leave(self)
         self._connection.close()
+
+    def send_away(self) -> None:
+        """Its place is wanted."""
+        self._reset()
 
     def _leave(self) -> None:
         if self._known:
             self._known = False
             self._door.forget(self._connection)
             self._door.gone(self)
+            self._door.site.guests.answered(self)
 
     def _stay(self) -> None:
         """Wait for the next request."""
@@ -118,6 +125,7 @@ class Visitor:
             self._known = True
             self._door.await_requests(self)
         site = self._door.site
+        site.guests.waits(self)
         self.until = site.clock.seconds() + site.timeOut
 
     def read(self) -> None:
@@ -266,6 +274,7 @@ class Visitor:
         self._connection.setblocking(False)
         protocol = self._door.site.buildProtocol(address.IPv4Address("TCP", *self._peer))
         protocol.made = made
+        self._door.site.guests.hand_over(self, protocol)
         port = self._port  # whose number is all that Twisted wants of it
         transport = tcp.Server(
             self._connection, protocol, self._peer, port, self._number, self._reactor

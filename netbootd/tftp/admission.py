@@ -45,6 +45,7 @@ from netbootd.tftp.refusals import NoRoomError, RefusedError, known_refusal
 from netbootd.tftp.running import Running
 from netbootd.tftp.train import Line, Peer
 from netbootd.tftp.transfer import PACKETS_UNHEARD, Transfer
+from netbootd.unread import is_much
 
 _EFFORT_A_TURN = 1024  # before others have theirs; an ACK is 1
 _EFFORT_OF_REQUEST = 16  # a file is looked for and opened
@@ -90,6 +91,7 @@ class Admission:
     def arrivals(self, port: Port) -> None:
         """What waits on *port*, or as much of it as one turn allows."""
         effort, now = _EFFORT_A_TURN, self._crowd.now()
+        self._gate.crowded = is_much(port.socket)
         while effort > 0 and (arrived := train.receive(port.socket)) is not None:
             datagram, peer = arrived
             running = self._crowd.find((peer, port.local))

@@ -15,15 +15,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Container
 
-from netbootd.budget import Budget, Rates, Strangers
+from netbootd.budget import MOST_CHARGED_S, Budget, Rates, Strangers
 
 #: Of each second: for strangers, and for those of them that ask again.
 _FIRST, _AGAIN = 0.15, 0.1
 #: Packets of one address that are answered: at once, and in a second from then on.
 _UNKNOWN_BURST, _UNKNOWN_RATE = 1024, 32
 _KNOWN_BURST, _KNOWN_RATE = 4096, 1024
-#: Seconds that one packet is charged with at most: the rest was another program's time.
-_MOST_CHARGED_S = 0.02
 _TOLD_S = 60.0
 
 
@@ -40,6 +38,8 @@ class Gate:
         self._shed = 0
         self._began = now
         self._budget: Budget | None = None
+        #: Whether much waits in the socket that is read.
+        self.crowded = False
 
     def lets_in(self, address: str, now: float) -> bool:
         """Whether a packet of *address* is looked at; ``done`` is to follow then."""
@@ -56,7 +56,8 @@ class Gate:
     def done(self, now: float) -> None:
         """It was looked at."""
         if self._budget is not None:
-            self._budget.spend(min(now - self._began, _MOST_CHARGED_S))
+            seconds = min(now - self._began, MOST_CHARGED_S)
+            self._budget.spend(seconds, crowded=self.crowded)
 
     def _turn_away(self, now: float) -> None:
         self._shed += 1

@@ -289,6 +289,18 @@ def test_who_never_reads_is_cut_off_and_nobody_else_is(rig):
     assert awake.events()[-1][1]["message"] == "more"
 
 
+def test_who_reads_nothing_for_a_minute_is_cut_off_though_little_is_said(rig):
+    """A window of zero would hold a place for ever."""
+    deaf, awake = (Listening(rig, "?topics=logs") for _ in range(2))
+    deaf.channel.pauseProducing()
+    for _ in range(90 * 4):
+        rig.reactor.advance(0.25)
+    assert deaf.transport.disconnected or deaf.transport.disconnecting or deaf.transport.aborting
+    assert not awake.transport.disconnecting
+    assert not awake.transport.disconnected
+    assert len(rig.api.streams) == 1
+
+
 def test_streams_over_tcp_are_bounded_and_those_of_the_socket_are_not_taken_from(rig):
     for _ in range(MOST_OVER_TCP):
         assert Listening(rig).status == 200

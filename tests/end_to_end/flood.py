@@ -13,6 +13,7 @@ which RFC 768 allows.
 
 from __future__ import annotations
 
+import contextlib
 import random
 import socket
 import struct
@@ -121,10 +122,8 @@ def main(interface: str, server: str, server_mac: str, seconds: float, *wanted: 
         for kind, rate in rates.items():
             due = min(int(passed * rate) - sent[kind], rate // 10)
             for number in range(sent[kind], sent[kind] + due):
-                try:
+                with contextlib.suppress(OSError):  # the queue of the card is full
                     wire.send(made[kind][number % MADE])
-                except OSError:  # its queue is full
-                    time.sleep(0.001)
             sent[kind] += due
         time.sleep(1 / _BURSTS_A_SECOND)
     print("sent", *(f"{kind}={count}" for kind, count in sent.items()), flush=True)

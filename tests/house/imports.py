@@ -42,6 +42,7 @@ FLOORS: tuple[frozenset[str], ...] = (
             "unhurried",
             "budget",
             "ages",
+            "unread",
         }
     ),
     frozenset(
