@@ -11,6 +11,7 @@ import argparse
 import re
 import subprocess
 import sys
+from importlib.util import find_spec
 from pathlib import Path
 
 from tests.fuzz.decoder import CORPUS, Decoder
@@ -35,6 +36,8 @@ def main() -> int:
     options = parser.parse_args()
     if unknown := set(options.names) - DECODERS.keys():
         parser.error(f"no decoder {', '.join(sorted(unknown))}: there are {', '.join(DECODERS)}")
+    if not options.report and find_spec("atheris") is None:
+        parser.error("there is no atheris: it is built for x86_64 and Python 3.11 to 3.13")
     found = False
     for name in options.names or DECODERS:
         if options.report:
