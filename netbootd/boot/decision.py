@@ -139,6 +139,16 @@ def subnet_of(client: Client, registry: Registry) -> Subnet:
     return registry.subnets.of(client.link)
 
 
+def secure_server(client: Client, registry: Registry) -> str:
+    """
+    The boot server where that is one of HTTPS and *client* does not say that it cannot have that:
+    the script is what all the rest depends on.  Else empty.
+    """
+    server = server_of(registry, "", client.link)
+    able = client.features is None or Feature.HTTPS in client.features
+    return server if able and server.startswith("https:") else ""
+
+
 def refusal(client: Client, machine: Machine | None, registry: Registry) -> Refusal | None:
     """
     Why *client*, for which *machine* was found, gets nothing at all, or None: it is served.

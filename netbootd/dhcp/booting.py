@@ -20,15 +20,14 @@ from netbootd.boot.decision import (
     identify,
     next_step,
     refusal,
+    secure_server,
     subnet_of,
 )
 from netbootd.dhcp import pxe
 from netbootd.dhcp.destination import Arrival
 from netbootd.dhcp.message import HardwareType, Message, dotted
-from netbootd.features import Feature
 from netbootd.mac import MAC
 from netbootd.record.standing import FRESH, Standing
-from netbootd.registry.facts import server_of
 from netbootd.registry.machine import Machine
 from netbootd.registry.snapshot import Registry
 
@@ -89,21 +88,11 @@ def file_of(
         case Loader(name):
             return name, urls.loader_path(mac, name)
         case Script() | Hold():
-            base = _secure_base(client, registry) or base
+            base = secure_server(client, registry) or base
             url = _script_url(base, mac, decision.machine, registry)
             return url, url
         case Refusal():
             raise AssertionError("a refusal has no file")
-
-
-def _secure_base(client: Client, registry: Registry) -> str:
-    """
-    The boot server where that is one of HTTPS and *client* does not say that it cannot have that:
-    the script is what all the rest depends on.  Else empty.
-    """
-    server = server_of(registry, "", client.link)
-    able = client.features is None or Feature.HTTPS in client.features
-    return server if able and server.startswith("https:") else ""
 
 
 def _has_no_card(request: Message) -> bool:

@@ -23,7 +23,16 @@ from urllib.parse import urlsplit
 
 from netbootd import urls
 from netbootd.boot.client import Client, Stage
-from netbootd.boot.decision import Decision, Hold, Loader, Refusal, Script, identify, next_step
+from netbootd.boot.decision import (
+    Decision,
+    Hold,
+    Loader,
+    Refusal,
+    Script,
+    identify,
+    next_step,
+    secure_server,
+)
 from netbootd.dhcp6.given import Arrival, Known
 from netbootd.dhcp6.message import Message, Option, Options, card_of
 from netbootd.mac import MAC
@@ -116,6 +125,7 @@ def boot(
             url = urls.tftp_url(str(host), urls.loader_path(mac, name))
             return Boot(decision, name, (_url(url),))
         case Script() | Hold():
+            base = secure_server(client, registry) or base
             url = _script_url(base, mac, machine, registry)
             return Boot(decision, url, (_url(url),))
         case Refusal():

@@ -166,6 +166,19 @@ def test_ipxe_gets_its_script():
     assert url == b"http://[2001:db8:1::1]:3000/boot/52:54:00:12:34:56"
 
 
+@pytest.mark.parametrize(
+    ("boot_server", "base"),
+    [
+        ("https://boot.example", "https://boot.example"),
+        ("https://192.0.2.10", "http://[2001:db8:1::1]:3000"),  # it may have no IPv4
+    ],
+)
+def test_ipxe_gets_its_script_by_https_where_the_boot_server_is(boot_server, base):
+    held = replace(registry(macs=[NODE]), boot_server=boot_server)
+    reply = Site(held).given(M.SOLICIT, more=IPXE).reply
+    assert reply.option(Option.BOOT_FILE_URL) == f"{base}/boot/52:54:00:12:34:56".encode()
+
+
 def test_the_boot_server_of_the_subnet_is_told():
     held = registry(subnet(boot_server="http://[2001:db8:9::9]:8080"))
     reply = Site(held).given(M.SOLICIT, more=HTTP).reply

@@ -9,8 +9,11 @@ from types import SimpleNamespace
 import pytest
 from twisted.internet.testing import MemoryReactorClock
 
+from netbootd.config import Tls
 from netbootd.events.stream import Stream
+from netbootd.http import tls
 from netbootd.http.service import HttpService
+from tests.certificates import signed
 
 
 class Door:
@@ -106,3 +109,24 @@ def test_a_port_of_ipv6_that_is_taken_is_named(rig):
         service = HttpService(reactor, rig.live, Stream(print), dict)
         ((port, problem),) = service.listen6((number,))
     assert (port, problem.errno) == (number, errno.EADDRINUSE)
+
+
+def test_https_listens_by_ipv4_and_ipv6_while_there_is_a_certificate(rig, tmp_path):
+    from twisted.internet import reactor
+
+    service = HttpService(reactor, rig.live, Stream(print), dict)
+    assert service.listen_securely([0], by_ipv6=True) == []
+    assert service.secure_ports == ()
+    file = signed("server", "192.0.2.1").write(tmp_path / "pair.pem")
+    service.secure.take(tls.prepared(Tls(certificate=file)))
+    assert service.listen_securely([0], by_ipv6=True) == []
+    assert len(service.secure_ports) == 2
+    first = min(service.secure_ports)
+    with socket.create_server(("0.0.0.0", 0)) as other:
+        taken = other.getsockname()[1]
+        ((port, problem),) = service.listen_securely([0, taken], by_ipv6=False)
+        assert (port, problem.errno) == (taken, errno.EADDRINUSE)
+    assert len(service.secure_ports) == 1
+    assert service.secure_ports[0] >= first
+    service.listen_securely([], by_ipv6=True)
+    assert service.secure_ports == ()
