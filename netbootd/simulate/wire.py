@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import http.client
 import socket
+import ssl
 import struct
 import time
 from collections.abc import Iterator, Mapping
@@ -34,6 +35,8 @@ _TFTP_TRIES = 4
 _HTTP_S = 30.0
 _PIECE = 1 << 20
 _NETBOOT = ("PXEClient", "HTTPClient")
+#: With the usual port of each.
+_CONNECTIONS = {"http": http.client.HTTPConnection, "https": http.client.HTTPSConnection}
 _IP_PKTINFO = 8  # ip(7); not in Python 3.11's socket module
 _DEFAULT_BLKSIZE = 512  # RFC 1350
 
@@ -96,12 +99,15 @@ class Wire:
 
     def http(self, url: str, user_agent: str) -> File:
         parts = urlsplit(url)
-        if parts.scheme != "http" or not parts.hostname:
-            raise Unreachable(f"{url}: only http:// is fetched here")
-        connection = http.client.HTTPConnection(parts.hostname, parts.port or 80, timeout=_HTTP_S)
+        if parts.scheme not in _CONNECTIONS or not parts.hostname:
+            raise Unreachable(f"{url}: only http:// and https:// are fetched here")
+        connection = _CONNECTIONS[parts.scheme](parts.hostname, parts.port, timeout=_HTTP_S)
         path = parts.path + (f"?{parts.query}" if parts.query else "")
         try:
             return _get(connection, path or "/", {"User-Agent": user_agent})
+        except ssl.SSLCertVerificationError as problem:
+            told = f"{problem.verify_message} (SSL_CERT_FILE=ca.pem names an authority to trust)"
+            raise Unreachable(f"{parts.netloc}: {told}") from None
         except (OSError, http.client.HTTPException) as problem:
             raise Unreachable(f"{parts.netloc}: {problem}") from None
         finally:

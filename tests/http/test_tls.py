@@ -13,10 +13,14 @@ import ssl
 import subprocess
 import threading
 import warnings
+from ipaddress import ip_interface
+from types import SimpleNamespace
 
 import pytest
 
 from netbootd.http.bodies import SMALL
+from netbootd.simulate.network import Unreachable
+from netbootd.simulate.wire import Wire
 from tests.certificates import authority, signed
 
 from .serving import MAC, fetch, serving
@@ -100,6 +104,19 @@ def test_a_script_that_came_by_https_leads_to_https(server):
             f"http://127.0.0.1:{server.port}/images/vmlinuz".encode()
             in fetch(plain, f"boot/{MAC}")[1]
         )
+
+
+def test_a_machine_that_is_played_fetches_by_https_from_whom_it_trusts(
+    server, tmp_path, monkeypatch
+):
+    """``netbootd simulate --interface``."""
+    lo = SimpleNamespace(name="lo", index=1, addresses=(ip_interface("127.0.0.1/8"),))
+    played, url = Wire(lo), f"https://127.0.0.1:{server.secure_port}/medium"
+    with pytest.raises(Unreachable, match="SSL_CERT_FILE"):
+        played.http(url, "iPXE/1.0")
+    (tmp_path / "anchor.pem").write_bytes(authority().pem)
+    monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "anchor.pem"))
+    assert played.http(url, "iPXE/1.0").size == MIB
 
 
 def test_a_client_that_goes_in_mid_body_leaves_nothing_behind(server):
