@@ -21,6 +21,7 @@ from netbootd.systemd import Notifier
 from netbootd.telling import Teller
 
 from . import binaries
+from .http.inmemory import Rig
 
 NOTE_SUMS = Path(__file__).parents[1] / "firmware" / "note-sums"
 GOOD, OTHER = binaries.ipxe(), binaries.ipxe(binaries.ARM64)
@@ -62,6 +63,17 @@ def test_another_file_than_the_listed_one_is_refused_to_whoever_asks(site):
     for path in ("snponly.efi", "/snponly.efi"):
         with pytest.raises(Forbidden, match="not what SHA256SUMS lists"):
             library.lookup(path)
+
+
+def test_the_operator_is_told_why_and_the_client_is_not(tmp_path):
+    rig = Rig(tmp_path)
+    assert rig.get("/ipxe.efi").status == 200
+    (tmp_path / "firmware" / NAME).write_text(f"{digest(OTHER)}  ipxe.efi\n")
+    rig.live.swap(load(tmp_path / "c.json"))
+    for path in ("/ipxe.efi", "/52-54-00-12-34-56/ipxe.efi"):
+        answer = rig.get(path)
+        assert (answer.status, answer.text) == (403, "403 Forbidden: not served\n")
+        assert rig.events[-1].reason == "'ipxe.efi' is not what SHA256SUMS lists"
 
 
 def test_one_in_the_file_root_is_refused_there_too(site, tmp_path):
