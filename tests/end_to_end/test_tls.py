@@ -26,6 +26,7 @@ from tests.end_to_end.test_firmware import (
     UEFI_S,
     arguments,
 )
+from tests.end_to_end.tokens import new_token
 
 pytestmark = [pytest.mark.e2e, pytest.mark.slow]
 
@@ -154,7 +155,7 @@ def test_api_page_and_events_by_https_and_a_new_certificate_by_sighup(site: Site
     anchor = site.lab.folder / "anchor.pem"
     anchor.write_bytes(authority().pem)
     daemon = site.serve()
-    token = (Path(site.config["netbootd"]["state"]) / "api.token").read_text().strip()
+    token = new_token(Path(site.config["netbootd"]["state"]))
     base, allowed = f"https://{BOOT_SERVER}", ("-H", f"Authorization: Bearer {token}")
 
     cookie = curl(site.lab, anchor, "-X", "POST", "-D", "-", *allowed, f"{base}/api/v1/session")
