@@ -18,7 +18,7 @@ from tests.fuzz.decoder import CORPUS, Decoder
 from tests.fuzz.decoders import DECODERS
 from tests.fuzz.totals import Totals
 
-_AT_ONCE = 250_000  # inputs of one process: what it leaks does not add up
+_AT_ONCE = 1_000_000  # inputs of one process: what it leaks does not add up
 _ROOT = Path(__file__).parents[2]
 _SEEN = re.compile(r"cov: (\d+) .*?corp: (\d+)")
 _SHOWN = 30  # lines of a finding
