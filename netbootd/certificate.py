@@ -81,8 +81,10 @@ def _bytes(file: Path) -> bytes:
                 raise Unusable(f"{file} is no file")
             return opened.read(_MOST)
     except OSError as problem:
-        user = f", as user {os.geteuid()}" if isinstance(problem, PermissionError) else ""
-        raise Unusable(f"{file} cannot be read{user}: {problem.strerror}") from None
+        if isinstance(problem, PermissionError):
+            right = f"group {os.getegid()} should be its group, and 0640 its mode"
+            raise Unusable(f"{file} cannot be read by user {os.geteuid()}: {right}") from None
+        raise Unusable(f"{file} cannot be read: {problem.strerror}") from None
 
 
 def _must_be_private(file: Path) -> None:

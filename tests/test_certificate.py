@@ -122,6 +122,19 @@ def test_a_chain_in_disorder_is_told(server, file):
     assert line.endswith("and CN=somebody did not sign what is before it")
 
 
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs root, to be somebody else")
+def test_a_key_that_the_daemons_user_cannot_read_is_told_with_what_would_be_right(file):
+    os.setegid(65534)
+    os.seteuid(65534)
+    try:
+        told = refusal(file, None)
+    finally:
+        os.seteuid(0)
+        os.setegid(0)
+    right = "group 65534 should be its group, and 0640 its mode"
+    assert told == f"{file} cannot be read by user 65534: {right}"
+
+
 # -- check -----------------------------------------------------------------------------------------
 
 
