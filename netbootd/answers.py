@@ -18,10 +18,11 @@ from itertools import islice
 from typing import NamedTuple
 from urllib.parse import unquote
 
-from netbootd import nocloud
+from netbootd import nocloud, urls
 from netbootd.content import Library
 from netbootd.errors import Finding, Forbidden, Level, NotFound, Place, RenderError
 from netbootd.mac import MAC
+from netbootd.registry import secrecy
 from netbootd.registry.facts import ITS_ADDRESS, STRANGER, everybody, for_a_look
 from netbootd.registry.machine import Machine
 from netbootd.registry.snapshot import Registry
@@ -170,6 +171,7 @@ def named_by(target: Target, script: str, templates: Container[str]) -> tuple[st
 
 def _meant(path: str) -> list[str]:
     """The files that a URL's path stands for, without the machine that it names."""
+    path, _ = urls.without_token(path)
     parts = unquote(_SETTING.sub("", path)).split("/")
     plain = "/".join(part for part in parts if part not in ("", ".") and not MAC.maybe(part))
     return _seed(plain) if path.endswith("/") else [plain]
@@ -191,6 +193,19 @@ def trouble(registry: Registry, target: Target, facts: Facts, script: str) -> st
         except RenderError as problem:
             return f"its answer file has an error: {problem}"
     return None
+
+
+def secret_files(registry: Registry) -> frozenset[str]:
+    """What secret targets and machines name, by itself or in their scripts."""
+    used = _Used(registry)
+    machines = [one for one in everybody(registry) if one.secret]
+    machines += [
+        Machine(STRANGER, target, Place(""))
+        for target in registry.targets.values()
+        if target.common.secret
+    ]
+    found = {path for one in machines for path in (*secrecy.named_by(one.target), *used.by(one))}
+    return frozenset(found - {secrecy.read_by_loader(one.target) for one in machines})
 
 
 # -- whether they are right ------------------------------------------------------------------------

@@ -148,7 +148,8 @@ class Guard:
 @dataclass(frozen=True, slots=True)
 class Hooks:
     """
-    ``hooks``: what is told that a node is *up*, that it *failed*, or that a *lease* begins or ends.
+    ``hooks``: what is told that a node is *up*, that it *failed*, that a *lease* begins or ends, or
+    that a secret had a second claimant (*alarm*).
 
     Each a command and its arguments, or one http or https URL; empty for nobody.  *timeout* in
     seconds is what each run has.
@@ -157,6 +158,7 @@ class Hooks:
     up: tuple[str, ...] = ()
     failed: tuple[str, ...] = ()
     lease: tuple[str, ...] = ()
+    alarm: tuple[str, ...] = ()
     timeout: float = 30.0
 
 
@@ -273,6 +275,17 @@ class Limits:
 
 
 @dataclass(frozen=True, slots=True)
+class Secrets:
+    """
+    ``secrets``: what is marked ``secret`` is given within *window* seconds of the boot script, and
+    only in boots that were *armed*.
+    """
+
+    window: float = 900.0
+    armed: bool = True
+
+
+@dataclass(frozen=True, slots=True)
 class Config:
     """All settings; *grace* in seconds, folders absolute or as the tests give them."""
 
@@ -291,6 +304,7 @@ class Config:
     boots: Boots = field(default_factory=Boots)
     pace: Pace = field(default_factory=Pace)
     limits: Limits = field(default_factory=Limits)
+    secrets: Secrets = field(default_factory=Secrets)
     known_only: bool = False
     files: Path = Path("/srv/netbootd")
     firmware: tuple[Path, ...] = (
@@ -373,6 +387,7 @@ SETTINGS: Mapping[str, Setting] = {
         Setting("hooks.up", readers.hook),
         Setting("hooks.failed", readers.hook),
         Setting("hooks.lease", readers.hook),
+        Setting("hooks.alarm", readers.hook),
         Setting("hooks.timeout", readers.number(1, 3600)),
         Setting("syslog.enabled", readers.boolean),
         Setting("syslog.port", readers.PORT),
@@ -399,6 +414,8 @@ SETTINGS: Mapping[str, Setting] = {
         Setting("limits.transfers", readers.number(64, 1_000_000)),
         Setting("limits.transfers_of_one", readers.number(1, 1_000_000)),
         Setting("limits.half_open", readers.number(16, 1_000_000)),
+        Setting("secrets.window", readers.number(10, 86400)),
+        Setting("secrets.armed", readers.boolean),
         Setting("known_only", readers.boolean),
         Setting("files", readers.path),
         Setting("firmware", readers.some(readers.path)),
@@ -433,6 +450,7 @@ _GROUPS: Mapping[str, Callable[..., Any]] = {
     "boots": Boots,
     "pace": Pace,
     "limits": Limits,
+    "secrets": Secrets,
 }
 
 

@@ -37,7 +37,7 @@ from netbootd.dhcp import wire
 from netbootd.dhcp.service import DhcpService
 from netbootd.dhcp6 import identifier
 from netbootd.dhcp6.service import Dhcp6Service
-from netbootd.events.event import Event, Reported, Transferred
+from netbootd.events.event import Claimed, Event, Reported, Transferred
 from netbootd.events.familiar import Familiar
 from netbootd.events.lease import AddressInUse, Leased, LeaseEnded, NoAddress
 from netbootd.events.loops import LoopDetector
@@ -163,6 +163,7 @@ class Daemon:
         told(self._logs)
         told(self._naming, AddressInUse, Leased, LeaseEnded)
         told(self._tell_hooks, Reported)
+        told(self._tell_alarm, Claimed)
         self._hooks = Hooks(self._reactor, lambda: self._live.snapshot.config.hooks)
         told(LeaseHooks(self._hooks, self._live), Leased, LeaseEnded)
         locator = Locator(self._live, self._reactor.seconds, self._events.publish)
@@ -441,6 +442,12 @@ class Daemon:
                 "machine": registry.variables_of(machine) if machine else {},
             }
             self._hooks.run("up" if event.outcome == "done" else "failed", data)
+
+    def _tell_alarm(self, event: Event, *_: object) -> None:
+        """A secret that had a second claimant."""
+        if isinstance(event, Claimed) and event.mac is not None:
+            data = {"mac": str(event.mac), "target": event.target, "address": event.peer}
+            self._hooks.run("alarm", {**data, "reason": event.says})
 
     def _detector(self, detector: LoopDetector | SilenceDetector) -> Listener:
         """A listener that publishes what *detector* makes of an event."""

@@ -1,6 +1,6 @@
 """
-Word to others that a node is up, or has failed, or that an address has another holder: a command of
-the operator's, or a POST to a URL.
+Word to others that a node is up, or has failed, that an address has another holder, or a secret a
+second claimant: a command of the operator's, or a POST to a URL.
 
 A hook may hang, flood, fork or not exist: nothing of that reaches the reactor.  Each runs in a
 thread of its own, some of them at a time, and has ``hooks.timeout`` seconds; those that have to
@@ -126,7 +126,8 @@ class Hooks:
 
     def run(self, kind: str, data: Mapping[str, Any]) -> None:
         """
-        Tell the hook for *kind* (``up``, ``failed``, ``lease``) about *data*, where there is one.
+        Tell the hook for *kind* (``up``, ``failed``, ``lease``, ``alarm``) about *data*, where
+        there is one.
 
         ``data["mac"]`` is the machine that the log names, ``data["event"]`` what happened, where it
         is not *kind* itself.

@@ -52,17 +52,18 @@ def moment(text: str) -> float:
     return when
 
 
-def arm(config: Path, who: MAC | str, target: str, times: int, until: float) -> str:
+def arm(config: Path, who: MAC | str, target: str | None, times: int, until: float) -> str:
     """
-    Have *who* boot *target* (``type/name``) next, *times* times.
+    Have *who* boot *target* (``type/name``) next, *times* times; None for its own.
 
     *who* is a MAC or the name of an entry.  Returns what to tell the operator; raises BadOrder,
     subject.Nobody and store.NoRecord.
     """
     registry = load(config)
-    _must_boot(registry, target, config)
     folder = registry.config.state
     key = _key(who, registry, folder)
+    target = target or _own_target(who, registry)
+    _must_boot(registry, target, config)
     armed = Armed(target=target, times=times, until=until)
     number = store.give(folder, "next", key, armed)
     often = "" if times == 1 else f", {times} times"
@@ -143,6 +144,15 @@ def _key(who: MAC | str, registry: Registry | None, folder: Path) -> str:
     if registry is not None and machine is None and booted is None:
         raise BadOrder(f"{who} is not in the configuration, and there is no machines.default")
     return booted or str(who)
+
+
+def _own_target(who: MAC | str, registry: Registry) -> str:
+    if isinstance(who, str):
+        return subject.named(who, registry).title
+    machine = identify(Client(stage=Stage.IPXE, mac=who), registry)
+    if machine is None:
+        raise BadOrder(f"{who} has no target of its own that is known here: name one")
+    return machine.title
 
 
 def _booted_as(mac: MAC, folder: Path) -> str | None:

@@ -13,7 +13,8 @@ What the HTTP side answers, in this order: exact names, then MACs, then files.
 ``/boot/<other>``     not found: a relative ``kernel memdisk`` in a script from here must
                       never be answered with a script
 ``/<mac>/<path>``     a loader or file, asked for by that machine; ``/install/<mac>/<path>`` is
-                      ``install/<path>`` so
+                      ``install/<path>`` so; a folder ``token-<token>`` before the path proves
+                      that it is, where the file is secret
 ``/scripts/<mac>``    what the node runs when it is up; ``/scripts/netbootd-*`` how it does so
 ``/overlay/<mac>``    its extra initrd (``.cpio`` may follow)
 ``/done/<mac>``       the node reports that it is up or installed; ``/failed/<mac>`` that it is not
@@ -66,6 +67,8 @@ NODE_FILES = frozenset(
 )
 #: The query by which a menu tells what was chosen.
 CHOICE = "choice"
+#: How the folder begins that is a boot's token, as in ``/install/<mac>/token-<token>/node.cfg``.
+_TOKEN = "token-"  # noqa: S105
 _LEN_MAC = 17  # with something between its octets
 _LOADED_BY_MACHINES = PROGRAMS | ALIASES.keys() | {AUTOEXEC}
 
@@ -231,9 +234,14 @@ def loader_url(base: str, mac: MAC | None, loader: str) -> str:
     return f"{base}/{mac.dashed}/{loader}" if mac else f"{base}/{loader}"
 
 
-def node_script_url(base: str, mac: MAC) -> str:
+def node_script_url(base: str, mac: MAC, token: str = "") -> str:
     """What the node runs when it is up."""
-    return f"{base}/scripts/{mac.dashed}"
+    return f"{base}/scripts/{mac.dashed}{_query(token)}"
+
+
+def vms_url(base: str, mac: MAC, token: str = "") -> str:
+    """The descriptions of the node's VMs."""
+    return f"{base}/machines/{mac.dashed}/vms{_query(token)}"
 
 
 def overlay_url(base: str, mac: MAC, token: str = "") -> str:
@@ -241,15 +249,36 @@ def overlay_url(base: str, mac: MAC, token: str = "") -> str:
     return f"{base}/overlay/{mac.dashed}.cpio{_query(token)}"
 
 
-def install_url(base: str, mac: MAC) -> str:
-    """The folder ``install`` of the file root as one machine sees it."""
-    return f"{base}/install/{mac.dashed}"
+def install_url(base: str, mac: MAC, token: str = "") -> str:
+    """
+    The folder ``install`` of the file root as one machine sees it.
+
+    A *token* goes into the path, not behind it: installers add names of files to what they are told
+    (cloud-init), and look for others relative to it.
+    """
+    return f"{base}/install/{mac.dashed}{_folder(token)}"
 
 
-def file_url(base: str, mac: MAC, path: str) -> str:
+def file_url(base: str, mac: MAC, path: str, token: str = "") -> str:
     """*path*, relative to the file root, as one machine sees it: rendered for it."""
     inside = path.removeprefix("install/")
-    return f"{install_url(base, mac)}/{inside}" if inside != path else f"{base}/{mac.dashed}/{path}"
+    if inside != path:
+        return f"{install_url(base, mac, token)}/{inside}"
+    return f"{base}/{mac.dashed}{_folder(token)}/{path}"
+
+
+def _folder(token: str) -> str:
+    return f"/{_TOKEN}{token}" if token else ""
+
+
+def without_token(path: str) -> tuple[str, str]:
+    """*path* without the folder that is a token, and the token; empty where there is none."""
+    if f"/{_TOKEN}" not in path:
+        return path, ""
+    folders = path.split("/")
+    tokens = [folder for folder in folders[:-1] if folder.startswith(_TOKEN)]
+    plain = "/".join(one for one in folders[:-1] if not one.startswith(_TOKEN))
+    return (f"{plain}/{folders[-1]}", tokens[-1].removeprefix(_TOKEN)) if tokens else (path, "")
 
 
 def done_url(base: str, mac: MAC, token: str = "") -> str:

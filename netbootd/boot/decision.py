@@ -255,6 +255,8 @@ def boots_now(
     why: tuple[str, ...] = ()
     if standing.armed is not None and standing.armed.valid(now):
         armed = registry.targets.get(standing.armed.target)
+        if standing.armed.target == machine.title:
+            armed = machine.target  # with what the machine replaces in it
         if armed is not None:
             return armed, True, (f"{armed.title} was armed for its next boot",)
         why = (f"{standing.armed.target} was armed, and is not in the configuration any more",)

@@ -5,14 +5,17 @@ served comes out of it.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from urllib.parse import unquote, urlsplit
 
 from netbootd.boot.client import Client, Stage
 from netbootd.boot.decision import boots_now, identify, refusal
 from netbootd.boot.script import BootScript, Past
 from netbootd.mac import MAC
+from netbootd.neighbours import Tie
 from netbootd.record.record import Record
 from netbootd.record.standing import Attempt, Outcome, Standing, fetches, holds, reports
+from netbootd.registry import secrecy
 from netbootd.registry.facts import facts_of
 from netbootd.registry.machine import Machine
 from netbootd.registry.sightings import Sightings
@@ -21,8 +24,12 @@ from netbootd.targets.base import Facts, Target
 from netbootd.targets.menu import Menu
 
 
-def past(client: Client, registry: Registry, record: Record) -> Past:
-    """What *record* has of the machine that *client* is; a token only where it may have one."""
+def past(client: Client, registry: Registry, record: Record, tie: Tie | None = None) -> Past:
+    """
+    What *record* has of the machine that *client* is; a token only where it may have one.
+
+    *tie* is the card that the kernel has at the client's address, None where it was not asked.
+    """
     machine = identify(client, registry)
     if machine is None:
         return Past(now=record.now())
@@ -32,7 +39,34 @@ def past(client: Client, registry: Registry, record: Record) -> Past:
         token = record.dead_token(key)
     else:
         token = record.next_token(key)
-    return Past(standing=standing, now=record.now(), token=token, machine=machine)
+    known = Past(standing=standing, now=record.now(), token=token, machine=machine)
+    return _proven(known, client.address, registry, record, tie) if registry.seals else known
+
+
+def _proven(past: Past, address: str, registry: Registry, record: Record, tie: Tie | None) -> Past:
+    """*past*, with the proof for what is secret, or why there is none."""
+    machine, armed = past.machine, past.standing.armed
+    assert machine is not None
+    if registry.config.secrets.armed and not (armed and armed.valid(past.now)):
+        unarmed = f"this boot was not armed: 'netbootd next {machine.mac or machine.key}' does that"
+        past = replace(past, unarmed=unarmed)
+    if why := doubt(machine, address, tie):
+        return replace(past, unproven=why)
+    return replace(past, proof=record.next_proof(machine.key))
+
+
+def doubt(machine: Machine, address: str, tie: Tie | None) -> str:
+    """Why nobody can tell that *machine* itself is at *address*; empty where the kernel knows."""
+    cards = secrecy.cards_of(machine)
+    if not cards:
+        return "its entry has no MAC by which it could be known"
+    if tie is None:
+        return "only who asks by HTTP, as iPXE does, can be known for it"
+    if tie.card is None:
+        return f"nobody can tell who is at {address}: {tie.why}"
+    if tie.card not in cards:
+        return f"{address} is {tie.card}"
+    return ""
 
 
 def machine_of(mac: MAC, registry: Registry, sightings: Sightings) -> Machine | None:
@@ -183,13 +217,14 @@ def provided(
     """
     The machine that *client* is, with the target it runs, and what may be said to it.
 
-    None for one that is not served.
+    None for one that is not served.  What is secret of it is for the caller to keep.
     """
     machine = identify(client, registry)
     if machine is None or client.mac is None or refusal(client, machine, registry):
         return None
     standing = record.of(machine.key)
     machine = machine.booting(running(machine, registry, standing, record.now()))
-    token = record.token(machine.key, standing.latest)
+    sealed = secrecy.is_sealed(machine, registry)
+    token = (record.proof if sealed else record.token)(machine.key, standing.latest)
     facts = facts_of(client.mac, machine, registry, base, client.address, token, asks=client.asks)
     return machine, facts

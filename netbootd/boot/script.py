@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from netbootd import answers, urls
 from netbootd.boot.client import Client
@@ -34,7 +34,7 @@ from netbootd.dialects.ipxe import Ipxe
 from netbootd.errors import RenderError
 from netbootd.mac import MAC
 from netbootd.record.standing import FRESH, Standing
-from netbootd.registry import overlays, scripts
+from netbootd.registry import overlays, scripts, secrecy
 from netbootd.registry.facts import STRANGER, facts_of, logs_of
 from netbootd.registry.machine import Machine
 from netbootd.registry.snapshot import Registry
@@ -58,12 +58,18 @@ class Past:
     What is remembered of the machine that asks, the time, and the *token* of a new attempt.
 
     *machine* is whose it is, so that nobody has to look again; None where that was not looked for.
+
+    For what is secret: *proof* is the token that opens it, *unproven* why it is not for whoever
+    asks, and *unarmed* why it is not for this boot.
     """
 
     standing: Standing = FRESH
     now: float = 0.0
     token: str = ""
     machine: Machine | None = None
+    proof: str = ""
+    unproven: str = ""
+    unarmed: str = ""
 
 
 NO_PAST = Past()
@@ -80,8 +86,8 @@ class BootScript:
     403 where nobody is served, 500 where the target is broken.
 
     *code* is its meaning for programs, empty where it boots; else ``first`` (first contact),
-    ``menu``, ``held``, ``unknown``, ``subnet`` or ``broken``, the last four for a notice that says
-    why nothing is booted.
+    ``menu``, ``held``, ``unknown``, ``subnet``, ``secret`` or ``broken``, the last five for a
+    notice that says why nothing is booted.
     """
 
     text: str
@@ -119,7 +125,8 @@ def boot_script(
     found = past.machine or identify(client, registry)
     decision = next_step(client, found, registry, past.standing, past.now)
     machine = decision.machine
-    if kept is not None and machine is not None and not choice and dialect is None:
+    sealed = machine is not None and secrecy.is_sealed(machine, registry)
+    if kept is not None and machine is not None and not (choice or dialect or sealed):
         text = _kept(kept, client, decision, registry, base, past.token)
         if text is not None:
             return _booting(text, machine, armed=decision.armed)
@@ -144,7 +151,22 @@ def boot_script(
         if not decision.armed and (circle := circles(picked, registry, past.standing, past.now)):
             return _held(circle, client.mac, machine, dialect, facts, past)
         facts = _facts(client, machine, registry, base, past)
+    if secrecy.is_sealed(machine, registry):
+        if reason := _closed(machine, past):
+            notice = _notice(dialect, replace(facts, token=""), reason, _AGAIN)
+            return BootScript(notice, reason, 403, machine, code="secret")
+        facts = replace(facts, token=past.proof or past.token)
     return _of(machine, registry, facts, dialect, armed=decision.armed)
+
+
+def _closed(machine: Machine, past: Past) -> str:
+    """Why what is secret of *machine* keeps its script from going out; empty where nothing does."""
+    what = f"{machine.title} has secrets for {machine.mac} alone"
+    if past.unproven:
+        return f"{what}, and {past.unproven}"
+    if past.unarmed and secrecy.boots_by_secrets(machine):
+        return f"{what}, and {past.unarmed}"
+    return ""
 
 
 def _facts(

@@ -30,6 +30,7 @@ from netbootd.boots.shelf import Shelf
 from netbootd.boots.steps import MOST_WORD, entered, noted
 from netbootd.boots.turn import Outside, Turn
 from netbootd.events.event import (
+    Claimed,
     Event,
     Held,
     Loaderless,
@@ -74,7 +75,7 @@ _KEPT = ("renewed", "rebound")
 _OFFERED_S = 60.0
 _OFFERS = frozenset({Stage.OFFER, Stage.IPXE_OFFER})
 _LOADING = frozenset({Stage.LOADER, Stage.IPXE_DISCOVER, Stage.IPXE_OFFER})
-_NOTICES = frozenset({"held", "unknown", "subnet", "broken"})
+_NOTICES = frozenset({"held", "unknown", "subnet", "secret", "broken"})
 
 
 class Follower:
@@ -468,6 +469,7 @@ _ACTS: Mapping[type[Event], _Act] = {
     NotNetboot: Follower._not_netboot,
     Scripted: Follower._scripted,
     Held: Follower._held,
+    Claimed: Follower._beside,
     Waits: Follower._scripted,
     NodeScripted: Follower._node_scripted,
     Reported: Follower._reported,

@@ -8,6 +8,7 @@ from typing import Any
 from netbootd.boots.boot import Code, Note
 from netbootd.boots.steps import MOST_PATH, MOST_TEXT
 from netbootd.events.event import (
+    Claimed,
     Event,
     Held,
     Loaderless,
@@ -190,7 +191,7 @@ def _silent(event: Silent) -> _Facts:
     )
 
 
-def _held(event: Held) -> _Facts:
+def _held(event: Held | Claimed) -> _Facts:
     return Code.HELD, event.says, {"reason": event.says[:MOST_TEXT]}
 
 
@@ -219,6 +220,7 @@ _MAKERS: dict[type[Event], Callable[[Any], _Facts | None]] = {
     Looped: _looped,
     Silent: _silent,
     Held: _held,
+    Claimed: _held,
     Reported: _reported,
     Unserved: _unserved,
     Loaderless: _unserved,

@@ -31,11 +31,13 @@ def add(commands: Commands) -> None:
 
 _NEXT_MORE = """\
 The machine boots that target at its next boot, and afterwards what the configuration says.  Where
-netbootd does not run, it takes the order at its next start.
+netbootd does not run, it takes the order at its next start.  Without a target it boots its own, for
+which what is secret of it is given once (see docs/installs.rst).
 
 examples:
   netbootd next 00:25:90:27:db:b4 biosupdate/jr0
   netbootd next 00:25:90:27:db:b4 install/debian12 --until +2h
+  netbootd next 00:25:90:27:db:b4
   netbootd next 00:25:90:27:db:b4 --cancel
 
 exit status: 0 armed, 1 not (no such target or machine, or this user may not), 2 the configuration
@@ -44,12 +46,14 @@ cannot be used.
 
 
 def add_next(commands: Commands) -> None:
-    text = "Arm one boot of another target."
+    text = "Arm one boot of another target, or of its own."
     parser = command(commands, "next", _next, text, _NEXT_MORE)
     with_daemon(parser)
     parser.add_argument("machine", type=a_name, metavar="MAC", help="in any spelling, or a name")
-    what = parser.add_mutually_exclusive_group(required=True)
-    what.add_argument("target", nargs="?", metavar="TYPE/NAME", help="as in the configuration")
+    what = parser.add_mutually_exclusive_group()
+    what.add_argument(
+        "target", nargs="?", metavar="TYPE/NAME", help="as in the configuration; default: its own"
+    )
     what.add_argument("--cancel", action="store_true", help="take back what is armed")
     parser.add_argument(
         "--times", type=_times, default=1, metavar="N", help="so many boots (default: 1)"
@@ -90,12 +94,14 @@ def _next(arguments: argparse.Namespace) -> int:
         _tell(arguments, machine, f"{arguments.machine}: {told}")
         return 0
     times, until = arguments.times, arguments.until
-    machine = api.send(
-        "PUT", *path, body={"target": arguments.target, "times": times, "until": until}
-    )
+    body = {"times": times, "until": until}
+    if arguments.target:
+        body["target"] = arguments.target
+    machine = api.send("PUT", *path, body=body)
+    target = machine["armed"]["target"]
     often = "" if times == 1 else f", {times} times"
     before = f", before {datetime.fromtimestamp(until):%Y-%m-%d %H:%M}" if until else ""
-    _tell(arguments, machine, f"{named(machine)} boots {arguments.target} next{often}{before}")
+    _tell(arguments, machine, f"{named(machine)} boots {target} next{often}{before}")
     return 0
 
 
@@ -135,8 +141,8 @@ def _tell(arguments: argparse.Namespace, machine: Any, told: str) -> None:
 
 
 _RELEASE_MORE = """\
-A machine is held when it fetched its loader again and again, or began one installation again and
-again without ever finishing: 'netbootd status' lists them.
+A machine is held when it fetched its loader again and again, began one installation again and again
+without ever finishing, or a secret of it had a second claimant: 'netbootd status' lists them.
 
 examples:
   netbootd release 00:25:90:27:db:b4

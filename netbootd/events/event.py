@@ -305,9 +305,9 @@ class Scripted(Event):
     A boot script went out; *says* is its meaning in a word or two.
 
     *code* is empty for one that boots; else ``first`` (first contact), ``menu``, ``held``,
-    ``unknown``, ``subnet`` or ``broken`` (a notice that says why not).  *path* is what was asked
-    for, *memory* the machine's main memory in MiB where it says so, else 0.  *surely*: a loader
-    asked; else it may have been somebody with a browser.
+    ``unknown``, ``subnet``, ``secret`` or ``broken`` (a notice that says why not).  *path* is what
+    was asked for, *memory* the machine's main memory in MiB where it says so, else 0.  *surely*: a
+    loader asked; else it may have been somebody with a browser.
     """
 
     says: str
@@ -330,6 +330,18 @@ class Held(Scripted):
     @property
     def what(self) -> str:
         return f"is held until it is released: {printable(self.says)}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Claimed(Event):
+    """A secret had a second claimant: *says* which, and who; its machine is held from now on."""
+
+    level: ClassVar[str] = "warn"
+    says: str
+
+    @property
+    def what(self) -> str:
+        return f"has a secret that somebody else wants, and is held: {printable(self.says, 300)}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

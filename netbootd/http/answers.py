@@ -5,7 +5,8 @@ machine that asks, each time anew.
 Whose file it is: the MAC in the address; else that in the headers which Anaconda sends for
 ``inst.ks.sendmac`` (``X-RHN-Provisioning-MAC-0: eth0 52:54:00:12:34:56``, one per card); else the
 machine whose ``ip`` is the caller's address, or which last booted from there.  Anybody may ask for
-any machine's file by its MAC, as for its boot script: an installer has nothing to prove who it is.
+any machine's file by its MAC, as for its boot script: an installer has nothing to prove who it is,
+unless the file is secret (``vault``).
 
 Two addresses have no file of their own.  Below a cloud-init seed, ``meta-data`` and ``vendor-data``
 say what they must where the admin wrote none.  ``/d-i/<codename>/./preseed.cfg`` is what Debian's
@@ -57,7 +58,7 @@ def answer(
     Raises NotFound where there is none for it, and what ``Library.lookup`` raises.
     """
     path = "/".join(parts_of(route.path))
-    machine = _machine(asked, route, registry, record)
+    machine = machine_of(asked, route, registry, record)
     if machine is None or machine.mac is None:
         return _unknown(asked, path)
     if reason := refusal(asked.client(Stage.HTTP_BOOT, machine.mac), machine, registry):
@@ -67,8 +68,7 @@ def answer(
     if isinstance(found, Answer):
         return found
     machine, facts = found
-    if _DEBIAN_INSTALLER.fullmatch(path):
-        path = _named_by_target(machine)
+    path = meant(path, machine)
     try:
         content = _content(path, facts, registry)
     except RenderError as problem:
@@ -81,7 +81,8 @@ def answer(
 # -- who asks --------------------------------------------------------------------------------------
 
 
-def _machine(asked: Asked, route: Route, registry: Registry, record: Record) -> Machine | None:
+def machine_of(asked: Asked, route: Route, registry: Registry, record: Record) -> Machine | None:
+    """Whose file is asked for; see the module's text."""
     if route.mac is not None:
         return _by_mac(route.mac, asked, registry)
     for mac in sorted(_macs_in_headers(asked), key=lambda mac: mac not in registry.machines):
@@ -120,6 +121,11 @@ def _unknown(asked: Asked, path: str) -> Answer:
 
 
 # -- what it gets ----------------------------------------------------------------------------------
+
+
+def meant(path: str, machine: Machine) -> str:
+    """The file that *path* is for *machine*; raises NotFound."""
+    return _named_by_target(machine) if _DEBIAN_INSTALLER.fullmatch(path) else path
 
 
 def _named_by_target(machine: Machine) -> str:

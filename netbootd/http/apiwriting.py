@@ -7,7 +7,7 @@ force: whoever reads 201 may switch the machine on.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
 from http import HTTPStatus
 from typing import Any
@@ -162,11 +162,19 @@ async def _listed(call: Call, who: str) -> Machine:
 
 def arm(call: Call, who: str) -> Awaited:
     """What it boots next, instead of its own target."""
-    return Awaited(_armed(call, who, _armed_of(call)))
-
-
-def _armed_of(call: Call) -> Armed:
     said = object_of(call)
+    if "target" in said:
+        return Awaited(_armed(call, who, _armed_of(call, said)))
+    return Awaited(_armed_as_it_is(call, who, said))
+
+
+async def _armed_as_it_is(call: Call, who: str, said: Mapping[str, Any]) -> Answer:
+    """Its own target, which shall have what it needs a boot that is armed for."""
+    machine: Machine = await in_thread(machine_of, who, call.desk.picture())
+    return await _armed(call, who, _armed_of(call, {**said, "target": machine.title}))
+
+
+def _armed_of(call: Call, said: Mapping[str, Any]) -> Armed:
     if unknown := said.keys() - {"target", "times", "until"}:
         raise wrong(f'"{min(unknown):.60}" means nothing here: target, times and until do')
     target, times, until = said.get("target"), said.get("times", 1), said.get("until") or 0

@@ -34,6 +34,7 @@ from netbootd.dialects.dialect import HTTP, Way
 from netbootd.events.event import Held, Refused, Scripted, Waits
 from netbootd.http.resource import Answer, Asked, Work, no, text
 from netbootd.mac import MAC
+from netbootd.neighbours import Tie
 from netbootd.record.record import Record
 from netbootd.registry.snapshot import Registry
 
@@ -53,6 +54,10 @@ _MOST_MEMORY = 1 << 26  # MiB: 64 TiB, more than any machine has
 _OK = HTTPStatus.OK  # to ask the class for it is a call
 
 
+class Unproven(Exception):
+    """What is asked for is secret: the kernel has to say first who asks."""
+
+
 def first(asked: Asked, registry: Registry) -> Answer:
     """The first script, which chains to the machine's own."""
     return _answer(asked, first_script(registry, base_of(asked, registry), asked.peer), None)
@@ -65,16 +70,21 @@ def machine(
     record: Record,
     pacer: Pacer | None = None,
     kept: Kept | None = None,
+    tie: Tie | None = None,
 ) -> Answer | Work:
     """
     The boot script of *mac*; one that is sent to it begins a boot attempt.
 
     With a *pacer* an iPXE may have to wait for its turn, and asks again.  The text may be *kept*.
+    *tie* is the card at the client's address, None where the kernel was not asked: raises Unproven
+    if it has to be.
     """
     client = asked.client(Stage.IPXE, mac)
     choice = asked.query.get(urls.CHOICE, "")
-    history = past(client, registry, record)
+    history = past(client, registry, record, tie)
     script = boot_script(client, registry, base_of(asked, registry), history, choice, None, kept)
+    if script.code == "secret" and tie is None:
+        raise Unproven
     if asked.method != "GET":
         return _answer(asked, script, mac)
     by_ipxe = asked.by_ipxe

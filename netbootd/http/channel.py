@@ -30,6 +30,7 @@ from netbootd.events.progress import Progress, Started
 from netbootd.http.bodies import SMALL
 from netbootd.http.body import Sent
 from netbootd.http.guests import Guests
+from netbootd.http.receipt import Receipt
 from netbootd.http.resource import (
     Answer,
     Asked,
@@ -126,6 +127,9 @@ class Request(http.Request):
             feed.begin(self)
 
     def _send(self, answer: Answer) -> None:
+        if answer.arrived is not None and self.method != b"HEAD":
+            receipt = Receipt(self._site.clock, self.transport, answer.size, answer.arrived)
+            self.notifyFinish().addCallbacks(receipt.written, receipt.broken)
         self._set_headers(answer)
         if isinstance(answer.body, Part) and self.method != b"HEAD":
             self._send_part(answer, answer.body)

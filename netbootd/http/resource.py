@@ -193,7 +193,8 @@ class Part:
 @dataclass(frozen=True, slots=True)
 class Answer:
     """
-    One answer; *event* is what to publish about it, None for what nobody wants to read.
+    One answer; *event* is what to publish about it, None for what nobody wants to read.  *arrived*
+    is called when the client's TCP has acknowledged all of it, if ever it does.
 
     Content-Length comes from the body when it is sent, so HEAD and GET cannot differ.
     """
@@ -202,6 +203,7 @@ class Answer:
     headers: Mapping[str, str]
     body: bytes | Part = b""
     event: Event | None = None
+    arrived: Callable[[], None] | None = None
 
     @property
     def size(self) -> int:

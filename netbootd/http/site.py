@@ -10,11 +10,14 @@ twisted.web.http, which has hardly any annotations.)
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
+from functools import partial
 from http import HTTPStatus
 from ipaddress import ip_address
 from typing import Any
 from urllib.parse import urlsplit
 
+from twisted.internet.threads import deferToThread
 from twisted.logger import Logger
 from twisted.web import http
 
@@ -52,11 +55,13 @@ from netbootd.http.resource import (
     WRITES,
     Answer,
     Asked,
+    Awaited,
     Reply,
     Work,
     refused,
     unreadable,
 )
+from netbootd.http.vault import Vault
 from netbootd.mac import MAC
 from netbootd.record.record import Record
 from netbootd.registry.live import LiveRegistry
@@ -128,6 +133,7 @@ class Site(http.HTTPFactory):
         )
         store = Store(live.snapshot.config.state / FOLDER)
         self.shelf = descriptions.Shelf(store, live.record, self.authority)
+        self.vault = Vault(live.record, self.shelf, events)
 
     def buildProtocol(self, addr: Any, kind: type[Channel] = Channel) -> Any:
         """A Channel, set up as HTTPFactory does it; HTTP/2 is not ours."""
@@ -170,7 +176,10 @@ class Site(http.HTTPFactory):
         if not is_path:
             return refused(asked, HTTPStatus.BAD_REQUEST, "the request target is no path")
         try:
-            route = urls.route(parts_of(asked.path))
+            path, token = urls.without_token(asked.path)
+            if token:
+                asked = replace(asked, path=path, query={**asked.query, "token": token})
+            route = urls.route(parts_of(path))
             methods = _METHODS.get(route.kind, METHODS)
             if asked.method not in methods:
                 return _not_allowed(asked, methods)
@@ -193,9 +202,18 @@ class Site(http.HTTPFactory):
             return bootscript.machine(
                 asked, mac, registry, live.record, self.pacer_of(), self._kept
             )
+        except bootscript.Unproven:
+            return Awaited(self._script_of_whom(asked, mac, registry))
         except Exception:
             log.failure("fault while answering {path!r}", path=asked.path[:200])
             return bootscript.fault(asked, mac, registry)
+
+    async def _script_of_whom(self, asked: Asked, mac: MAC, registry: Registry) -> Answer:
+        """The same, once the kernel has said who asks."""
+        tie = await deferToThread(self.vault.who_has, asked.peer)
+        record, pacer = self.live.record, self.pacer_of()
+        reply = bootscript.machine(asked, mac, registry, record, pacer, tie=tie)
+        return await deferToThread(reply.make) if isinstance(reply, Work) else reply
 
     def _page(self, asked: Asked, route: Route, registry: Registry) -> Reply:
         if route.kind in _BY_HTTPS and (elsewhere := _by_https(asked, route, registry)):
@@ -205,22 +223,10 @@ class Site(http.HTTPFactory):
             told = f"{asked.peer} is in subnet {subnet.name}, where nobody is served"
             return refused(asked, HTTPStatus.FORBIDDEN, told, mac=route.mac)
         try:
-            match route:
-                case Route(kind=Kind.FIRST):
-                    return bootscript.first(asked, registry)
-                case Route(kind=Kind.DONE | Kind.FAILED, mac=MAC() as mac):
-                    good = route.kind is Kind.DONE
-                    record = self.live.record
-                    return report.answer(asked, mac, good=good, registry=registry, record=record)
-                case Route(kind=Kind.NODE_SCRIPT):
-                    return node_script.answer(asked, route, registry, self.live.record)
-                case Route(kind=Kind.OVERLAY, mac=MAC() as mac):
-                    return overlay.answer(asked, mac, registry, self.live.record)
-                case Route(kind=Kind.FILE):
-                    return _file(asked, route, registry, self.live.record)
-                case Route(kind=Kind.VMS | Kind.MACHINE_VMS):
-                    return descriptions.answer(asked, route, registry, self.shelf)
-            return self._for_people(asked, route, registry)
+            if registry.seals and (seal := self.vault.seal_of(asked, route, registry)):
+                page = partial(self._open_page, route=route, registry=registry)
+                return Awaited(self.vault.give(asked, seal, registry, page))
+            return self._open_page(asked, route, registry)
         except (Forbidden, NotFound):
             raise
         except Exception:
@@ -228,6 +234,24 @@ class Site(http.HTTPFactory):
             if route.kind is Kind.FIRST:
                 return bootscript.fault(asked, route.mac, registry)
             return refused(asked, HTTPStatus.INTERNAL_SERVER_ERROR, "our fault; the log has more")
+
+    def _open_page(self, asked: Asked, route: Route, registry: Registry) -> Reply:
+        match route:
+            case Route(kind=Kind.FIRST):
+                return bootscript.first(asked, registry)
+            case Route(kind=Kind.DONE | Kind.FAILED, mac=MAC() as mac):
+                good = route.kind is Kind.DONE
+                record = self.live.record
+                return report.answer(asked, mac, good=good, registry=registry, record=record)
+            case Route(kind=Kind.NODE_SCRIPT):
+                return node_script.answer(asked, route, registry, self.live.record)
+            case Route(kind=Kind.OVERLAY, mac=MAC() as mac):
+                return overlay.answer(asked, mac, registry, self.live.record)
+            case Route(kind=Kind.FILE):
+                return _file(asked, route, registry, self.live.record)
+            case Route(kind=Kind.VMS | Kind.MACHINE_VMS):
+                return descriptions.answer(asked, route, registry, self.shelf)
+        return self._for_people(asked, route, registry)
 
     def _for_people(self, asked: Asked, route: Route, registry: Registry) -> Reply:
         """What is about the daemon, for whoever looks after it."""

@@ -31,6 +31,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+from netbootd import urls
 from netbootd.errors import RenderError
 from netbootd.mac import MAC
 from netbootd.overlay import cpio
@@ -103,7 +104,7 @@ def environment(facts: Facts, size: str) -> str:
         "BASE": facts.base,
         "TOKEN": facts.token,
         # With the token it is known for the machine's own, wherever it asks from.
-        "SCRIPT_URL": names["script_url"] + (f"?token={facts.token}" if facts.token else ""),
+        "SCRIPT_URL": urls.node_script_url(facts.base, facts.mac, facts.token),
         "DONE_URL": names["done_url"],
         "FAILED_URL": names["failed_url"],
         "HOSTNAME": host,

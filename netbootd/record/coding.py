@@ -8,7 +8,7 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from netbootd.record.standing import Armed, Attempt, Outcome, Standing
+from netbootd.record.standing import Armed, Attempt, Given, Outcome, Standing
 from netbootd.record.styles import Worked
 
 
@@ -16,7 +16,7 @@ def encode(standing: Standing) -> str:
     """A Standing as JSON."""
     value = {
         **members(standing),
-        "attempts": [members(attempt) for attempt in standing.attempts],
+        "attempts": [_attempt(attempt) for attempt in standing.attempts],
         "armed": members(standing.armed) if standing.armed else None,
     }
     return json.dumps(value, separators=(",", ":"))
@@ -27,15 +27,22 @@ def decode(text: str) -> Standing:
     value = json.loads(text)
     armed = value.get("armed")
     return Standing(
-        attempts=tuple(
-            Attempt(**{**known(Attempt, one), "outcome": Outcome(one.get("outcome", ""))})
-            for one in value.get("attempts", ())
-        ),
+        attempts=tuple(_attempt_of(one) for one in value.get("attempts", ())),
         armed=Armed(**known(Armed, armed)) if armed else None,
         completed=tuple(value.get("completed", ())),
         held=value.get("held", ""),
         output=value.get("output", ""),
     )
+
+
+def _attempt(attempt: Attempt) -> dict[str, Any]:
+    return {**members(attempt), "given": [members(one) for one in attempt.given]}
+
+
+def _attempt_of(value: Mapping[str, Any]) -> Attempt:
+    outcome = Outcome(value.get("outcome", ""))
+    given = tuple(Given(**known(Given, one)) for one in value.get("given", ()))
+    return Attempt(**{**known(Attempt, value), "outcome": outcome, "given": given})
 
 
 def encode_style(worked: Worked) -> str:

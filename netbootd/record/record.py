@@ -177,4 +177,22 @@ class Record:
         for attempt in reversed(self.of(key).attempts):
             if tokens.same(token, tokens.token(self._secret, key, attempt.number)):
                 return attempt
+        return self.proven(key, token)
+
+    # -- what opens secrets --------------------------------------------------------------------
+
+    def proof(self, key: str, attempt: Attempt | None) -> str:
+        """As ``token``, the one that opens what is secret."""
+        return tokens.proof(self._secret, key, attempt.number) if attempt else ""
+
+    def next_proof(self, key: str) -> str:
+        """As ``next_token``."""
+        latest = self.of(key).latest
+        return tokens.proof(self._secret, key, latest.number + 1 if latest else 1)
+
+    def proven(self, key: str, token: str) -> Attempt | None:
+        """The attempt whose secrets *token* opens, as ``attempt_of``."""
+        for attempt in reversed(self.of(key).attempts):
+            if tokens.same(token, tokens.proof(self._secret, key, attempt.number)):
+                return attempt
         return None

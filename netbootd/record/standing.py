@@ -36,11 +36,26 @@ class Outcome(StrEnum):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Given:
+    """
+    A secret that was begun to be given: *what* it is, to which card and address, when; how often it
+    was *begun* there, and how often all of it arrived (*whole*).
+    """
+
+    what: str
+    mac: str
+    peer: str
+    at: float
+    begun: int = 1
+    whole: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Attempt:
     """
     One boot script that was served: its *number*, what it booted, since when, to which card and
     address.  *order* is the number of the order that armed it, 0 for none; *fetched*: a file was
-    asked for after it.  *ended* is when the outcome was told.
+    asked for after it.  *ended* is when the outcome was told.  *given* are the secrets that it got.
     """
 
     number: int
@@ -52,6 +67,7 @@ class Attempt:
     fetched: bool = False
     outcome: Outcome = Outcome.OPEN
     ended: float = 0.0
+    given: tuple[Given, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -165,7 +181,7 @@ def fetches(standing: Standing, peer: str) -> Standing:
     attempt = standing.of_peer(peer)
     if attempt is None or attempt.fetched:
         return standing
-    return _with(standing, replace(attempt, fetched=True))
+    return with_attempt(standing, replace(attempt, fetched=True))
 
 
 def reports(
@@ -182,7 +198,7 @@ def reports(
     is left of the order that armed it is used up as well.
     """
     ended = replace(attempt, outcome=outcome, ended=now)
-    standing = replace(_with(standing, ended), output=output[-MOST_OUTPUT:])
+    standing = replace(with_attempt(standing, ended), output=output[-MOST_OUTPUT:])
     if outcome is not Outcome.DONE:
         return standing
     if once and standing.armed is not None and standing.armed.order == attempt.order:
@@ -216,7 +232,9 @@ def released(standing: Standing) -> Standing:
     return replace(standing, held="", attempts=attempts)
 
 
-def _with(standing: Standing, changed: Attempt) -> Standing:
+def with_attempt(standing: Standing, changed: Attempt) -> Standing:
+    """*changed* in the place of the attempt that has its number."""
+
     def each() -> Iterator[Attempt]:
         for attempt in standing.attempts:
             yield changed if attempt.number == changed.number else attempt

@@ -3,6 +3,9 @@ The token of a boot attempt: what a node shows to prove that it is the one that 
 
 An HMAC (RFC 2104, SHA-256) over the machine and the attempt's number, so nothing needs to be kept
 but the secret; whoever has one token cannot make another.
+
+The one that opens what is secret is another, since the usual one may be seen by whoever looks at a
+script.
 """
 
 from __future__ import annotations
@@ -18,6 +21,11 @@ def token(secret: bytes, key: str, attempt: int) -> str:
     made = _keyed(secret).copy()
     made.update(f"{key} {attempt}".encode())
     return made.hexdigest()[:_DIGITS]
+
+
+def proof(secret: bytes, key: str, attempt: int) -> str:
+    """Likewise, the one that opens what is secret; no *key* begins with a blank."""
+    return token(secret, f" {key}", attempt)
 
 
 @functools.lru_cache(maxsize=2)

@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 
 from netbootd import urls
 from netbootd.mac import MAC
+from netbootd.registry import secrecy
 from netbootd.registry.machine import Machine
 from netbootd.registry.snapshot import Registry
 from netbootd.secretvalues import NO_SECRETS
@@ -53,6 +54,7 @@ def facts_of(
         peer=peer,
         token=token,
         overlay=machine is not None and (bool(machine.overlays) or machine.target.wants_overlay),
+        secret=machine is not None and secrecy.is_sealed(machine, registry),
         **logs_of(registry, base),
     )
 

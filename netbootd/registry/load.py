@@ -158,6 +158,8 @@ def _registry(
         ),
     )
     registry = replace(hostnames.indexed(registry), vm_users=descriptions.users(registry))
+    if machines.seals or any(target.common.secret for target in targets.made.values()):
+        registry = replace(registry, seals=True, secret_files=answers.secret_files(registry))
     for remark in (*answers.remarks(registry), *descriptions.remarks(registry)):
         findings.add(remark)
     for remark in (*overlays.remarks(registry), *scripts.remarks(registry)):

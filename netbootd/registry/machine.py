@@ -36,7 +36,8 @@ class Machine:
 
     *address* is its ``ip`` where that is an address of IPv4: nobody else is given it.
     *own_options* are the DHCP options that it or a group says, encoded, by code.  *own_priority* is
-    what it or a group says of its turn in a storm, None where neither does.
+    what it or a group says of its turn in a storm, None where neither does; *own_secret*: one of
+    them says that it is.
     """
 
     mac: MAC | None
@@ -56,6 +57,7 @@ class Machine:
     address: IPv4Address | None = None
     own_options: Mapping[int, bytes] = field(default_factory=dict)
     own_priority: int | None = None
+    own_secret: bool = False
 
     @property
     def dhcp_options(self) -> Mapping[int, bytes]:
@@ -68,6 +70,11 @@ class Machine:
         """Whose turn comes first in a storm: the higher number's."""
         own = self.own_priority
         return self.target.common.priority if own is None else own
+
+    @property
+    def secret(self) -> bool:
+        """Whether what is made for it is given once, and to it alone."""
+        return self.own_secret or self.target.common.secret
 
     @property
     def title(self) -> str:

@@ -28,14 +28,14 @@ from netbootd.registry.targets import Targets
 from netbootd.relaxedjson import Object, kind, path_of
 from netbootd.targets.base import Target
 from netbootd.targets.catalogue import unusable
-from netbootd.targets.settings import DHCP_OPTIONS, LOADER, PRIORITY, READ, VARIABLES
+from netbootd.targets.settings import DHCP_OPTIONS, LOADER, PRIORITY, READ, SECRET, VARIABLES
 
 #: How a proxy tells the machine's firmware of its boot file (``replies``).
 REPLY_STYLE = "reply_style"
 #: Keys that are no free data.
 _OWN_KEYS = (
     CHOOSING
-    | {"enabled", LOADER, REPLY_STYLE, DHCP_OPTIONS, PRIORITY, VARS}
+    | {"enabled", LOADER, REPLY_STYLE, DHCP_OPTIONS, PRIORITY, SECRET, VARS}
     | {*entries.CARDS, *MEMBERSHIP, *LISTS}
 )
 #: All that mean something in an entry.
@@ -63,6 +63,8 @@ class Machines:
         self.groups = Groups(layers, KNOWN_KEYS, report)
         self.choices = Choices(targets, self.groups, self.entries.get(DEFAULT), report)
         self.default: Machine | None = None
+        #: Whether an entry or a group says that anything is secret.
+        self.seals = False
         self.by_mac: dict[MAC, Machine] = {}
         self.wildcards: dict[str, Machine] = {}
         self.named: dict[str, Machine] = {}
@@ -168,6 +170,10 @@ class Machines:
         if loader is None:
             told = 'its "loader" is none'
             target, loader = unusable(target.title, told, self._templates), NO_CHOICE
+        secret = self._secret(whole)
+        if secret is None:
+            told = f'what its "{SECRET}" says is not known'
+            target = unusable(target.title, told, self._templates)
         variables = whole.variables(_OWN_KEYS, self._report)
         address = address_of(variables.get("ip"))
         if address and "/" in variables["ip"]:
@@ -189,7 +195,21 @@ class Machines:
             address=address,
             own_options=self._dhcp_options(whole),
             own_priority=self._priority(whole),
+            own_secret=secret or False,
         )
+
+    def _secret(self, whole: Whole) -> bool | None:
+        """Whether the entry or its groups say that it is secret; None where that is nonsense."""
+        if SECRET not in whole.value:
+            return False
+        written = whole.value[SECRET]
+        if isinstance(written, bool):
+            self.seals |= written
+            return written
+        told = f'"{SECRET}" must be true or false, not {kind(written)}; it boots nothing meanwhile'
+        place, path = whole.value.place_of(SECRET), whole.path(SECRET)
+        self._report(Finding(Level.TARGET, "secret-invalid", told, place, path))
+        return None
 
     def _dhcp_options(self, whole: Whole) -> Mapping[int, bytes]:
         """Its own over its groups'; those of a group are read once."""

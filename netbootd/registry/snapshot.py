@@ -72,6 +72,9 @@ class Registry:
 
     *secrets* are the values for the stand-ins among all this; they are for a machine that asks.
 
+    *secret_files* are the paths below the file root that nobody gets but by a claim; *seals*:
+    anything at all is secret.
+
     *vms* are the VM descriptions of the configuration; *vm_users* tells for each name that machines
     call one by, which machines those are (``Machine.key``).
     """
@@ -110,6 +113,8 @@ class Registry:
     secrets: Secrets = NO_SECRETS
     vms: Vms = field(default_factory=Vms)
     vm_users: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    secret_files: frozenset[str] = frozenset()
+    seals: bool = False
     findings: tuple[Finding, ...] = ()
     documents: tuple[str, ...] = ()
     watched: tuple[str, ...] = ()

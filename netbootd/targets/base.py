@@ -38,7 +38,8 @@ class Facts:
     configuration says of the machine, its own keys over its groups', the target's and ``vars``;
     *extras* the sections of the file that are nobody's but the templates'.  *peer* is the address
     it asks from and *token* the one of this boot attempt, both empty where there is none.
-    *overlay*: the machine has an extra initrd, at ``overlay_url``.
+    *overlay*: the machine has an extra initrd, at ``overlay_url``.  *secret*: what is made for it
+    is given for that token alone, which its URLs hold.
 
     *secrets* are in their places already where there are any: then what is made goes to the machine
     itself, and no error may quote it.
@@ -57,6 +58,7 @@ class Facts:
     token: str = ""
     overlay: bool = False
     secrets: Secrets = NO_SECRETS
+    secret: bool = False
     log_host: str = ""
     log_port: int = 0
     netconsole_port: int = 0
@@ -67,7 +69,14 @@ class Facts:
 
     def file_url(self, path: str) -> str:
         """*path* of the file root as this machine sees it, rendered for it; a URL as it is."""
-        return path if "://" in path else urls.file_url(self.base, self.mac, path)
+        if "://" in path:
+            return path
+        return urls.file_url(self.base, self.mac, path, self._proof)
+
+    @property
+    def _proof(self) -> str:
+        """The token, where it is asked for."""
+        return self.token if self.secret else ""
 
     @property
     def overlay_url(self) -> str:
@@ -80,8 +89,8 @@ class Facts:
 
         ``mac`` (and ``mac.dashed``, ``mac.raw``), ``target``, ``type``, ``name``, ``base``,
         ``server`` (host and port of it), ``machine`` (all variables as one mapping), the URLs
-        ``script_url``, ``overlay_url``, ``install_url``, ``done_url``, ``failed_url`` and
-        ``retry``, ``token``; where we receive logs, ``log_host``, ``log_port`` and
+        ``script_url``, ``overlay_url``, ``install_url``, ``vms_url``, ``done_url``, ``failed_url``
+        and ``retry``, ``token``; where we receive logs, ``log_host``, ``log_port`` and
         ``netconsole_port``; then every variable and every extra section by its own name, and
         ``ip``, which is the address it asks from where the configuration gives none.
         """
@@ -97,9 +106,10 @@ class Facts:
             "retry": self.retry,
             "machine": self.variables,
             "token": self.token,
-            "script_url": urls.node_script_url(self.base, self.mac),
+            "script_url": urls.node_script_url(self.base, self.mac, self._proof),
             "overlay_url": self.overlay_url,
-            "install_url": urls.install_url(self.base, self.mac),
+            "install_url": urls.install_url(self.base, self.mac, self._proof),
+            "vms_url": urls.vms_url(self.base, self.mac, self._proof),
             "done_url": urls.done_url(self.base, self.mac, self.token),
             "failed_url": urls.failed_url(self.base, self.mac, self.token),
         }
@@ -148,6 +158,7 @@ class Common:
     signer: str | None = None
     dhcp_options: Mapping[int, bytes] = field(default_factory=dict)
     priority: int = 0
+    secret: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,6 +182,11 @@ class Target(ABC):
     def wants_overlay(self) -> bool:
         """Whether its machines get an extra initrd for what it brings itself."""
         return bool(self.common.overlays)
+
+    @property
+    def reads(self) -> int:
+        """How often what it boots fetches its answer file."""
+        return 1
 
     @property
     def overlay_size(self) -> str:

@@ -27,7 +27,15 @@ from netbootd.targets.notice import Notice
 from netbootd.targets.ownscript import OwnScript
 from netbootd.targets.ramroot import RamRoot
 from netbootd.targets.sanboot import SanBoot, SanLinux
-from netbootd.targets.settings import DHCP_OPTIONS, KNOWN_KEYS, LOADER, PRIORITY, SIGNED, Settings
+from netbootd.targets.settings import (
+    DHCP_OPTIONS,
+    KNOWN_KEYS,
+    LOADER,
+    PRIORITY,
+    SECRET,
+    SIGNED,
+    Settings,
+)
 from netbootd.targets.signatures import signer_of
 from netbootd.targets.smartos import SmartOS
 from netbootd.targets.wimboot import WimBoot
@@ -140,6 +148,7 @@ def _common(settings: Settings, kind: TargetType) -> Common:
         loader=_loader(settings, kind),
         dhcp_options=_dhcp_options(settings),
         priority=_priority(settings),
+        secret=settings.flag(SECRET, False),
     )
 
 

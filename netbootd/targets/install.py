@@ -107,6 +107,11 @@ class Install(Linux):
         return {"answer": answer, "tree": tree, "system": system}
 
     @property
+    def reads(self) -> int:
+        """linuxrc looks in it for settings of its own, and YaST fetches it anew."""
+        return 2 if self.system == "suse" else 1
+
+    @property
     def reader(self) -> str:
         return _READERS.get(self.system, self.initramfs)
 

@@ -33,6 +33,8 @@ DHCP_OPTIONS = "dhcp_options"
 SIGNED = "signed"
 #: Whose turn comes first in a storm.
 PRIORITY = "priority"
+#: What is given once alone, and to the machine alone.
+SECRET = "secret"  # noqa: S105  a key, and no password
 #: Keys that mean something in a target; any other is free data.
 KNOWN_KEYS = (
     TARGET_KEYS
@@ -42,6 +44,7 @@ KNOWN_KEYS = (
         DHCP_OPTIONS,
         PRIORITY,
         SIGNED,
+        SECRET,
     }
 )
 #: Free data that boot what it says: worth a word where it is nearly spelt so.

@@ -37,7 +37,7 @@ from netbootd.registry.marks import Marks
 from netbootd.registry.snapshot import Registry
 from netbootd.tftp.built import Built
 from netbootd.tftp.files import Located
-from netbootd.tftp.made import Maker
+from netbootd.tftp.made import Maker, check_open
 from netbootd.tftp.wire import ReadRequest
 
 _LOADED_WITHIN_S = 300.0
@@ -131,6 +131,7 @@ class Locator:
         else:
             maker = Maker(self._live, registry, peer, _base(registry, local), self._built)
             maker.check_start(path, mac)
+            check_open(path, registry)
             try:
                 located = Located(registry.library.lookup(path), known, target)
             except NotFound:

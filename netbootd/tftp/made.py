@@ -20,15 +20,25 @@ from netbootd.boot.decision import identify, refusal
 from netbootd.boot.history import is_it, provided
 from netbootd.boot.script import BootScript
 from netbootd.configfiles import ConfigFile, Reader
-from netbootd.content import Content
+from netbootd.content import Content, parts_of
 from netbootd.dialects.dialect import TFTP, Way
 from netbootd.errors import Forbidden, NotFound, RenderError
 from netbootd.mac import MAC
+from netbootd.registry import secrecy
 from netbootd.registry.live import LiveRegistry
 from netbootd.registry.snapshot import Registry
 from netbootd.tftp.built import Built
 from netbootd.tftp.files import Located
 from netbootd.tftp.joined import MOST, SEPARATOR, Joined
+
+#: Why a datagram gets nothing that is secret: anybody can write an address on it.
+_NOT_BY_TFTP = "it is secret, and so for HTTP alone, where its machine can be known"
+
+
+def check_open(path: str, registry: Registry) -> None:
+    """Raise Forbidden where the file *path* is secret."""
+    if registry.secret_files and "/".join(parts_of(path)) in registry.secret_files:
+        raise Forbidden(_NOT_BY_TFTP)
 
 
 class Maker:
@@ -111,6 +121,7 @@ class Maker:
         mac, path = urls.split_mac(path)
         if asked := urls.overlay_of(path):
             return self._overlay(*asked)
+        check_open(path, self._registry)
         return Located(self._registry.library.lookup(path), mac or owner)
 
     def _of_pi(self, name: str, mac: MAC) -> Located:
@@ -123,6 +134,7 @@ class Maker:
             self._wanted(configfiles.PI_BOOT, mac, look=True)
         if asked := urls.overlay_of(name):
             return self._overlay(*asked)
+        check_open(name, self._registry)
         found = self._registry.library.lookup(name)
         return Located(found, mac, machine.title if machine else "")
 
@@ -133,6 +145,8 @@ class Maker:
         if found is None:
             raise NotFound(f"{mac} is not served")
         machine, facts = found
+        if secrecy.is_sealed(machine, registry):
+            raise Forbidden(_NOT_BY_TFTP)
         if registry.config.private and not is_it(machine, self._peer, token, record):
             raise Forbidden(f"this is for {mac} alone, and {self._peer} is not known for it")
         try:

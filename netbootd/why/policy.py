@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from netbootd.boot.waiting import SAYS as WAITS
 from netbootd.boots.boot import Code, Note, Stage
 from netbootd.printable import printable
+from netbootd.record.claims import SECOND
 from netbootd.why.case import Case, Signature, because, text, told_note
 from netbootd.why.diagnosis import Cause, State
 
@@ -23,8 +24,14 @@ def held(case: Case) -> Iterator[Cause]:
             sentence=f"{case.called} is held and boots nothing: {printable(reason, 300)}",
             confidence=98,
             because=because(*case.notes(Code.HELD)[-2:]) or (printable(reason, 300),),
-            advice=f"Mend what made it go in circles, then: netbootd release {case.evidence.key}",
+            advice=_before_release(reason) + f", then: netbootd release {case.evidence.key}",
         )
+
+
+def _before_release(reason: str) -> str:
+    if reason.startswith(SECOND):
+        return "Find out who else asked, and change the secret if anybody has it"
+    return "Mend what made it go in circles"
 
 
 def waits(case: Case) -> Iterator[Cause]:

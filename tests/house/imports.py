@@ -54,6 +54,7 @@ FLOORS: tuple[frozenset[str], ...] = (
             "content",
             "programs",
             "interfaces",
+            "neighbours",
             "ports",
             "watch",
             "journal",

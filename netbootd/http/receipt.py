@@ -1,0 +1,82 @@
+"""
+Whether all of an answer has arrived: the client's TCP has acknowledged it.
+
+That an answer was written says only that the kernel took it.  So the connection is kept open beside
+whoever closes it, by a second descriptor, and looked at until its end is acknowledged, or lost; it
+costs a connection that we close some milliseconds.
+
+Source: linux/tcp.h, struct tcp_info; RFC 4898, tcpEStatsAppHCThruOctetsAcked.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import socket
+import struct
+import termios
+from collections.abc import Callable
+from typing import Any
+
+#: tcpi_bytes_acked in struct tcp_info.
+_ACKED = slice(120, 128)
+_FIRST_LOOK_S = 0.002
+_LONGEST_PAUSE_S = 0.5
+#: A client that has acknowledged nothing more by then has gone without a word.
+_PATIENCE_S = 60.0
+
+
+class Receipt:
+    """
+    One answer with a body of *size* bytes, that is to be sent by *transport*.
+
+    *arrived* is called once, when all of it is with the client, or never.
+    """
+
+    def __init__(
+        self, reactor: Any, transport: Any, size: int, arrived: Callable[[], None]
+    ) -> None:
+        self._reactor = reactor
+        self._arrived = arrived
+        self._connection: socket.socket = _plain(transport).dup()
+        self._end = _acked(self._connection) + _unacked(self._connection) + size
+        self._until = 0.0
+
+    def written(self, _: Any = None) -> None:
+        """All of it is with the kernel."""
+        self._until = self._reactor.seconds() + _PATIENCE_S
+        self._reactor.callLater(_FIRST_LOOK_S, self._look, _FIRST_LOOK_S)
+
+    def broken(self, _: Any = None) -> None:
+        """The connection ended before, or as the client had the last of it."""
+        self._look(_LONGEST_PAUSE_S, last=True)
+
+    def _look(self, pause: float, *, last: bool = False) -> None:
+        all_acked = not _unacked(self._connection) and _acked(self._connection) >= self._end
+        if all_acked:
+            self._connection.close()
+            self._arrived()
+        elif last or self._reactor.seconds() > self._until:
+            self._connection.close()
+        else:
+            longer = min(2 * pause, _LONGEST_PAUSE_S)
+            self._reactor.callLater(longer, self._look, longer)
+
+
+def _plain(transport: Any) -> Any:
+    """The socket below whatever encrypts."""
+    while not hasattr(transport, "socket"):
+        transport = transport.transport
+    return transport.socket
+
+
+def _acked(connection: socket.socket) -> int:
+    """Bytes that the other end has acknowledged, of all that were sent."""
+    told = connection.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, _ACKED.stop)
+    (count,) = struct.unpack("=Q", told[_ACKED])
+    return int(count)
+
+
+def _unacked(connection: socket.socket) -> int:
+    """Bytes that it has not (SIOCOUTQ, tcp(7))."""
+    (count,) = struct.unpack("=i", fcntl.ioctl(connection, termios.TIOCOUTQ, bytes(4)))
+    return int(count)
