@@ -15,6 +15,7 @@ import threading
 import time
 from pathlib import Path
 
+import scapy.layers.dhcp  # noqa: F401  so that replies are read as such
 from scapy.layers.inet import IP, UDP
 from scapy.layers.l2 import Ether
 
