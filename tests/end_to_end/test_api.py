@@ -170,6 +170,16 @@ def test_another_group_may_have_the_socket_and_its_members_alone_get_in(server, 
     server.daemon.wait_for('there is no group "no-such-group"', 10, after=said)
 
 
+def audited(server):
+    """The documents of the audit among those of the nodes' logs, which are sent on."""
+    lines = [
+        line
+        for file in (server.state / "logs").glob("netbootd-*.jsonl")
+        for line in file.read_text().splitlines()
+    ]
+    return "\n".join(line for line in lines if '"dataset":"netbootd.audit"' in line)
+
+
 def test_nothing_is_changed_from_where_machines_boot(server):
     settings = server.config["netbootd"]
     del settings["admin_networks"]
@@ -183,6 +193,7 @@ def test_nothing_is_changed_from_where_machines_boot(server):
     assert told["error"]["message"].endswith(line)
     assert server.authorised("/machines")[0] == 200
     server.daemon.wait_for(f"audit: API token tests from {LAN_SERVER}: POST reload: refused", 10)
+    until(lambda: f'"user":{{"name":"API token tests from {LAN_SERVER}"}}' in audited(server))
     bearer = ("-H", f"Authorization: Bearer {server.token}", "-X", "POST")
     for own in (BOOT_SERVER, "127.0.0.1"):
         assert server._curl("boot", f"http://{own}:3000/api/v1/reload", *bearer)[0] == 200
