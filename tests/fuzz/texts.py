@@ -185,6 +185,7 @@ DECODERS = (
         _netconsole_seeds,
         4096,
         lines=(2_000, 150),
+        cpu_us=(20_000, 25),
     ),
     Decoder(
         "json",
