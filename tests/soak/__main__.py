@@ -70,7 +70,8 @@ def _report(tally: Tally, samples: list[Sample], end: Sample, tracebacks: int) -
     print(
         f"\nphases: {dict(tally.phases)}\n"
         f"boots: {tally.tried} tried, {tally.first} up at the first try, {tally.later} after they "
-        f"were begun anew ({tally.begun_anew} times), {tally.failed} failed\n"
+        f"were begun anew ({tally.begun_anew} times), {tally.failed} failed; "
+        f"{tally.broken} phases broken by something else\n"
         f"leases: {tally.leases} given, {tally.twice} to two\n"
         f"memory: {first.pss} KiB (PSS) at the start, {end.pss} at the end, "
         f"{growth:+.1f} KiB a minute in the second half\n"
@@ -80,6 +81,7 @@ def _report(tally: Tally, samples: list[Sample], end: Sample, tracebacks: int) -
     )
     good = (
         not tally.failed
+        and not tally.broken
         and not tally.twice
         and not tracebacks
         and (growth < FLAT_KIB or len(samples) < FEWEST)

@@ -38,13 +38,17 @@ STATE = "size=96m"
 
 @dataclass
 class Tally:
-    """What came of it: boots that were tried, ``first`` or ``later`` came up, or ``failed``."""
+    """
+    What came of it: boots that were tried, ``first`` or ``later`` came up, or ``failed``; and
+    phases that were ``broken`` by anything else.
+    """
 
     phases: Counter[str] = field(default_factory=Counter)
     tried: int = 0
     first: int = 0
     later: int = 0
     failed: int = 0
+    broken: int = 0
     begun_anew: int = 0
     leases: int = 0
     twice: int = 0
@@ -125,8 +129,9 @@ class Soak:
         try:
             self.phases[name]()
         except (LabError, AssertionError, subprocess.SubprocessError) as problem:
-            self.tally.failed += 1
-            self.tally.reasons.append(f"{name}: FAILED: {str(problem)[:300]}")
+            self.tally.broken += 1
+            self.tally.reasons.append(f"{name}: FAILED: {str(problem)[-300:]}")
+            self.say(self.tally.reasons[-1])
         took, anew = time.monotonic() - began, self.tally.begun_anew - before
         told = f"{self.tally.tried:6d} boots, {self.tally.failed} failed"
         self.say(f"{name:10} {took:5.1f} s, {anew} begun anew; {told}")
