@@ -12,17 +12,21 @@ import os
 import socket
 import stat
 import struct
+from contextlib import suppress
 from http import HTTPStatus
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
+from twisted.internet import tcp, unix
 from twisted.internet.error import CannotListenError
+from twisted.internet.interfaces import IProtocolFactory
 
 from netbootd import urls
 from netbootd.content import parts_of
 from netbootd.errors import Forbidden
 from netbootd.http.resource import Asked, Reply, refused
 from netbootd.http.site import Site
+from netbootd.sqlitefile import identity
 from netbootd.urls import Kind
 
 #: In the state folder, where the configuration names no other.
@@ -62,6 +66,27 @@ class LocalSite(Site):
         return super().answer(asked)
 
 
+class _Port(unix.Port):
+    """
+    Twisted's removes whatever has its name at the end, be it the socket of its successor, and stays
+    open where there is nothing to remove, as when another disk is mounted over the folder.
+    """
+
+    def __init__(self, reactor: Any, file: Path, site: LocalSite) -> None:
+        super().__init__(os.fsencode(file), cast(IProtocolFactory, site), _BACKLOG, MODE, reactor)
+        self._file = file
+
+    def startListening(self) -> None:
+        super().startListening()
+        self._own = identity(self._file)
+
+    def connectionLost(self, reason: Any) -> None:
+        if identity(self._file) == self._own:
+            with suppress(OSError):
+                self._file.unlink()
+        tcp.Port.connectionLost(self, reason)
+
+
 def listen(reactor: Any, file: Path, site: LocalSite) -> Any:
     """
     The open port; one that a daemon has left behind is replaced.
@@ -70,7 +95,9 @@ def listen(reactor: Any, file: Path, site: LocalSite) -> Any:
     """
     _make_way(file)
     try:
-        return reactor.listenUNIX(os.fspath(file), site, backlog=_BACKLOG, mode=MODE)
+        port = _Port(reactor, file, site)
+        port.startListening()
+        return port
     except CannotListenError as problem:
         error: OSError = problem.socketError
         raise error from None

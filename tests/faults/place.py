@@ -9,6 +9,7 @@ import functools
 import json
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -111,10 +112,19 @@ class Place:
         assert counted["wrong"] == 0, counted
         return counted
 
+    def all_boot_during(self, befalls: Callable[[], None], count: int, **settings: Any) -> None:
+        """They boot while *befalls* goes on, each as often as it takes, from any address of ours."""
+        given = {"server": "255.255.255.255", "boots": 10, "tries": 5, "patience": 5, **settings}
+        with ThreadPoolExecutor(1) as pool:
+            booting = pool.submit(self.all_boot, count, **given)
+            time.sleep(0.5)
+            befalls()
+            booting.result()
+
     def asked(self, path: str, *options: str) -> str:
         """What the daemon says to its own host."""
         url = f"http://127.0.0.1:3000{path}"
-        return self.lab.run("boot", "curl", "-sS", "-m", "10", *options, url)
+        return self.lab.run("boot", "curl", "-sS", "-m", "30", *options, url)
 
     def api(self, path: str, *options: str) -> Any:
         """What the API says on its socket."""
@@ -126,8 +136,9 @@ class Place:
         return new_token(self.state)
 
     def leases(self) -> dict[str, str]:
-        """The cards that have addresses, by address, as the API tells."""
-        return {one["address"]: one["mac"] for one in self.api("/leases?limit=1000")["leases"]}
+        """The cards that have addresses, by address, as the API tells; not those of offers."""
+        told = self.api("/leases?state=leased&limit=1000")["leases"]
+        return {one["address"]: one["mac"] for one in told}
 
     def troubles(self) -> str:
         return "\n".join(json.loads(self.asked("/status"))["troubles"])
