@@ -66,7 +66,11 @@ def anothers(file: Path) -> None:
         connection.executescript(f"CREATE TABLE x (y); PRAGMA user_version = {version}")
 
 
-BREAKS: list[Callable[[Path], None]] = [header, pages, truncated, empty, folder, fifo, anothers]
+#: The others take as long, and are for ``make e2e``.
+BREAKS = [
+    *(header, empty, folder),
+    *(pytest.param(one, marks=pytest.mark.e2e) for one in (pages, truncated, fifo, anothers)),
+]
 
 
 @pytest.fixture
@@ -81,7 +85,7 @@ def place(lab: Lab) -> Place:
     return made
 
 
-@pytest.mark.parametrize("breaks", BREAKS, ids=lambda one: one.__name__)
+@pytest.mark.parametrize("breaks", BREAKS)
 def test_a_broken_file_is_set_aside_and_everything_goes_on(
     place: Place, breaks: Callable[[Path], None]
 ) -> None:

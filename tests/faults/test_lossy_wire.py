@@ -99,7 +99,13 @@ def test_addresses_of_ipv6_are_given(place: Place, wire: Wire) -> None:
     client.wait_for(r"IAADDR 2001:db8:1::1\w{3}[\s\S]*RCV: Reply", 90)
 
 
-@pytest.mark.parametrize("client", ["curl-tftp", "tftp-hpa", "atftp", "curl-http"])
+@pytest.mark.parametrize(
+    "client",
+    [
+        *("curl-tftp", "curl-http"),
+        *(pytest.param(one, marks=pytest.mark.e2e) for one in ("tftp-hpa", "atftp")),
+    ],
+)
 def test_other_peoples_clients_fetch_every_byte(place: Place, wire: Wire, client: str) -> None:
     place.serve()
     wire.fails(*BAD)
