@@ -19,12 +19,13 @@ level=${1:?run, quick, demo, test or bench}
 packages=(ca-certificates ipxe syslinux-common)
 # What "netbootd import" reads ISO images and archives with.  Debian 13's libarchive13t64 provides it.
 compgen -G '/usr/lib/*/libarchive.so.13' >/dev/null || packages+=(libarchive13)
+# bubblewrap, python3-seccomp: the sandbox of the systemd unit, for its tests.
 # netbase: /etc/services, which atftp looks into.  procps: /bin/kill, which the unit names.
 # chromium-driver: a browser for the web page.  rsyslog: a foreign sender of logs, and no service here.
 # bzip2, xorriso, xz-utils, zstd: installation media made up for tests of the import.  pxelinux: what
 # legacy machines boot without iPXE.
-quick=(atftp bsdutils bzip2 chromium chromium-driver cpio curl dnsmasq-base ethtool grub-common iproute2
-    libjson-xs-perl netbase nftables openssl procps pxelinux rsyslog shellcheck systemd tcpdump tftp-hpa
+quick=(atftp bsdutils bubblewrap bzip2 chromium chromium-driver cpio curl dnsmasq-base ethtool grub-common iproute2
+    libjson-xs-perl netbase nftables openssl procps pxelinux python3-seccomp rsyslog shellcheck systemd tcpdump tftp-hpa
     wget xorriso xz-utils zstd)
 # Installing one of busybox and busybox-static removes the other: whichever is there will do.
 command -v busybox >/dev/null || quick+=(busybox)
