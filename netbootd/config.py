@@ -287,7 +287,11 @@ class Secrets:
 
 @dataclass(frozen=True, slots=True)
 class Config:
-    """All settings; *grace* in seconds, folders absolute or as the tests give them."""
+    """
+    All settings; *grace* in seconds, folders absolute or as the tests give them.
+
+    *user* is whom a daemon that root has started becomes; empty for who suits (``privilege``).
+    """
 
     interfaces: tuple[str, ...] = ()
     http_port: tuple[int, ...] = (3000,)
@@ -321,6 +325,7 @@ class Config:
     web: bool = True
     web_names: tuple[str, ...] = ()
     private: bool = False
+    user: str = ""
     grace: float = 30.0
 
     @property
@@ -428,6 +433,7 @@ SETTINGS: Mapping[str, Setting] = {
         Setting("web", readers.boolean),
         Setting("web_names", readers.some(readers.host_name)),
         Setting("private", readers.boolean),
+        Setting("user", readers.text),
         Setting("grace", readers.seconds),
     )
 }

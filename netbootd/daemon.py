@@ -326,6 +326,8 @@ class Daemon:
         """A new configuration that can be used."""
         if registry.config.state != self._live.snapshot.config.state:
             log.warn("another state folder counts after a restart: {s}", s=registry.config.state)
+        if registry.config.user != self._live.snapshot.config.user:
+            log.warn("another user counts after a restart")
         self._live.swap(registry)
         of_record, of_boots, certificate = ready
         self._http.secure.take(certificate)

@@ -4,7 +4,8 @@ Who has a port that we need, in words for the operator.
 The way of ``ss -p``: the socket tables in ``/proc/net`` name an inode and a user, and the process
 is the one with a descriptor that links to ``socket:[inode]``.  Descriptors of other users'
 processes are seen by root only.  As a service we are not root, so there the text names the user
-and the command that shows the rest.
+and the command that shows the rest.  A daemon that root has started looks before it is somebody
+else (``look_ahead``).
 
 Seen is only the network namespace we are in, and not the interface a socket is bound to: two
 sockets on one port but on different interfaces do not disturb each other, and this module is asked
@@ -50,6 +51,8 @@ _ADVICE = {
     "httpd": "give it another address or port (Listen in httpd.conf)",
     "systemd": "disable the socket unit (systemctl list-sockets)",
 }
+#: What root has seen: the process of each socket, by the socket's inode.  It keeps the number.
+_SEEN: dict[int, int] = {}
 #: The kernel keeps 15 characters of a name (TASK_COMM_LEN in proc(5)).
 _LONG_NAMES = {"systemd-network": "systemd-networkd", "systemd-resolve": "systemd-resolved"}
 
@@ -101,6 +104,14 @@ def holder_of(protocol: Protocol, port: int, proc: Path = _PROC) -> str:
     return _who(owner, _search(protocol, port)) if owner else ""
 
 
+def look_ahead(numbers: Iterable[int], proc: Path = _PROC) -> None:
+    """While we are root: find the processes that have one of the ports *numbers*, for later."""
+    wanted = set(numbers)
+    sockets = [*_sockets("udp", proc), *_sockets("tcp", proc)]
+    if inodes := {one.inode for one in sockets if one.port in wanted}:
+        _SEEN.update(_holders(inodes, proc))
+
+
 def owner_of(
     protocol: Protocol, port: int, address: str | None, proc: Path = _PROC
 ) -> Owner | None:
@@ -113,7 +124,7 @@ def owner_of(
     taken = [one for one in _sockets(protocol, proc) if _is_in_the_way(one, protocol, port, asked)]
     if not taken:
         return None
-    holders = _holders({one.inode for one in taken}, proc)
+    holders = {**_SEEN, **_holders({one.inode for one in taken}, proc)}
     nearest = min(
         taken,
         key=lambda one: (

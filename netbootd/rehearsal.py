@@ -118,6 +118,7 @@ class Rehearsal:
                 raise
             finally:
                 late.cancel()
+                late.join()  # whoever gives up root's rights does so for one thread
                 with self._lock:
                     self._readers.discard(reader)
                 reader.kill()  # it has ended, or nobody needs it

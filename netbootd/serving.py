@@ -17,9 +17,10 @@ from typing import Any
 from twisted.internet import reactor as global_reactor
 from twisted.logger import Logger
 
-from netbootd import collecting, dropins, journal
+from netbootd import collecting, descent, dropins, journal, privilege
 from netbootd.api import batch
 from netbootd.daemon import Daemon
+from netbootd.registry.snapshot import Registry
 from netbootd.rehearsal import rehearsed
 from netbootd.systemd import Notifier
 
@@ -45,18 +46,28 @@ def main(file: Path, only_interfaces: tuple[str, ...], *, verbose: bool) -> int:
     _finish_writing(file)
     _allow_many_files()
     lines.again = partial(reactor.callFromThread, reactor.callLater)
+    notifier = Notifier(os.environ)
     daemon = Daemon(
         reactor,
         file,
         only_interfaces,
-        rehearsed(file, only_interfaces),  # no name for it here: it goes with the next reload
-        Notifier(os.environ),
+        _read_as_root(file, only_interfaces),  # no name for it here: it goes with the next reload
+        notifier,
         lines,
         verbose=verbose,
     )
     daemon.run()
     lines.finish()
     return daemon.exit_status
+
+
+def _read_as_root(file: Path, only_interfaces: tuple[str, ...]) -> Registry:
+    """What *file* says; whoever may read it, we are nobody's root from here on."""
+    registry = rehearsed(file, only_interfaces)
+    if privilege.is_root():
+        with privilege.ending_with_parent():
+            descent.descend(registry, file)
+    return registry
 
 
 def _finish_writing(file: Path) -> None:

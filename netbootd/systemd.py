@@ -13,6 +13,7 @@ from __future__ import annotations
 import os
 import socket
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import TextIO
 
 #: syslog(3) priorities by the names that Python's and Twisted's logging use.
@@ -58,6 +59,8 @@ class Notifier:
         self.watchdog_interval = _watchdog_interval(environ)
         self._address = _address(environ.get("NOTIFY_SOCKET", ""))
         self._socket: socket.socket | None = None
+        with suppress(OSError, ValueError):  # whoever we become later may not be let in then
+            self._connected()
 
     def ready(self, status: str = "") -> bool:
         """Startup, or a reload, is finished; *status* as for ``status``, in the same message."""
@@ -94,13 +97,25 @@ class Notifier:
         if self._address is None or not lines:
             return False
         try:
-            if self._socket is None:
-                self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
-                self._socket.setblocking(False)
-            self._socket.sendto("\n".join(lines).encode("utf-8", "replace"), self._address)
-        except (OSError, ValueError):  # nobody there, its queue is full, or no such address
+            self._connected().send("\n".join(lines).encode("utf-8", "replace"))
+        except BlockingIOError:  # its queue is full
+            return False
+        except (OSError, ValueError):  # nobody there, or no such address
+            self.close()
             return False
         return True
+
+    def _connected(self) -> socket.socket:
+        if self._socket is None:
+            opened = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+            try:
+                opened.setblocking(False)
+                opened.connect(self._address or "")
+            except BaseException:
+                opened.close()
+                raise
+            self._socket = opened
+        return self._socket
 
 
 def _address(text: str) -> str | None:

@@ -31,7 +31,7 @@ from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from netbootd import sqlitefile
+from netbootd import privilege, sqlitefile
 from netbootd.errors import NetbootdError
 from netbootd.record.coding import decode, decode_style, encode, encode_style, known, members
 from netbootd.record.standing import Armed, Standing
@@ -191,13 +191,9 @@ def _acting_as_owner(folder: Path) -> Iterator[None]:
     if os.geteuid() != 0 or owner.st_uid == 0:
         yield
         return
-    os.setegid(owner.st_gid)
-    os.seteuid(owner.st_uid)
-    try:
+    # Whoever runs as that user may get there by a right of its own.
+    with privilege.acting_as(owner.st_uid, owner.st_gid, reading=True):
         yield
-    finally:
-        os.seteuid(0)
-        os.setegid(0)
 
 
 # -- for the daemon --------------------------------------------------------------------------------

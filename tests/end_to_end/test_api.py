@@ -156,12 +156,13 @@ def test_another_group_may_have_the_socket_and_its_members_alone_get_in(server, 
     settings |= {"api_socket": str(folder / "api.sock"), "api_group": "games"}
     games = grp.getgrnam("games").gr_gid
     write_config(server.lab.folder / "netbootd.json", server.config)
-    server.daemon.reload()
+    server.daemon.close()  # which groups it is in is settled when root is given up
+    server.daemon = server.lab.netbootd(server.config)
     status = (folder / "api.sock").stat()
     assert (status.st_gid, status.st_mode & 0o777) == (games, 0o660)
-    assert as_user(server, 65534, 65534) == 0
-    assert as_user(server, 65534, games) == 200
-    assert as_user(server, 65534, 65534, games) == 200
+    assert as_user(server, 65533, 65533) == 0
+    assert as_user(server, 65533, games) == 200
+    assert as_user(server, 65533, 65533, games) == 200
     assert as_user(server, 1, 1, 0) == 0
     said = len(server.daemon.text)
     settings["api_group"] = "no-such-group"
@@ -201,15 +202,15 @@ def test_nothing_is_changed_from_where_machines_boot(server):
 
 
 def test_somebody_without_rights_cannot_open_the_socket(server):
-    nobody = shutil.which("setpriv")
-    if nobody is None or os.geteuid() != 0:
+    setpriv = shutil.which("setpriv")
+    if setpriv is None or os.geteuid() != 0:
         pytest.skip("needs setpriv, and root")
     for folder in (server.state, server.folder, *server.folder.parents):
         if str(folder) not in ("/", "/tmp"):
             folder.chmod(folder.stat().st_mode | 0o011)
     asking = f"curl -sS --unix-socket {server.state}/api.sock http://x/api/v1/machines"
     told = subprocess.run(
-        [nobody, "--reuid=65534", "--regid=65534", "--clear-groups", *asking.split()],
+        [setpriv, "--reuid=65533", "--regid=65533", "--clear-groups", *asking.split()],
         capture_output=True,
         text=True,
     )

@@ -47,6 +47,14 @@ def program(tmp_path: Path):
     return program
 
 
+@pytest.fixture
+def out(tmp_path: Path) -> Path:
+    """Where a hook may write, whoever it runs as: a folder for everybody."""
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out").chmod(0o777)
+    return tmp_path / "out"
+
+
 def boot(lab: Lab) -> str:
     """Fetch the boot script; where the node then says that it is up."""
     script = lab.run("lan", "curl", "-sS", "-A", "iPXE/1.21", f"{BASE}/boot/{NODE}")
@@ -63,15 +71,15 @@ def told(file: Path) -> dict:
     return json.loads(file.read_text())
 
 
-def test_a_node_that_is_up_is_told_once_with_all_its_data(lab, config, program, tmp_path):
+def test_a_node_that_is_up_is_told_once_with_all_its_data(lab, config, program, out):
     hook = program(
-        f'cat >{tmp_path}/new; echo "$1 $NETBOOTD_HOSTNAME" >>{tmp_path}/runs; mv {tmp_path}/new {tmp_path}/told'
+        f'cat >{out}/new; echo "$1 $NETBOOTD_HOSTNAME" >>{out}/runs; mv {out}/new {out}/told'
     )
     config["netbootd"]["hooks"] = {"up": [hook, "--quiet"]}
     daemon = lab.netbootd(config)
     done = boot(lab)
     lab.run("lan", "curl", "-sS", "--data-binary", "all is well", done)
-    data = told(tmp_path / "told")
+    data = told(out / "told")
     assert data["event"] == "up"
     assert (data["mac"], data["target"], data["address"]) == (NODE, "nfs/one", "192.0.2.1")
     assert data["machine"] == {"hostname": "node1", "rack": "r7"}
@@ -79,30 +87,28 @@ def test_a_node_that_is_up_is_told_once_with_all_its_data(lab, config, program, 
     daemon.wait_for(f"{NODE} hook up: {hook} in", 10)
     lab.run("lan", "curl", "-sS", done)  # said again: no news
     lab.run("lan", "curl", "-sS", f"{BASE}/{NODE}")
-    assert (tmp_path / "runs").read_text() == "--quiet node1\n"
+    assert (out / "runs").read_text() == "--quiet node1\n"
 
 
-def test_a_node_that_failed_is_told_to_the_other_one(lab, config, program, tmp_path):
+def test_a_node_that_failed_is_told_to_the_other_one(lab, config, program, out):
     config["netbootd"]["hooks"] = {
         "up": ["/bin/false"],
-        "failed": [program(f"cat >{tmp_path}/new; mv {tmp_path}/new {tmp_path}/told")],
+        "failed": [program(f"cat >{out}/new; mv {out}/new {out}/told")],
     }
     lab.netbootd(config)
     done = boot(lab)
     lab.run("lan", "curl", "-sS", "--data-binary", "no disk", done.replace("/done/", "/failed/"))
-    data = told(tmp_path / "told")
+    data = told(out / "told")
     assert (data["event"], data["output"]) == ("failed", "no disk")
 
 
-def test_a_hook_that_hangs_holds_up_nobody_and_ends_with_the_daemon(lab, config, program, tmp_path):
+def test_a_hook_that_hangs_holds_up_nobody_and_ends_with_the_daemon(lab, config, program, out):
     config["netbootd"]["hooks"] = {
-        "up": [
-            program(f"sleep 1000 & echo $! >{tmp_path}/new; mv {tmp_path}/new {tmp_path}/pid; wait")
-        ]
+        "up": [program(f"sleep 1000 & echo $! >{out}/new; mv {out}/new {out}/pid; wait")]
     }
     daemon = lab.netbootd(config)
     lab.run("lan", "curl", "-sS", boot(lab))
-    child = told(tmp_path / "pid")
+    child = told(out / "pid")
     assert boot(lab)
     daemon.send(signal.SIGTERM)
     assert daemon.wait(20) == 0

@@ -39,6 +39,10 @@ class Site:
     file: Path
     daemon: Daemon
 
+    @property
+    def hosts(self) -> Path:
+        return self.file.parent / "run" / "hosts"
+
     def lookup(self, name: str, kind: str = "A", port: int = 53) -> str:
         words = (LAN_SERVER, str(port), name, kind)
         return self.lab.run("lan", sys.executable, "-c", ASK, *words).strip()
@@ -84,7 +88,7 @@ def configuration(folder: Path) -> dict[str, object]:
             "interfaces": ["eth0"],
             "state": str(folder / "state"),
             "files": str(folder),
-            "dhcp": {"hosts": str(folder / "hosts")},
+            "dhcp": {"hosts": str(folder / "run" / "hosts")},
             "ddns": {"server": LAN_SERVER, "zones": [ZONE, REVERSE], "key": str(folder / "key")},
         },
     }
@@ -115,7 +119,7 @@ def test_the_hosts_file_is_one_that_dnsmasq_answers_from(site: Site) -> None:
     address = site.laptop()
     site.lease("listed")
     until(lambda: site.lookup("node7.lab.example") == "192.0.2.50")
-    hosts = site.file.parent / "hosts"
+    hosts = site.hosts
     until(lambda: hosts.exists() and {"laptop", "node7"} <= set(hosts.read_text().split()))
     server = site.lab.spawn(
         *("lan", "dnsmasq", "--no-daemon", "--conf-file=/dev/null", "--user=root", "--port=5353"),
@@ -139,10 +143,10 @@ def test_names_outlive_netbootd_and_go_with_their_leases_after_it(site: Site) ->
     until(lambda: site.lookup("laptop.lab.example"))
     site.daemon.close()
     assert site.lookup("laptop.lab.example")
-    (site.file.parent / "hosts").unlink()
+    site.hosts.unlink()
     site.daemon = site.lab.netbootd(site.file)
-    until((site.file.parent / "hosts").exists)
-    assert "laptop.lab.example" in (site.file.parent / "hosts").read_text()
+    until(site.hosts.exists)
+    assert "laptop.lab.example" in site.hosts.read_text()
     [address] = site.lookup("laptop.lab.example").split()
     site.command("leases", "release", address)
     until(lambda: site.lookup("laptop.lab.example") == "")

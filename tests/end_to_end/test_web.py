@@ -127,7 +127,9 @@ def test_why_a_boot_goes_nowhere_is_told(web: Web) -> None:
 
 
 def test_a_daemon_that_restarts_is_missed_and_found_again(web: Web) -> None:
-    web.browser.sign_in(web.token)  # a page that was loaded anew knows no token to sign in again with
+    web.browser.sign_in(
+        web.token
+    )  # a page that was loaded anew knows no token to sign in again with
     browser = web.visit("#/machines")
     browser.see("#feed", "live")
 

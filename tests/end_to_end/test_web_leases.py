@@ -38,7 +38,7 @@ def configuration(folder: Path) -> dict[str, object]:
             "state": str(folder / "state"),
             "admin_networks": "192.0.2.0/24",
             "files": str(folder),
-            "dhcp": {"hosts": str(folder / "hosts"), "domain": "lab.example"},
+            "dhcp": {"hosts": str(folder / "run" / "hosts"), "domain": "lab.example"},
             "hooks": {"lease": ["sh", "-c", f"cat >>{folder}/told; echo >>{folder}/told"]},
         },
     }
@@ -166,8 +166,8 @@ def test_names_and_hooks_follow(site: Web) -> None:
     lease(site, "listed")
     command(site, "leases", "release", "192.0.2.101")
     lease(site, "one", "-x", "hostname:laptop")
-    until(lambda: "\tlaptop.lab.example laptop\n" in (folder / "hosts").read_text())
-    assert "192.0.2.50\tnode7.lab.example node7\n" in (folder / "hosts").read_text()
+    until(lambda: "\tlaptop.lab.example laptop\n" in (folder / "run" / "hosts").read_text())
+    assert "192.0.2.50\tnode7.lab.example node7\n" in (folder / "run" / "hosts").read_text()
     until(lambda: (folder / "told").read_text().count("\n") >= 4)
     told = [json.loads(line) for line in (folder / "told").read_text().splitlines()]
     assert [one["event"] for one in told[:2]] == ["leased", "leased"]

@@ -42,7 +42,7 @@ DOORS = {
     "jinja2": {"precut", "rendering", "targets/ipxe", "boot/script", "check"},
 }
 TWISTED = re.compile(
-    r"(\w+/service|dhcp/edge|syslog/(?:connections|datagrams)|http/\w+|daemon|serving|collecting|telling|reloading|hooks|keeper|chronicle|leasing|pacing|nodelogs|journal|watch|naming/(naming|nameserver|updates))$"
+    r"(\w+/service|dhcp/edge|syslog/(?:connections|datagrams)|http/\w+|daemon|serving|descent|collecting|telling|reloading|hooks|keeper|chronicle|leasing|pacing|nodelogs|journal|watch|naming/(naming|nameserver|updates))$"
 )
 #: Pure rooms: values in, values out.
 PURE = re.compile(
