@@ -259,7 +259,7 @@ def test_a_large_configuration_is_read_by_another_process_and_has_them(site: Sit
     config["machines"] |= {f"52:54:00:01:{n // 256:02x}:{n % 256:02x}": plain for n in range(9000)}
     drop_in = {"machines": config["machines"]}
     folder = site.folder / "machines.d"
-    folder.mkdir()
+    folder.mkdir(exist_ok=True)
     write_config(folder / "many.json", drop_in)
     try:
         site.daemon.reload(60)
