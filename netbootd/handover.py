@@ -27,7 +27,7 @@ _SHARED = {
     *(f"/{name}" for name in ("proc", "root", "run", "sbin", "srv", "sys", "tmp", "usr", "var")),
     *(f"/var/{name}" for name in ("cache", "lib", "local", "log", "opt", "spool", "tmp")),
 }
-_SHARE = {"/home", "/usr", "/usr/local"}  # all that lies directly in them
+_SHARE = {"/boot", "/etc", "/home", "/usr", "/usr/local"}  # all that lies directly in them
 #: Files of the file root and the like that are looked at: where these may be read, more are, too.
 _LOOKED_AT = 1000
 #: What Python, its libraries and hooks read of the system where reading is confined: nothing of
@@ -88,7 +88,8 @@ def _give_all(folder: Path, user: User, mode: int = _FOLDER_MODE) -> bool:
     """
     *folder*, made where it is missing, and what is root's in it; whether anything was.
 
-    No link is followed, and a file with a second name stays whose it is: that may lie anywhere.
+    No link is followed but root's own on the way there, and a file with a second name stays whose
+    it is: either may lead anywhere.
     """
     _must_be_its_own(folder)
     if not folder.exists():
@@ -115,9 +116,24 @@ def _give_place(name: str, folder: Path, user: User) -> bool:
 
 def _must_be_its_own(folder: Path) -> None:
     real = folder.resolve()
-    shared = str(real) in _SHARED or str(real.parent) in _SHARE
+    shared = str(real) in _SHARED or (str(real.parent) in _SHARE and real.name != FOLDER)
     if shared or (real.exists() and real.stat().st_mode & stat.S_ISVTX):
         raise NotOurs(f"{folder} is not netbootd's alone, and stays root's: name one below it")
+    if link := _foreign_link(folder.absolute()):
+        raise NotOurs(
+            f"{link} is a link that root has not made, and what is root's in {real} stays so:"
+            f" name that folder itself instead of {folder}, or remove the link"
+        )
+
+
+def _foreign_link(path: Path) -> Path | None:
+    """The first link on the way to *path* that is not root's: its owner may lead it anywhere."""
+    for one in (*reversed(path.parents), path):
+        if one.is_symlink():
+            if one.lstat().st_uid != 0:
+                return one
+            return _foreign_link(one.parent / one.readlink() / path.relative_to(one))
+    return None
 
 
 def _give_file(name: str, folder: int, user: User) -> bool:

@@ -320,6 +320,25 @@ def test_what_root_has_left_in_the_folders_is_handed_over_and_nothing_else(lab, 
     assert (tmp_path / "srv").stat().st_uid == (tmp_path / "netbootd.json").stat().st_uid == 0
 
 
+@pytest.mark.parametrize("by_root", [False, True])
+def test_a_folder_that_the_user_made_a_link_stays_whose_it_is(lab, config, tmp_path, by_root):
+    """Who writes the state folder could have any folder of root's handed over else."""
+    (tmp_path / "state").mkdir()
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    (elsewhere / "job").write_text("root's")
+    for link, to in (("state/logs", "on"), ("state/on", elsewhere)):
+        (tmp_path / link).symlink_to(to)
+    os.chown(
+        tmp_path / "state" / "on", *([0, 0] if by_root else NOBODY[2:4]), follow_symlinks=False
+    )
+    daemon = lab.netbootd(config)
+    told = f"{tmp_path}/state/on is a link that root has not made"
+    assert (told in daemon.text) is not by_root
+    owner = NOBODY.pw_uid if by_root else 0
+    assert elsewhere.stat().st_uid == (elsewhere / "job").stat().st_uid == owner
+
+
 def test_a_place_with_other_things_in_it_stays_roots(lab, config, tmp_path):
     place = tmp_path / "shared"
     place.mkdir()
@@ -330,7 +349,7 @@ def test_a_place_with_other_things_in_it_stays_roots(lab, config, tmp_path):
     assert place.stat().st_uid == 0
 
 
-@pytest.mark.parametrize("folder", ["/", "/srv", "/var/lib", "/usr/local", "/tmp"])
+@pytest.mark.parametrize("folder", ["/", "/srv", "/var/lib", "/usr/local", "/tmp", "/etc/ssh"])
 def test_no_folder_of_the_system_is_handed_to_anybody(folder):
     """Asked in a process of its own, for root itself: even a mistake would change nothing."""
     code = (
