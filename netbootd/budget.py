@@ -12,8 +12,8 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Hashable
 
-#: What a stranger is charged where others wait behind it for longer than a moment.
-_DEARER = 4.0
+#: How much longer strangers have to save where others wait behind them.
+_SLOWER = 4.0
 #: Seconds that one packet is charged with at most: the rest was another program's time.
 MOST_CHARGED_S = 0.02
 #: Seconds of work that a rack which is switched on may ask for at once.
@@ -33,19 +33,23 @@ class Budget:
         self._share = share
         self._left = _BURST_S
         self._at = now
+        self._crowded = False
 
     def affords(self, now: float) -> bool:
         """Whether one more is looked at."""
-        self._left = min(_BURST_S, self._left + self._share * max(0.0, now - self._at))
+        saved = self._share * max(0.0, now - self._at) / (_SLOWER if self._crowded else 1.0)
+        self._left = min(_BURST_S, self._left + saved)
         self._at = now
         return self._left > 0
 
     def spend(self, seconds: float, *, crowded: bool = False) -> None:
         """
         One was looked at, and took so long; *crowded* where a queue grew meanwhile, so that this
-        share is more than the processor has to give.
+        share is more than the processor has to give.  What was saved before is there all the same:
+        a rack that is switched on fills a queue as well, and is over before it is used up.
         """
-        self._left -= max(0.0, seconds) * (_DEARER if crowded else 1.0)
+        self._left -= max(0.0, seconds)
+        self._crowded = crowded
 
 
 class Strangers:

@@ -39,13 +39,33 @@ def test_a_clock_that_stands_still_or_goes_back_grants_nothing():
     assert not budget.affords(5.0)
 
 
-def test_a_stranger_costs_more_where_others_wait_behind_it():
+def test_a_flood_gets_a_quarter_of_it_where_others_wait_behind_it():
+    budget, now, worked = Budget(SHARE, 0.0), 0.0, 0.0
+    while now < 100.0:
+        if budget.affords(now):
+            budget.spend(0.001, crowded=True)
+            worked += 0.001
+            now += 0.001
+        now += 0.0001
+    assert SHARE * 100 / 4 - 1 < worked < SHARE * 100 / 4 + 1
+
+
+def test_it_has_its_share_again_once_nobody_waits():
     budget = Budget(SHARE, 0.0)
-    budget.affords(0.0)
-    budget.spend(0.1)
-    assert budget.affords(0.0)
-    budget.spend(0.1, crowded=True)
-    assert not budget.affords(0.0)
+    budget.spend(0.6, crowded=True)
+    assert not budget.affords(0.5)
+    assert budget.affords(1.0)
+    budget.spend(0.5)
+    assert not budget.affords(1.0)
+    assert budget.affords(2.0)
+
+
+def test_a_rack_that_is_switched_on_within_a_moment_is_not_turned_away():
+    """It fills a queue as a flood does, and asks for less than was saved."""
+    budget = Budget(SHARE, 0.0)
+    for number in range(900):
+        assert budget.affords(number / 100_000)
+        budget.spend(0.0005, crowded=True)
 
 
 # -- who comes again ---------------------------------------------------------------------------
