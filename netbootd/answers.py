@@ -12,7 +12,7 @@ import contextlib
 import os
 import re
 from collections import deque
-from collections.abc import Callable, Container, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Container, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from itertools import islice
 from typing import NamedTuple
@@ -205,7 +205,16 @@ def secret_files(registry: Registry) -> frozenset[str]:
         if target.common.secret
     ]
     found = {path for one in machines for path in (*secrecy.named_by(one.target), *used.by(one))}
-    return frozenset(found - {secrecy.read_by_loader(one.target) for one in machines})
+    found -= {secrecy.read_by_loader(one.target) for one in machines}
+    return frozenset(found | _other_names(found, registry))
+
+
+def _other_names(files: Collection[str], registry: Registry) -> set[str]:
+    """What *files* are called too, by links: where these lead, and by which targets name them."""
+    names_of = registry.library.names_of
+    found = {name for path in files for name in names_of(path)}
+    named = {path for target in registry.targets.values() for path in secrecy.named_by(target)}
+    return found | {path for path in named if not found.isdisjoint(names_of(path))}
 
 
 # -- whether they are right ------------------------------------------------------------------------

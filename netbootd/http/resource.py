@@ -16,6 +16,7 @@ from os import fsdecode
 from typing import Any
 from urllib.parse import parse_qsl, unquote_to_bytes
 
+from netbootd import urls
 from netbootd.boot.client import Client, Stage
 from netbootd.content import Content
 from netbootd.events.event import Event, Refused, Unreadable
@@ -112,11 +113,11 @@ def asked_of(
 ) -> Asked:
     """Read a request's first line and headers."""
     by_name = named(headers)
-    host, path, query = _split(target)
+    host, path, query = _read(target)
     return Asked(
         method=method.decode("latin-1"),
-        path=fsdecode(unquote_to_bytes(path)),
-        query=dict(parse_qsl(query.decode("latin-1"), keep_blank_values=True)),
+        path=path,
+        query=query,
         headers=by_name,
         body=body,
         cut=cut,
@@ -146,12 +147,12 @@ def asked_simply(
     sightings: Sightings,
 ) -> Asked:
     """As ``asked_of``, of a *target* that begins with a slash; nothing came with the request."""
-    if b"%" in target or b"+" in target:
-        host, path, query = _split(target)
+    if b"%" in target or b"+" in target or b"/token-" in target:
+        host, path, query = _read(target)
         return Asked(
             method=method.decode("latin-1"),
-            path=fsdecode(unquote_to_bytes(path)),
-            query=dict(parse_qsl(query.decode("latin-1"), keep_blank_values=True)),
+            path=path,
+            query=query,
             headers=headers,
             host=host or headers.get("host", ""),
             here=here,
@@ -169,6 +170,14 @@ def asked_simply(
         peer=peer,
         sightings=sightings,
     )
+
+
+def _read(target: bytes) -> tuple[str, str, dict[str, str]]:
+    """Host, path and query; a token in the path counts to the query, so that no log tells it."""
+    host, raw_path, raw_query = _split(target)
+    query = dict(parse_qsl(raw_query.decode("latin-1"), keep_blank_values=True))
+    path, token = urls.without_token(fsdecode(unquote_to_bytes(raw_path)))
+    return host, path, {**query, "token": token} if token else query
 
 
 def _split(target: bytes) -> tuple[str, bytes, bytes]:

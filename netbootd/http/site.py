@@ -10,7 +10,6 @@ twisted.web.http, which has hardly any annotations.)
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import replace
 from functools import partial
 from http import HTTPStatus
 from ipaddress import ip_address
@@ -176,10 +175,7 @@ class Site(http.HTTPFactory):
         if not is_path:
             return refused(asked, HTTPStatus.BAD_REQUEST, "the request target is no path")
         try:
-            path, token = urls.without_token(asked.path)
-            if token:
-                asked = replace(asked, path=path, query={**asked.query, "token": token})
-            route = urls.route(parts_of(path))
+            route = urls.route(parts_of(asked.path))
             methods = _METHODS.get(route.kind, METHODS)
             if asked.method not in methods:
                 return _not_allowed(asked, methods)

@@ -111,8 +111,10 @@ class Vault:
 
     def _file(self, asked: Asked, route: Route, registry: Registry) -> Seal | None:
         path = "/".join(parts_of(route.path)).removesuffix(SUFFIX)
-        if path not in registry.secret_files and not answers.answers(route, registry):
+        secret = secrecy.secret_name(path, registry)
+        if not secret and not answers.answers(route, registry):
             return None
+        path = secret or path
         machine = answers.machine_of(asked, route, registry, self._record)
         if machine is not None and machine.mac is not None:
             machine = self._running(asked, machine.mac, registry)

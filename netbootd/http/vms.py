@@ -31,6 +31,7 @@ from netbootd.mac import MAC
 from netbootd.printable import counted
 from netbootd.record.record import Record
 from netbootd.registry.machine import Machine
+from netbootd.registry.secrecy import is_secret_vm
 from netbootd.registry.snapshot import Registry
 from netbootd.urls import Route
 from netbootd.vms.store import Full, Store
@@ -203,6 +204,7 @@ def _all_rows(registry: Registry, shelf: Shelf) -> Answer:
 
 def _row(vm: Vm, registry: Registry, shelf: Shelf) -> dict[str, object]:
     names = [name for name in vm.names if shelf.find(name, registry) is vm]
+    secret = any(is_secret_vm(name, registry) for name in vm.names)
     machines = dict.fromkeys(key for name in names for key in registry.vm_users.get(name, ()))
     return {
         "key": vm.key,
@@ -210,7 +212,7 @@ def _row(vm: Vm, registry: Registry, shelf: Shelf) -> dict[str, object]:
         "uuid": vm.uuid,
         "brand": vm.brand,
         "size": len(vm.text),
-        "etag": vm.etag,
+        "etag": "" if secret else vm.etag,  # a digest of its text: guesses could be tried
         "source": STORED if vm.stored else "configuration",
         "machines": list(machines),
         "advice": len(vm.advice),

@@ -32,9 +32,18 @@ def is_sealed(machine: Machine, registry: Registry) -> bool:
 
 def is_secret_file(path: str, machine: Machine | None, registry: Registry) -> bool:
     """Whether the file *path*, without the ending of a template, needs a claim of *machine*."""
-    if path in registry.secret_files:
+    if secret_name(path, registry):
         return True
     return machine is not None and path in registry.answers and is_sealed(machine, registry)
+
+
+def secret_name(path: str, registry: Registry) -> str:
+    """By which name the file *path* is secret, links followed; empty where it is by none."""
+    secret = registry.secret_files
+    if not secret:
+        return ""
+    names = (path,) if path in secret else registry.library.names_of(path)
+    return next((name for name in names if name in secret), "")
 
 
 def is_secret_vm(name: str, registry: Registry) -> bool:

@@ -37,7 +37,7 @@ _NOT_BY_TFTP = "it is secret, and so for HTTP alone, where its machine can be kn
 
 def check_open(path: str, registry: Registry) -> None:
     """Raise Forbidden where the file *path* is secret."""
-    if registry.secret_files and "/".join(parts_of(path)) in registry.secret_files:
+    if registry.secret_files and secrecy.secret_name("/".join(parts_of(path)), registry):
         raise Forbidden(_NOT_BY_TFTP)
 
 

@@ -55,7 +55,7 @@ class Site:
                 "interfaces": ["eth0"],
                 "files": str(folder / "srv"),
                 "state": str(folder / "state"),
-                "hooks": {"alarm": ["/bin/sh", "-c", f"cat > {folder}/alarm"]},
+                "hooks": {"alarm": ["/bin/sh", "-c", f"cat > {folder}/state/alarm"]},
             },
         }
         for place, mac, address in (("node", NODE, AT), ("thief", THIEF, ITS)):
@@ -120,7 +120,12 @@ def test_the_node_gets_it_once_and_a_second_time_freezes_it(site):
     assert again.endswith("403")
     site.daemon.wait_for("second claimant", 10)
     assert url.partition("token-")[2].partition("/")[0] not in site.daemon.text
-    until(lambda: (site.folder / "alarm").exists() and NODE in (site.folder / "alarm").read_text())
+    until(
+        lambda: (
+            (site.folder / "state" / "alarm").exists()
+            and NODE in (site.folder / "state" / "alarm").read_text()
+        )
+    )
     assert 'netbootd_events_total{event="claimed"} 1' in site.get("node", "/metrics")
     assert "is held" in site.boot()
     site.restart()

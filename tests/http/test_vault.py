@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 from twisted.internet.defer import Deferred, execute
 
 from netbootd.apitoken import Tokens
+from netbootd.errors import Forbidden
 from netbootd.events.event import Claimed
 from netbootd.http import site as site_module
 from netbootd.http import vault
@@ -14,6 +17,7 @@ from netbootd.mac import MAC
 from netbootd.neighbours import Tie
 from netbootd.record.standing import Armed, arms
 from netbootd.registry.load import load
+from netbootd.tftp.made import check_open
 
 from .inmemory import HERE, Rig
 
@@ -198,3 +202,46 @@ def test_a_script_goes_to_the_machine_alone_and_waits_for_the_disk_as_any_other(
     site.live.record.settle = lambda: not asked.append(1)
     assert len(site.boot()) == 32
     assert asked
+
+
+def test_by_a_link_there_is_no_other_way_to_a_secret(site, tmp_path):
+    install = tmp_path / "files" / "install"
+    (install / "link.cfg.j2").symlink_to("node.cfg.j2")
+    (install / "plain.cfg").write_text("secret\n")
+    (install / "plain-link.cfg").symlink_to("plain.cfg")
+    written = (tmp_path / "c.json").read_text()
+    plain = (
+        '"p" : { "kernel" : "/images/vmlinuz", "answer" : "install/plain.cfg", "secret" : true }'
+    )
+    (tmp_path / "c.json").write_text(
+        written.replace('"targets" : { "install" : {', f'"targets" : {{ "install" : {{ {plain},')
+    )
+    site.live.swap(load(tmp_path / "c.json"))
+    for path in ("link.cfg", f"{NODE}/link.cfg", f"{OTHER}/link.cfg", "plain-link.cfg",
+                 f"{OTHER}/plain-link.cfg"):  # fmt: skip
+        answer = site.answer(f"/install/{path}", ELSEWHERE)
+        assert answer.status == 403, path
+    with pytest.raises(Forbidden, match="HTTP alone"):
+        check_open("install/plain-link.cfg", site.live.snapshot)
+    token = site.boot()
+    site.answer(f"/install/{NODE}/token-{token}/link.cfg").arrived()
+    assert site.answer(f"/install/{NODE}/token-{token}/node.cfg").status == 403
+    assert site.live.record.of(NODE).held  # it was the same one
+
+
+@pytest.mark.parametrize("stopping", [False, True])
+def test_no_log_has_a_token_whatever_is_asked_with_it(site, stopping):
+    token = site.boot()
+    site.site.stopping = stopping
+    told = [
+        site.answer(url, ELSEWHERE, method=method).event
+        for method in ("POST", "PUT", "FOO", "GET")
+        for url in urls(token)
+    ]
+    assert all(told)
+    assert not [event for event in (*told, *site.events) if token in f"{event} {event!r}"]
+
+
+def test_the_index_of_descriptions_has_nothing_to_try_guesses_with(site):
+    (row,) = json.loads(site.answer("/vms/", ELSEWHERE).make().body)
+    assert (row["key"], row["etag"]) == ("web", "")

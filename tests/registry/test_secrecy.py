@@ -133,3 +133,34 @@ def test_what_a_machine_says_of_itself_makes_no_card_its_own(registry_of):
     )  # fmt: skip
     assert secrecy.cards_of(registry.named["by-uuid"].for_card(stranger)) == ()
     assert secrecy.cards_of(registry.default.for_stranger(stranger)) == (stranger,)
+
+
+def test_a_secret_file_is_secret_by_all_the_names_that_links_give_it(registry_of, tmp_path):
+    install = tmp_path / "files" / "install"
+    for name in ("v1", "v2"):
+        (install / name).mkdir()
+        (install / name / "plain.cfg").write_text("x\n")
+    (install / "latest").symlink_to("v2")
+    (install / "other.cfg").symlink_to("v1/plain.cfg")
+    (install / "other-a.cfg.j2").symlink_to("a.cfg.j2")
+    registry = registry_of(
+        {
+            "a": {"answer": "install/a.cfg", "secret": True},
+            "one": {"answer": "install/v1/plain.cfg", "secret": True},
+            "two": {"answer": "install/latest/plain.cfg", "secret": True},
+            "by-link": {"answer": "install/other-a.cfg"},
+        },
+        {ONE: entry("by-link")},
+    )
+    named = {
+        "install/other.cfg": "install/v1/plain.cfg",
+        "install/v2/plain.cfg": "install/v2/plain.cfg",
+        "install/latest/plain.cfg": "install/latest/plain.cfg",
+        "install/b.cfg": "",
+        "linux": "",
+        "install/none.cfg": "",
+        "x" * 5000: "",
+    }
+    assert {path: secrecy.secret_name(path, registry) for path in named} == named
+    assert secrecy.secret_name("install/other-a.cfg", registry)
+    assert sealed(registry, ONE)  # or it could never have its file
