@@ -52,7 +52,7 @@ def descend(registry: Registry, file: Path) -> None:
         user=user.name,
     )
     if in_the_way:
-        confined = landlock.confine_reading(needed | handover.system())
+        confined = landlock.confine_reading(needed | handover.system() | handover.beside(config))
         _tell_kept_out(in_the_way, user, confined=confined)
 
 

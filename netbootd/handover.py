@@ -175,6 +175,17 @@ def system() -> set[Path]:
     return {path for path in _SYSTEM if path.exists()}
 
 
+def beside(config: Config) -> set[Path]:
+    """
+    What a reload finds in the place of what is read now, where files are allowed and not names: the
+    folder of a certificate, which is renewed by renaming, and what links among loaders lead to.
+    """
+    folders = {one.resolve().parent for one in config.tls.files}
+    loaders = (one for folder in config.firmware if folder.is_dir() for one in folder.iterdir())
+    linked = {one.resolve() for one in loaders if one.is_symlink()}
+    return {one for one in folders | linked if str(one) not in _SHARED}
+
+
 def kept_out(paths: Iterable[Path], file: Path, user: User) -> dict[Path, Path]:
     """Of *paths* those that *user* may not read, by what is in the way: itself, or a folder."""
     shallow = {*_program(), file.parent.resolve()}  # not all that lies there is read

@@ -15,6 +15,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.certificates import signed
 from tests.end_to_end.lab import BOOT_SERVER, NETBOOTD, Lab, write_config
 from tests.end_to_end.process import Daemon
 from tests.simulate.kernels import bzimage
@@ -175,6 +176,27 @@ def test_where_the_user_may_not_read_the_right_to_read_stays_for_what_is_served(
     assert f"CapEff:\t{READING:016x}" in told
     assert "only for root" in told
     assert "READ" not in told, "confined by Landlock"
+
+
+def test_where_reading_is_confined_what_is_put_in_place_anew_is_read(
+    lab, config, tmp_path, tmp_path_factory
+):
+    """A certificate is renewed, and a loader is a link to another folder, as Debian's are."""
+    tls, boot = tmp_path_factory.mktemp("tls"), tmp_path_factory.mktemp("boot")
+    pem = tls / "pem"
+    signed("first", BOOT_SERVER).write(pem)
+    (boot / "snponly.efi").write_bytes(Path("/usr/lib/ipxe/snponly.efi").read_bytes())
+    (tmp_path / "firmware").mkdir()
+    (tmp_path / "firmware" / "snponly.efi").symlink_to(boot / "snponly.efi")
+    config["netbootd"]["firmware"] = str(tmp_path / "firmware")
+    config["netbootd"]["tls"] = {"certificate": str(pem), "port": 8443}
+    daemon = lab.netbootd(config)
+    assert "is kept out" in daemon.text
+    signed("second", BOOT_SERVER).write(tls / "new").rename(pem)
+    told = daemon.reload()
+    ask = f"openssl s_client -connect {BOOT_SERVER}:8443 </dev/null | openssl x509 -noout -subject"
+    assert "second" in lab.run("lan", "sh", "-c", ask)
+    assert "is gone" not in told
 
 
 def test_root_who_wants_to_stay_root_is_warned(lab, config):
