@@ -211,10 +211,11 @@ def secret_files(registry: Registry) -> frozenset[str]:
 
 def _other_names(files: Collection[str], registry: Registry) -> set[str]:
     """What *files* are called too, by links: where these lead, and by which targets name them."""
-    names_of = registry.library.names_of
-    found = {name for path in files for name in names_of(path)}
+    found = {name for path in files for name in secrecy.names_of(path, registry)}
     named = {path for target in registry.targets.values() for path in secrecy.named_by(target)}
-    return found | {path for path in named if not found.isdisjoint(names_of(path))}
+    return found | {
+        path for path in named if not found.isdisjoint(secrecy.names_of(path, registry))
+    }
 
 
 # -- whether they are right ------------------------------------------------------------------------

@@ -249,15 +249,8 @@ class Library:
         found = self.programs.get(urls.ALIASES.get(name, name))
         return found is not None and found.altered
 
-    def names_of(self, path: str) -> tuple[str, str]:
-        """
-        What the file *path* and the template for it are called below the root once links are
-        followed, both without the ending of a template.
-        """
-        file, template = (self._followed(path + suffix) for suffix in ("", SUFFIX))
-        return file, template
-
-    def _followed(self, path: str) -> str:
+    def followed(self, path: str) -> str:
+        """What *path* is called below the root with links followed, without a template's ending."""
         try:
             real = self._real(path)[0]
         except (OSError, ValueError):  # too long, a NUL: no file has such a name

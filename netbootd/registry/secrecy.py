@@ -40,10 +40,15 @@ def is_secret_file(path: str, machine: Machine | None, registry: Registry) -> bo
 def secret_name(path: str, registry: Registry) -> str:
     """By which name the file *path* is secret, links followed; empty where it is by none."""
     secret = registry.secret_files
-    if not secret:
-        return ""
-    names = (path,) if path in secret else registry.library.names_of(path)
-    return next((name for name in names if name in secret), "")
+    return next((name for name in names_of(path, registry) if name in secret), "") if secret else ""
+
+
+def names_of(path: str, registry: Registry) -> Iterator[str]:
+    """The file *path*, what it is called with links followed, and so the template for it."""
+    yield path
+    yield registry.library.followed(path)
+    if path in registry.answers:
+        yield registry.library.followed(path + SUFFIX)
 
 
 def is_secret_vm(name: str, registry: Registry) -> bool:
