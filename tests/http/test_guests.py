@@ -162,6 +162,15 @@ def test_whoever_leaves_is_counted_no_more(house, path):
     assert len(house.rig.site.guests) == 0
 
 
+def test_nothing_is_left_of_addresses_that_have_gone():
+    """Or ever new ones would be memory."""
+    book = Book()
+    for number in range(100):
+        (one,) = book.come(1, f"198.18.0.{number}")
+        book.guests.leave(one)
+    assert not book.guests._of
+
+
 # -- bodies that requests bring ----------------------------------------------------------------
 
 
