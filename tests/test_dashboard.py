@@ -134,6 +134,7 @@ FIRES = {
     },
     "NetbootdMachinesStuck": {'netbootd_machines{state="stuck"}': "1x60"},
     "NetbootdQueueStands": {"netbootd_pace_waiting": "0x20 40x40"},
+    "NetbootdCertificateExpires": {"netbootd_tls_certificate_expiry_seconds": "1e6x60"},
     "NetbootdDropsPackets": {
         'netbootd_dropped_packets_total{protocol="dhcp",reason="malformed"}': "0+600x60"
     },
@@ -149,6 +150,7 @@ QUIET = {
     "NetbootdSpoolGrows": {'netbootd_spool_lines{destination="elasticsearch"}': "9000-10x60"},
     "NetbootdListensNowhere": {'netbootd_sockets{service="TFTP"}': "1x60"},
     "NetbootdQueueStands": {"netbootd_pace_waiting": "0x20 2000-40x40"},
+    "NetbootdCertificateExpires": {"netbootd_tls_certificate_expiry_seconds": "2e6x60"},
 }
 CASES = [(name, series, True) for name, series in FIRES.items()]
 CASES += [(name, series, False) for name, series in QUIET.items()]

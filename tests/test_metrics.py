@@ -56,6 +56,8 @@ FULL = Vitals(
     pools=(Usage(subnet="192.0.2.0/24", size=100, leased=7, offered=2, declined=1),),
     foreign=1,
     shed=7,
+    certificate_ends=1e9,
+    expiring="expires in 3 days",
     dhcp={"discover": 5, "ack": 4, "message type 77": 3},
 )
 

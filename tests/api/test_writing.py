@@ -448,10 +448,14 @@ def test_an_order_is_carried_out_and_on_disk_before_the_answer(rig, tmp_path):
     assert store.read(tmp_path / "state")[MAC].armed is None
 
 
+def test_an_order_without_a_target_is_for_the_machine_s_own(rig):
+    done = rig.ask("PUT", "/machines/n1/next", {})
+    assert (done.status, done.json["armed"]["target"]) == (200, "nfs/a")
+
+
 @pytest.mark.parametrize(
     ("said", "status"),
     [
-        ({}, 400),
         ({"target": 7}, 400),
         ({"target": "nfs/b"}, 422),
         ({"target": "install/broken"}, 422),

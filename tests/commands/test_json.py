@@ -212,7 +212,7 @@ def test_vms_check(both: Both, tmp_path: Path) -> None:
 
 def test_styles(both: Both, sample: Path) -> None:
     assert both("styles", status=0)[1] == {"styles": []}
-    state = Store(sample.with_name("state"), print, print, print)
+    state = Store(sample.with_name("state"), print, print, print, print)
     state.load()
     state.start()
     learned = Worked(style="direct", first="boot-server", times=3, mac=LAID, when=1.5)

@@ -162,7 +162,7 @@ def test_a_script_that_curl_looks_at_is_no_boot(lab, config, tmp_path):
 def test_a_full_disk_costs_no_boot_and_is_told(lab, config, tmp_path):
     state = tmp_path / "state"
     state.mkdir()
-    lab.run("boot", "mount", "-t", "tmpfs", "-o", "size=2m", "none", str(state))
+    lab.run("boot", "mount", "-t", "tmpfs", "-o", "size=8m", "none", str(state))
     try:
         _on_a_full_disk(lab, config, tmp_path)
     finally:

@@ -25,6 +25,7 @@ ESCAPE = "\ue00c"
 
 
 def configuration(folder: Path) -> dict[str, object]:
+    told = folder / "hook" / "told"
     return {
         "targets": {"localboot": {"disk": {}}},
         "machines": {
@@ -39,7 +40,7 @@ def configuration(folder: Path) -> dict[str, object]:
             "admin_networks": "192.0.2.0/24",
             "files": str(folder),
             "dhcp": {"hosts": str(folder / "run" / "hosts"), "domain": "lab.example"},
-            "hooks": {"lease": ["sh", "-c", f"cat >>{folder}/told; echo >>{folder}/told"]},
+            "hooks": {"lease": ["sh", "-c", f"cat >>{told}; echo >>{told}"]},
         },
     }
 
@@ -54,6 +55,8 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Web]:
             lab.plug(name, "192.0.2.200")
             lab.ip(name, "addr flush dev eth0")
         lab.ip("listed", f"link set eth0 address {LISTED}")
+        (folder / "hook").mkdir()
+        (folder / "hook").chmod(0o777)  # hooks run as the daemon's user
         file, config = folder / "netbootd.json", configuration(folder)
         daemon = lab.netbootd(write_config(file, config))
         token = new_token(folder / "state")
@@ -168,8 +171,8 @@ def test_names_and_hooks_follow(site: Web) -> None:
     lease(site, "one", "-x", "hostname:laptop")
     until(lambda: "\tlaptop.lab.example laptop\n" in (folder / "run" / "hosts").read_text())
     assert "192.0.2.50\tnode7.lab.example node7\n" in (folder / "run" / "hosts").read_text()
-    until(lambda: (folder / "told").read_text().count("\n") >= 4)
-    told = [json.loads(line) for line in (folder / "told").read_text().splitlines()]
+    until(lambda: (folder / "hook" / "told").read_text().count("\n") >= 4)
+    told = [json.loads(line) for line in (folder / "hook" / "told").read_text().splitlines()]
     assert [one["event"] for one in told[:2]] == ["leased", "leased"]
     assert {one["address"] for one in told if one["event"] == "released"} == {"192.0.2.101"}
 

@@ -5,6 +5,7 @@ what is offered follows.
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Iterator
 
@@ -38,8 +39,9 @@ def offered_from(place: Place, address: str) -> None:
     """A node that boots now is sent to *address*, and to no other."""
     before = len(place.daemon.text)
     place.all_boot(2, server=address, boots=1)
+    # The log is written by a thread of its own, and may be a little behind.
+    place.daemon.wait_for(f"offered http://{re.escape(address)}:3000/boot/", 10, after=before)
     told = place.daemon.text[before:]
-    assert f"offered http://{address}:3000/boot/" in told
     assert f"from {address} on" in told
 
 

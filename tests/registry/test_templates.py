@@ -89,7 +89,8 @@ def test_a_configuration_compiles_none_that_it_does_not_need(site, compiled):
     registry = load(site)
     assert not compiled
     assert "vmlinuz" in script_of(registry)
-    assert set(compiled) == {"linux.ipxe", "vlan.ipxe", "failed.ipxe"}
+    parts = {"vlan.ipxe", "failed.ipxe", "verify.ipxe", "unverified.ipxe"}
+    assert set(compiled) == {"linux.ipxe", *parts}
 
 
 def test_none_is_compiled_by_a_request_once_they_are_warm(site, compiled):
