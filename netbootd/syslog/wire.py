@@ -45,7 +45,8 @@ _RFC_3339 = re.compile(
 )
 _TAG = re.compile(r"(?P<name>[^\[\]:]*)(?:\[(?P<procid>[^\]]*)\])?:")
 _ILLUMOS = re.compile(r"\[ID (\d{1,10}) \w+\.\w+\] ")
-_PARAMETER = re.compile(r' ([^\s="\]]{1,255})="((?:[^"\\\]]|\\.)*)"', re.DOTALL)
+# Possessive: the places to go back to would take 200 bytes for each of a value's characters.
+_PARAMETER = re.compile(r' ([^\s="\]]{1,255})="((?:[^"\\\]]++|\\.)*+)"', re.DOTALL)
 _IDENTIFIER = re.compile(r'\[([^\s="\]]{1,255})')
 _ESCAPED = re.compile(r'\\(["\\\]])')
 
