@@ -152,7 +152,8 @@ class Hooks:
     that a secret had a second claimant (*alarm*).
 
     Each a command and its arguments, or one http or https URL; empty for nobody.  *timeout* in
-    seconds is what each run has.
+    seconds is what each run has; *environment* the variables of root's that a daemon which root has
+    started leaves to them.
     """
 
     up: tuple[str, ...] = ()
@@ -160,6 +161,12 @@ class Hooks:
     lease: tuple[str, ...] = ()
     alarm: tuple[str, ...] = ()
     timeout: float = 30.0
+    environment: tuple[str, ...] = ()
+
+    @property
+    def commands(self) -> tuple[tuple[str, ...], ...]:
+        """Those that are set."""
+        return tuple(one for one in (self.up, self.failed, self.lease, self.alarm) if one)
 
 
 @dataclass(frozen=True, slots=True)
@@ -394,6 +401,7 @@ SETTINGS: Mapping[str, Setting] = {
         Setting("hooks.lease", readers.hook),
         Setting("hooks.alarm", readers.hook),
         Setting("hooks.timeout", readers.number(1, 3600)),
+        Setting("hooks.environment", readers.some(readers.text)),
         Setting("syslog.enabled", readers.boolean),
         Setting("syslog.port", readers.PORT),
         Setting("syslog.netconsole", readers.number(0, 65535)),

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from twisted.logger import Logger
 
-from netbootd import handover, landlock, ports, privilege
+from netbootd import environment, handover, landlock, ports, privilege
 from netbootd.config import Config
 from netbootd.dhcp.destination import Port
 from netbootd.dhcp6 import sockets as dhcp6
@@ -35,6 +35,7 @@ def descend(registry: Registry, file: Path) -> None:
     if config.user == ROOT:
         log.warn('all rights of root\'s are kept: "user" is {user}', user=ROOT)
         return
+    _forget_environment(config)
     _widen_buffers()
     if not privilege.may_become():
         log.warn("this is root, and may not become another user: what it may beyond sockets goes")
@@ -56,10 +57,20 @@ def descend(registry: Registry, file: Path) -> None:
         _tell_kept_out(in_the_way, user, confined=confined)
 
 
+def _forget_environment(config: Config) -> None:
+    """Hooks and whatever else is started would have it, and so would whoever breaks in."""
+    hooks = config.hooks
+    gone = environment.reduce(hooks.environment)
+    if gone and hooks.commands:
+        log.info(
+            "hooks have nothing of root's environment but the usual, so not {names}:"
+            ' "environment" in section hooks names what they need',
+            names=_listed(gone),
+        )
+
+
 def _live_at(home: Path, user: User) -> None:
     """As systemd does it: libraries keep a cache in their user's home, and root's is closed now."""
-    for name in [name for name in os.environ if name.startswith("XDG_")]:
-        del os.environ[name]
     os.environ.update(HOME=str(home), USER=user.name, LOGNAME=user.name)
 
 
@@ -103,7 +114,7 @@ def _widen_buffers() -> None:
             return
 
 
-def _listed(paths: Iterable[Path]) -> str:
+def _listed(paths: Iterable[object]) -> str:
     names = sorted(map(str, paths))
     more = len(names) - _NAMED
     return ", ".join(names[:_NAMED]) + (f" and {more} more" if more > 0 else "")

@@ -211,9 +211,8 @@ def _paths(config: object) -> Iterator[Path]:
 
 
 def _hooks(config: Config) -> Iterator[Path]:
-    hooks = config.hooks
-    commands = (hooks.up, hooks.failed, hooks.lease, hooks.alarm)
-    return (Path(words[0]).parent for words in commands if words and words[0].startswith("/"))
+    commands = config.hooks.commands
+    return (Path(words[0]).parent for words in commands if words[0].startswith("/"))
 
 
 def _program() -> set[Path]:

@@ -256,6 +256,26 @@ def test_its_home_is_the_state_folder(lab, config, tmp_path, monkeypatch):
     assert sum(one.is_file() for one in home.rglob("*")) == 1
 
 
+def test_nothing_of_roots_environment_stays_but_what_is_needed_or_named(
+    lab, config, tmp_path, monkeypatch
+):
+    """Neither in the process, as the kernel shows it, nor in what it starts."""
+    canaries = {"SSH_AUTH_SOCK": "/canary", "SUDO_USER": "canary", "AWS_SECRET_KEY": "canary"}
+    for name, value in {**canaries, "https_proxy": "http://wanted"}.items():
+        monkeypatch.setenv(name, value)
+    out = tmp_path / "state" / "told"
+    hooks = {"up": ["/bin/sh", "-c", f"env >{out}.new; mv {out}.new {out}"]}
+    config["netbootd"]["hooks"] = {**hooks, "environment": ["https_proxy"]}
+    daemon = lab.netbootd(config)
+    assert '"environment" in section hooks' in daemon.text
+    assert b"canary" not in Path(f"/proc/{daemon.pid}/environ").read_bytes()
+    told = told_by_hook(lab, tmp_path)
+    assert "canary" not in told
+    assert "https_proxy=http://wanted\n" in told
+    names = {line.partition("=")[0] for line in told.splitlines()}
+    assert names >= {"PATH", "HOME", "NETBOOTD_MAC", "NETBOOTD_EVENT"}
+
+
 # --- what it can do afterwards --------------------------------------------------------------------
 
 

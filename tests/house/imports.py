@@ -32,6 +32,7 @@ FLOORS: tuple[frozenset[str], ...] = (
             "nearest",
             "relaxedjson",
             "systemd",
+            "environment",
             "landlock",
             "privilege",
             "precut",
