@@ -29,7 +29,7 @@ from netbootd.http.resource import Answer, Asked, Awaited, Feed, Reply, Work
 #: All that some page answers to.
 METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
 #: Where somebody who only reads is told of as well.
-_GUESSED = frozenset({"token-wrong", "too-many-tries"})
+_GUESSED = "token-wrong"
 
 log = Logger(namespace="netbootd.http")
 
@@ -106,7 +106,7 @@ class Api:
         except (Forbidden, NotFound):
             raise
         except Exception as problem:
-            if isinstance(problem, No) and problem.code in _GUESSED and asked.method in READING:
+            if isinstance(problem, No) and problem.code == _GUESSED and asked.method in READING:
                 self.authority.audit.refused(asked.peer, deed.told, problem.code, asked.peer)
             reply = _no(problem)
         if asked.method in READING:

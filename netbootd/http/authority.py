@@ -17,7 +17,6 @@ from netbootd.api.no import No
 from netbootd.http.audit import Audit
 from netbootd.http.keyring import Keyring
 from netbootd.http.resource import Asked
-from netbootd.http.sessions import Guesses
 from netbootd.registry.live import LiveRegistry
 
 CHALLENGE = {"WWW-Authenticate": 'Bearer realm="netbootd"'}
@@ -30,7 +29,7 @@ def nowhere(_address: str) -> str:
 
 class Authority:
     """
-    *live* has the settings, and knows who boots where; *seconds* is a clock.
+    *live* has the settings, and knows who boots where.
 
     ``link`` names the interface on whose network an address is, empty for none; ``is_ours`` tells
     whether it is this host's.  ``host_names`` are this host's own, in lower case.
@@ -39,14 +38,12 @@ class Authority:
     def __init__(
         self,
         live: LiveRegistry,
-        seconds: Callable[[], float],
         audit: Audit | None = None,
         keyring: Keyring | None = None,
     ) -> None:
         self.live = live
         self.audit = audit or Audit()
         self.keyring = keyring or Keyring()
-        self.guesses = Guesses(seconds)
         self.link: Callable[[str], str] = nowhere
         self.is_ours: Callable[[str], bool] = lambda _: False
         self.host_names: frozenset[str] = frozenset()
@@ -64,11 +61,13 @@ class Authority:
         return self.keyring.tokens.name_of(given) if given else ""
 
     def must_have_token(self, asked: Asked) -> str:
-        """The name of the token that comes with the request; raises No."""
-        if wait := self.guesses.wait(asked.peer):
-            told = f"too many wrong tokens from {asked.peer}; try again in {wait} s"
-            headers = {"Retry-After": str(wait)}
-            raise No(HTTPStatus.TOO_MANY_REQUESTS, "too-many-tries", told, headers=headers)
+        """
+        The name of the token that comes with the request; raises No.
+
+        A wrong one costs who sent it this try and nothing more, however many there were: the right
+        one may come from the same address, a gateway's, and 256 random bits are found by nobody who
+        tries.  The audit has the tries.
+        """
         if name := self.holder(asked):
             return name
         if not self.keyring.tokens.digests:
@@ -77,7 +76,6 @@ class Authority:
         if not given_by(asked):
             told = "needs an API token: Authorization: Bearer TOKEN"
             raise No(HTTPStatus.UNAUTHORIZED, "token-missing", told, headers=CHALLENGE)
-        self.guesses.wrong(asked.peer)
         told = "not an API token; 'netbootd token new' on the boot server makes one"
         raise No(HTTPStatus.UNAUTHORIZED, "token-wrong", told, headers=CHALLENGE)
 

@@ -51,7 +51,7 @@ class HttpService(Service):
         self._live = live
         self._bodies = Bodies(reactor)
         #: Who may change something over the network.
-        self.authority = Authority(live, reactor.seconds, Audit(events.publish, reactor.seconds))
+        self.authority = Authority(live, Audit(events.publish, reactor.seconds))
         site = (reactor, live, events, self._bodies, status_of)
         self._site = Site(*site, allowed, self.authority)
         self._local = local.LocalSite(*site, authority=self.authority)

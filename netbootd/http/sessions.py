@@ -1,5 +1,5 @@
 """
-Who has shown an API token in a browser, and who tries to guess one.
+Who has shown an API token in a browser.
 
 A session is a random number in a cookie and nothing on disk: a restart ends them all.  Kept is its
 digest alone, so that to look it up takes no time that tells how much of a guess was right.  So it
@@ -18,10 +18,6 @@ from typing import NamedTuple
 LIFE_S = 12 * 3600
 KEY_LIFE_S = 300
 _MOST = 256
-#: Wrong tokens that one address may send within _WINDOW_S seconds.
-_GUESSES = 10
-_WINDOW_S = 60.0
-_MOST_PEERS = 4096
 
 
 class _Open(NamedTuple):
@@ -79,31 +75,6 @@ class Sessions:
             del where[_digest(name)]
             return ""
         return found.owner if found else ""
-
-
-class Guesses:
-    """Wrong tokens by address; the addresses unheard of for longest are forgotten first."""
-
-    def __init__(self, now: Callable[[], float]) -> None:
-        self._now = now
-        self._of: OrderedDict[str, list[float]] = OrderedDict()
-
-    def wait(self, peer: str) -> int:
-        """Seconds that *peer* has to wait for its next try, 0 for none."""
-        times = self._of.get(peer, [])
-        if len(times) < _GUESSES:
-            return 0
-        left = times[-_GUESSES] + _WINDOW_S - self._now()
-        return int(left) + 1 if left > 0 else 0
-
-    def wrong(self, peer: str) -> None:
-        """*peer* has sent a wrong one."""
-        times = self._of.setdefault(peer, [])
-        times.append(self._now())
-        del times[:-_GUESSES]
-        self._of.move_to_end(peer)
-        if len(self._of) > _MOST_PEERS:
-            self._of.popitem(last=False)
 
 
 def _digest(name: str) -> bytes:

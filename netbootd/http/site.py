@@ -127,9 +127,7 @@ class Site(http.HTTPFactory):
         self._kept = Kept(live.snapshot)
         self._status_of = status_of
         self._pages = ui.read()
-        self.authority = authority or Authority(
-            live, reactor.seconds, Audit(events.publish, reactor.seconds)
-        )
+        self.authority = authority or Authority(live, Audit(events.publish, reactor.seconds))
         store = Store(live.snapshot.config.state / FOLDER)
         self.shelf = descriptions.Shelf(store, live.record, self.authority)
         self.vault = Vault(live.record, self.shelf, events)

@@ -53,15 +53,13 @@ def test_without_a_token_of_our_own_nobody_has_it(rig):
     assert rig.raw("GET", "/machines", Authorization="Bearer ").status == 503
 
 
-def test_whoever_guesses_has_to_wait_and_others_need_not(rig):
-    for _ in range(10):
-        assert rig.raw("GET", "/machines", Authorization="Bearer no").status == 401
-    no = rig.get("/machines")
-    assert (no.status, no.code) == (429, "too-many-tries")
-    assert 0 < int(no.headers["retry-after"]) <= 61
-    assert rig.local("GET", "/machines").status == 200
-    rig.reactor.advance(61)
-    assert rig.get("/machines").status == 200
+def test_wrong_tokens_without_end_do_not_shut_out_the_right_one_of_the_same_address(rig):
+    """Behind a gateway all have one address."""
+    for number in range(500):
+        no = rig.raw("GET", "/machines", Authorization=f"Bearer {number}")
+        assert (no.status, no.code) == (401, "token-wrong")
+        assert rig.get("/machines").status == 200
+    assert len(rig.audited) == 20  # and how many more there were, once a minute
 
 
 def test_a_browser_gets_a_session_for_the_token(rig):

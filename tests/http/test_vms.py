@@ -48,7 +48,7 @@ class Pages:
         (folder / "c.json").write_text(CONFIG % (IMAGE, IMAGE, private))
         self.registry = load(folder / "c.json")
         self.record = Record(lambda: 0.0)
-        authority = Authority(LiveRegistry(self.registry, self.record), lambda: 0.0)
+        authority = Authority(LiveRegistry(self.registry, self.record))
         authority.keyring.tokens = Tokens().having("ops", TOKEN)
         self.shelf = Shelf(Store(self.registry.config.state / "vms"), self.record, authority)
 
