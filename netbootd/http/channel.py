@@ -322,6 +322,7 @@ class Channel(http.HTTPChannel):
         """
         super().pauseProducing()
         self.paused = True
+        self.factory.guests.answered(self)  # not yet, but who is in the middle of it stays
         self.transport.pauseProducing()
 
     def resumeProducing(self) -> None:
@@ -329,6 +330,8 @@ class Channel(http.HTTPChannel):
         super().resumeProducing()
         if self.paused:
             self.paused = False
+            if not self._handlingRequest:
+                self.factory.guests.waits(self)
             self.dataReceived(b"")
             self._end_when_answered()
 
@@ -347,7 +350,8 @@ class Channel(http.HTTPChannel):
 
     def requestDone(self, request: http.Request) -> None:
         """An answer is complete; those of requests sent ahead may follow within this call."""
-        self.factory.guests.waits(self)
+        if not self.paused:
+            self.factory.guests.waits(self)
         super().requestDone(request)
         self._end_when_answered()
 

@@ -3,21 +3,22 @@ Everybody who is connected by HTTP, and how many that may be: in all, and of one
 
 Who waits, for its first request or its next or the rest of one, may have to go for a newcomer where
 all places are taken, the one that has waited for longest first; so connections that say nothing, or
-take a minute for each letter, keep nobody out.  Who is being answered stays.  Of one address
-nobody goes for another: what is too much is turned away.
+take a minute for each letter, keep nobody out.  Who is being answered stays.  It is the same among
+those of one address, which may be a gateway with many nodes behind it.
 
 Pure, but for sending away.
 """
 
 from __future__ import annotations
 
-from collections import Counter, OrderedDict
+from collections import OrderedDict
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from itertools import islice
 from typing import Protocol
 
 _TOLD_S = 60.0
-#: The part of all that goes at once: to look for one at a time costs more than it does.
+#: The part of all that goes at once: a flood that fills all places is not met one by one.
 _GOING = 64
 
 
@@ -37,6 +38,14 @@ class Guest(Protocol):
         """End it, and ``leave``."""
 
 
+@dataclass(slots=True)
+class _Party:
+    """How many come from one address, and who of them waits, for longest first."""
+
+    count: int = 0
+    waiting: OrderedDict[Guest, None] = field(default_factory=OrderedDict)
+
+
 class Guests:
     """
     All of them.  *now* is in seconds; *tell* is given a line for the log, once a minute at most.
@@ -51,7 +60,7 @@ class Guests:
         self._now, self._tell = now, tell
         self._told = float("-inf")
         self._at: dict[Guest, str] = {}
-        self._of: Counter[str] = Counter()
+        self._of: dict[str, _Party] = {}
         self._waiting: OrderedDict[Guest, None] = OrderedDict()
 
     def __len__(self) -> int:
@@ -62,14 +71,18 @@ class Guests:
         if guest in self._at:
             return True
         most = self.most
-        if self._of[address] >= most.of_one:
-            self._refuse(f"{address} has {most.of_one} HTTP connections, and gets no more")
-            return False
-        if len(self._at) >= most.connections and not self._make_room():
-            self._refuse(f"all {most.connections} HTTP connections are in use")
+        party = self._of.get(address)
+        if party is not None and party.count >= most.of_one:
+            told = f"{address} has {most.of_one} HTTP connections, and gets no more"
+            if not self._make_room(party.waiting, 1, told):
+                return False
+        told = f"all {most.connections} HTTP connections are in use"
+        if len(self._at) >= most.connections and not self._make_room(
+            self._waiting, max(1, most.connections // _GOING), told
+        ):
             return False
         self._at[guest] = address
-        self._of[address] += 1
+        self._of.setdefault(address, _Party()).count += 1
         return True
 
     def hand_over(self, guest: Guest, other: Guest) -> None:
@@ -79,23 +92,27 @@ class Guests:
 
     def leave(self, guest: Guest) -> None:
         """It has ended; once is enough, and twice does no harm."""
-        self._waiting.pop(guest, None)
+        self.answered(guest)
         address = self._at.pop(guest, None)
         if address is None:
             return
-        self._of[address] -= 1
-        if not self._of[address]:
+        party = self._of[address]
+        party.count -= 1
+        if not party.count:
             del self._of[address]
 
     def waits(self, guest: Guest) -> None:
         """It is to say something."""
-        if guest in self._at:
-            self._waiting[guest] = None
-            self._waiting.move_to_end(guest)
+        if (address := self._at.get(guest)) is not None:
+            for waiting in (self._waiting, self._of[address].waiting):
+                waiting[guest] = None
+                waiting.move_to_end(guest)
 
     def answered(self, guest: Guest) -> None:
         """It has said it, and is being answered."""
-        self._waiting.pop(guest, None)
+        if guest in self._waiting:
+            del self._waiting[guest]
+            del self._of[self._at[guest]].waiting[guest]
 
     def keeps(self, count: int) -> bool:
         """Whether *count* bytes more of a body may be kept; they are counted in any case."""
@@ -105,15 +122,14 @@ class Guests:
         self._refuse(f"the bodies of HTTP requests fill {self.most.held >> 20} MiB of memory")
         return False
 
-    def _make_room(self) -> bool:
-        going = min(max(1, self.most.connections // _GOING), len(self._waiting))
-        for _ in range(going):
-            guest, _ = self._waiting.popitem(last=False)
+    def _make_room(self, waiting: OrderedDict[Guest, None], count: int, why: str) -> bool:
+        """Whether somebody of *waiting* could go, at most so many; *why* is told in any case."""
+        going = list(islice(waiting, count))
+        for guest in going:
             guest.send_away()
             self.leave(guest)
-        if going:
-            self._refuse(f"all {self.most.connections} HTTP connections are in use", going)
-        return going > 0
+        self._refuse(why, max(1, len(going)))
+        return bool(going)
 
     def _refuse(self, why: str, count: int = 1) -> None:
         self.refused += count

@@ -151,6 +151,7 @@ def main():
     parser.add_argument("--old-clients", action="store_true")
     parser.add_argument("--handshakes", type=int, default=0)
     parser.add_argument("--handshake", type=float, default=0.0)
+    parser.add_argument("--of-one", type=int, default=4096)
     options = parser.parse_args()
 
     from twisted.internet import reactor
@@ -159,6 +160,7 @@ def main():
     from netbootd.config import Tls
     from netbootd.events.stream import Stream
     from netbootd.http import body, helper, tls
+    from netbootd.http.guests import Most
     from netbootd.http.service import HttpService
     from netbootd.registry.live import LiveRegistry
     from netbootd.registry.load import load
@@ -176,6 +178,7 @@ def main():
     service = HttpService(
         reactor, live, events, lambda: {"version": "test"}, allowed=lambda _: not options.nowhere
     )
+    service.limit(Most(of_one=options.of_one))
     service._bodies._stall_s = options.stall
     helper._SWEEP_S = min(helper._SWEEP_S, options.stall / 4)
     body.PER_TURN = options.turn or body.PER_TURN

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
+import random
+from http import HTTPStatus
+
 import pytest
 
 from netbootd.http.guests import Guests, Most
+from netbootd.http.resource import Answer
 from tests.http.test_door import House, request
 
 
@@ -35,10 +40,34 @@ class Book:
 
 def test_one_address_cannot_take_all_places():
     book = Book(connections=10, of_one=3)
-    crowd = book.come(8, "192.0.2.7", waits=True)
+    crowd = book.come(8, "192.0.2.7")
     assert [one.stays for one in crowd] == [True] * 3 + [False] * 5
     assert not any(one.gone for one in crowd)
     assert all(one.stays for one in book.come(7))
+
+
+def test_of_one_address_who_has_waited_for_longest_goes_for_a_newcomer():
+    """So a gateway is not shut out by those behind it that say nothing."""
+    book = Book(connections=100, of_one=5)
+    others = book.come(20, waits=True)
+    crowd = book.come(5, "198.51.100.7", waits=True)
+    book.guests.answered(crowd[0])
+    book.guests.answered(crowd[1])
+    book.guests.waits(crowd[1])
+    newcomers = book.come(2, "198.51.100.7")
+    assert all(one.stays for one in newcomers)
+    assert [one.gone for one in crowd] == [False, False, True, True, False]
+    assert not any(one.gone for one in others)
+    assert len(book.guests) == 25
+
+
+def test_of_one_address_who_is_being_answered_stays():
+    book = Book(of_one=3)
+    crowd = book.come(3, "198.51.100.7", waits=True)
+    for one in crowd:
+        book.guests.answered(one)
+    assert not book.come(1, "198.51.100.7", waits=True)[0].stays
+    assert not any(one.gone for one in crowd)
 
 
 def test_who_has_waited_for_longest_goes_for_a_newcomer():
@@ -131,21 +160,54 @@ def test_connections_that_never_end_their_request_keep_nobody_out(house, said):
     assert len(house.rig.site.guests) == 0
 
 
+def is_reset(client):
+    try:
+        return not client.recv(1)
+    except BlockingIOError:
+        return False
+    except ConnectionError:
+        return True
+
+
 def test_one_address_has_its_share_of_real_connections(house):
+    """A new one is served, and takes the place of the one that has been idle for longest."""
     house.rig.site.guests.most = Most(of_one=3)
     clients = [house.connect() for _ in range(5)]
-    served = []
-    for client in clients:
-        try:
-            served.append(answered(house, client))
-        except ConnectionError:
-            served.append(False)
-    assert served == [True, True, True, False, False]
-    clients[0].close()
-    house.turn()
-    last = house.connect()
-    assert answered(house, last)
-    for one in (*clients, last):
+    assert [answered(house, client) for client in clients] == [True] * 5
+    assert [is_reset(client) for client in clients] == [True, True, False, False, False]
+    assert len(house.rig.site.guests) == 3
+    for one in clients:
+        one.close()
+
+
+def test_who_is_in_the_middle_of_an_answer_keeps_its_place(house):
+    """A long answer that its client reads slowly; newcomers of its address go for each other."""
+    guests, site = house.rig.site.guests, house.rig.site
+    guests.most = Most(of_one=3)
+    text = random.Random(1).randbytes(32 << 20)
+    site.answer = lambda asked: Answer(HTTPStatus.OK, {}, text if asked.path == "/boot" else b"x")
+    slow = house.connect()
+    slow.send(request("/boot"))
+    for _ in range(5):
+        house.turn()
+    for _ in range(10):
+        other = house.connect()
+        assert answered(house, other, "/short")
+        other.close()
+    idle = [house.connect() for _ in range(10)]
+    for one in idle:
+        one.send(b"GET /")
+        house.turn()
+    got = b""
+    for _ in range(100_000):
+        with contextlib.suppress(BlockingIOError):
+            got += slow.recv(1 << 20)
+        if got.endswith(text[-100:]):
+            break
+        house.turn()
+    assert got.endswith(text)
+    assert len(guests) <= 3
+    for one in (slow, *idle):
         one.close()
 
 
@@ -169,6 +231,7 @@ def test_nothing_is_left_of_addresses_that_have_gone():
         (one,) = book.come(1, f"198.18.0.{number}")
         book.guests.leave(one)
     assert not book.guests._of
+    assert not book.guests._waiting
 
 
 # -- bodies that requests bring ----------------------------------------------------------------

@@ -12,6 +12,7 @@ import socket
 import ssl
 import subprocess
 import threading
+import time
 import warnings
 from ipaddress import ip_interface
 from types import SimpleNamespace
@@ -23,7 +24,7 @@ from netbootd.simulate.network import Unreachable
 from netbootd.simulate.wire import Wire
 from tests.certificates import authority, signed
 
-from .serving import MAC, fetch, serving
+from .serving import MAC, allow_many_files, fetch, serving
 
 MIB = 1 << 20
 PATTERN = random.Random(1).randbytes(MIB)
@@ -275,3 +276,28 @@ def test_more_handshakes_than_there_may_be_wait_for_their_turn(start):
     for one in crowd:
         one.join(60)
     assert done == [PATTERN[:1000]] * 12
+
+
+@pytest.mark.parametrize(
+    "said", [b"", b"\x16\x03\x01\x02\x00\x01"], ids=["nothing", "half-a-hello"]
+)
+def test_thousands_of_handshakes_that_come_to_no_end_are_counted_and_keep_nobody_out(start, said):
+    """All from the address that the real ones come from as well."""
+    allow_many_files()
+    server = start("--handshakes", "100000", "--of-one", "200")
+    before = server.descriptors()
+    with contextlib.ExitStack() as crowd:
+        for _ in range(2000):
+            there = ("127.0.0.1", server.secure_port)
+            one = crowd.enter_context(socket.create_connection(there, timeout=30))
+            with contextlib.suppress(ConnectionError):  # it had to go already
+                one.sendall(said)
+        for _ in range(5):
+            with connect(server) as secure, server.connect() as plain:
+                assert fetch(secure, "small")[1] == PATTERN[:1000]
+                assert fetch(plain, "small")[1] == PATTERN[:1000]
+            assert before + 100 < server.descriptors() <= before + 205
+    until = time.monotonic() + 30
+    while (left := server.descriptors()) > before + 2 and time.monotonic() < until:
+        time.sleep(0.05)
+    assert left <= before + 2
