@@ -65,12 +65,17 @@ _OURS_ALONE = re.compile(r"NOTIFY_SOCKET|WATCHDOG_\w+|LISTEN_\w+|INVOCATION_ID|J
 _URL = re.compile(r"https?://", re.IGNORECASE)
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class _Run:
-    """One hook to be run: *what* it is, its *body* in JSON, the variables it gets."""
+    """
+    One hook to be run: *what* it is, its *body* in JSON, the variables it gets.
+
+    *about* is the machine, or the address of a lease: of one thing, hooks are told in order.
+    """
 
     kind: str
     who: str
+    about: str
     what: tuple[str, ...]
     body: bytes
     variables: Mapping[str, str]
@@ -108,6 +113,21 @@ class _Lane:
     waiting: deque[_Run] = field(default_factory=deque)
     running: list[_Run] = field(default_factory=list)
     dropped: int = 0
+
+    def has_room_for(self, run: _Run) -> bool:
+        """Whether *run* need not wait."""
+        return len(self.running) < self.at_once and run.about not in self._busy()
+
+    def next(self) -> _Run | None:
+        """Take the first of those that wait for no other of their own."""
+        busy = self._busy()
+        ready = next((run for run in self.waiting if run.about not in busy), None)
+        if ready is not None:
+            self.waiting.remove(ready)
+        return ready
+
+    def _busy(self) -> set[str]:
+        return {run.about for run in self.running}
 
 
 class Hooks:
@@ -179,9 +199,10 @@ class Hooks:
         told = {"event": kind, **data}
         body = json.dumps(told, default=str, ensure_ascii=True).encode("ascii")
         who = str(data.get("mac", ""))
-        run = _Run(kind, who, what, body, variables_of(told), settings.timeout)
+        about = str(data.get("address", "")) if kind == "lease" else who
+        run = _Run(kind, who, about, what, body, variables_of(told), settings.timeout)
         lane = self._lane(kind)
-        if len(lane.running) < lane.at_once:
+        if lane.has_room_for(run):
             self._begin(run)
         elif len(lane.waiting) < lane.most:
             lane.waiting.append(run)
@@ -224,8 +245,8 @@ class Hooks:
             log.debug("{who} hook {kind}: {title} in {s:.1f} s", s=seconds, **fields)
         else:
             log.info("{who} hook {kind}: {title} in {s:.1f} s", s=seconds, **fields)
-        if lane.waiting and self._closed is None:
-            self._begin(lane.waiting.popleft())
+        if self._closed is None and (following := lane.next()):
+            self._begin(following)
         if self._closed is not None and not self._runs() and not self._closed.called:
             self._deadline.cancel()
             self._closed.callback(None)

@@ -300,8 +300,10 @@ def test_eight_run_at_once_the_rest_in_turn_and_none_beyond_the_queue(
     path = script(f"echo $NETBOOTD_N >>{began}; read line <{gate}; exit 0")
     told = Hooks(turns, lambda: Settings(up=(path,), timeout=SOON))
     for number in range(15):
-        told.run("up", {"mac": MAC, "n": number})
-    assert [text for _, text in lines] == [f"{MAC} hook up dropped: 5 wait already"] * 2
+        told.run("up", {"mac": f"node{number}", "n": number})
+    assert [text for _, text in lines] == [
+        f"node{number} hook up dropped: 5 wait already" for number in (13, 14)
+    ]
     deadline = time.monotonic() + SOON
     while len(began.read_text().split()) < 8:
         assert time.monotonic() < deadline
@@ -328,7 +330,9 @@ def test_a_storm_of_leases_runs_a_few_at_a_time_and_holds_up_no_word_of_a_node(
     slow = script(f"echo $NETBOOTD_N >>{began}; read line <{gate}; exit 0")
     told = Hooks(turns, lambda: Settings(up=("/bin/true",), lease=(slow,), timeout=SOON))
     for number in range(2000):
-        told.run("lease", {"mac": MAC, "n": number})
+        told.run(
+            "lease", {"mac": MAC, "address": f"192.0.{number >> 8}.{number & 255}", "n": number}
+        )
     assert len(told._runs()) == hooks.LEASES_AT_ONCE
     assert told.dropped() == 2000 - 50 - hooks.LEASES_AT_ONCE
     assert [text for _, text in lines] == [f"{MAC} hook lease dropped: 50 wait already"] * 2
@@ -344,6 +348,26 @@ def test_a_storm_of_leases_runs_a_few_at_a_time_and_holds_up_no_word_of_a_node(
         os.close(opened)
     assert sorted(map(int, began.read_text().split())) == list(range(54))
     assert told._runs() == []
+
+
+def test_of_one_address_hooks_are_told_in_order(turns, lines, script, tmp_path):
+    told_to = tmp_path / "told"
+    # What begins a lease takes longer than what ends it.
+    slow = script(
+        f'[ $NETBOOTD_EVENT = released ] || sleep 0.3; echo "$NETBOOTD_ADDRESS $NETBOOTD_EVENT" >>{told_to}'
+    )
+    told = Hooks(turns, lambda: Settings(lease=(slow,), timeout=SOON))
+    for event in ("leased", "released") * 2:
+        for address in ("192.0.2.7", "192.0.2.8"):
+            told.run("lease", {"mac": MAC, "address": address, "event": event})
+    assert len(told._runs()) == 2
+    for _ in range(8):
+        turns.turn()
+    assert told._runs() == []
+    lines_of = [line.split() for line in told_to.read_text().splitlines()]
+    for address in ("192.0.2.7", "192.0.2.8"):
+        events = [event for of, event in lines_of if of == address]
+        assert events == ["leased", "released"] * 2
 
 
 def lease_events():
