@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address
 from urllib.parse import urlsplit
 
-from netbootd import banner, ports
+from netbootd import banner, neighbours, ports
 from netbootd import interfaces as networks
 from netbootd.addressing import Serving
 from netbootd.banner import Socket
@@ -39,17 +39,25 @@ from netbootd.tftp.service import TftpService
 class Served:
     """
     The *addresses* of ours where connections are welcome, *networks* around them by the names of
-    their interfaces, and *own*, all addresses of this host.
+    their interfaces, *names* of these, and *own*, all addresses of this host.
     """
 
     addresses: frozenset[str] = frozenset()
     networks: tuple[tuple[str, IPv4Network | IPv6Network], ...] = ()
+    names: frozenset[str] = frozenset()
     own: frozenset[str] = frozenset()
 
     def link(self, address: str) -> str:
-        """The interface on whose network *address* is; empty for none."""
+        """
+        The interface on whose cable *address* is; empty for none.
+
+        A network may be on a cable by a route alone: the kernel is asked for that.
+        """
         there = ip_address(address)
-        return next((name for name, network in self.networks if there in network), "")
+        if name := next((name for name, network in self.networks if there in network), ""):
+            return name
+        name = "" if there.is_link_local else neighbours.interface_to(address)
+        return name if name in self.names else ""
 
     def is_ours(self, address: str) -> bool:
         """Whether *address* is this host's."""
@@ -66,6 +74,7 @@ class Served:
             if not interface.loopback
             for network in _networks_of(interface)
         )
+        self.names = frozenset(one.name for one in interfaces if not one.loopback)
         self.own = frozenset(
             str(address) for interface in everywhere for address in _addresses_of(interface)
         )

@@ -1,5 +1,6 @@
 """
-Which card has an address of our own networks, as the kernel's neighbour table has it now.
+Which card has an address of our own networks, as the kernel's neighbour table has it now, and by
+which interface an address is reached without a router.
 
 pyroute2's other door.  One question is one lookup of a route and one of an entry, not the whole
 table: a millisecond, most of it for the socket, and for a thread.  Nothing is kept: what was true a
@@ -23,6 +24,7 @@ _NOBODY = "the kernel has no card for it in its neighbour table"
 #: linux/neighbour.h: reachable, stale, delay, probe, permanent.  Not those that were never resolved
 #: (incomplete), did not answer (failed), or have no link layer (noarp, as on lo).
 _RESOLVED = 0x02 | 0x04 | 0x08 | 0x10 | 0x80
+_UNICAST = 1  # linux/rtnetlink.h: RTN_UNICAST
 _INFINIBAND = 20  # octets of a link-layer address of IPoIB (RFC 4391, section 9.1.1)
 
 
@@ -47,6 +49,29 @@ def card_at(address: str) -> Tie:
         return Tie(None, f"the kernel was asked for its neighbour {address} in vain: {problem}")
 
 
+def interface_to(address: str) -> str:
+    """
+    The interface by which *address* is reached without a router; empty where there is one between.
+
+    A route may say so of networks in which we have no address.  Takes a millisecond.
+    """
+    family = socket.AF_INET6 if ":" in address else socket.AF_INET
+    with _route_socket() as kernel:
+        try:
+            route = kernel.route("get", dst=address, family=family)[0]
+        except Exception as problem:  # as above: no route at all
+            if hasattr(problem, "code"):
+                return ""
+            raise
+    if route["type"] != _UNICAST or _is_routed(route):
+        return ""
+    return socket.if_indextoname(route.get_attr("RTA_OIF"))
+
+
+def _is_routed(route: Any) -> bool:
+    return bool(route.get_attr("RTA_GATEWAY") or route.get_attr("RTA_VIA"))
+
+
 def _route_socket() -> Any:
     from pyroute2 import IPRoute  # noqa: PLC0415  0.3 s
 
@@ -56,10 +81,9 @@ def _route_socket() -> Any:
 def _tie(kernel: Any, host: str, family: int, index: int) -> Tie:
     if not index:
         route = kernel.route("get", dst=host, family=family)[0]
-        if gateway := route.get_attr("RTA_GATEWAY"):
-            return Tie(None, f"it is behind the router {gateway}")
-        if route.get_attr("RTA_VIA"):
-            return Tie(None, "it is behind a router")
+        if _is_routed(route):
+            gateway = route.get_attr("RTA_GATEWAY")
+            return Tie(None, f"it is behind {f'the router {gateway}' if gateway else 'a router'}")
         index = route.get_attr("RTA_OIF")
     # Without NLM_F_DUMP the kernel gives the one entry, or ENOENT (since Linux 5.0).
     entry = kernel.neigh("get", dst=host, ifindex=index, family=family)[0]

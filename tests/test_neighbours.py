@@ -48,9 +48,37 @@ _WANTED = {
 }
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="network namespaces need root")
-def test_the_kernel_tells_who_has_an_address():
-    script = f"set -e; {_SET_UP} exec \"$0\" -c '{_ASK}' {' '.join(_WANTED)}"
+#: By which interface, without a router; there are addresses of ours in the first alone.
+_REACHED = {
+    "192.0.2.5": "v0",
+    "2001:db8::99": "v0",
+    "198.51.100.7": "v0",
+    "198.51.101.7": "v1",
+    "2001:db8:2::7": "v0",
+    "203.0.113.7": "",
+    "10.1.1.1": "",
+    "192.0.2.1": "",
+    "2001:db8:3::1": "",
+}
+_ROUTES = """
+ip route add 198.51.100.0/24 dev v0
+ip route add 198.51.101.0/24 dev v1
+ip route add 203.0.113.0/24 via 192.0.2.5
+ip -6 route add 2001:db8:2::/64 dev v0
+"""
+_REACH = (
+    "import json, sys\n"
+    "from netbootd.listening import Served\n"
+    "from netbootd.neighbours import interface_to\n"
+    'served = Served(names=frozenset(["v0"]))\n'
+    "told = {one: [interface_to(one), served.link(one)] for one in sys.argv[1:]}\n"
+    "print(json.dumps(told))\n"
+)
+
+
+def asked(code, addresses, routes=""):
+    """What the program *code* prints of *addresses* in a network namespace of its own."""
+    script = f"set -e; {_SET_UP} {routes} exec \"$0\" -c '{code}' {' '.join(addresses)}"
     done = subprocess.run(
         ["unshare", "-n", "sh", "-c", script, sys.executable],
         capture_output=True,
@@ -58,7 +86,19 @@ def test_the_kernel_tells_who_has_an_address():
         check=True,
         timeout=60,
     )
-    found = json.loads(done.stdout)
+    return json.loads(done.stdout)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="network namespaces need root")
+def test_the_kernel_tells_what_is_reached_without_a_router():
+    for address, (name, served) in asked(_REACH, _REACHED, _ROUTES).items():
+        assert name == _REACHED[address], address
+        assert served == ("v0" if name == "v0" else ""), address
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="network namespaces need root")
+def test_the_kernel_tells_who_has_an_address():
+    found = asked(_ASK, _WANTED)
     for address, wanted in _WANTED.items():
         card, why = found[address]
         assert wanted == card or (card == "None" and wanted in why), (address, card, why)

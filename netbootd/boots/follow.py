@@ -31,6 +31,7 @@ from netbootd.boots.steps import MOST_WORD, entered, noted
 from netbootd.boots.turn import Outside, Turn
 from netbootd.events.event import (
     Claimed,
+    Contested,
     Event,
     Held,
     Loaderless,
@@ -475,5 +476,5 @@ _ACTS: Mapping[type[Event], _Act] = {
     Reported: Follower._reported,
     Started: Follower._started,
     **dict.fromkeys((Transferred, TransferEnded, TransferFailed, Served), Follower._ended),
-    **dict.fromkeys((Refused, Unreadable, Restyled, Looped, Silent), Follower._beside),
+    **dict.fromkeys((Refused, Unreadable, Contested, Restyled, Looped, Silent), Follower._beside),
 }

@@ -9,6 +9,7 @@ from netbootd.boots.boot import Code, Note
 from netbootd.boots.steps import MOST_PATH, MOST_TEXT
 from netbootd.events.event import (
     Claimed,
+    Contested,
     Event,
     Held,
     Loaderless,
@@ -226,6 +227,7 @@ _MAKERS: dict[type[Event], Callable[[Any], _Facts | None]] = {
     Loaderless: _unserved,
     Refused: _refused,
     Unreadable: _refused,
+    Contested: _refused,
     TransferEnded: _ended,
     TransferFailed: _ended,
 }

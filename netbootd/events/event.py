@@ -300,6 +300,13 @@ class Unreadable(Refused):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Contested(Refused):
+    """A secret was not given since the machine's own address is at another card at the moment."""
+
+    level: ClassVar[str] = "warn"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Scripted(Event):
     """
     A boot script went out; *says* is its meaning in a word or two.

@@ -30,7 +30,6 @@ from netbootd.events.progress import Progress, Started
 from netbootd.http.bodies import SMALL
 from netbootd.http.body import Sent
 from netbootd.http.guests import Guests
-from netbootd.http.receipt import Receipt
 from netbootd.http.resource import (
     Answer,
     Asked,
@@ -100,6 +99,8 @@ class Request(http.Request):
             if not self._disconnected:
                 self._begin(answer)
         elif self._disconnected:
+            if answer.receipt is not None:
+                answer.receipt.end(whole=False)
             self._publish(answer.event, Sent(0))
         else:
             self._send(answer)
@@ -127,9 +128,9 @@ class Request(http.Request):
             feed.begin(self)
 
     def _send(self, answer: Answer) -> None:
-        if answer.arrived is not None and self.method != b"HEAD":
-            receipt = Receipt(self._site.clock, self.transport, answer.size, answer.arrived)
-            self.notifyFinish().addCallbacks(receipt.written, receipt.broken)
+        if answer.receipt is not None:
+            answer.receipt.leaves(self._site.clock, self.transport, answer.size)
+            self.notifyFinish().addCallbacks(answer.receipt.written, answer.receipt.broken)
         self._set_headers(answer)
         if isinstance(answer.body, Part) and self.method != b"HEAD":
             self._send_part(answer, answer.body)
@@ -174,6 +175,8 @@ class Request(http.Request):
         return progress_of(self._site, self._served, sent, begun=self._begun)
 
     def _send_instead(self, answer: Answer, other: Answer) -> None:
+        if answer.receipt is not None:
+            answer.receipt.end(whole=False)
         for name in answer.headers:
             self.responseHeaders.removeHeader(name)
         self._send(other)

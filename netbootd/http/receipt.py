@@ -27,39 +27,59 @@ _PATIENCE_S = 60.0
 
 class Receipt:
     """
-    One answer with a body of *size* bytes, that is to be sent by *transport*.
+    Of one answer; *ended* is called once, with whether all of it is with the client.
 
-    *arrived* is called once, when all of it is with the client, or never.
+    It begins when the answer ``leaves``, and is asked for by ``look`` in between.
     """
 
-    def __init__(
-        self, reactor: Any, transport: Any, size: int, arrived: Callable[[], None]
-    ) -> None:
-        self._reactor = reactor
-        self._arrived = arrived
-        self._connection: socket.socket = _plain(transport).dup()
-        self._end = _acked(self._connection) + _unacked(self._connection) + size
+    def __init__(self, ended: Callable[[bool], None]) -> None:
+        self._ended: Callable[[bool], None] | None = ended
+        self._reactor: Any = None
+        self._connection: Any = None
+        self._end = 0
         self._until = 0.0
+
+    def leaves(self, reactor: Any, transport: Any, size: int) -> None:
+        """*size* bytes of a body are about to be sent by *transport*; raises OSError."""
+        self._reactor = reactor
+        self._connection = _plain(transport).dup()
+        self._end = _acked(self._connection) + _unacked(self._connection) + size
 
     def written(self, _: Any = None) -> None:
         """All of it is with the kernel."""
         self._until = self._reactor.seconds() + _PATIENCE_S
-        self._reactor.callLater(_FIRST_LOOK_S, self._look, _FIRST_LOOK_S)
+        self._reactor.callLater(_FIRST_LOOK_S, self._look_again, _FIRST_LOOK_S)
 
     def broken(self, _: Any = None) -> None:
         """The connection ended before, or as the client had the last of it."""
-        self._look(_LONGEST_PAUSE_S, last=True)
+        self.look()
+        self.end(whole=False)
 
-    def _look(self, pause: float, *, last: bool = False) -> None:
-        all_acked = not _unacked(self._connection) and _acked(self._connection) >= self._end
-        if all_acked:
-            self._connection.close()
-            self._arrived()
-        elif last or self._reactor.seconds() > self._until:
-            self._connection.close()
-        else:
-            longer = min(2 * pause, _LONGEST_PAUSE_S)
-            self._reactor.callLater(longer, self._look, longer)
+    def look(self) -> None:
+        """Who asks for the same again may have acknowledged all of it a moment ago."""
+        if self._ended is not None and self._connection is not None and self._all_acked():
+            self.end(whole=True)
+
+    def end(self, *, whole: bool) -> None:
+        """Nothing more will come; not *whole* where it never left, too."""
+        ended, self._ended = self._ended, None
+        if ended is not None:
+            if self._connection is not None:
+                self._connection.close()
+            ended(whole)
+
+    def _look_again(self, pause: float) -> None:
+        self.look()
+        if self._ended is None:
+            return
+        if self._reactor.seconds() > self._until:
+            self.end(whole=False)
+            return
+        longer = min(2 * pause, _LONGEST_PAUSE_S)
+        self._reactor.callLater(longer, self._look_again, longer)
+
+    def _all_acked(self) -> bool:
+        return not _unacked(self._connection) and _acked(self._connection) >= self._end
 
 
 def _plain(transport: Any) -> Any:

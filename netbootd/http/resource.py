@@ -20,6 +20,7 @@ from netbootd import urls
 from netbootd.boot.client import Client, Stage
 from netbootd.content import Content
 from netbootd.events.event import Event, Refused, Unreadable
+from netbootd.http.receipt import Receipt
 from netbootd.mac import MAC
 from netbootd.registry.marks import UNMARKED
 from netbootd.registry.sightings import Sightings
@@ -202,8 +203,8 @@ class Part:
 @dataclass(frozen=True, slots=True)
 class Answer:
     """
-    One answer; *event* is what to publish about it, None for what nobody wants to read.  *arrived*
-    is called when the client's TCP has acknowledged all of it, if ever it does.
+    One answer; *event* is what to publish about it, None for what nobody wants to read.  *receipt*
+    is to know whether all of it arrives.
 
     Content-Length comes from the body when it is sent, so HEAD and GET cannot differ.
     """
@@ -212,7 +213,7 @@ class Answer:
     headers: Mapping[str, str]
     body: bytes | Part = b""
     event: Event | None = None
-    arrived: Callable[[], None] | None = None
+    receipt: Receipt | None = None
 
     @property
     def size(self) -> int:

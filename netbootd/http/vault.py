@@ -9,9 +9,11 @@ disk before a byte leaves, and a second claimant freezes the machine.
     request -> seal_of: secret? -> the kernel's neighbour -> judge -> page -> on disk -> sent
                    |no                                        |No         |no     |       |
                  page                                        403         its own  503    arrived
+                                                     Later: 503
                                                      Alarm: held, 403
 
 A HEAD is judged and counts for nothing.  Nothing here is kept by a cache, compared or sent in part.
+From when it is judged until its receipt ends, nobody else is given the same.
 (The first line is for twisted.internet.threads, which has no annotations.)
 """
 
@@ -19,7 +21,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from functools import partial
 from http import HTTPStatus
 
 from twisted.internet.threads import deferToThread
@@ -29,19 +30,31 @@ from netbootd.boot.client import Stage
 from netbootd.boot.history import provided
 from netbootd.content import parts_of
 from netbootd.errors import Forbidden, NotFound
-from netbootd.events.event import Claimed
+from netbootd.events.event import Claimed, Contested, Refused
 from netbootd.events.stream import Stream
 from netbootd.http import answers
 from netbootd.http.authority import given_by
 from netbootd.http.bootscript import base_of
-from netbootd.http.resource import LATER, METHODS, NO_STORE, Answer, Asked, Part, Reply, refused
+from netbootd.http.receipt import Receipt
+from netbootd.http.resource import LATER, METHODS, NO_STORE, Answer, Asked, Part, Reply, no, refused
 from netbootd.http.vms import Shelf
 from netbootd.mac import MAC
 from netbootd.neighbours import Tie, card_at
 from netbootd.record import claims
-from netbootd.record.claims import MOST_BEGUN, SECOND, Alarm, Claim, Give, Rules, arrived, judge
+from netbootd.record.claims import (
+    MOST_BEGUN,
+    SECOND,
+    Alarm,
+    Claim,
+    Give,
+    Later,
+    Rules,
+    Verdict,
+    arrived,
+    judge,
+)
 from netbootd.record.record import Record
-from netbootd.record.standing import holds
+from netbootd.record.standing import Standing, holds
 from netbootd.registry import secrecy
 from netbootd.registry.machine import Machine
 from netbootd.registry.snapshot import Registry
@@ -53,6 +66,7 @@ _UNHEARD = frozenset(
     {"range", "if-range", "if-match", "if-none-match", "if-modified-since", "if-unmodified-since"}
 )
 _TAKEN = "it is secret and has been claimed; the machine is held, the boot server's log says why"
+_CONTESTED = "it is secret, and another card has this address at the moment; the log says which"
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +85,7 @@ class Vault:
         self._record = record
         self._shelf = shelf
         self._events = events
+        self._under_way: dict[tuple[str, int, str], Receipt] = {}
         self.who_has: Callable[[str], Tie] = card_at
 
     # -- what is secret ------------------------------------------------------------------------
@@ -142,33 +157,71 @@ class Vault:
         self, asked: Asked, seal: Seal, registry: Registry, page: Callable[[Asked], Reply]
     ) -> Answer:
         """What *page* answers, or why not."""
-        tie = await deferToThread(self.who_has, asked.peer)
         machine = seal.machine
+        given = self._given(asked, seal, machine) if machine else 0
+        tie = await deferToThread(self.who_has, asked.peer)
         if machine is None:
             return self._refuse(asked, None, "it is secret, and nobody knows for whom it is asked")
         if self._record.unread:
             told = f"it is secret, and may have been given already: {self._record.unread}"
             return refused(asked, HTTPStatus.SERVICE_UNAVAILABLE, told, LATER, mac=machine.mac)
-        verdict = self._judge(asked, seal, machine, tie, registry)
+        verdict = self._judge(asked, seal, machine, tie, registry, given)
         if isinstance(verdict, Alarm) and asked.method != "HEAD":
             return await self._freeze(asked, machine, verdict.reason)
+        if isinstance(verdict, Later):
+            return self._put_off(asked, machine, verdict)
         if not isinstance(verdict, Give):
             return self._refuse(asked, machine, verdict.reason)
         answer = self._made_by(page, asked, machine)
         if answer.status != HTTPStatus.OK or asked.method == "HEAD":
             return answer
-        self._record.put(machine.key, verdict.standing, listed=machine.known)
-        return await self._send(asked, seal, machine, answer)
+        receipt = self._begin(seal, machine, verdict.standing)
+        try:
+            return await self._send(asked, machine, replace(answer, receipt=receipt))
+        except BaseException:
+            receipt.end(whole=False)
+            raise
 
     def _judge(
-        self, asked: Asked, seal: Seal, machine: Machine, tie: Tie, registry: Registry
-    ) -> Give | claims.No | Alarm:
+        self, asked: Asked, seal: Seal, machine: Machine, tie: Tie, registry: Registry, given: int
+    ) -> Verdict:
+        """*given* is how often it had arrived when it was asked for."""
         settings, record = registry.config.secrets, self._record
-        cards = secrecy.cards_of(machine)
-        rules = Rules(cards, settings.window, seal.times, settings.armed)
+        cards, own = secrecy.cards_of(machine), machine.address
+        address = str(own) if own else None
+        rules = Rules(cards, settings.window, seal.times, settings.armed, address)
         attempt = record.proven(machine.key, asked.query.get("token", ""))
-        claim = Claim(seal.what, attempt, asked.peer, tie.card, tie.why)
+        under_way = self._given(asked, seal, machine) > given or (
+            attempt is not None and (machine.key, attempt.number, seal.what) in self._under_way
+        )
+        claim = Claim(seal.what, attempt, asked.peer, tie.card, tie.why, under_way)
         return judge(record.of(machine.key), claim, rules, record.now())
+
+    def _given(self, asked: Asked, seal: Seal, machine: Machine) -> int:
+        """How often it has arrived so far, after a look at what is on its way."""
+        attempt = self._record.proven(machine.key, asked.query.get("token", ""))
+        if attempt is None:
+            return 0
+        if before := self._under_way.get((machine.key, attempt.number, seal.what)):
+            before.look()
+            attempt = self._record.proven(machine.key, asked.query.get("token", "")) or attempt
+        given = claims.of(attempt, seal.what)
+        return given.whole if given else 0
+
+    def _begin(self, seal: Seal, machine: Machine, standing: Standing) -> Receipt:
+        """It leaves, and *standing* says so."""
+        assert standing.latest is not None, "a claim is good for the last boot"
+        key, number = machine.key, standing.latest.number
+        self._record.put(key, standing, listed=machine.known)
+
+        def ended(whole: bool) -> None:
+            del self._under_way[key, number, seal.what]
+            if whole:
+                after = arrived(self._record.of(key), number, seal.what)
+                self._record.put(key, after, listed=machine.known)
+
+        receipt = self._under_way[key, number, seal.what] = Receipt(ended)
+        return receipt
 
     @staticmethod
     def _made_by(page: Callable[[Asked], Reply], asked: Asked, machine: Machine) -> Answer:
@@ -181,7 +234,7 @@ class Vault:
         kind = {name: text for name, text in answer.headers.items() if name == "Content-Type"}
         return replace(answer, headers={**kind, **NO_STORE})
 
-    async def _send(self, asked: Asked, seal: Seal, machine: Machine, answer: Answer) -> Answer:
+    async def _send(self, asked: Asked, machine: Machine, answer: Answer) -> Answer:
         """*answer*, once it is on disk that it leaves."""
         record, key = self._record, machine.key
         kept = record.settle is None or await deferToThread(record.settle)
@@ -189,18 +242,15 @@ class Vault:
         if not kept or held or latest is None:
             if isinstance(answer.body, Part):
                 answer.body.content.close()
+            if answer.receipt is not None:
+                answer.receipt.end(whole=False)
             if held:
                 return self._refuse(
                     asked, machine, f"it is secret, and the machine is held: {held}"
                 )
             told = "it is secret, and cannot be noted on disk as given: the state folder is broken"
             return refused(asked, HTTPStatus.SERVICE_UNAVAILABLE, told, LATER, mac=machine.mac)
-        done = partial(self._arrived, key, latest.number, seal.what, listed=machine.known)
-        return replace(answer, arrived=done)
-
-    def _arrived(self, key: str, number: int, what: str, *, listed: bool) -> None:
-        standing = arrived(self._record.of(key), number, what)
-        self._record.put(key, standing, listed=listed)
+        return answer
 
     async def _freeze(self, asked: Asked, machine: Machine, reason: str) -> Answer:
         record = self._record
@@ -212,6 +262,20 @@ class Vault:
         if record.settle is not None:
             await deferToThread(record.settle)
         return self._refuse(asked, machine, f"second claimant: {reason}", _TAKEN)
+
+    @staticmethod
+    def _put_off(asked: Asked, machine: Machine, verdict: Later) -> Answer:
+        contested = isinstance(verdict, claims.Contested)
+        kind = Contested if contested else Refused
+        event = kind(
+            mac=machine.mac,
+            peer=asked.peer,
+            protocol="HTTP",
+            path=asked.path,
+            status=HTTPStatus.SERVICE_UNAVAILABLE,
+            reason=verdict.reason,
+        )
+        return no(event, _CONTESTED if contested else verdict.reason, LATER)
 
     @staticmethod
     def _refuse(asked: Asked, machine: Machine | None, reason: str, words: str = "") -> Answer:

@@ -6,13 +6,18 @@ A claim is a request that shows a token.  What it needs, in this order::
     a token of the machine's last boot     else No: anybody can ask with a wrong one
     within the window                      else No: the token is worth nothing any more
     the machine is not held                else No: one alarm is enough
-    the machine's own card at its address  else Alarm: somebody else has the token
     not yet given as often as it may be    else Alarm: it was given, and here is another who asks
+    the machine's own card at its address  else Alarm: somebody else has the token;
+                                           at an address of the machine's own Contested
     a boot that was armed                  else No
+    nobody is getting it just now          else Later: one at a time has it
 
 An Alarm takes a token that only the machine's own boot script had, so that no stranger can raise
-one to freeze a machine.  A transfer that broke off is no second claim: until the whole has arrived,
-the machine's own card may ask again, within bounds.
+one to freeze a machine.  Whoever forges ARP for the machine's address needs none: then the machine
+itself asks, with its token, and another card seems to.  Somebody who has the token and took the
+address looks the same.  Neither gets anything, and as long as nothing was given nothing is lost: so
+this is refused and told, and the machine may ask again.  A transfer that broke off is no second
+claim: until the whole has arrived, the machine's own card may ask again, within bounds.
 """
 
 from __future__ import annotations
@@ -33,7 +38,8 @@ MOST_BEGUN = 20
 class Claim:
     """
     Somebody asks for *what*, from the address *peer* where the kernel sees *card*; *why* is why it
-    sees none.  *token*: it showed that of the boot *attempt*, None for no token that is good.
+    sees none.  It showed the token of the boot *attempt*, None for no token that is good.
+    *under_way*: an answer with it was on its way already when this was asked.
     """
 
     what: str
@@ -41,6 +47,7 @@ class Claim:
     peer: str
     card: MAC | None
     why: str = ""
+    under_way: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,12 +55,14 @@ class Rules:
     """
     Which *cards* are the machine's; how many seconds after its boot script a secret is given
     (*window*), and *times* how often its reader fetches it.  *armed*: only to boots that were.
+    *address* is the machine's in the configuration, None where it has none there.
     """
 
     cards: Collection[MAC]
     window: float
     times: int = 1
     armed: bool = True
+    address: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,13 +80,29 @@ class No:
 
 
 @dataclass(frozen=True, slots=True)
+class Later:
+    """Not now: whoever is right may ask again in a moment."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Contested(Later):
+    """As Later, and the operator is to know: another card is at the machine's address."""
+
+
+@dataclass(frozen=True, slots=True)
 class Alarm:
     """A second claimant: the token is in two hands, and the machine is to be held."""
 
     reason: str
 
 
-def judge(standing: Standing, claim: Claim, rules: Rules, now: float) -> Give | No | Alarm:
+#: What may come of a claim.
+Verdict = Give | No | Later | Alarm
+
+
+def judge(standing: Standing, claim: Claim, rules: Rules, now: float) -> Verdict:
     """Whether *claim* on a secret of the machine with *standing* is good *now* (Unix seconds)."""
     attempt = claim.attempt
     if attempt is None:
@@ -88,20 +113,35 @@ def judge(standing: Standing, claim: Claim, rules: Rules, now: float) -> Give | 
         return No(f"it is secret, and given within {rules.window:.0f} s of the boot script")
     if standing.held:
         return No(f"it is secret, and the machine is held: {standing.held}")
-    if claim.card not in rules.cards:
-        seen = f"is {claim.card}" if claim.card else claim.why
-        return Alarm(f"{claim.what} was asked for with its token by {claim.peer}, and {seen}")
     given = of(attempt, claim.what)
-    if given is not None and given.whole >= rules.times:
+    if given is not None and given.whole >= rules.times and not _overtaken(claim, given):
         return Alarm(
-            f"{claim.what} was asked for by {claim.peer}, {now - given.at:.0f} s after it was given"
-            f" to {given.peer}"
+            f"{claim.what} was asked for by {claim.peer} ({claim.card or claim.why}),"
+            f" {now - given.at:.0f} s after it was given to {given.peer}"
         )
+    if claim.card not in rules.cards:
+        return _of_another_card(claim, attempt, rules)
     if rules.armed and not attempt.order:
         return No("it is secret, and this boot was not armed with 'netbootd next'")
+    if claim.under_way:
+        return Later("it is secret, given once, and on its way already")
     if given is not None and given.begun >= MOST_BEGUN:
         return No(f"it is secret, and was begun {given.begun} times without ever arriving")
     return Give(begun(standing, attempt, claim, now))
+
+
+def _overtaken(claim: Claim, given: Given) -> bool:
+    """The same card and address asked twice at once, and had the first answer meanwhile."""
+    return claim.under_way and (str(claim.card), claim.peer) == (given.mac, given.peer)
+
+
+def _of_another_card(claim: Claim, attempt: Attempt, rules: Rules) -> Contested | Alarm:
+    seen = f"is {claim.card}" if claim.card else claim.why
+    told = f"{claim.what} was asked for with its token by {claim.peer}, and {seen}"
+    if claim.peer not in (attempt.peer, rules.address):
+        return Alarm(told)
+    own = " or ".join(map(str, rules.cards))
+    return Contested(f"{told}, where {own} should be: its address is forged or taken")
 
 
 def of(attempt: Attempt, what: str) -> Given | None:

@@ -197,6 +197,15 @@ def test_nothing_is_changed_from_where_machines_boot(server):
     server.daemon.wait_for(f"audit: API token tests from {LAN_SERVER}: POST reload: refused", 10)
     until(lambda: f'"user":{{"name":"API token tests from {LAN_SERVER}"}}' in audited(server))
     bearer = ("-H", f"Authorization: Bearer {server.token}", "-X", "POST")
+    # A second network on the same cable, which is known by its route alone.
+    server.lab.ip("lan", "address add 198.51.100.1/24 dev eth0")
+    server.lab.ip("boot", "route add 198.51.100.0/24 dev eth0")
+    url = f"http://{BOOT_SERVER}:3000/api/v1/reload"
+    beside = server._curl("lan", url, *bearer, "--interface", "198.51.100.1")
+    server.lab.ip("boot", "route del 198.51.100.0/24")
+    server.lab.ip("lan", "address del 198.51.100.1/24 dev eth0")
+    assert (beside[0], beside[1]["error"]["code"]) == (403, "boot-network")
+    assert "198.51.100.1 is on the network of eth0" in beside[1]["error"]["message"]
     for own in (BOOT_SERVER, "127.0.0.1"):
         assert server._curl("boot", f"http://{own}:3000/api/v1/reload", *bearer)[0] == 200
     assert "configuration reloaded" in server.daemon.text[said:]

@@ -5,6 +5,7 @@ and all who would like to have it, too.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import signal
@@ -15,6 +16,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.certificates import authority, signed
 from tests.end_to_end.lab import BOOT_SERVER, NETBOOTD, Lab
 from tests.end_to_end.process import Daemon, LabError
 
@@ -152,6 +154,71 @@ def test_a_stolen_address_is_not_enough(site):
     time.sleep(1.5)  # the kernel takes no other card for an address sooner (arp(7), locktime)
     assert SECRET not in site.get("thief", url)
     site.daemon.wait_for(f"{AT}, and is {THIEF}", 10)
+    site.lab.ip("thief", "address flush dev eth0")
+    site.lab.ip("node", "link set eth0 up")
+    time.sleep(1.5)
+    assert SECRET in site.get("node", url)  # nothing was lost, and nobody is held
+
+
+#: Says by ARP to all that its first word, an address, is at its second, a card (RFC 826).
+_ARP = r"""
+import socket, sys
+own = bytes.fromhex(sys.argv[2].replace(":", ""))
+at = socket.inet_aton(sys.argv[1])
+wire = socket.socket(socket.AF_PACKET, socket.SOCK_RAW)
+wire.bind(("eth0", 0))
+packet = bytes.fromhex("0001080006040002") + own + at + b"\xff" * 6 + at
+wire.send(b"\xff" * 6 + own + b"\x08\x06" + packet)
+"""
+#: Opens a connection, waits for a line, and sends its request then.
+_SLOW = r"""
+import socket, sys
+wire = socket.create_connection((sys.argv[1], 3000), 20)
+print("open", flush=True)
+sys.stdin.readline()
+wire.sendall(f"GET {sys.argv[2]} HTTP/1.0\r\n\r\n".encode())
+print(b"".join(iter(lambda: wire.recv(9999), b"")).decode(), flush=True)
+"""
+
+
+def test_forged_arp_freezes_nobody(site):
+    url = site.answer_url()
+    node = site.lab.spawn("node", "python3", "-c", _SLOW, BOOT_SERVER, url.removeprefix(BASE))
+    node.wait_for("open", 20)
+    time.sleep(1.5)  # as above
+    site.lab.run("thief", "python3", "-c", _ARP, AT, THIEF)
+    until(lambda: THIEF in site.lab.run("boot", "ip", "neigh", "show", AT))
+    node.write("now\n")
+    site.daemon.wait_for(f"{AT}, and is {THIEF}, where {NODE} should be", 20)
+    time.sleep(1.5)
+    site.lab.run("node", "python3", "-c", _ARP, AT, NODE)
+    node.wait_for("503 Service", 30)
+    assert "Retry-After" in node.text
+    assert "second claimant" not in site.daemon.text
+    assert SECRET in site.get("node", url)
+
+
+#: Sends the request for its first word on ten connections at once; prints how each answer begins.
+_AT_ONCE = r"""
+import socket, sys
+wires = [socket.create_connection((sys.argv[1], 3000), 20) for _ in range(10)]
+for wire in wires:
+    wire.sendall(f"GET {sys.argv[2]} HTTP/1.0\r\n\r\n".encode())
+for wire in wires:
+    print(b"".join(iter(lambda: wire.recv(9999), b"")).decode())
+"""
+
+
+def test_of_ten_who_ask_at_once_one_gets_it(site):
+    path = site.answer_url().removeprefix(BASE)
+    got = site.lab.run("node", "python3", "-c", _AT_ONCE, BOOT_SERVER, path)
+    assert got.count(SECRET) == 1
+    assert got.count("HTTP/1.0 200") == 1
+    assert got.count("HTTP/1.0 503") == 9
+    assert got.count("Retry-After") == 9
+    assert "second claimant" not in site.daemon.text
+    assert site.get("node", path).endswith("403")
+    site.daemon.wait_for("second claimant", 10)
 
 
 @pytest.mark.parametrize("token", ["", "token-" + "0" * 32 + "/"])
@@ -221,6 +288,41 @@ def test_a_transfer_that_broke_off_is_no_delivery(site):
     site.lab.run("node", "python3", "-c", code)
     assert site.get("node", path).startswith(SECRET)
     assert site.get("node", path).endswith("403")
+
+
+def test_by_https_a_receipt_is_one_as_well(site):
+    pair = signed("boot", BOOT_SERVER, signer=authority()).write(site.folder / "pair.pem")
+    site.config["netbootd"]["tls"] = {"port": 3443, "certificate": str(pair)}
+    (site.folder / "srv" / "install" / "node.cfg.j2").write_text(SECRET + "x" * 900_000)
+    site.restart()
+    site.run("next", NODE)
+    script = site.get("node", f"https://{BOOT_SERVER}:3443/boot/{DASHED}", *IPXE, "-k")
+    url = re.search(r"url=(https://\S+)", script)[1]
+    code = (
+        "import socket, ssl, struct, sys\n"
+        "s = socket.socket()\n"
+        "s.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)\n"
+        f"s.connect(({BOOT_SERVER!r}, 3443))\n"
+        "tls = ssl._create_unverified_context().wrap_socket(s)\n"
+        f"tls.sendall(b'GET {url.partition(':3443')[2]} HTTP/1.1\\r\\nHost: x\\r\\n\\r\\n')\n"
+        "assert tls.recv(1000).startswith(b'HTTP/1.1 200')\n"
+        "tls.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack('ii', 1, 0))\n"
+        "tls.close()\n"
+    )
+    site.lab.run("node", "python3", "-c", code)
+    whole = site.get("node", url, "-k")
+    assert whole.startswith(SECRET)
+    assert whole.endswith("\n200")
+    until(lambda: '"whole":1' in recorded(site))
+    assert site.get("node", url, "-k").endswith("403")
+    site.daemon.wait_for("second claimant", 10)
+
+
+def recorded(site):
+    """What is on disk of the node."""
+    with contextlib.closing(sqlite3.connect(site.folder / "state" / "record.sqlite")) as record:
+        rows = record.execute("SELECT value FROM standing WHERE key = ?", (NODE,)).fetchall()
+    return rows[0][0] if rows else ""
 
 
 @pytest.mark.parametrize("client", [("wget",), ("busybox", "wget"), ("curl", "--http1.0", "-sS")])

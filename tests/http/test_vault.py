@@ -9,7 +9,7 @@ from twisted.internet.defer import Deferred, execute
 
 from netbootd.apitoken import Tokens
 from netbootd.errors import Forbidden
-from netbootd.events.event import Claimed
+from netbootd.events.event import Claimed, Contested
 from netbootd.http import site as site_module
 from netbootd.http import vault
 from netbootd.http.resource import Awaited, Part, asked_of
@@ -104,7 +104,7 @@ def test_each_is_given_to_its_machine_and_never_kept_by_a_cache(site):
         assert answer.status == 200, url
         assert answer.headers["Cache-Control"] == "no-store"
         assert not answer.headers.keys() & {"ETag", "Last-Modified", "Accept-Ranges"}
-        answer.arrived()
+        answer.receipt.end(whole=True)
     given = site.live.record.of(NODE).latest.given
     assert [one.what for one in given] == [
         "install/node.cfg", "script", "overlay", "vms", "vms/web"
@@ -115,7 +115,7 @@ def test_each_is_given_to_its_machine_and_never_kept_by_a_cache(site):
 @pytest.mark.parametrize("number", range(6))
 def test_a_second_claimant_is_told_to_everybody(site, number):
     url = urls(site.boot())[number]
-    site.answer(url).arrived()
+    site.answer(url).receipt.end(whole=True)
     assert site.answer(url, method="HEAD").status == 403
     assert not site.live.record.of(NODE).held
     assert site.answer(url, ELSEWHERE).status == 403
@@ -125,6 +125,55 @@ def test_a_second_claimant_is_told_to_everybody(site, number):
     assert OTHER in str(alarm)
     assert site.answer(url).status == 403
     assert len([event for event in site.events if isinstance(event, Claimed)]) == 1
+
+
+@pytest.mark.parametrize("number", range(6))
+def test_one_at_a_time_is_given_it(site, number):
+    url = urls(site.boot())[number]
+    first = site.answer(url)
+    for _ in range(9):
+        later = site.answer(url)
+        assert (later.status, later.headers["Retry-After"]) == (503, "5")
+        assert later.receipt is None
+    assert not site.live.record.of(NODE).held
+    assert site.live.record.of(NODE).latest.given[0].begun == 1
+    first.receipt.end(whole=False)  # it broke off
+    again = site.answer(url)
+    assert again.status == 200
+    again.receipt.end(whole=True)
+    assert site.answer(url).status == 403
+    assert site.live.record.of(NODE).held
+
+
+def test_an_answer_that_is_not_sent_keeps_nobody_from_the_next(site):
+    url = urls(site.boot())[0]
+
+    def broken():
+        raise OSError("no threads")
+
+    site.live.record.settle = lambda: False
+    assert site.answer(url).status == 503
+    site.live.record.settle = broken
+    with pytest.raises(AttributeError):
+        site.answer(url).status  # noqa: B018  the failure
+    site.live.record.settle = None
+    assert site.answer(url).status == 200
+
+
+def test_another_card_at_its_address_is_told_and_freezes_nobody(site):
+    url = urls(site.boot())[0]
+    for card in (Tie(MAC.parse(OTHER)), Tie(None, "the kernel has no card for it")):
+        whole, site.site.vault.who_has = site.site.vault.who_has, lambda _, card=card: card
+        answer = site.answer(url)
+        site.site.vault.who_has = whole
+        assert (answer.status, answer.headers["Retry-After"]) == (503, "5")
+        assert isinstance(answer.event, Contested)
+        assert answer.event.level == "warn"
+        assert str(card.card or card.why) in str(answer.event)
+        assert NODE in answer.event.reason
+        assert OTHER not in text(answer)
+    assert not site.live.record.of(NODE).held
+    assert site.answer(url).status == 200
 
 
 @pytest.mark.parametrize("number", range(6))
@@ -224,7 +273,7 @@ def test_by_a_link_there_is_no_other_way_to_a_secret(site, tmp_path):
     with pytest.raises(Forbidden, match="HTTP alone"):
         check_open("install/plain-link.cfg", site.live.snapshot)
     token = site.boot()
-    site.answer(f"/install/{NODE}/token-{token}/link.cfg").arrived()
+    site.answer(f"/install/{NODE}/token-{token}/link.cfg").receipt.end(whole=True)
     assert site.answer(f"/install/{NODE}/token-{token}/node.cfg").status == 403
     assert site.live.record.of(NODE).held  # it was the same one
 

@@ -11,7 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.end_to_end.lab import Lab
+from tests.certificates import authority, signed
+from tests.end_to_end.lab import BOOT_SERVER, Lab
 from tests.end_to_end.process import Daemon
 
 CANARY = b"canary-5b1c0f7e-never-to-be-sent"
@@ -46,6 +47,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
 
 
 def configuration(folder: Path, root: Path) -> dict[str, object]:
+    pair = signed("boot", BOOT_SERVER, signer=authority()).write(folder / "pair.pem")
     return {
         "targets": {"nfs": {"one": {"kernel": "images/vmlinuz", "initrd": "images/vmlinuz"}}},
         "machines": {NODE: {"type": "nfs", "name": "one"}},
@@ -53,6 +55,7 @@ def configuration(folder: Path, root: Path) -> dict[str, object]:
             "interfaces": ["eth0"],
             "files": str(root),
             "state": str(folder / "state"),
+            "tls": {"port": 3443, "certificate": str(pair)},
         },
     }
 

@@ -151,6 +151,10 @@ CLIENTS: dict[str, Callable[[Path], tuple[str, ...]]] = {
         *("curl", "-sS", "--limit-rate", "30M", "-o", str(into)),
         f"http://{BOOT_SERVER}:3000/image",
     ),
+    "curl, HTTPS": lambda into: (
+        *("curl", "-sS", "-k", "--limit-rate", "30M", "-o", str(into)),
+        f"https://{BOOT_SERVER}:3443/image",
+    ),
     "curl, TFTP": lambda into: ("curl", "-sS", "-o", str(into), f"tftp://{BOOT_SERVER}/image"),
     "atftp, window 16": lambda into: (
         *("atftp", "--option", "windowsize 16", "--option", "blksize 512"),

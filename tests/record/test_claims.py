@@ -8,7 +8,17 @@ import pytest
 
 from netbootd.mac import MAC
 from netbootd.record import claims
-from netbootd.record.claims import Alarm, Claim, Give, No, Rules, arrived, judge
+from netbootd.record.claims import (
+    Alarm,
+    Claim,
+    Contested,
+    Give,
+    Later,
+    No,
+    Rules,
+    arrived,
+    judge,
+)
 from netbootd.record.coding import decode, encode
 from netbootd.record.record import Record
 from netbootd.record.standing import FRESH, Armed, arms, begins, holds, released
@@ -49,12 +59,22 @@ def given(standing, *, whole=True, **other):
         ({"attempt": None}, No, "missing or wrong"),
         ({"attempt": None, "card": OTHER}, No, "missing or wrong"),
         ({"card": OTHER, "peer": "192.0.2.66"}, Alarm, f"192.0.2.66, and is {OTHER}"),
-        ({"card": None, "why": "it is behind the router 192.0.2.1"}, Alarm, "behind the router"),
+        (
+            {"card": None, "why": "it is behind the router 192.0.2.1", "peer": "192.0.2.66"},
+            Alarm,
+            "behind the router",
+        ),
+        ({"card": OTHER}, Contested, f"192.0.2.9, and is {OTHER}, where {CARD} or {SECOND} should"),
+        ({"card": None, "why": "nobody has it"}, Contested, "192.0.2.9, and nobody has it"),
+        ({"card": OTHER, "peer": "192.0.2.8"}, Contested, f"192.0.2.8, and is {OTHER}"),
+        ({"under_way": True}, Later, "on its way already"),
+        ({"under_way": True, "card": OTHER, "peer": "192.0.2.66"}, Alarm, "192.0.2.66"),
+        ({"under_way": True, "attempt": None}, No, "missing or wrong"),
     ],
 )
 def test_the_first_to_ask(other, kind, says):
-    found = verdict(booted(), **other)
-    assert isinstance(found, kind)
+    found = verdict(booted(), rules=dataclasses.replace(RULES, address="192.0.2.8"), **other)
+    assert type(found) is kind
     assert says in getattr(found, "reason", "")
 
 
@@ -64,7 +84,7 @@ def test_the_first_to_ask(other, kind, says):
 def test_the_window_holds_whichever_way_the_clock_goes(seconds, kind):
     standing = booted()
     assert isinstance(verdict(standing, BEGAN + seconds), kind)
-    late = isinstance(verdict(standing, BEGAN + seconds, card=OTHER), No)
+    late = isinstance(verdict(standing, BEGAN + seconds, card=OTHER, peer="192.0.2.66"), No)
     assert late is (kind is No)
 
 
@@ -83,10 +103,18 @@ def test_the_token_of_an_earlier_boot_is_worth_nothing():
 
 def test_once_it_has_arrived_whoever_asks_is_the_second():
     standing = given(booted())
-    for other in ({}, {"card": SECOND}, {"card": OTHER}):
+    for other in ({}, {"card": SECOND}, {"card": OTHER}, {"card": OTHER, "peer": "192.0.2.66"}):
         assert isinstance(verdict(standing, **other), Alarm)
+    assert str(OTHER) in verdict(standing, card=OTHER).reason
     assert "60 s after" not in verdict(standing, BEGAN + 61).reason
     assert "1 s after it was given to 192.0.2.9" in verdict(standing, BEGAN + 61).reason
+
+
+def test_who_asked_twice_at_once_is_no_second_claimant():
+    standing = given(booted())
+    assert isinstance(verdict(standing, under_way=True), Later)
+    for other in ({"card": SECOND}, {"peer": "192.0.2.8"}, {"card": OTHER}):
+        assert isinstance(verdict(standing, under_way=True, **other), Alarm)
 
 
 def test_each_thing_is_given_once():
@@ -101,7 +129,15 @@ def test_what_broke_off_may_be_begun_again_by_its_own_card_within_bounds():
     for _ in range(claims.MOST_BEGUN):
         standing = given(standing, whole=False)
     assert "20 times" in verdict(standing).reason
-    assert isinstance(verdict(standing, card=OTHER), Alarm)
+    assert isinstance(verdict(standing, card=OTHER, peer="192.0.2.66"), Alarm)
+
+
+def test_who_forges_the_address_of_a_machine_has_it_neither_held_nor_robbed():
+    standing = booted()
+    for _ in range(3):
+        assert isinstance(verdict(standing, card=OTHER), Contested)
+    assert isinstance(verdict(standing), Give)
+    assert isinstance(verdict(given(standing), card=OTHER), Alarm)
 
 
 def test_one_that_reads_twice_gets_it_twice():
