@@ -38,6 +38,7 @@ def connect(
         raise NoDatabase("it is empty, or no file at all")
     connection = sqlite3.connect(file, timeout=_BUSY_S, isolation_level=None)
     try:
+        use_no_other_folder(connection)
         connection.execute("PRAGMA journal_mode = WAL")
         connection.execute(f"PRAGMA synchronous = {synchronous}")
         written = connection.execute("PRAGMA user_version").fetchone()[0]
@@ -52,6 +53,14 @@ def connect(
         connection.close()
         raise
     return connection
+
+
+def use_no_other_folder(connection: sqlite3.Connection) -> None:
+    """
+    Keep in memory what SQLite would put into files in ``/var/tmp`` for large transactions and sorts
+    (https://www.sqlite.org/tempfiles.html): a daemon that is confined may not, or has none.
+    """
+    connection.execute("PRAGMA temp_store = MEMORY")
 
 
 def _make(file: Path, tables: str, version: int) -> None:

@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from netbootd.logbook.marks import Mark, Marks
+from netbootd.sqlitefile import use_no_other_folder
 
 FILE = "index.sqlite"
 _VERSION = 1
@@ -30,6 +31,7 @@ CREATE TABLE IF NOT EXISTS mark (
 def _open(folder: Path) -> Iterator[sqlite3.Connection]:
     connection = sqlite3.connect(folder / FILE, timeout=_BUSY_S)
     try:
+        use_no_other_folder(connection)
         if connection.execute("PRAGMA user_version").fetchone()[0] != _VERSION:
             connection.execute("PRAGMA journal_mode = WAL")
             connection.executescript(f"{_TABLES} PRAGMA user_version = {_VERSION};")
