@@ -13,7 +13,6 @@ from netbootd.api.values import Picture
 from netbootd.boots.boot import Boot
 from netbootd.errors import Finding
 from netbootd.events.progress import Progress
-from netbootd.logbook.line import Line, Source
 from netbootd.record.record import Record
 from netbootd.why.diagnosis import Diagnosis
 from netbootd.why.evidence import Held
@@ -24,14 +23,14 @@ from netbootd.why.why import diagnose
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Seen:
     """
-    What was seen of one machine: its last *boots*, the newest first, and *lines* of its logs, the
-    oldest first; and of all: the findings of a *refused* configuration, when anybody was *heard* on
-    each interface, the *strangers* that ask without being listed, the *transfers* under way, and
-    the *leases*.
+    What was seen of one machine: its last *boots*, the newest first, and its last *words* with
+    their times, the oldest first; and of all: the findings of a *refused* configuration, when
+    anybody was *heard* on each interface, the *strangers* that ask without being listed, the
+    *transfers* under way, and the *leases*.
     """
 
     boots: tuple[Boot, ...] = ()
-    lines: tuple[Line, ...] = ()
+    words: tuple[tuple[float, str], ...] = ()
     refused: tuple[Finding, ...] = ()
     heard: Mapping[str, float] = field(default_factory=dict)
     strangers: tuple[Any, ...] = ()
@@ -47,7 +46,7 @@ def diagnosis(key: str, picture: Picture, seen: Seen) -> Diagnosis:
         Record(lambda: picture.now, picture.standings),
         picture.sightings,
         seen.boots,
-        [(line.at, line.text) for line in seen.lines if line.source is not Source.BOOT],
+        seen.words,
         seen.refused,
         seen.heard,
         seen.strangers,

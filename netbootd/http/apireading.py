@@ -145,7 +145,7 @@ async def _why(call: Call, who: str) -> Answer:
     boots = desk.boots
     seen = Seen(
         boots=tuple(boots.recent(key)) if boots else (),
-        lines=desk.logs.recent(key) if desk.logs else (),
+        words=desk.logs.last_words(key) if desk.logs else (),
         refused=tuple(desk.told.refused),
         heard=dict(boots.heard) if boots else {},
         strangers=tuple(boots.strangers()) if boots else (),

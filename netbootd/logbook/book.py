@@ -11,16 +11,16 @@ import os
 import sqlite3
 import threading
 import time
-from collections import OrderedDict, deque
+from collections import deque
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from netbootd.config import Logs
 from netbootd.logbook import ecs, files, index, reader
+from netbootd.logbook.lastwords import LastWords, Word
 from netbootd.logbook.line import Line
-from netbootd.logbook.marks import Mark, Marks, key_of
+from netbootd.logbook.marks import Mark, Marks
 from netbootd.logbook.retention import Retention
 from netbootd.logbook.writer import Writer
 
@@ -30,10 +30,6 @@ _HIGH = 0.5  # above it a sender that can wait should: the rest is for those tha
 _LINE_BYTES = 1000  # of a queued line beside its text, roughly
 _PACE_S = 0.05  # lines of so long are written together
 _AGAIN_S = 1.0  # after the disk refused
-_RECENT = 50
-_RECENT_KEYS = 4096
-_RECENT_TEXT = 2048
-_RECENT_BYTES = 64 << 20  # of all of them: anybody can be many senders
 _CUTS = 64  # a file is cut at this part of the whole
 _SMALLEST, _LARGEST = 1 << 16, 1 << 26
 _FLOOR = 64 << 20  # bytes that are left free for others
@@ -72,8 +68,7 @@ class Logbook:
         self._lock = threading.Lock()  # of the queue, its size and the counts
         self._wake = threading.Event()
         self._closing = threading.Event()
-        self._recent: OrderedDict[str, list[Line]] = OrderedDict()
-        self._recent_bytes = 0
+        self._last_words = LastWords()
         self._callbacks: tuple[Callable[[Line], None], ...] = ()
         self._writer = Writer(folder, shape, now, _SMALLEST, self._cut)
         self._retention = Retention(folder, now, lambda: self._writer.closed_until)
@@ -105,7 +100,7 @@ class Logbook:
             self._bytes += size
         if not self._wake.is_set():
             self._wake.set()
-        self._remember(line, size)
+        self._last_words.note(line)
         for callback in self._callbacks:
             callback(line)
         return True
@@ -120,9 +115,9 @@ class Logbook:
         """Whether a sender that can wait should be made to."""
         return len(self._queue) > _MOST_LINES * _HIGH or self._bytes > _MOST_BYTES * _HIGH
 
-    def recent(self, key: str) -> tuple[Line, ...]:
-        """The last lines of a machine, or of an address that is nobody's, the oldest first."""
-        return tuple(self._recent.get(key, ()))
+    def last_words(self, key: str) -> tuple[Word, ...]:
+        """What the machine *key* said last, the oldest first."""
+        return self._last_words.of(key)
 
     def subscribe(self, callback: Callable[[Line], None]) -> Callable[[], None]:
         """Call *callback* with every line that is put; what is returned ends that."""
@@ -132,26 +127,6 @@ class Logbook:
             self._callbacks = tuple(one for one in self._callbacks if one is not callback)
 
         return unsubscribe
-
-    def _remember(self, line: Line, size: int) -> None:
-        key = key_of(line)
-        if not key:
-            return
-        if line.structured or len(line.original) > _RECENT_TEXT or len(line.text) > _RECENT_TEXT:
-            line = replace(line, text=line.text[:_RECENT_TEXT], original="", structured={})
-            size = _size(line)
-        lines = self._recent.get(key)
-        if lines is None:
-            lines = self._recent[key] = []
-        else:
-            self._recent.move_to_end(key)
-        lines.append(line)
-        self._recent_bytes += size
-        if len(lines) > _RECENT:
-            self._recent_bytes -= _size(lines.pop(0))
-        while len(self._recent) > _RECENT_KEYS or self._recent_bytes > _RECENT_BYTES:
-            _, gone = self._recent.popitem(last=False)
-            self._recent_bytes -= sum(map(_size, gone))
 
     # -- in any thread -------------------------------------------------------------------------
 

@@ -164,6 +164,7 @@ class Filer:
             boot=latest.number if latest else 0,
             target=(latest.target if latest else "") or machine.title,
             by=by,
+            known=machine.known,
         )
         return Filed(filing, zone_of(str(machine.variables.get("timezone", ""))))
 

@@ -29,7 +29,7 @@ class Filing:
     """
     Whose line it is: the machine's *key* and *name*, its card, the number of its *boot*, what it
     boots; *by* is the rule that decided (``lease``, ``boot``, ``ip``, ``neighbour``, ``hostname``,
-    ``mac``).  All empty for a stranger's.
+    ``mac``); *known* is whether it is listed.  All empty for a stranger's.
     """
 
     key: str = ""
@@ -38,6 +38,7 @@ class Filing:
     boot: int = 0
     target: str = ""
     by: str = ""
+    known: bool = False
 
 
 NOBODY = Filing()

@@ -18,12 +18,15 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
+from tests import faults
 from tests.end_to_end.lab import BOOT_SERVER, Lab
 from tests.end_to_end.process import LabError
 from tests.faults.place import FAR, NODES, Place
 from tests.faults.wire import Wire
+from tests.soak.nuisance import LISTED, TALKERS, card
 from tests.soak.sampling import Sample, Sampler
 
 NODE_NETWORK = "10.65.0.0/16"
@@ -34,6 +37,16 @@ BOOTS = 6
 LEASES = 400  # computers of the far network, each coming again and again
 STRANGERS = 1000
 STATE = "size=96m"
+INSIDE = Path(__file__).with_name("inside")
+CLOCK = Path(faults.__file__).with_name("clock") / "sitecustomize.py"
+HOUR = 3600
+#: Before anything is measured: more machines and boots than the tables of both hold (10,000 are
+#: the most), in storms that are no larger than they must be, since a heap that was once large
+#: hides what leaks into it; and more lines of each machine than are kept.
+FULL_NODES, FULL_STORMS = 250, 44
+FULL_LINES, LINES_RATE = 60 * TALKERS, 1500
+FIRST_CARD = 0x02_00_00_01_00_00
+REST_S = 75.0
 
 
 @dataclass
@@ -71,21 +84,26 @@ class Soak:
     def __init__(self, lab: Lab, *, seed: int, nodes: int, say: Callable[[str], None]) -> None:
         self.lab, self.nodes, self.say = lab, nodes, say
         self.tally = Tally()
+        self.ended = ""  # what daemons said that were killed
         self.chance = random.Random(seed)
         self._mount()
         self.wire = Wire(lab, "boot", f"{BOOT_SERVER}/24", seed=seed)
         self.place = Place(lab)
+        self._offset, self._blocks = lab.folder / "offset", lab.folder / "blocks"
         self.place.gives_addresses_far_away()
         del self.place.config["boot_servers"]  # what is offered follows the interface
         subnet = self.place.config["subnets"][FAR]
         self.place.config["subnets"][FAR] = {**subnet, "lease_time": 120}
+        disk = {"type": "localboot", "name": "disk"}
+        self.place.config["machines"] |= {card(number): disk for number in range(LISTED)}
         self.place.config["netbootd"] |= {
             "syslog": True,
             "logs": {"size": 16},
             "boots": {"kept": 2000},
             "guard": False,  # the same nodes boot every few seconds, which is what it is against
         }
-        self.place.serve()
+        self._set_clock(0)
+        self._serve()
         self.phases: dict[str, Callable[[], None]] = {
             "quiet": self.quiet,
             "lossy": self.lossy,
@@ -95,8 +113,18 @@ class Soak:
             "address": self.address,
             "disk full": self.disk_full,
             "read-only": self.read_only,
+            "clock": self.clock,
             "leases": self.leases,
         }
+
+    def _serve(self) -> None:
+        """Start the daemon, with ``inside/sitecustomize.py`` in it."""
+        lines = (f"CLOCK={CLOCK}", f"CLOCK_OFFSET={self._offset}", f"BLOCKS={self._blocks}")
+        self.place.serve("env", f"PYTHONPATH={INSIDE}", *lines)
+
+    def sampler(self, pause: float = 10.0) -> Sampler:
+        """Of the daemon that runs."""
+        return Sampler(self.place.daemon.pid, self.place.state, self._blocks, pause)
 
     def _mount(self) -> None:
         state = self.lab.folder / "state"
@@ -107,10 +135,28 @@ class Soak:
         """The disk goes with the lab."""
         subprocess.run(["umount", "-l", str(self.lab.folder / "state")], check=False)
 
+    def fill(self) -> None:
+        """Fill every table that has a bound: while it fills, it looks like one that has none."""
+        for number in range(FULL_STORMS):
+            card = f"{FIRST_CARD + number * FULL_NODES:012x}"
+            mac = ":".join(card[at : at + 2] for at in range(0, 12, 2))
+            self._storm("warm-up", FULL_NODES, spread=2, mac=mac)
+        self.say(f"warm-up: {FULL_STORMS} storms of {FULL_NODES} nodes")
+        words = (BOOT_SERVER, "lines", str(FULL_LINES), str(LINES_RATE))
+        self.lab.run("lan", sys.executable, "-m", "tests.soak.nuisance", *words, timeout=300)
+        self.say(f"warm-up: {FULL_LINES} lines of log")
+        for name in self.phases:
+            self.phase(name)
+        self.rest()
+
+    def rest(self) -> None:
+        """Until what was left open by others is closed."""
+        self.say(f"resting for {REST_S:.0f} s")
+        time.sleep(REST_S)
+
     def go(self, seconds: float, pause: float = 10.0) -> list[Sample]:
         """All phases, again and again in another order, for so long; what the daemon took."""
-        self._storm("warm-up")
-        sampler = Sampler(self.place.daemon.pid, self.place.state, pause)
+        sampler = self.sampler(pause)
         sampler.samples.append(sampler.take())
         sampler.start()
         until = time.monotonic() + seconds
@@ -127,7 +173,7 @@ class Soak:
         self.tally.phases[name] += 1
         before, began = self.tally.begun_anew, time.monotonic()
         try:
-            self.phases[name]()
+            (self.killed if name == "killed" else self.phases[name])()
         except (LabError, AssertionError, subprocess.SubprocessError) as problem:
             self.tally.broken += 1
             self.tally.reasons.append(f"{name}: FAILED: {str(problem)[-300:]}")
@@ -253,6 +299,31 @@ class Soak:
             if time.monotonic() > until:
                 raise AssertionError(f"the disk is well, and still: {troubles}")
             time.sleep(0.5)
+
+    def clock(self) -> None:
+        """The wall clock goes an hour forward, two back, and is right again."""
+        try:
+            with self._storming("clock"):
+                for offset in (HOUR, -HOUR):
+                    self._set_clock(offset)
+                    time.sleep(2)
+        finally:
+            self._set_clock(0)
+
+    def _set_clock(self, offset: float) -> None:
+        new = self._offset.with_suffix(".new")
+        new.write_text(str(offset))
+        new.rename(self._offset)
+
+    def killed(self) -> None:
+        """kill -9 and a new start, twice.  For the end: the memory of a new one says nothing."""
+        with self._storming("killed"):
+            for _ in range(2):
+                time.sleep(1)
+                self.ended += self.place.daemon.text
+                self.place.daemon.send(signal.SIGKILL)
+                self.place.daemon.wait(10)
+                self._serve()
 
     def leases(self) -> None:
         """Computers get addresses, over a cable that loses 5 of 100."""

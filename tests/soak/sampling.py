@@ -15,13 +15,15 @@ from pathlib import Path
 @dataclass(frozen=True)
 class Sample:
     """
-    At *second* of the run: resident and proportional memory (KiB), open descriptors, threads,
-    children, and the KiB that databases, their write-ahead logs and the logs have on disk.
+    At *second* of the run: resident and proportional memory (KiB), *blocks* of memory that Python
+    objects have, open descriptors, threads, children, and the KiB that databases, their write-ahead
+    logs and the logs have on disk.
     """
 
     second: float
     rss: int
     pss: int
+    blocks: int
     descriptors: int
     threads: int
     children: int
@@ -31,13 +33,17 @@ class Sample:
 
 
 class Sampler(threading.Thread):
-    """Takes a Sample of the process *pid*, whose state is in *state*, every *pause* seconds."""
+    """
+    Takes a Sample of the process *pid*, whose state is in *state* and whose blocks *blocks* tells,
+    every *pause* seconds.
+    """
 
-    def __init__(self, pid: int, state: Path, pause: float = 10.0) -> None:
+    def __init__(self, pid: int, state: Path, blocks: Path, pause: float = 10.0) -> None:
         super().__init__(daemon=True)
         self.samples: list[Sample] = []
         self._process = Path(f"/proc/{pid}")
         self._state = state
+        self._blocks = blocks
         self._pause = pause
         self._began = time.monotonic()
         self._over = threading.Event()
@@ -64,6 +70,7 @@ class Sampler(threading.Thread):
             second=time.monotonic() - self._began,
             rss=_number(status, "VmRSS:"),
             pss=_number(rollup, "Pss:"),
+            blocks=int(self._blocks.read_text()),
             descriptors=len(os.listdir(self._process / "fd")),
             threads=_number(status, "Threads:"),
             children=len(children.split()),

@@ -9,7 +9,7 @@ import pytest
 from tests.end_to_end.conftest import lab
 from tests.end_to_end.lab import Lab
 from tests.soak.run import Soak
-from tests.soak.sampling import Sample, Sampler, slope, table
+from tests.soak.sampling import Sample, slope, table
 
 __all__ = ["lab"]
 
@@ -19,7 +19,7 @@ def test_every_fault_once_costs_no_boot_and_leaves_no_descriptor(lab: Lab) -> No
     said: list[str] = []
     soak = Soak(lab, seed=3, nodes=6, say=said.append)
     try:
-        sampler = Sampler(soak.place.daemon.pid, soak.place.state)
+        sampler = soak.sampler()
         soak.phase("quiet")
         before = sampler.take()
         for name in soak.phases:
@@ -28,17 +28,18 @@ def test_every_fault_once_costs_no_boot_and_leaves_no_descriptor(lab: Lab) -> No
         while (after := sampler.take()).descriptors > before.descriptors + 8:
             assert time.monotonic() < deadline, after
             time.sleep(1)
+        soak.phase("killed")
         tally = soak.tally
         assert (tally.failed, tally.broken, tally.twice) == (0, 0, 0), (tally.reasons, said)
         assert tally.tried == tally.first + tally.later > 6 * len(soak.phases) - 12
         assert tally.leases > 0
-        assert "Traceback" not in soak.place.daemon.text
+        assert "Traceback" not in soak.ended + soak.place.daemon.text
     finally:
         soak.close()
 
 
 def a_sample(second: float, pss: int) -> Sample:
-    return Sample(second, pss, pss, 1, 1, 0, 0, 0, 0)
+    return Sample(second, pss, pss, pss, 1, 1, 0, 0, 0, 0)
 
 
 def test_a_slope_is_in_a_minute() -> None:
