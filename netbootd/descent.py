@@ -14,6 +14,7 @@ from netbootd import environment, handover, landlock, ports, privilege
 from netbootd.config import Config
 from netbootd.dhcp.destination import Port
 from netbootd.dhcp6 import sockets as dhcp6
+from netbootd.errors import ConfigErrors, Finding, Level, Place
 from netbootd.privilege import ROOT, User
 from netbootd.registry.snapshot import Registry
 
@@ -27,7 +28,9 @@ _TUNABLES = Path("/proc/sys/net/core")
 
 def descend(registry: Registry, file: Path) -> None:
     """
-    Be a plain user, as the configuration *file* wants it.  Raises NotGivenUp.
+    Be a plain user, as the configuration *file* wants it.
+
+    Raises NotGivenUp, and ConfigErrors where a folder is named that is somebody else's.
 
     Before any socket is opened and any thread is started.
     """
@@ -81,7 +84,11 @@ def _ports(config: Config) -> Iterator[int]:
 
 
 def _hand_over(registry: Registry, file: Path, user: User) -> None:
-    changed, troubles = handover.hand_over(registry.config, file, user)
+    try:
+        changed, troubles = handover.hand_over(registry.config, file, user)
+    except handover.NotOurs as problem:
+        finding = Finding(Level.ERROR, "not-ours", str(problem), Place(str(file)))
+        raise ConfigErrors([finding]) from None
     if changed:
         log.info("handed to user {user}: {paths}", user=user.name, paths=_listed(changed))
     for trouble in troubles:

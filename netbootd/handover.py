@@ -7,16 +7,18 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import stat
 import sys
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import fields, is_dataclass
-from functools import partial
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, fields, is_dataclass, replace
 from pathlib import Path
 
+from netbootd import heldfolder
 from netbootd.config import Config
 from netbootd.dropins import FOLDER
 from netbootd.errors import NetbootdError
+from netbootd.printable import printable
 from netbootd.privilege import User, acting_as
 
 _FOLDER_MODE, _READ_BY_ALL = 0o750, 0o755
@@ -28,6 +30,17 @@ _SHARED = {
     *(f"/var/{name}" for name in ("cache", "lib", "local", "log", "opt", "spool", "tmp")),
 }
 _SHARE = {"/boot", "/etc", "/home", "/usr", "/usr/local"}  # all that lies directly in them
+_ANY = re.compile(r"(?s:.*)")
+#: What we make in the state folder, what libraries do, and what a disk has from the beginning.
+_BOOKS = re.compile(r"(?:record|boots|leases)\.sqlite")
+_OF_STATE = re.compile(
+    r"(?:record|boots|leases)\.sqlite.*|record\.lost|api\.sock|(?:\.new-)?(?:api\.token|duid)"
+    r"|pace\.(?:json|new)|logs|vms|shipping|\.cache|\.config|lost\+found"
+)
+_LOGS = re.compile(r"netbootd-\d{8}T\d{6}\..*\.jsonl.*")
+_OF_LOGS = re.compile(rf"{_LOGS.pattern}|index\.sqlite.*|lost\+found")
+_DROP_INS = re.compile(r"[^.].*\.json|\.netbootd-.*")  # and what an import is to make of them
+_NAMED = 3  # of what is in a folder
 #: Files of the file root and the like that are looked at: where these may be read, more are, too.
 _LOOKED_AT = 1000
 #: What Python, its libraries and hooks read of the system where reading is confined: nothing of
@@ -47,93 +60,143 @@ _SYSTEM = (
 )
 
 
+# -- written ---------------------------------------------------------------------------------------
+
+
 class NotOurs(NetbootdError):
     """A folder cannot be handed over; the text says why, and what would be right."""
 
 
-# -- written ---------------------------------------------------------------------------------------
+@dataclass(frozen=True, slots=True)
+class _Written:
+    """
+    A *folder* that the daemon writes, for *file* alone where that is set.
+
+    *ours* is how what we make in it is called, *proof* what nobody else has: there the operator may
+    keep more.  Of its files those are handed over that *given* matches, and not *deep* is none of
+    its folders.  Without one that is *needed* nothing is served.
+    """
+
+    folder: Path
+    ours: re.Pattern[str]
+    proof: re.Pattern[str] | None = None
+    file: Path | None = None
+    mode: int = _FOLDER_MODE
+    given: re.Pattern[str] = _ANY
+    deep: bool = True
+    needed: bool = True
+
+    def others(self, names: Iterable[str]) -> list[str]:
+        """What is somebody else's, of the *names* in it."""
+        if self.proof and any(map(self.proof.fullmatch, names)):
+            return []
+        return sorted(name for name in names if not self.ours.fullmatch(name))
 
 
 def hand_over(config: Config, file: Path, user: User) -> tuple[list[Path], list[str]]:
     """
     Give *user* what the daemon writes: the paths that were root's, and what is wrong with others.
 
-    *file* is the configuration, with its machines.d.
+    *file* is the configuration, with its machines.d.  Raises NotOurs where a folder is somebody
+    else's, as when its name is misspelt; then nothing must be served.
     """
+    os.setgroups([])  # of root's groups nothing is needed any more
     changed: list[Path] = []
     troubles: list[str] = []
-    for give, folder in _written(config, file):
+    for one in _written(config, file):
         try:
-            if give(folder, user):
-                changed.append(folder)
+            if _give_folder(one, user):
+                changed.append(one.folder)
         except NotOurs as problem:
+            if one.needed:
+                raise
             troubles.append(str(problem))
         except OSError as problem:
-            troubles.append(f"{folder} cannot be handed to {user.name}: {problem.strerror}")
+            troubles.append(f"{one.folder} cannot be handed to {user.name}: {problem.strerror}")
     return changed, troubles
 
 
-def _written(config: Config, file: Path) -> Iterator[tuple[Callable[[Path, User], bool], Path]]:
-    yield _give_all, config.state
-    yield _give_all, config.log_folder
+def _written(config: Config, file: Path) -> Iterator[_Written]:
+    yield _Written(config.state, _OF_STATE, _BOOKS)
+    yield _Written(config.log_folder, _OF_LOGS if config.logs.folder else _ANY, _LOGS)
     drop_ins = file.parent / FOLDER
     if drop_ins.exists() or os.access(file.parent, os.W_OK):  # a medium is read-only for root, too
-        yield partial(_give_all, mode=_READ_BY_ALL), drop_ins
-    for one in (config.dhcp.hosts, config.api_socket):
+        given = _Written(drop_ins, _ANY, mode=_READ_BY_ALL, given=_DROP_INS)
+        yield replace(given, deep=False, needed=False)
+    for one, needed in ((config.dhcp.hosts, True), (config.api_socket, False)):
         if one is not None and one.parent not in (config.state, config.log_folder):
-            yield partial(_give_place, one.name), one.parent
+            name = re.escape(one.name)
+            ours = re.compile(rf"{name}|\.{name}-\w+|lost\+found")  # one is not complete yet
+            yield _Written(one.parent, ours, file=one, mode=_READ_BY_ALL, needed=needed)
 
 
-def _give_all(folder: Path, user: User, mode: int = _FOLDER_MODE) -> bool:
+def _give_folder(one: _Written, user: User) -> bool:
     """
-    *folder*, made where it is missing, and what is root's in it; whether anything was.
+    Hand over *one* folder, made where it is missing, with what is root's in it; False for nothing.
 
-    No link is followed but root's own on the way there, and a file with a second name stays whose
-    it is: either may lead anywhere.
+    A file with a second name stays whose it is, since that may lie anywhere; and no link is
+    followed but root's own on the way there.
     """
-    _must_be_its_own(folder)
-    if not folder.exists():
-        folder.mkdir(parents=True, mode=mode)
-    given = 0
-    for _, _, names, descriptor in os.fwalk(folder.resolve(), follow_symlinks=False):
-        given += _give(descriptor, user)
-        given += sum(_give_file(name, descriptor, user) for name in names)
-    return given > 0
+    if why := _shared(one.folder, Path(os.path.realpath(one.folder))):
+        return _leave(one, user, why)  # and do not make it
+    try:
+        descriptor = heldfolder.opened(one.folder, one.mode)
+    except heldfolder.ForeignLink as problem:
+        told = f"{problem}, and what is root's there stays so: name that folder itself instead"
+        return _leave(one, user, f"{told} of {one.folder}, or remove the link")
+    try:
+        if why := _shared(one.folder, heldfolder.path_of(descriptor)):
+            return _leave(one, user, why)
+        if others := one.others(os.listdir(descriptor)):
+            return _leave(one, user, _anothers(one, user, others), descriptor)
+        return _give_all(one, descriptor, user)
+    finally:
+        os.close(descriptor)
 
 
-def _give_place(name: str, folder: Path, user: User) -> bool:
-    """*folder*, for the file *name* alone; one with other things in it stays whose it is."""
-    if folder.exists() and set(os.listdir(folder)) - {name}:
-        with acting_as(user.uid, user.gid):
-            if os.access(folder, os.W_OK | os.X_OK, effective_ids=True):
-                return False
-        raise NotOurs(
-            f"{folder / name} cannot be written by {user.name}: name a folder of its own for it, or"
-            f" let {user.name} write to {folder}"
-        )
-    return _give_all(folder, user, _READ_BY_ALL)
+def _leave(one: _Written, user: User, why: str, opened: int | None = None) -> bool:
+    """
+    It stays whose it is, which will do if *user* may write there; NotOurs if not.  Where it is
+    *opened*, what keeps others from the way there may be open to the daemon.
+    """
+    path: str | Path = "." if opened is not None else one.folder
+    with acting_as(user.uid, user.gid):
+        if os.access(path, os.W_OK | os.X_OK, dir_fd=opened, effective_ids=True):
+            return False
+    raise NotOurs(why)
 
 
-def _must_be_its_own(folder: Path) -> None:
-    real = folder.resolve()
+def _shared(folder: Path, real: Path) -> str:
+    """Why *folder*, which is really called *real*, cannot be for us alone; empty where it can."""
     shared = str(real) in _SHARED or (str(real.parent) in _SHARE and real.name != FOLDER)
     if shared or (real.exists() and real.stat().st_mode & stat.S_ISVTX):
-        raise NotOurs(f"{folder} is not netbootd's alone, and stays root's: name one below it")
-    if link := _foreign_link(folder.absolute()):
-        raise NotOurs(
-            f"{link} is a link that root has not made, and what is root's in {real} stays so:"
-            f" name that folder itself instead of {folder}, or remove the link"
+        return f"{folder} is not netbootd's alone, and stays root's: name one below it"
+    return ""
+
+
+def _anothers(one: _Written, user: User, others: list[str]) -> str:
+    if one.file:
+        return (
+            f"{one.file} cannot be written by {user.name}: name a folder of its own for it, or let"
+            f" {user.name} write to {one.folder}"
         )
+    listed = ", ".join(map(printable, others[:_NAMED])) + (", …" if others[_NAMED:] else "")
+    return (
+        f"{one.folder} cannot be written by {user.name}, and is not handed over, for it holds what"
+        f" netbootd does not make ({listed}): is the name right? One that is empty, or missing, is;"
+        f" or let {user.name} write there, as with chown"
+    )
 
 
-def _foreign_link(path: Path) -> Path | None:
-    """The first link on the way to *path* that is not root's: its owner may lead it anywhere."""
-    for one in (*reversed(path.parents), path):
-        if one.is_symlink():
-            if one.lstat().st_uid != 0:
-                return one
-            return _foreign_link(one.parent / one.readlink() / path.relative_to(one))
-    return None
+def _give_all(one: _Written, folder: int, user: User) -> bool:
+    given = 0
+    for _, below, names, descriptor in os.fwalk(".", follow_symlinks=False, dir_fd=folder):
+        given += _give(descriptor, user)
+        wanted = filter(one.given.fullmatch, names)
+        given += sum(_give_file(name, descriptor, user) for name in wanted)
+        if not one.deep:
+            below.clear()
+    return given > 0
 
 
 def _give_file(name: str, folder: int, user: User) -> bool:
@@ -190,7 +253,6 @@ def kept_out(paths: Iterable[Path], file: Path, user: User) -> dict[Path, Path]:
     """Of *paths* those that *user* may not read, by what is in the way: itself, or a folder."""
     shallow = {*_program(), file.parent.resolve()}  # not all that lies there is read
     found: dict[Path, Path] = {}
-    os.setgroups([])  # of root's groups nothing is needed any more
     with acting_as(user.uid, user.gid):
         for path in sorted(paths):
             if barrier := _barrier(path) or (None if path in shallow else _closed_below(path)):

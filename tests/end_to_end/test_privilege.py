@@ -362,6 +362,16 @@ def test_what_root_has_left_in_the_folders_is_handed_over_and_nothing_else(lab, 
     assert (tmp_path / "srv").stat().st_uid == (tmp_path / "netbootd.json").stat().st_uid == 0
 
 
+def refused(lab: Lab, config: dict, tmp_path: Path) -> str:
+    """What it says when it does not even start, having opened nothing."""
+    file = write_config(tmp_path / "netbootd.json", config)
+    daemon = lab.spawn("boot", str(NETBOOTD), "run", "--config", str(file))
+    assert daemon.wait(60) == 2
+    assert "Traceback" not in daemon.text
+    assert "listening" not in daemon.text
+    return " ".join(daemon.text.split())
+
+
 @pytest.mark.parametrize("by_root", [False, True])
 def test_a_folder_that_the_user_made_a_link_stays_whose_it_is(lab, config, tmp_path, by_root):
     """Who writes the state folder could have any folder of root's handed over else."""
@@ -369,35 +379,117 @@ def test_a_folder_that_the_user_made_a_link_stays_whose_it_is(lab, config, tmp_p
     elsewhere = tmp_path / "elsewhere"
     elsewhere.mkdir()
     (elsewhere / "job").write_text("root's")
+    (tmp_path / "state" / "record.sqlite").write_text("")
     for link, to in (("state/logs", "on"), ("state/on", elsewhere)):
         (tmp_path / link).symlink_to(to)
     os.chown(
         tmp_path / "state" / "on", *([0, 0] if by_root else NOBODY[2:4]), follow_symlinks=False
     )
-    daemon = lab.netbootd(config)
-    told = f"{tmp_path}/state/on is a link that root has not made"
-    assert (told in daemon.text) is not by_root
+    if by_root:
+        lab.netbootd(config)
+    else:
+        told = refused(lab, config, tmp_path)
+        assert f"{tmp_path}/state/on is a link that root has not made" in told
     owner = NOBODY.pw_uid if by_root else 0
     assert elsewhere.stat().st_uid == (elsewhere / "job").stat().st_uid == owner
 
 
-def test_a_place_with_other_things_in_it_stays_roots(lab, config, tmp_path):
-    place = tmp_path / "shared"
-    place.mkdir()
-    (place / "other").write_text("")
-    config["netbootd"]["dhcp"] = {"hosts": str(place / "hosts")}
-    daemon = lab.netbootd(config)
-    assert f"{place}/hosts cannot be written by nobody: name a folder of its own" in daemon.text
-    assert place.stat().st_uid == 0
+@pytest.mark.parametrize("setting", ["state", "logs", "hosts"])
+def test_a_folder_of_somebody_elses_is_refused_and_stays_roots(lab, config, tmp_path, setting):
+    """As when its name is misspelt: the state of a package manager is nobody's but root's."""
+    folder = tmp_path / "dpkg"
+    (folder / "info").mkdir(parents=True)
+    for name in ("available", "status", "lock", "info/hosts"):
+        (folder / name).write_text("")
+    settings = {
+        "state": {"state": str(folder)},
+        "logs": {"logs": {"folder": str(folder)}},
+        "hosts": {"dhcp": {"hosts": str(folder / "hosts")}},
+    }
+    config["netbootd"] |= settings[setting]
+    told = refused(lab, config, tmp_path)
+    assert f"{folder}{'/hosts' if setting == 'hosts' else ''} cannot be written by nobody" in told
+    assert "name a folder of its own" in told or "(available, info, lock, …): is the name" in told
+    assert {one.stat().st_uid for one in (folder, *folder.rglob("*"))} == {0}
+    # Who may write there needs nothing handed over.
+    for one in (folder, *folder.rglob("*")):
+        os.chown(one, NOBODY.pw_uid, NOBODY.pw_gid)
+    (folder / "triggers").write_text("root's")
+    lab.netbootd(config)
+    assert (folder / "triggers").stat().st_uid == 0
+
+
+def test_a_new_disk_is_handed_over(lab, config, tmp_path):
+    """One that mkfs has just made is not quite empty."""
+    (tmp_path / "state" / "lost+found").mkdir(parents=True)
+    lab.netbootd(config)
+    assert (tmp_path / "state").stat().st_uid == NOBODY.pw_uid
+
+
+def test_of_the_drop_ins_those_alone_are_handed_over(lab, config, tmp_path):
+    """A repository beside them may hold what root runs."""
+    drop_ins = tmp_path / "machines.d"
+    (drop_ins / ".git" / "hooks").mkdir(parents=True)
+    (drop_ins / "one.json").write_text("{}")
+    (drop_ins / "README").write_text("")
+    lab.netbootd(config)
+    theirs = {one.name for one in drop_ins.rglob("*") if one.stat().st_uid == NOBODY.pw_uid}
+    assert drop_ins.stat().st_uid == NOBODY.pw_uid
+    assert theirs == {"one.json"}
+
+
+#: In a view of the host where nothing can be written: a mistake would change nothing.
+READ_ONLY = ("bwrap", "--ro-bind", "/", "/", "--dev-bind", "/dev", "/dev", "--cap-add", "ALL")
 
 
 @pytest.mark.parametrize("folder", ["/", "/srv", "/var/lib", "/usr/local", "/tmp", "/etc/ssh"])
 def test_no_folder_of_the_system_is_handed_to_anybody(folder):
-    """Asked in a process of its own, for root itself: even a mistake would change nothing."""
     code = (
         "from pathlib import Path; from netbootd.config import Config;"
         "from netbootd.handover import hand_over; from netbootd.privilege import User;"
-        f"print(hand_over(Config(state=Path('{folder}')), Path('/nonexistent/x'), User('x', 0, 0)))"
+        f"hand_over(Config(state=Path('{folder}')), Path('/nonexistent/x'), User('x', 1234, 1234))"
     )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
-    assert f"{folder} is not netbootd's alone" in done.stdout, done.stderr
+    argv = [*READ_ONLY, sys.executable, "-c", code]
+    done = subprocess.run(argv, capture_output=True, text=True)
+    assert f"NotOurs: {folder} is not netbootd's alone" in done.stderr, done.stdout
+
+
+def test_a_folder_that_is_swapped_for_a_link_meanwhile_is_not_followed(tmp_path):
+    """By the user who owns what it lies in, again and again, while root hands it over."""
+    elsewhere, state = tmp_path / "elsewhere", tmp_path / "state"
+    for one in (elsewhere, state, state / "logs"):
+        one.mkdir()
+    (elsewhere / "index.sqlite").write_text("root's")
+    (state / "record.sqlite").write_text("")
+    swap = (
+        f"import ctypes, os; os.chdir({str(state)!r})\n"
+        f"os.setgid({NOBODY.pw_gid}); os.setuid({NOBODY.pw_uid})\n"
+        "os.symlink('../elsewhere', 'link'); print(flush=True)\n"
+        "rename, exchange = ctypes.CDLL(None).renameat2, 2\n"
+        "while True: rename(-100, b'link', -100, b'logs', exchange)\n"
+    )
+    code = (
+        "from pathlib import Path;"
+        "from netbootd.config import Config, Logs;"
+        "from netbootd.handover import hand_over, NotOurs; from netbootd.privilege import User\n"
+        f"state, user = Path({str(state)!r}), User('nobody', {NOBODY.pw_uid}, {NOBODY.pw_gid})\n"
+        "found = set()\n"
+        "for _ in range(4000):\n"
+        "    try: hand_over(Config(state=state), Path('/nonexistent/x'), user)\n"
+        "    except NotOurs as problem: found.add('refused')\n"
+        "    else: found.add('handed')\n"
+        "print(*sorted(found))\n"
+    )
+    for one in (state, state / "logs"):
+        os.chown(one, NOBODY.pw_uid, NOBODY.pw_gid)
+    swapper = subprocess.Popen([sys.executable, "-c", swap], stdout=subprocess.PIPE)
+    try:
+        assert swapper.stdout.readline()
+        argv = [sys.executable, "-c", code]
+        done = subprocess.run(argv, capture_output=True, text=True, timeout=120)
+    finally:
+        swapper.kill()
+        swapper.wait()
+        swapper.stdout.close()
+    assert done.stdout.split() == ["handed", "refused"], done.stderr
+    assert elsewhere.stat().st_uid == (elsewhere / "index.sqlite").stat().st_uid == 0

@@ -33,6 +33,7 @@ FLOORS: tuple[frozenset[str], ...] = (
             "relaxedjson",
             "systemd",
             "environment",
+            "heldfolder",
             "landlock",
             "privilege",
             "precut",
