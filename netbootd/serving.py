@@ -22,6 +22,7 @@ from netbootd.api import batch
 from netbootd.daemon import Daemon
 from netbootd.registry.snapshot import Registry
 from netbootd.rehearsal import rehearsed
+from netbootd.statelock import Lock
 from netbootd.systemd import Notifier
 
 log = Logger(namespace="netbootd")
@@ -35,7 +36,8 @@ def main(file: Path, only_interfaces: tuple[str, ...], *, verbose: bool) -> int:
     """
     Serve *file* until SIGTERM; *only_interfaces* replaces the setting.  Returns the exit status.
 
-    Raises ConfigErrors when the configuration cannot be used at the start.
+    Raises ConfigErrors when the configuration cannot be used at the start, and InUse where another
+    daemon has the state folder.
     """
     # A clock that is set back, as on a host without a battery, must stop no timer.
     reactor: Any = global_reactor
@@ -47,11 +49,15 @@ def main(file: Path, only_interfaces: tuple[str, ...], *, verbose: bool) -> int:
     _allow_many_files()
     lines.again = partial(reactor.callFromThread, reactor.callLater)
     notifier = Notifier(os.environ)
+    lock = Lock()
+    reactor.addSystemEventTrigger("before", "shutdown", lock.release)
     daemon = Daemon(
         reactor,
         file,
         only_interfaces,
-        _read_as_root(file, only_interfaces),  # no name for it here: it goes with the next reload
+        _read_as_root(
+            file, only_interfaces, lock
+        ),  # no name for it here: it goes with the next reload
         notifier,
         lines,
         verbose=verbose,
@@ -61,12 +67,15 @@ def main(file: Path, only_interfaces: tuple[str, ...], *, verbose: bool) -> int:
     return daemon.exit_status
 
 
-def _read_as_root(file: Path, only_interfaces: tuple[str, ...]) -> Registry:
-    """What *file* says; whoever may read it, we are nobody's root from here on."""
+def _read_as_root(file: Path, only_interfaces: tuple[str, ...], lock: Lock) -> Registry:
+    """
+    What *file* says; whoever may read it, we are nobody's root from here on, and have the *lock*.
+    """
     registry = rehearsed(file, only_interfaces)
     if privilege.is_root():
         with privilege.ending_with_parent():
             descent.descend(registry, file)
+    lock.take(registry.config.state)
     return registry
 
 

@@ -16,7 +16,8 @@ examples:
   netbootd run
   netbootd run --config etc/netbootd.json --interface eth1 --verbose
 
-exit status: 0 after SIGTERM or SIGINT, 2 where the configuration cannot be used.
+exit status: 0 after SIGTERM or SIGINT, 1 where another daemon has the state folder, 2 where the
+configuration cannot be used.
 """
 
 

@@ -34,6 +34,7 @@ FLOORS: tuple[frozenset[str], ...] = (
             "systemd",
             "environment",
             "heldfolder",
+            "statelock",
             "landlock",
             "privilege",
             "precut",
