@@ -27,18 +27,20 @@ _MOST_SENDERS = 16_384
 
 
 class Budget:
-    """Seconds of work, which grow by *share* in each second."""
+    """
+    Seconds of work, which grow by *share* in each second; *most* are saved up, and there at first.
+    """
 
-    def __init__(self, share: float, now: float) -> None:
-        self._share = share
-        self._left = _BURST_S
+    def __init__(self, share: float, now: float, most: float = _BURST_S) -> None:
+        self._share, self._most = share, most
+        self._left = most
         self._at = now
         self._crowded = False
 
     def affords(self, now: float) -> bool:
         """Whether one more is looked at."""
         saved = self._share * max(0.0, now - self._at) / (_SLOWER if self._crowded else 1.0)
-        self._left = min(_BURST_S, self._left + saved)
+        self._left = min(self._most, self._left + saved)
         self._at = now
         return self._left > 0
 
@@ -113,12 +115,12 @@ class Rates:
     def __len__(self) -> int:
         return len(self._left)
 
-    def takes(self, who: Hashable, now: float) -> bool:
-        """Whether one more of *who* is taken."""
+    def takes(self, who: Hashable, now: float, count: int = 1) -> bool:
+        """Whether *count* more of *who* are taken."""
         left, at = self._left.get(who, (self._burst, now))
         left = min(self._burst, left + (now - at) * self._rate)
-        taken = left >= 1
-        self._left[who] = (left - 1 if taken else left), now
+        taken = left >= count
+        self._left[who] = (left - count if taken else left), now
         self._left.move_to_end(who)
         if len(self._left) > self._most:
             self._left.popitem(last=False)

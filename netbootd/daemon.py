@@ -183,6 +183,7 @@ class Daemon:
             tftp_limits(config),
             grace=config.grace,
             known=familiar,
+            proved=familiar.proved,
         )
         self._http = HttpService(
             self._reactor, self._live, self._events, self._status, allowed=served.__contains__

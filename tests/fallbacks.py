@@ -120,16 +120,6 @@ def _one_step() -> None:
     replace("netbootd.tftp.transfer:Transfer._next_window", make)
 
 
-@_fallback("spares", "a new socket for each transfer", "tests/tftp", TFTP_CLIENTS)
-def _spares() -> None:
-    def parts(udp: socket.socket, address: Any, *_: Any) -> bool:
-        """Only such sockets share their port."""
-        shared = udp.getsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT)
-        return bool(shared) and address[1] == _DISCARD
-
-    refuse("spares", socket.socket, "connect", errno.EADDRNOTAVAIL, parts)
-
-
 @_fallback("route-mtu", "blocks fit the interface", "tests/tftp", TFTP_CLIENTS)
 def _route_mtu() -> None:
     refuse_option("route-mtu", errno.ENOTCONN, *_ROUTE_MTU, call="getsockopt")

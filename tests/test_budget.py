@@ -131,3 +131,26 @@ def test_the_senders_that_are_remembered_are_bounded():
         assert rates.takes(number, 0.0)
     assert len(rates) == 100
     assert not rates.takes(999, 0.0)
+
+
+def test_several_are_taken_together_or_not_at_all():
+    rates = Rates(10, 1)
+    assert rates.takes("one", 0.0, 8)
+    assert not rates.takes("one", 0.0, 3)
+    assert rates.takes("one", 0.0, 2)
+    assert rates.takes("one", 4.0, 4)
+    assert not rates.takes("one", 4.0)
+
+
+def test_more_can_be_saved_up():
+    budget = Budget(SHARE, 0.0, most=3.0)
+    budget.spend(2.9)
+    assert budget.affords(0.0)
+    budget.spend(0.2)
+    assert not budget.affords(0.0)
+    budget.spend(0.0)
+    assert budget.affords(1_000_000.0)
+    budget.spend(2.9)
+    assert budget.affords(1_000_000.0)
+    budget.spend(0.2)
+    assert not budget.affords(1_000_000.0)

@@ -15,14 +15,14 @@ room.
 
 With a single port what comes to it may belong to a transfer that shares its socket: looked up by
 who sent it, and handed to the crowd.  Which way a transfer goes is settled when it begins, so the
-setting can change while some are under way.
+setting can change while some are under way.  There an ACK proves nothing (see ``toll``): windows
+are small, and a transfer that stands still gives up its place like one that never answered.
 """
 
 from __future__ import annotations
 
 import errno
-import socket
-from collections.abc import Callable, Container
+from collections.abc import Callable, Container, Iterable
 from dataclasses import replace
 from functools import partial
 
@@ -43,6 +43,7 @@ from netbootd.tftp.port import Port
 from netbootd.tftp.ready import Ready
 from netbootd.tftp.refusals import NoRoomError, RefusedError, known_refusal
 from netbootd.tftp.running import Running
+from netbootd.tftp.toll import WINDOWSIZE, Toll
 from netbootd.tftp.train import Line, Peer
 from netbootd.tftp.transfer import PACKETS_UNHEARD, Transfer
 from netbootd.unread import is_much
@@ -56,13 +57,15 @@ _LONGER = 20  # bytes by which IPv6's header is longer than IPv4's (RFC 8200, se
 _MADE_ROOM = "the client never answered, and another one wanted its place"
 _CROWDED = 512  # transfers that were never answered: a storm's are within milliseconds
 _RESTART_S = 1.0  # a request repeated this long after the last sign of life is a new one
+_STILL_S = 5.0  # as long as clients wait before they repeat their ACK
 
 
 class Admission:
     """
     Takes what comes to the ports.  *locate* is called for each request; what it may raise is said
     in ``files``.  *report* is called within an ``except`` and logs a bug with its traceback;
-    *tell* is given what the log should say otherwise.  *known* are addresses that go before others.
+    *tell* is given what the log should say otherwise.  *known* are addresses that go before others,
+    *proved* those that somebody hears for sure.
     """
 
     def __init__(
@@ -74,6 +77,7 @@ class Admission:
         report: Callable[[str], None],
         tell: Callable[[str], None],
         known: Container[str] = (),
+        proved: Container[str] = (),
     ) -> None:
         self._crowd = crowd
         self._locate = locate
@@ -86,12 +90,13 @@ class Admission:
         self._habits = Habits(crowd.now)
         self._ready = Ready()
         self._gate = Gate(known, crowd.now(), self._flooded)
+        self._toll = Toll(proved, crowd.now)
         crowd.ended = self._learn
 
     def arrivals(self, port: Port) -> None:
         """What waits on *port*, or as much of it as one turn allows."""
         effort, now = _EFFORT_A_TURN, self._crowd.now()
-        self._gate.crowded = is_much(port.socket)
+        self._gate.look(is_much(port.socket), now)
         while effort > 0 and (arrived := train.receive(port.socket)) is not None:
             datagram, peer = arrived
             running = self._crowd.find((peer, port.local))
@@ -108,23 +113,6 @@ class Admission:
         self._packet(port, datagram, peer)
         self._gate.done(self._crowd.now())
         return _EFFORT_OF_REQUEST
-
-    def stranger(self, port: Port, door: socket.socket) -> None:
-        """
-        A packet to a transfer that is not of its client (RFC 1350 section 4).
-
-        An ERROR is never answered, or two servers might never stop; nor is who was served.
-        """
-        if (arrived := train.receive(door)) is None:
-            return
-        datagram, peer = arrived
-        if not self._gate.lets_in(peer[0], self._crowd.now()):
-            return
-        self._drop("from outside the transfer", peer)
-        if wire.opcode_of(datagram) != wire.Opcode.ERROR and not port.took_leave(peer):
-            error = wire.Error(wire.ErrorCode.UNKNOWN_TID, "unknown transfer ID")
-            train.send(door, wire.encode(error), peer)
-        self._gate.done(self._crowd.now())
 
     def _packet(self, port: Port, datagram: bytes, peer: Peer) -> None:
         """Anything that comes to port 69."""
@@ -230,7 +218,7 @@ class Admission:
 
     def _line(self, port: Port, peer: Peer) -> Line:
         try:
-            return port.line(peer, self._segments, self.limits.single_port)
+            return port.line(peer, self._segments, self._toll if self.limits.single_port else None)
         except OSError as problem:
             if problem.errno not in _NO_DESCRIPTOR:  # no way there, say
                 raise NoRoomError(str(problem.strerror)) from None
@@ -251,20 +239,41 @@ class Admission:
     def _check_room(self, client: str) -> None:
         """Raises NoRoomError where none is, nor can be made; nobody is dismissed for that yet."""
         crowd, limits, most = self._crowd, self.limits, self._per_client
-        if len(crowd.of_client(client)) >= most and not crowd.unheard_of(client):
+        if len(crowd.of_client(client)) >= most and not self._spare_of(client):
             raise NoRoomError(f"all {most} transfers of one client are in use")
-        if len(crowd) >= limits.transfers and not crowd.unheard():
+        if len(crowd) >= limits.transfers and not self._spare():
             raise NoRoomError(f"all {limits.transfers} transfers are in use")
 
     def _make_room(self, client: str) -> None:
         """For one more: after a reload with lower limits several may have to go."""
         crowd, limits, most = self._crowd, self.limits, self._per_client
-        while len(crowd.of_client(client)) >= most and (old := crowd.unheard_of(client)):
+        while len(crowd.of_client(client)) >= most and (old := self._spare_of(client)):
             crowd.dismiss(old, _MADE_ROOM)
-        while (len(crowd) >= limits.transfers or crowd.half_open() >= limits.half_open) and (
-            old := crowd.unheard()
-        ):
+        while crowd.half_open() >= limits.half_open and (old := crowd.unheard()):
             crowd.dismiss(old, _MADE_ROOM)
+        while len(crowd) >= limits.transfers and (old := self._spare()):
+            crowd.dismiss(old, _MADE_ROOM)
+
+    def _spare(self) -> Running | None:
+        """A transfer that goes for a newcomer."""
+        return self._crowd.unheard() or self._standing(self._crowd.heard())
+
+    def _spare_of(self, client: str) -> Running | None:
+        """The same among those of *client*."""
+        return self._crowd.unheard_of(client) or self._standing(self._crowd.of_client(client))
+
+    def _standing(self, among: Iterable[Running]) -> Running | None:
+        """The first that stands still and may be forged, ACKs and all; few packets hold many."""
+        if not self.limits.single_port:
+            return None
+        since = self._crowd.now() - _STILL_S
+        return next((each for each in among if self._is_unproved(each, since)), None)
+
+    def _is_unproved(self, running: Running, since: float) -> bool:
+        """Whether its client may be nobody, and was not heard *since* then."""
+        heard_at = running.transfer.heard_at
+        stands = running.line.shared and heard_at is not None and heard_at < since
+        return stands and not self._toll.is_free(running.peer[0])
 
     # How.
 
@@ -277,7 +286,7 @@ class Admission:
         bounds = Bounds(
             content.size,
             min(mtu, located.mtu or mtu) - (_LONGER if ":" in client else 0),
-            self.limits.windowsize if habit.windows else 0,
+            self._most_blocks(line, client) if habit.windows else 0,
             min(self.limits.blksize, habit.blksize),
         )
         read = content.read
@@ -288,6 +297,12 @@ class Admission:
         whole = partial(self._ready.of, content)
         pleas = PACKETS_UNHEARD if self._crowd.half_open() < _CROWDED else 1
         return Transfer(read, bounds.size, grant, self.limits.patience_s, whole, pleas)
+
+    def _most_blocks(self, line: Line, client: str) -> int:
+        """For each ACK; with a single port it may be forged."""
+        if line.shared and not self._toll.is_free(client):
+            return min(self.limits.windowsize, WINDOWSIZE)
+        return self.limits.windowsize
 
     def _habit(self, request: wire.ReadRequest, client: str) -> Habit:
         """
@@ -318,7 +333,7 @@ class Admission:
     def _learn(self, running: Running, asked_again: bool = False) -> None:
         """A transfer has ended, or its file is asked for again."""
         client, asked = running.peer[0], running.request.options
-        if not asked or running.transfer.smooth:
+        if not asked or running.transfer.smooth or running.line.withheld:
             return
         story = running.transfer.story()
         if reason := self._habits.learn(client, asked, story, asked_again=asked_again):

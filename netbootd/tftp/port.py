@@ -6,10 +6,15 @@ answer for the server's transfer identifier, and some will not have 69 (RFC 1350
 a single port all of it leaves from 69, transfers too, and then the port stays open until the last
 of those has ended, even where it is not wanted any more.
 
-Sixteen sockets hear strangers, the doors.  A transfer's own socket is connected to its client, and
-has the port number of one of them; the kernel gives it what comes from its client, and to the
-unconnected one whatever else comes to that number.  Before Linux 6.13 it looks for the right one
-among all at that number, 125 where 2,000 transfers go on at once.
+Otherwise each transfer has a socket of its own, connected to its client, at a number that the
+kernel takes at random out of its range (net.ipv4.ip_local_port_range).  All that a client can be
+asked for is the ACK of a block, whose number anybody can foresee; where that has to go is what a
+request with a forged address does not tell its sender.  Who forges ACKs as well has to send one to
+each of 28,000 ports for the next window, which costs more than it brings.  That holds for each
+transfer anew: one who is known for a real client is as good a victim as any.  Strangers that come
+to such a port are told by the kernel (ICMP, port unreachable); for us to tell them as RFC 1350
+section 4 has it, there would have to be a second socket, or a slower one that is connected to
+nobody.
 
 One more socket sends nothing.  Connected to a client, it tells the MTU of the way there, where the
 transfer has no connected socket of its own.
@@ -18,7 +23,6 @@ transfer has no connected socket of its own.
 from __future__ import annotations
 
 import contextlib
-import itertools
 import socket
 from collections import OrderedDict
 from collections.abc import Callable
@@ -26,7 +30,7 @@ from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv6Address
 
 from netbootd.tftp import train, wire
-from netbootd.tftp.spare import Numbered, Spares
+from netbootd.tftp.toll import Toll
 from netbootd.tftp.train import Line, Peer
 
 PORT = 69
@@ -36,7 +40,6 @@ _SO_SNDBUFFORCE = 32  # asm-generic/socket.h; these pass net.core.{w,r}mem_max,
 _SO_RCVBUFFORCE = 33  # and need CAP_NET_ADMIN
 _DISCARD = 9  # RFC 863; any port would do, nothing is sent to it
 _MOST_FAREWELLS = 4096
-_DOORS = 16  # a client that asks again and again comes by another each time
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,56 +75,53 @@ class Port:
         self.retired = False
         #: Whom transfers served, and our port's number there.
         self._farewells: OrderedDict[Peer, int] = OrderedDict()
-        # A packet from our own address is dropped where it comes in (RFC 1812 section 5.3.7).
-        self._spares = Spares((str(listener.address), _DISCARD))
         with contextlib.ExitStack() as opened:
             self.socket = opened.enter_context(train.udp_socket(self.local, listener.port))
             self._refusals = opened.enter_context(train.udp_socket(self.local, 0))
             self._probe = opened.enter_context(train.udp_socket(self.local, 0))
-            #: What hears strangers.
-            self.doors = [opened.enter_context(_door(self.local)) for _ in range(_DOORS)]
             opened.pop_all()
-        numbers: list[int] = [door.getsockname()[1] for door in self.doors]
-        self._numbers = itertools.cycle(numbers)
         #: Bytes of the receive buffer.
         self.buffer = _widen(self.socket)
 
-    def line(self, peer: Peer, segments: bool, single: bool) -> Line:
-        """For a transfer to *peer*; raises OSError where no socket can be had."""
-        if not single:
+    def line(self, peer: Peer, segments: bool, toll: Toll | None) -> Line:
+        """
+        For a transfer to *peer*; raises OSError where no socket can be had.
+
+        *toll* is for what leaves from the single port; None where there is none.
+        """
+        if toll is None:
             return self._own_line(peer, segments)
         if not self.sharing:
             _widen_sending(self.socket)
         self.sharing += 1
-        return Line.sharing(self.socket, peer, segments, lambda: self._left(peer))
+        return Line.sharing(self.socket, peer, segments, lambda: self._left(peer), toll.of(peer[0]))
 
     def _own_line(self, peer: Peer, segments: bool) -> Line:
-        numbered = self._numbered(peer)
+        udp = self._own_socket(peer)
 
         def hang_up() -> None:
-            self._spares.put(numbered)
-            self._part(peer, numbered.number)
+            self._part(peer, _number(udp))
+            udp.close()
 
         try:
-            return Line.own(numbered.udp, peer, segments, hang_up)
+            return Line.own(udp, peer, segments, hang_up)
         except OSError:
-            numbered.udp.close()
+            udp.close()
             raise
 
-    def _numbered(self, peer: Peer) -> Numbered:
+    def _own_socket(self, peer: Peer) -> socket.socket:
         """
-        A socket at another number than that of its last transfer (RFC 1350 section 4).
+        At another number than that of its last transfer (RFC 1350 section 4).
 
         lpxelinux asks for all its files from the same port; a late ACK of one must not pass for an
         ACK of the next.
         """
         last = self._farewells.get(peer)
-        if spare := self._spares.take(last):
-            return spare
-        number = next(self._numbers)
-        if number == last:
-            number = next(self._numbers)
-        return Numbered(train.udp_socket(self.local, number, shared=True), number)
+        udp = train.udp_socket(self.local, 0, shared=True)
+        if last is not None and _number(udp) == last:
+            udp.close()
+            udp = train.udp_socket(self.local, 0, shared=True)
+        return udp
 
     def _part(self, peer: Peer, number: int = 0) -> None:
         """A transfer has ended; a late packet of its client is no reason to alarm it."""
@@ -162,16 +162,13 @@ class Port:
 
     def close(self) -> None:
         """Give the sockets back."""
-        self._spares.close()
-        for each in (self.socket, self._refusals, self._probe, *self.doors):
+        for each in (self.socket, self._refusals, self._probe):
             each.close()
 
 
-def _door(local: str) -> socket.socket:
-    """At a number that nobody else has, and that may be shared from now on."""
-    udp = train.udp_socket(local, 0)
-    train.share(udp)
-    return udp
+def _number(udp: socket.socket) -> int:
+    number: int = udp.getsockname()[1]
+    return number
 
 
 def _widen(udp: socket.socket) -> int:

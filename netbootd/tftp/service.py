@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Container, Iterable
-from functools import partial
 from ipaddress import IPv4Address, IPv6Address
 from typing import Any
 
@@ -39,7 +38,8 @@ class TftpService(service.Service):
     *locate* is called for each request; what it may raise is said in ``files``.  *grace* is the
     time in seconds that transfers have when the service stops.  *now* gives seconds that never go
     back, as the reactor's own clock does when the host's is set; *today* those since 1970.
-    *known* are the addresses that go before others where too many ask.
+    *known* are the addresses that go before others where too many ask, *proved* those that
+    somebody hears for sure, whatever a TFTP client says.
     """
 
     def __init__(
@@ -53,6 +53,7 @@ class TftpService(service.Service):
         now: Callable[[], float] = time.monotonic,
         today: Callable[[], float] = time.time,
         known: Container[str] = (),
+        proved: Container[str] = (),
     ) -> None:
         self._reactor = reactor
         self._now, self._today = now, today
@@ -64,7 +65,9 @@ class TftpService(service.Service):
         self._retired: dict[_Where, Port] = {}
         self._small_buffer_told = False
         self._crowd = Crowd(reactor, events, _report, now)
-        self._admission = Admission(self._crowd, locate, events, limits, _report, _tell, known)
+        self._admission = Admission(
+            self._crowd, locate, events, limits, _report, _tell, known, proved
+        )
 
     @property
     def limits(self) -> Limits:
@@ -158,8 +161,6 @@ class TftpService(service.Service):
         port = self._ports[where] = Port(listener, self._emptied)
         self._tell_small_buffer(port.buffer)
         self._crowd.watch(port.socket.fileno(), lambda: self._admission.arrivals(port))
-        for door in port.doors:
-            self._crowd.watch(door.fileno(), partial(self._admission.stranger, port, door))
 
     def _tell_small_buffer(self, held: int) -> None:
         """Once: all ports have the same."""
@@ -188,8 +189,7 @@ class TftpService(service.Service):
             self._shut(port)
 
     def _shut(self, port: Port) -> None:
-        for each in (port.socket, *port.doors):
-            self._crowd.unwatch(each.fileno())
+        self._crowd.unwatch(port.socket.fileno())
         port.close()
 
 

@@ -8,8 +8,7 @@ block would have to leave in fragments), the datagrams go one by one from then o
 
 The socket is bound to the address the request came to, since the reply must come from there, and
 connected to the client: an unconnected one takes a sixth more time for each block.  Packets of
-strangers, which RFC 1350 section 4 wants answered, never come to it; its port number is shared with
-a socket that hears them (see ``port``).  A datagram that cannot leave is lost like any other; the
+strangers never come to it (see ``port``).  A datagram that cannot leave is lost like any other; the
 timer knows what to do.
 
 Behind a translation of addresses (NAT, the published port of a container) a reply from a port that
@@ -69,12 +68,30 @@ def kernel_segments() -> bool:
 class Line:
     """Our end of a transfer: a socket of its own, or with *shared* one that others use as well."""
 
-    __slots__ = ("_hang_up", "_segments", "_socket", "_to", "hear", "say", "shared")
+    __slots__ = (
+        "_hang_up",
+        "_may_leave",
+        "_segments",
+        "_socket",
+        "_to",
+        "hear",
+        "say",
+        "shared",
+        "withheld",
+    )
 
     def __init__(
-        self, udp: socket.socket, to: Peer | None, segments: bool, hang_up: Callable[[], None]
+        self,
+        udp: socket.socket,
+        to: Peer | None,
+        segments: bool,
+        hang_up: Callable[[], None],
+        may_leave: Callable[[int], bool] | None = None,
     ) -> None:
         self.shared = to is not None
+        #: Whether something was not sent that could have been.
+        self.withheld = False
+        self._may_leave = may_leave
         self._to = to
         self._segments = segments
         self._socket = udp
@@ -96,10 +113,19 @@ class Line:
 
     @classmethod
     def sharing(
-        cls, udp: socket.socket, peer: Peer, segments: bool, hang_up: Callable[[], None]
+        cls,
+        udp: socket.socket,
+        peer: Peer,
+        segments: bool,
+        hang_up: Callable[[], None],
+        may_leave: Callable[[int], bool],
     ) -> Line:
-        """On *udp*, whose owner reads it, and is told by *hang_up* that we need it no more."""
-        return cls(udp, peer, segments, hang_up)
+        """
+        On *udp*, whose owner reads it, and is told by *hang_up* that we need it no more.
+
+        *may_leave* is asked whether so many packets may; if not, they are lost like any others.
+        """
+        return cls(udp, peer, segments, hang_up, may_leave)
 
     def fileno(self) -> int:
         """The descriptor, for epoll."""
@@ -126,6 +152,9 @@ class Line:
 
         What ICMP says of an earlier one is raised by the next call, which then sends nothing.
         """
+        if self._may_leave and not self._may_leave(-(-len(train[0]) // train[1])):
+            self.withheld = True
+            return None
         try:
             if len(train[0]) <= train[1] and self._to is None:  # in lock step
                 self._socket.send(train[0])
@@ -213,9 +242,9 @@ def share(udp: socket.socket) -> None:
 
 def connect(udp: socket.socket, peer: Peer) -> None:
     """
-    Raises OSError where that cannot be; one left as it is would hear strangers in place of a door.
+    Raises OSError where that cannot be; one left as it is would hear anybody.
 
-    What came before may be anybody's, or its last client's, and would pass for this one's.
+    What came before may be a stranger's, and would pass for this one's.
     """
     if not peer[1]:  # can be forged, but not answered; connected, it would stand for any port
         raise _problem(errno.EADDRNOTAVAIL)

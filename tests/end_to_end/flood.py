@@ -41,7 +41,8 @@ def _ip(source: bytes, to: bytes, protocol: int, payload: bytes) -> bytes:
     return head[:10] + check + source + to + payload
 
 
-def _udp(source: bytes, to: bytes, ports: tuple[int, int], payload: bytes) -> bytes:
+def udp(source: bytes, to: bytes, ports: tuple[int, int], payload: bytes) -> bytes:
+    """An IPv4 packet from the first of *ports* to the second."""
     return _ip(
         source, to, socket.IPPROTO_UDP, struct.pack(">HHHH", *ports, 8 + len(payload), 0) + payload
     )
@@ -54,26 +55,26 @@ def _discover(mac: bytes, _source: bytes, _server: bytes, number: int) -> bytes:
     options += bytes((93, 2, 0, 0, 94, 3, 1, 2, 1, 97, 17, 0)) + mac + bytes(10)
     options += bytes((55, 4, 1, 3, 66, 67)) + bytes((12, 6)) + mac.hex()[:6].encode() + b"\xff"
     payload = header + _COOKIE + options
-    return _udp(bytes(4), b"\xff" * 4, (68, 67), payload)
+    return udp(bytes(4), b"\xff" * 4, (68, 67), payload)
 
 
 def _read_request(_mac: bytes, source: bytes, server: bytes, number: int) -> bytes:
     payload = b"\0\1undionly.kpxe\0octet\0tsize\0000\0blksize\0001456\0"
-    return _udp(source, server, (1024 + number % 60_000, 69), payload)
+    return udp(source, server, (1024 + number % 60_000, 69), payload)
 
 
 def _missing(_mac: bytes, source: bytes, server: bytes, number: int) -> bytes:
     payload = b"\0\1pxelinux.cfg/%d\0octet\0" % number
-    return _udp(source, server, (1024 + number % 60_000, 69), payload)
+    return udp(source, server, (1024 + number % 60_000, 69), payload)
 
 
 def _stray(_mac: bytes, source: bytes, server: bytes, number: int) -> bytes:
-    return _udp(source, server, (1024 + number % 60_000, 69), b"\0\4\0\1")
+    return udp(source, server, (1024 + number % 60_000, 69), b"\0\4\0\1")
 
 
 def _line(_mac: bytes, source: bytes, server: bytes, number: int) -> bytes:
     payload = b"<13>1 - host%d app - - - a line that says nothing at all" % number
-    return _udp(source, server, (1024 + number % 60_000, 514), payload)
+    return udp(source, server, (1024 + number % 60_000, 514), payload)
 
 
 def _syn(_mac: bytes, source: bytes, server: bytes, number: int) -> bytes:

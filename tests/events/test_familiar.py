@@ -3,7 +3,7 @@
 import pytest
 
 from netbootd.events import familiar
-from netbootd.events.event import Offered, Transferred
+from netbootd.events.event import NodeScripted, Offered, Scripted, Served, Transferred
 from netbootd.events.familiar import Familiar
 from netbootd.events.lease import Leased
 from netbootd.events.witness import Overheard, Requested
@@ -47,6 +47,32 @@ def test_an_offer_of_another_server_is_no_address_yet(known):
     assert HERE not in known
 
 
+def served(peer):
+    return Served(peer=peer, path="x", status=200, size=1, count=1, sent=1, seconds=1.0)
+
+
+@pytest.mark.parametrize("event", [served(HERE), NodeScripted(peer=HERE, says="x")], ids=repr)
+def test_who_spoke_http_has_proved_its_address(known, event):
+    known(event)
+    assert HERE in known
+    assert HERE in known.proved
+
+
+@pytest.mark.parametrize("event", [*said(LISTED, HERE), fetched(HERE, LISTED)], ids=repr)
+def test_what_could_be_said_by_another_proves_nothing(known, event):
+    """DHCP by who knows the MAC; TFTP with a single port by who forges the ACKs as well."""
+    known(event)
+    assert HERE in known
+    assert HERE not in known.proved
+
+
+def test_a_script_that_was_asked_for_by_tftp_says_nothing_of_its_address(known):
+    """Its request may be forged; once it has arrived it is told of as a transfer."""
+    known(Scripted(mac=LISTED, peer=HERE, says="x"))
+    assert HERE not in known
+    assert Scripted not in Familiar.KINDS
+
+
 @pytest.mark.parametrize("mac", [None, STRANGER])
 def test_who_fetched_something_whole_hears_what_is_sent_there(known, mac):
     known(fetched(HERE, mac))
@@ -75,6 +101,7 @@ def test_of_too_many_those_of_long_ago_are_forgotten(monkeypatch):
     for number in range(30):
         known(fetched(f"198.18.0.{number}"))
         known(said(MAC(bytes((2, 0, 0, 0, 0, number))), f"198.18.1.{number}")[0])
-    assert len(known) == 20
+        known(served(f"198.18.2.{number}"))
+    assert len(known) == 30
     assert "198.18.0.29" in known
     assert "198.18.1.29" in known

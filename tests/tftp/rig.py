@@ -61,6 +61,8 @@ class House:
     def __init__(self, **limits) -> None:
         #: Addresses that go before strangers.
         self.known = set()
+        #: Addresses that somebody hears for sure.
+        self.proved = set()
         self.reactor = MemoryReactorClock()
         self.library = Library()
         self.events = []
@@ -74,6 +76,7 @@ class House:
             grace=5.0,
             now=self.reactor.seconds,
             known=self.known,
+            proved=self.proved,
         )
         self.service.startService()
         self.serve(HOME)

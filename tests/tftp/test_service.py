@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import itertools
 import json
 import os
 import socket
@@ -27,7 +28,7 @@ from netbootd.events.event import (
     Unserved,
 )
 from netbootd.events.progress import Progress, Started
-from netbootd.tftp import port, spare, train, wire
+from netbootd.tftp import port, train, wire
 from netbootd.tftp.files import Located
 from netbootd.tftp.limits import Limits
 from netbootd.tftp.netascii import translate
@@ -37,6 +38,8 @@ from netbootd.tftp.wire import Ack, Data, Error, OptionAck, ReadRequest, WriteRe
 from .model import synthetic
 from .rig import HOME, OTHER, SOMEBODY, Guest, House, pass_time
 
+#: Where no other test has a socket.
+ALONE = IPv4Address("127.0.0.77")
 CAPTURES = json.loads((Path(__file__).parents[1] / "captures" / "tftp-requests.json").read_text())
 
 
@@ -349,119 +352,82 @@ def test_a_machine_that_was_reset_begins_anew(house, guest):
     assert isinstance(guest.ask(request)[0], OptionAck)
 
 
-def test_a_stranger_is_told_and_the_transfer_goes_on(house, guest):
+def test_a_stranger_is_told_by_the_kernel_and_the_transfer_goes_on(house, guest):
     guest.ask(ReadRequest("loader"))
     stranger = Guest(house)
-    stranger.server = guest.server
-    assert stranger.say(Ack(1)) == [Error(5, "unknown transfer ID")]
-    assert stranger.server == guest.server
-    assert stranger.say(Error(0, "stop")) == []
-    assert [event.reason for event in house.seen(Dropped)] == ["from outside the transfer"] * 2
+    stranger.socket.connect(guest.server)
+    for packet in (Ack(1), Error(0, "stop"), ReadRequest("small")):
+        stranger.socket.send(wire.encode(packet))
+        house.turn()
+        with pytest.raises(ConnectionRefusedError):
+            stranger.socket.recv(100)
     assert [packet.block for packet in guest.say(Ack(1))] == [2]
 
 
-def test_many_transfers_share_their_ports_and_are_told_apart(house):
+def test_each_transfer_has_a_port_of_its_own_that_nobody_can_foresee(house):
+    """Those of 40 in a row, and those of 40 more, are neither near each other nor any of them again."""
+    low, high = map(int, Path("/proc/sys/net/ipv4/ip_local_port_range").read_text().split())
+    ports = []
+    for _ in range(80):
+        guest = Guest(house)
+        guest.ask(ReadRequest("loader"))
+        ports.append(guest.server[1])
+        guest.say(Error(0, "enough"))
+        guest.socket.close()
+    assert all(low <= number <= high for number in ports)
+    assert len(set(ports)) > 70
+    near = sum(abs(one - next_) <= 64 for one, next_ in itertools.pairwise(ports))
+    assert near < 10
+
+
+def test_an_ack_that_misses_the_port_is_no_answer(house, guest):
+    """Whoever forges one knows the client's address and port, and not ours."""
+    house.serve(ALONE)
+    guest.ask(ReadRequest("loader", "octet", {"windowsize": "64"}), house.port(ALONE))
+    [running] = house.service._crowd._running.values()
+    right = guest.server[1]
+    for number in {*range(right - 200, right + 200), *range(32768, 61000, 53)} - {right}:
+        guest.socket.sendto(wire.encode(Ack(0)), (guest.server[0], number))
+        guest.socket.sendto(wire.encode(Error(0, "stop")), (guest.server[0], number))
+    assert guest.hear() == []
+    assert not running.heard
+    assert len(guest.say(Ack(0))) == 64
+
+
+def test_many_transfers_are_told_apart(house):
     guests = [Guest(house) for _ in range(40)]
     for guest in guests:
         guest.ask(ReadRequest("loader"))
-    assert len({guest.server for guest in guests}) == 16
     for block in (1, 2, 3):
         for guest in guests:
             [data] = guest.say(Ack(block))
             assert data.block == block + 1
-    guests[0].server = guests[1].server
-    assert guests[0].say(Ack(4)) == [Error(5, "unknown transfer ID")]
     assert house.service.under_way == 40
 
 
-@pytest.mark.fast_path("spares")
 def test_a_late_packet_of_who_was_served_is_not_answered(house, guest):
-    """
-    The client may have asked for its next file from the same port.
-
-    Its socket is kept for somebody else, and the door hears it.
-    """
+    """The client may have asked for its next file from the same port."""
     guest.fetch("small")
-    assert guest.say(Ack(1)) == []
-    assert len(house.seen(Dropped)) == 1
-    last, guest_of = guest.server, Guest(house)
-    guest_of.ask(ReadRequest("loader"))
-    assert guest_of.server == last
-    guest.server = last
-    assert guest.say(Ack(1)) == []
-    assert len(house.seen(Dropped)) == 2
-    assert [packet.block for packet in guest_of.say(Ack(1))] == [2]
-
-
-@pytest.mark.fast_path("spares")
-def test_what_was_said_to_a_socket_before_is_not_the_next_clients(house, guest):
-    """Its last client may go on talking, to a socket that is kept and to the next one at its port."""
-    guest.fetch("small")
-    last = guest.server
     for late in (Ack(1), Error(0, "stop")) * 3:
         assert guest.say(late) == []
-    other = Guest(house)
-    assert [packet.block for packet in other.ask(ReadRequest("loader"))] == [1]
-    assert other.server == last
-    assert other.hear() == []
-    assert [packet.block for packet in other.say(Ack(1))] == [2]
+    assert [packet.block for packet in guest.ask(ReadRequest("loader"))] == [1]
 
 
-@pytest.mark.fast_path("spares")
-def test_a_socket_that_is_kept_hears_nobody_and_holds_nobody_up(house, guest, monkeypatch):
-    """Its last client floods it; the next one gets it, and an answer at once."""
-    monkeypatch.setattr(train, "_STRANGE_AT_MOST", 2)
-    guest.fetch("small")
-    last = guest.server
-    for _ in range(9):
-        guest.say(Ack(1))
-    [opened] = house.service._ports.values()
-    [kept] = opened._spares._kept
-    assert kept.udp.getpeername()[:2] == opened._spares._nobody
-    other = Guest(house)
-    assert [packet.block for packet in other.ask(ReadRequest("small"))] == [1]
-    assert other.server == last
-
-
-def test_a_socket_in_which_too_much_waits_is_not_kept(house, guest, monkeypatch):
-    monkeypatch.setattr(train, "_STRANGE_AT_MOST", 2)
-    assert [packet.block for packet in guest.ask(ReadRequest("small"))] == [1]
-    for _ in range(9):
-        guest.socket.sendto(wire.encode(Ack(1)), guest.server)
-    house.turn()
-    [opened] = house.service._ports.values()
-    assert house.service.under_way == 0
-    assert not opened._spares._kept
-
-
-@pytest.mark.fast_path("spares")
-def test_sockets_are_kept_for_who_comes_next_and_no_longer_than_the_port(house, monkeypatch):
-    monkeypatch.setattr(spare, "_MOST_KEPT", 2)
+def test_its_socket_goes_with_a_transfer(house):
     before = len(os.listdir("/proc/self/fd"))
     guests = [Guest(house) for _ in range(4)]
     for each in guests:
         each.ask(ReadRequest("small"))
+    assert len(os.listdir("/proc/self/fd")) == before + 2 * len(guests)
     for each in guests:
         assert each.say(Ack(1)) == []
-    assert len(os.listdir("/proc/self/fd")) == before + len(guests) + 2
-    late = Guest(house)
-    late.ask(ReadRequest("small"))
-    [opened] = house.service._ports.values()
-    house.serve()
-    assert late.say(Ack(1)) == []
-    assert house.service.under_way == 0
-    ours = 3 + len(opened.doors)
-    assert len(os.listdir("/proc/self/fd")) == before + len(guests) + 1 - ours
+    assert len(os.listdir("/proc/self/fd")) == before + len(guests)
 
 
 def test_what_strangers_send_before_a_socket_is_connected_is_not_the_clients(
     house, guest, monkeypatch
 ):
-    """
-    It is bound at a number that anybody may know, and connected a moment later.
-
-    The kernel gives half of the strangers to the door meanwhile, by their addresses.
-    """
+    """It is bound at a number that somebody may hit, and connected a moment later."""
     strangers, make = [Guest(house) for _ in range(32)], train.udp_socket
 
     def bind(local, port, **how):
@@ -496,18 +462,16 @@ def test_who_floods_that_moment_gains_nothing(house, guest, monkeypatch):
 
 
 @pytest.mark.parametrize("peer", [("255.255.255.255", 2000), ("127.0.0.9", 0)], ids=str)
-def test_who_cannot_be_answered_takes_no_strangers_away_and_nobodys_place(house, guest, peer):
-    """Forged, all of them; a socket that is not connected would hear what comes to its door."""
+def test_who_cannot_be_answered_takes_nobodys_place(house, guest, peer):
+    """Forged, all of them; a socket that is not connected would hear anybody."""
     guest.ask(ReadRequest("loader"))
+    descriptors = len(os.listdir("/proc/self/fd"))
     admission, [opened] = house.service._admission, house.service._ports.values()
     for _ in range(20):
         admission._packet(opened, wire.encode(ReadRequest("loader")), peer)
     assert len(house.seen(Unserved)) == 20
     assert house.service.under_way == 1
-    stranger = Guest(house)
-    for door in opened.doors:
-        stranger.server = door.getsockname()
-        assert stranger.say(Ack(1)) == [Error(5, "unknown transfer ID")]
+    assert len(os.listdir("/proc/self/fd")) == descriptors
     assert [packet.block for packet in guest.say(Ack(1))] == [2]
 
 
@@ -531,6 +495,20 @@ def test_the_next_file_comes_from_another_port(house, guest):
         assert guest.ask(ReadRequest("small")) == [Data(1, b"hello")]
         assert guest.server != before
         guest.say(Ack(1))
+
+
+def test_a_number_that_the_kernel_gives_twice_in_a_row_is_not_taken(house, guest, monkeypatch):
+    guest.fetch("small")
+    make, numbers = train.udp_socket, [guest.server[1]]
+    monkeypatch.setattr(
+        train,
+        "udp_socket",
+        lambda local, _port, **how: make(local, numbers.pop() if numbers else 0, **how),
+    )
+    before = guest.server
+    assert guest.ask(ReadRequest("small")) == [Data(1, b"hello")]
+    assert not numbers
+    assert guest.server != before
 
 
 def test_what_icmp_says_of_a_packet_costs_no_other(house, guest):

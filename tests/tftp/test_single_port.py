@@ -50,6 +50,7 @@ def test_a_file_comes_from_the_port_that_was_asked(house, guest, path, options):
 def test_windows_leave_in_one_system_call_all_the_same(house, guest, monkeypatch):
     trains = []
     real = house.service._ports[HOME, 0].socket
+    house.proved.add("127.0.0.1")
     guest.ask(ReadRequest("loader", "octet", WINDOWS))
     [running] = house.service._crowd._running.values()
     send = running.line._send_segmented
