@@ -11,11 +11,13 @@ import ctypes
 import os
 import shutil
 import subprocess
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from itertools import count
 
 _CLONE_NEWNET = 0x40000000
+_PATIENCE_S = 10.0
 _libc = ctypes.CDLL(None, use_errno=True)
 _numbers = count()
 
@@ -53,6 +55,16 @@ class Namespace:
         """Bring *interface* up with *addresses*."""
         for address in addresses:
             self.run("address", "add", address, "dev", interface)
+
+    def until_up(self, interface: str) -> None:
+        """
+        Wait until the kernel has seen that the cable of *interface* is in: it does so behind our
+        back (net/core/link_watch.c), and whatever is sent before is lost without an error.
+        """
+        until = time.monotonic() + _PATIENCE_S
+        while " state UP " not in self.run("-o", "link", "show", interface):
+            assert time.monotonic() < until, f"{interface} does not come up"
+            time.sleep(0.01)
 
     @contextmanager
     def entered(self) -> Iterator[None]:

@@ -196,6 +196,8 @@ def test_a_reply_of_the_server_here_is_not_taken_for_a_request(place):
 def test_a_cable_pulled_for_a_moment_is_no_matter(place):
     place.home.run("link", "set", "eth0", "down")
     place.home.run("link", "set", "eth0", "up")
+    for end in (place.home, place):
+        end.until_up("eth0")
     assert len(answers(place, packet())) == 1
 
 
