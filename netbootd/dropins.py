@@ -47,11 +47,12 @@ MANAGED = "managed-"
 INCLUDES = "includes"
 TARGETS = "targets"
 MACHINES = "machines"
+VMS = "vms"
 GROUPS = "groups"
 SUBNETS = "subnets"
 NAMED = (
     *("boot_servers", "servers", "bootargs", "vars", "scripts"),
-    *(TARGETS, GROUPS, SUBNETS, MACHINES, "vms", "netbootd"),
+    *(TARGETS, GROUPS, SUBNETS, MACHINES, VMS, "netbootd"),
 )
 """The sections that are objects: names, or MACs, and an entry for each."""
 #: Bytes of one file: a hundred thousand machines are a tenth of it.

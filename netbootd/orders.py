@@ -89,12 +89,14 @@ def cancel(config: Path, who: MAC | str) -> str:
 def release(config: Path, who: MAC | str | None) -> str:
     """Let *who*, or with None every machine, boot again; as ``cancel``."""
     registry, folder = _state(config)
-    held = [key for key, standing in store.read(folder).items() if standing.held]
+    standings = store.read(folder)
+    held = [key for key, standing in standings.items() if standing.held]
     if who is None:
         listed = ", ".join(held) or "nobody"
         return _give(folder, "release-all", "", f"may boot again: {listed}")
     key = _key(who, registry, folder)
-    if key not in held:
+    waits = key not in standings and (folder / store.LOST).exists()
+    if key not in held and not waits:
         return f"{who} is not held"
     return _give(folder, "release", key, f"{who} may boot again")
 

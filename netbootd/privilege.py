@@ -99,6 +99,11 @@ def chosen(name: str, file: Path) -> User:
             if isinstance(one, int):  # from another system: it has a number all the same
                 return User(str(one), one, owner.st_gid)
             continue
+        if found.pw_uid == 0:
+            raise NotGivenUp(
+                f'user {found.pw_name} is root by another name (number 0): "user" in section'
+                f' netbootd names another, or "{ROOT}" to keep all rights of root\'s'
+            )
         return User(found.pw_name, found.pw_uid, found.pw_gid)
     raise NotGivenUp(
         f'there is no user {name or _NOBODY} to run as: "user" in section netbootd names one that'

@@ -17,6 +17,7 @@ from urllib.parse import urlsplit
 from netbootd import dhcpoptions, replies
 from netbootd.addressing import Serving
 from netbootd.loaders import Choice
+from netbootd.secretvalues import CREDENTIAL, FILE, BadSecret, file_of
 
 _Word = TypeVar("_Word", bound=Enum)
 #: RFC 3986, 3.2.2, as far as browsers send it.
@@ -74,6 +75,18 @@ def text(value: Any) -> str:
 
 def path(value: Any) -> Path:
     return Path(text(value))
+
+
+def key_file(value: Any) -> Path:
+    """A file with a secret, by its path or as other secrets are written."""
+    if isinstance(value, dict) and len(value) == 1:
+        (kind, name), *_ = value.items()
+        if kind in (FILE, CREDENTIAL):
+            try:
+                return file_of(kind, text(name))
+            except BadSecret as problem:
+                raise Refused(str(problem)) from None
+    return path(value)
 
 
 def some(read: Callable[[Any], Any]) -> Callable[[Any], tuple[Any, ...]]:

@@ -129,13 +129,14 @@ class Object(dict[str, "Value"]):
 
     def value_place_of(self, key: str) -> Place:
         """Where the value of *key* begins; KeyError without the key."""
-        return self.source.place(self._value_offset(key))
+        return self.source.place(self.value_offset(key))
 
     def place_inside(self, key: str, index: int) -> Place:
         """Where character *index* (from 0) of the string under *key* stands."""
-        return self.source.place_in_string(self._value_offset(key), index)
+        return self.source.place_in_string(self.value_offset(key), index)
 
-    def _value_offset(self, key: str) -> int:
+    def value_offset(self, key: str) -> int:
+        """Where the value of *key* begins in the text; KeyError without the key."""
         found = _key(self.source.text, self.offsets[key])
         assert found is not None
         return found.end()

@@ -10,7 +10,9 @@ their places when something is made for a machine that asks for it (``Facts``).
 
 from __future__ import annotations
 
+import json
 import os
+import re
 import stat
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -20,9 +22,12 @@ from netbootd.errors import RenderError
 
 FILE = "secret_file"
 CREDENTIAL = "secret_credential"
-#: Where systemd puts what LoadCredential= names.
+#: Where systemd puts what LoadCredential= names, and where that is for the unit.
 _FOLDER = "CREDENTIALS_DIRECTORY"
+_OF_THE_UNIT = "/run/credentials/netbootd.service"
 _LARGEST = 64 << 10  # bytes
+#: Strings of JSON that may be stand-ins.
+_STAND_INS = re.compile(rb'"<(?:secret|credential):(?:[^"\\]|\\.)*>"')
 
 
 class BadSecret(ValueError):
@@ -77,6 +82,21 @@ class Secrets(Mapping[str, str | None]):
         if isinstance(thing, list | tuple):
             return [self.put_into(value) for value in thing if not self._lacks(value)]
         return thing
+
+    def put_into_json(self, text: bytes) -> bytes | None:
+        """*text* with the values for strings that are stand-ins; None where one has no value."""
+        if any(self._values[one] is None for one in self.in_json(text)):
+            return None
+        return _STAND_INS.sub(self._for, text)
+
+    def in_json(self, text: bytes) -> list[str]:
+        """The stand-ins among the strings of *text*."""
+        found = (json.loads(one[0]) for one in _STAND_INS.finditer(text)) if self._values else ()
+        return [one for one in found if one in self._values]
+
+    def _for(self, found: re.Match[bytes]) -> bytes:
+        value = self._values.get(json.loads(found[0]))
+        return found[0] if value is None else json.dumps(value).encode()
 
     def _lacks(self, value: Any) -> bool:
         return isinstance(value, str) and self._values.get(value, value) is None
@@ -140,14 +160,26 @@ def read_credential(name: str) -> str:
         raise NoCredentials(
             f'credential "{name}" is known only where systemd starts netbootd, with {line}'
         )
-    if not name or "/" in name or name in (".", ".."):
-        raise BadSecret(f'"{name}" is no name of a credential')
+    _must_be_credential(name)
     try:
         with open(Path(folder, name), "rb") as opened:
             return _text(opened.read(_LARGEST + 1), f'credential "{name}"')
     except OSError as problem:
         told = f'credential "{name}" cannot be read: {problem.strerror}'
         raise BadSecret(f"{told}; the unit needs {line}") from None
+
+
+def file_of(kind: str, name: str) -> Path:
+    """The file of a secret that is read later; raises BadSecret where there can be none."""
+    if kind == FILE:
+        return Path(name)
+    _must_be_credential(name)
+    return Path(os.environ.get(_FOLDER, _OF_THE_UNIT), name)
+
+
+def _must_be_credential(name: str) -> None:
+    if not name or "/" in name or name in (".", ".."):
+        raise BadSecret(f'"{name}" is no name of a credential')
 
 
 def _text(raw: bytes, what: str) -> str:

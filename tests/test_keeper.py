@@ -312,6 +312,21 @@ def test_cancel_and_release_need_no_sound_configuration(tmp_path):
     ]
 
 
+def test_who_waits_since_the_record_was_lost_is_released(tmp_path):
+    (tmp_path / "c.json").write_text(CONFIG)
+    release = partial(orders.release, tmp_path / "c.json", NODE)
+    rig = Rig(tmp_path)
+    assert rig.during(release) == f"{NODE} is not held"
+    rig.keeper.stop()
+    (tmp_path / "state" / store.LOST).write_text("broken")
+    rig = Rig(tmp_path)
+    assert rig.record.of(KEY).unread
+    assert rig.during(release) == f"{NODE} may boot again"
+    assert not rig.record.of(KEY).unread
+    assert rig.during(release) == f"{NODE} is not held"
+    rig.keeper.stop()
+
+
 def test_an_order_that_the_daemon_refuses_is_no_success(start, tmp_path):
     rig = start()
     other = tmp_path / "other.json"

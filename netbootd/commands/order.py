@@ -143,6 +143,7 @@ def _tell(arguments: argparse.Namespace, machine: Any, told: str) -> None:
 _RELEASE_MORE = """\
 A machine is held when it fetched its loader again and again, began one installation again and again
 without ever finishing, or a secret of it had a second claimant: 'netbootd status' lists them.
+One that waits since the record was lost (the log says so) is released as well.
 
 examples:
   netbootd release 00:25:90:27:db:b4
@@ -151,6 +152,9 @@ examples:
 exit status: 0 released, 1 not (no such machine, or this user may not), 2 the configuration cannot
 be used.
 """
+
+
+_NOT_HELD = "is not held; if it waited since the record was lost, it may boot now"
 
 
 def add_release(commands: Commands) -> None:
@@ -175,7 +179,7 @@ def _release(arguments: argparse.Namespace) -> int:
         return _release_all(arguments, api)
     before = api.get("machines", who)
     machine = api.send("POST", "machines", who, "release")
-    told = "may boot again" if before.get("held") else "is not held"
+    told = "may boot again" if before.get("held") else _NOT_HELD
     _tell(arguments, machine, f"{named(machine)} {told}")
     return 0
 

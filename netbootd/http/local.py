@@ -118,7 +118,8 @@ def belongs(file: Path, group: str) -> OSError | None:
     except PermissionError:
         return OSError(
             f'it cannot be given to the group "{group}", since netbootd is not in it: put '
-            f"SupplementaryGroups={group} into its unit"
+            f"SupplementaryGroups={group} into its unit, and restart it; one that root started "
+            "joins the group at its start, so a restart will do"
         )
     except OSError as problem:
         return problem

@@ -5,13 +5,17 @@ What was put in comes out, byte for byte.  Reading needs no token, since a node 
 what it shall run; where ``private`` is set it needs the token or the address of a machine that
 has the description.  Writing needs the token, takes strict JSON only, and waits for the disk in a
 thread (Work).  The configuration's own descriptions are changed in its files, so here they are 409.
+
+One of the configuration's with secret values is read as if ``private`` were set, and these are put
+in for its machine alone: who comes with an API token looks on.  What was put by HTTP has none,
+whatever it says.
 """
 
 from __future__ import annotations
 
 import errno
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from functools import partial
 from http import HTTPStatus
@@ -26,12 +30,22 @@ from netbootd.events.event import Served
 from netbootd.http.authority import Authority
 from netbootd.http.files import Stamps, among, verdict
 from netbootd.http.origin import must_be_our_page
-from netbootd.http.resource import METHODS, NO_STORE, Answer, Asked, Part, Work, refused, text
+from netbootd.http.resource import (
+    LATER,
+    METHODS,
+    NO_STORE,
+    Answer,
+    Asked,
+    Part,
+    Work,
+    refused,
+    text,
+)
 from netbootd.mac import MAC
 from netbootd.printable import counted
 from netbootd.record.record import Record
 from netbootd.registry.machine import Machine
-from netbootd.registry.secrecy import is_secret_vm
+from netbootd.registry.secrecy import is_secret_vm, users_of
 from netbootd.registry.snapshot import Registry
 from netbootd.urls import Route
 from netbootd.vms.store import Full, Store
@@ -97,28 +111,48 @@ def _assigned(asked: Asked, mac: MAC, registry: Registry, shelf: Shelf) -> Answe
     its_own = shelf.proves(machine.key, asked.query.get("token", "")) or any(
         one.key == machine.key for one in _callers(asked, registry, shelf)
     )
-    if refusal := _kept_from(asked, registry, shelf, its_own=its_own):
-        return refusal
     found = dict.fromkeys(vm for name in machine.vms if (vm := shelf.find(name, registry)))
-    body = b"[" + b",".join(vm.text for vm in found) + b"]\n"
+    if refusal := _kept_from(asked, registry, shelf, found, its_own=its_own):
+        return refusal
+    texts = [_text(vm, registry, its_own=its_own) for vm in found]
+    if None in texts:
+        return _lacks_a_secret(asked)
+    body = b"[" + b",".join(text for text in texts if text) + b"]\n"
     return _read(asked, body, mac, machine.title)
 
 
 def _one(asked: Asked, key: str, registry: Registry, shelf: Shelf) -> Answer:
     vm = shelf.find(key, registry)
     its_own = vm is not None and _has(asked, vm, registry, shelf)
-    if refusal := _kept_from(asked, registry, shelf, its_own=its_own):
+    if refusal := _kept_from(asked, registry, shelf, (vm,) if vm else (), its_own=its_own):
         return refusal
     if vm is None:
         return _no_such(asked, key)
-    return _read(asked, vm.text)
+    body = _text(vm, registry, its_own=its_own)
+    return _lacks_a_secret(asked) if body is None else _read(asked, body)
+
+
+def _text(vm: Vm, registry: Registry, *, its_own: bool) -> bytes | None:
+    """What goes out: with its secret values to a machine that has it; None where one is lacking."""
+    return vm.text if vm.stored or not its_own else registry.secrets.put_into_json(vm.text)
+
+
+def _lacks_a_secret(asked: Asked) -> Answer:
+    told = "a secret value of it cannot be read; the boot server's log says which"
+    return refused(asked, HTTPStatus.SERVICE_UNAVAILABLE, told, LATER)
 
 
 def _kept_from(
-    asked: Asked, registry: Registry, shelf: Shelf, *, its_own: bool = False
+    asked: Asked,
+    registry: Registry,
+    shelf: Shelf,
+    wanted: Iterable[Vm] = (),
+    *,
+    its_own: bool = False,
 ) -> Answer | None:
     """The "no" to somebody who may not read what is private, None for who may."""
-    if its_own or not registry.config.private:
+    secret = any(registry.secrets.in_json(vm.text) for vm in wanted if not vm.stored)
+    if its_own or not (registry.config.private or secret):
         return None
     found = _leave(asked, shelf)
     return found if isinstance(found, Answer) else None
@@ -143,10 +177,13 @@ def _leave(asked: Asked, shelf: Shelf, change: str = "") -> Answer | str:
 
 
 def _has(asked: Asked, vm: Vm, registry: Registry, shelf: Shelf) -> bool:
-    """Whether *vm* is assigned to the machine that asks."""
+    """Whether *vm* is assigned to the machine that asks, by its address or by its boot's token."""
+    token = asked.query.get("token", "")
+    users = (one for name in vm.names for one in users_of(name, registry))
+    proven = (one for one in users if token and shelf.proves(one.key, token))
     return any(
         shelf.find(name, registry) is vm
-        for machine in _callers(asked, registry, shelf)
+        for machine in (*_callers(asked, registry, shelf), *proven)
         for name in machine.vms
     )
 

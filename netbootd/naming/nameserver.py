@@ -145,7 +145,7 @@ def _add(
 def key_of(text: str) -> dns.tsig.Key:
     """
     The key in a file as tsig-keygen(8) and ddns-confgen(8) write it, or in one line
-    ``NAME:ALGORITHM:SECRET``.  Raises BadKey.
+    ``NAME:ALGORITHM:SECRET``.  Raises BadKey, which quotes nothing: parts may be in another order.
     """
     bare = re.sub(r"/\*.*?\*/|(?://|#)[^\n]*", " ", text, flags=re.DOTALL).strip()
     block = re.search(r'key\s+"?([^\s"{]+)"?\s*\{([^}]*)\}', bare)
@@ -159,11 +159,11 @@ def key_of(text: str) -> dns.tsig.Key:
     if not all(found):
         raise BadKey('no TSIG key: key "NAME" { algorithm ...; secret "..."; }; expected')
     if algorithm.lower().rstrip(".") not in _ALGORITHMS:
-        raise BadKey(f"algorithm must be one of {', '.join(_ALGORITHMS)}, not {algorithm:.40}")
+        raise BadKey(f"its algorithm must be one of {', '.join(_ALGORITHMS)}")
     try:
         return dns.tsig.Key(name, base64.b64decode(secret, validate=True), algorithm.lower())
-    except (ValueError, dns.exception.DNSException) as problem:
-        raise BadKey(f"the key {name:.60} cannot be read: {problem}") from None
+    except (ValueError, dns.exception.DNSException):
+        raise BadKey("its secret is not base64, or its name not one of DNS") from None
 
 
 _ALGORITHMS = ("hmac-sha256", "hmac-sha512", "hmac-sha384", "hmac-sha224", "hmac-sha1", "hmac-md5")

@@ -25,6 +25,7 @@ from netbootd.errors import ConfigErrors, Finding, Level, Place
 from netbootd.registry import (
     groups,
     hostnames,
+    keyfiles,
     overlays,
     programs,
     reservations,
@@ -170,6 +171,7 @@ def _registry(
         *reservations.remarks(layers, registry),
         *hostnames.remarks(registry),
         *variables.remarks(layers, machines, targets, library),
+        *keyfiles.remarks(layers, config),
     ):
         findings.add(remark)
     origins = Origins(layers, machines, targets)

@@ -3,7 +3,9 @@ Secrets that a configuration names: each is read when it is loaded, and again at
 
 They may stand where free data does, for templates and ``__placeholders__``: in the keys of
 machines, groups and targets that mean nothing to netbootd, in ``vars``, in sections of one's own;
-and as the passwords of ``iscsi``.  Elsewhere one is an error: it would be shown, or do something.
+in what the section ``vms`` describes; and as the passwords of ``iscsi``.  Elsewhere one is an
+error: it would be shown, or do something.  The settings in ``_FILES`` name a file alone, which is
+read when it is needed.
 """
 
 from __future__ import annotations
@@ -12,7 +14,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
-from netbootd.dropins import GROUPS, MACHINES, SECTIONS, SUBNETS, TARGETS, Layers
+from netbootd.dropins import GROUPS, MACHINES, SECTIONS, SUBNETS, TARGETS, VMS, Layers
 from netbootd.errors import Finding, Level, Place
 from netbootd.registry.groups import VARS
 from netbootd.registry.targets import KNOWN as OF_TARGETS
@@ -32,6 +34,9 @@ from netbootd.targets.settings import VARIABLES
 _NAMES = (FILE, CREDENTIAL)
 _PASSWORDS = frozenset({"password", "reverse_password"})
 #: How many keys lead to those of an entry.
+_FILES = (("netbootd", "ddns", "key"), ("netbootd", "ship", "credentials"))
+#: What a description of a virtual machine is found by.
+_OF_VMS = frozenset({"uuid", "alias", "brand"})
 _DEPTH = {MACHINES: 2, GROUPS: 2, TARGETS: 3}
 
 
@@ -57,11 +62,14 @@ def resolve(
         if not any(f'"{name}"' in top.source.text for name in _NAMES):
             continue  # as nearly all: a hundred thousand machines are not walked through for it
         for owner, key, kind, name, steps in list(_secrets_in(top, ())):
+            if steps in _FILES:
+                continue
             place, path = _place(owner, key), path_of(*steps)
             if not _may_stand(steps, known):
                 text = (
                     f'"{kind}" cannot stand here: it may be the value of a variable (in vars, or a '
-                    f"key of your own), a password of iscsi, or stand in a section of your own"
+                    f"key of your own), a password of iscsi, or stand in a section of your own, or "
+                    f"in what a description of vms says"
                 )
                 report(Finding(Level.RELOAD, "secret-misplaced", text, place, path))
                 continue
@@ -105,6 +113,8 @@ def _may_stand(steps: tuple[str | int, ...], known: frozenset[str]) -> bool:
         return True
     if section == VARS:
         return True
+    if section == VMS:
+        return len(rest) > 1 and (len(rest) > 2 or rest[1] not in _OF_VMS)
     if section == SUBNETS:
         return rest[1:2] == [VARS]
     depth = _DEPTH.get(str(section))

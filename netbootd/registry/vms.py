@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from netbootd.dropins import Layers
+from netbootd.dropins import VMS, Layers
 from netbootd.errors import Finding, Level, Place
 from netbootd.nearest import did_you_mean
 from netbootd.registry.machine import Machine
@@ -24,8 +24,6 @@ from netbootd.relaxedjson import Object, kind, path_of
 from netbootd.vms.store import FOLDER, read_folder
 from netbootd.vms.strict import strictly
 from netbootd.vms.vm import KEY_RULE, LARGEST, Vm, Vms, is_key, make
-
-SECTION = "vms"
 
 Report = Callable[[Finding], None]
 
@@ -46,7 +44,7 @@ def configured(layers: Layers, folder: Path, report: Report) -> Configured:
     written = _section(layers, report)
     for vm in files.vms:
         if vm.key in written:
-            told = f'"{vm.key}" stands in the section "{SECTION}" as well, which counts'
+            told = f'"{vm.key}" stands in the section "{VMS}" as well, which counts'
             report(Finding(Level.WARNING, "vm-twice", told, Place(vm.source)))
     vms = {**{vm.key: vm for vm in files.vms}, **written}
     for vm in vms.values():
@@ -56,8 +54,8 @@ def configured(layers: Layers, folder: Path, report: Report) -> Configured:
 
 def _section(layers: Layers, report: Report) -> dict[str, Vm]:
     found: dict[str, Vm] = {}
-    for key, value, owner in {one.key: one for one in layers.entries(SECTION)}.values():
-        place, path = owner.place_of(key), path_of(SECTION, key)
+    for key, value, owner in {one.key: one for one in layers.entries(VMS)}.values():
+        place, path = owner.place_of(key), path_of(VMS, key)
         text = strictly(value).encode() + b"\n" if isinstance(value, Object) else b""
         if not is_key(key):
             told = f'no key for a description: "{key}"; {KEY_RULE}'
@@ -133,7 +131,7 @@ def _unknown(names: set[str], registry: Registry) -> Iterator[Finding]:
         for name in machine.vms:
             if name in unknown:
                 told = f'no VM description "{name}" so far{did_you_mean(name, known)}'
-                path = path_of("machines", machine.written, SECTION)
+                path = path_of("machines", machine.written, VMS)
                 yield Finding(Level.WARNING, "vm-unknown", told, machine.place, path)
 
 

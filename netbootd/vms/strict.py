@@ -8,11 +8,12 @@ which has no UTF-8, and at most 512 levels.
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterator
 
 from netbootd.errors import ConfigErrors, NetbootdError, Place
-from netbootd.relaxedjson import Document, Object, decode, kind
+from netbootd.relaxedjson import Array, Document, Object, decode, kind
 
 _BOM = b"\xef\xbb\xbf"
 _GAP = r"[ \t\n\r]*+(?:#[^\n\r]*+[ \t\n\r]*+)*"
@@ -70,11 +71,22 @@ def strictly(value: Object) -> str:
     """
     The text of *value* as it stands in its file, without comments and spare commas.
 
-    Numbers keep their spelling and keys their order, and so do those that stand twice.
+    Numbers keep their spelling and keys their order, and so do those that stand twice.  Where a
+    string has taken the place of an object, as for a secret, it is there.
     """
-    text, at, depth, pieces = value.source.text, value.offset, 0, []
+    text, at, depth = value.source.text, value.offset, 0
+    pieces: list[str] = []
+    replaced = dict(_replaced(value)) if '"secret_' in text else {}
+    skips = False
     for mark in _marks(text, value.offset):
+        if skips:  # to the end of an object without others in it
+            if mark.lastgroup == "bracket":
+                at, skips = mark.end(), False
+            continue
         match mark.lastgroup:
+            case "bracket" if mark.start() in replaced:
+                pieces += (text[at : mark.start()], json.dumps(replaced[mark.start()]))
+                skips = True
             case "comment":
                 pieces.append(text[at : mark.start()].rstrip(" \t"))
                 at = mark.end()
@@ -90,3 +102,15 @@ def strictly(value: Object) -> str:
                     pieces.append(text[at : mark.end()])
                     break
     return "".join(pieces)
+
+
+def _replaced(value: Object | Array) -> Iterator[tuple[int, str]]:
+    """Where the text has an object and *value* a string."""
+    of_object = isinstance(value, Object)
+    for key, inner in value.items() if isinstance(value, Object) else enumerate(value):
+        if isinstance(inner, str):
+            offset = value.value_offset(key) if of_object else value.offsets[key]  # type: ignore
+            if value.source.text[offset] == Object.opener:
+                yield offset, inner
+        elif isinstance(inner, Object | Array):
+            yield from _replaced(inner)

@@ -166,6 +166,11 @@ def test_another_group_may_have_the_socket_and_its_members_alone_get_in(server, 
     assert as_user(server, 65533, 65533, games) == 200
     assert as_user(server, 1, 1, 0) == 0
     said = len(server.daemon.text)
+    settings["api_group"] = "audio"
+    write_config(server.lab.folder / "netbootd.json", server.config)
+    server.daemon.reload()
+    server.daemon.wait_for('the group "audio", since .* so a restart will do', 10, after=said)
+    said = len(server.daemon.text)
     settings["api_group"] = "no-such-group"
     write_config(server.lab.folder / "netbootd.json", server.config)
     server.daemon.reload()

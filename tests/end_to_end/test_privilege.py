@@ -493,3 +493,26 @@ def test_a_folder_that_is_swapped_for_a_link_meanwhile_is_not_followed(tmp_path)
         swapper.stdout.close()
     assert done.stdout.split() == ["handed", "refused"], done.stderr
     assert elsewhere.stat().st_uid == (elsewhere / "index.sqlite").stat().st_uid == 0
+
+
+@pytest.mark.parametrize("name", ["toor", "netbootd"])
+def test_root_by_another_name_is_no_user_to_become(tmp_path, name):
+    passwd = tmp_path / "passwd"
+    others = [line for line in Path("/etc/passwd").read_text().splitlines(keepends=True)
+              if not line.startswith("netbootd:")]  # fmt: skip
+    passwd.write_text("".join([*others, f"{name}:x:0:0::/root:/bin/sh\n"]))
+    code = (
+        "import sys; from pathlib import Path; from netbootd import privilege\n"
+        "try: print(privilege.chosen(sys.argv[1], Path(sys.argv[2])))\n"
+        "except privilege.NotGivenUp as problem: print('no:', problem)\n"
+    )
+    named = name if name == "toor" else ""  # that one is the usual
+    script = f'mount --bind {passwd} /etc/passwd; exec "$0" -c "$1" "$2" {passwd}'
+    done = subprocess.run(
+        ["unshare", "-m", "sh", "-ec", script, sys.executable, code, named],
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=60,
+    )
+    assert done.stdout.startswith(f"no: user {name} is root by another name")

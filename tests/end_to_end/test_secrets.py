@@ -36,6 +36,8 @@ CANARIES = {
     "chap": f"{WORD}-chap",
     "reverse": f"{WORD}-reverse",
     "broken": f"{WORD}-broken",
+    "vm": f'{WORD}-vm"\\y',
+    "ship": f"user:{WORD}-ship",
 }
 KICKSTART = """{{ machine_pw }} {{ group_pw }} {{ target_pw }} {{ vars_pw }} {{ own.deep[0].pw }}
 {{ subnet_pw }} {{ machine_pw|json }} {{ machine_pw|sh }} {{ hostname }}
@@ -49,6 +51,11 @@ class Site:
 
     def __init__(self, lab: Lab, daemon: Daemon, config: Path, folder: Path) -> None:
         self.lab, self.daemon, self.config, self.folder = lab, daemon, config, folder
+        socket = str(folder / "state" / "api.sock")
+        events = ("curl", "-sSN", "--unix-socket", socket, "http://localhost/api/v1/events")
+        watch = (str(NETBOOTD), "watch", "--config", str(config))
+        #: Those that are told of all that happens, as long as the tests go on.
+        self.streams = [lab.spawn("boot", *argv) for argv in (events, watch, (*watch, "--json"))]
 
     def get(self, path: str, *options: str) -> str:
         return self.lab.run("lan", "curl", "-sS", "-m", "20", *options, f"{BASE}{path}")
@@ -118,12 +125,20 @@ def configuration(folder: Path) -> dict[str, object]:
             },
             "iscsi": {"d": {"iscsi": iscsi}},
         },
+        "vms": {
+            "web": {
+                "brand": "joyent",
+                "alias": "www",
+                "customer_metadata": {"root_pw": secret("vm")},
+            }
+        },
         "machines": {
             INSTALLED: {
                 **install,
                 "group": "g",
                 "machine_pw": secret("machine"),
                 "hostname": "node1",
+                "vms": ["www"],
             },
             DISK: {"type": "iscsi", "name": "d"},
             BROKEN: {"type": "install", "name": "q", "broken_pw": secret("broken")},
@@ -139,6 +154,7 @@ def configuration(folder: Path) -> dict[str, object]:
             "interfaces": ["eth0"],
             "files": str(folder / "srv"),
             "state": str(folder / "state"),
+            "ship": {"elasticsearch": [f"http://{BOOT_SERVER}:9"], "credentials": secret("ship")},
         },
     }
 
@@ -168,6 +184,18 @@ def test_another_loader_gets_them_too(site: Site) -> None:
     assert CANARIES["group"] in found
 
 
+def test_a_description_of_a_vm_has_its_value_for_its_machine(site: Site) -> None:
+    paths = (f"/machines/{INSTALLED}/vms", "/vms/web.json")
+    for path in paths:
+        assert WORD not in site.get(path)
+    site.get(f"/boot/{INSTALLED}", "-A", "iPXE/1.21")  # its address is known from here on
+    (its_own,) = json.loads(site.get(paths[0]))
+    assert its_own["customer_metadata"]["root_pw"] == CANARIES["vm"]
+    assert json.loads(site.get(paths[1])) == its_own
+    for path in (*paths, "/vms/"):
+        assert WORD not in site.lab.run("boot", "curl", "-sS", f"{BASE}{path}")
+
+
 def test_an_error_of_a_template_does_not_quote_one(site: Site) -> None:
     answer = site.get(f"/{BROKEN}/quotes.cfg")
     assert WORD not in answer
@@ -195,6 +223,12 @@ def commands(site: Site) -> list[tuple[str, ...]]:
     found += [("show", mac, *config) for mac in (DISK, BROKEN)]
     found.append(("show", GRUB, "--as", "grub", *config))
     found += [(word, "--json", *config) for word in ("status", "machines", "logs")]
+    found += [(word, *config) for word in ("status", "machines", "logs", "firmware", "styles")]
+    found += [("logs", INSTALLED, *config), ("why", BROKEN, *config), ("timeline", DISK, *config)]
+    found += [("vms", "list", *config), ("vms", "show", "web", *config)]
+    found += [("simulate", mac, *config) for mac in (DISK, BROKEN, GRUB)]
+    found += [("simulate", INSTALLED, "--json", *config), ("doctor", "eth0", *config)]
+    found.append(("doctor", "--json", "eth0", *config))
     return found
 
 
@@ -208,7 +242,7 @@ def test_no_command_says_one(site: Site) -> None:
 
 
 PAGES = (
-    *("/status", "/metrics", "/healthz", "/ui", "/ui/", "/api/v1/openapi.json"),
+    *("/status", "/metrics", "/healthz", "/ui", "/ui/", "/api/v1/openapi.json", "/vms/"),
     *(f"/api/v1/{page}" for page in ("machines", "status", "findings", "transfers", "targets")),
     *(f"/api/v1/{page}" for page in ("groups", "fleet", "leases", "unknown", "pace")),
     *(f"/api/v1/machines/{mac}" for mac in (INSTALLED, DISK, BROKEN)),
@@ -226,8 +260,12 @@ def test_no_page_says_one(site: Site, path: str) -> None:
 
 
 def test_no_log_and_no_file_has_one_after_all_of_it(site: Site) -> None:
-    site.get(f"/boot/{INSTALLED}")
+    site.get(f"/boot/{INSTALLED}", "-A", "iPXE/1.21")
+    site.get(f"/{BROKEN}/quotes.cfg")
     site.daemon.reload()
+    for stream in site.streams:
+        stream.wait_for("node1", 30)
+        assert WORD not in stream.text
     assert WORD not in site.daemon.text
     assert "Traceback" not in site.daemon.text
     files = [path for path in (site.folder / "state").rglob("*") if path.is_file()]
@@ -242,6 +280,9 @@ def test_a_reload_reads_them_again_and_refuses_what_others_may_read(site: Site) 
     site.daemon.reload()
     assert f"{WORD}-second," in site.get(f"/boot/{INSTALLED}")
     file.chmod(0o644)
+    told = site.command("check", str(site.config))
+    assert f"chmod 0600 {file}" in told
+    assert WORD not in told
     site.daemon.send(signal.SIGHUP)
     site.daemon.wait_for(f"chmod 0600 {file}", 15)
     site.daemon.wait_for("reload refused", 15)

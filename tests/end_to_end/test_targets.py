@@ -24,7 +24,7 @@ from tests.end_to_end import guest, images, told
 from tests.end_to_end.conftest import Site
 from tests.end_to_end.lab import HTTP, LAN_SERVER, NETBOOTD, Lab
 from tests.end_to_end.node import Node
-from tests.end_to_end.process import Process, now
+from tests.end_to_end.process import Daemon, Process, now
 
 pytestmark = [pytest.mark.e2e, pytest.mark.slow]
 
@@ -221,12 +221,8 @@ d-i mirror/http/proxy string
 """
 
 
-def test_the_debian_installer_asks_nothing_and_goes_on_to_its_mirror(site: Site) -> None:
-    """
-    Language, keyboard, network and mirror are answered: all that comes before the disks.
-
-    It sends its log, and with it stands the boot from the ROM to the mirror, as one.
-    """
+def debian_installer(site: Site, **machine: object) -> Daemon:
+    """NODE boots Debian's installer, which has PRESEED for its answers."""
     for name in ("linux", "initrd.gz"):
         site.put(f"installer/{name}", made("installer") / name)
     site.put("install/preseed.cfg.j2", PRESEED.encode())
@@ -240,11 +236,20 @@ def test_the_debian_installer_asks_nothing_and_goes_on_to_its_mirror(site: Site)
         boot_args="console=ttyS0 DEBIAN_FRONTEND=text quiet ipv6.disable=1",
         send_logs=True,
     )
-    site.machine(NODE, "install", "debian", hostname="seven", rack="r4")
+    site.machine(NODE, "install", "debian", hostname="seven", rack="r4", **machine)
     # It asks when DHCP tells no router or no name server, whatever the answer file says: it has
     # not been fetched by then.
     site.lab.dhcp(f"--dhcp-option=3,{LAN_SERVER}", f"--dhcp-option=6,{LAN_SERVER}")
-    daemon = site.serve()
+    return site.serve()
+
+
+def test_the_debian_installer_asks_nothing_and_goes_on_to_its_mirror(site: Site) -> None:
+    """
+    Language, keyboard, network and mirror are answered: all that comes before the disks.
+
+    It sends its log, and with it stands the boot from the ROM to the mirror, as one.
+    """
+    daemon = debian_installer(site)
 
     with site.lab.bios(NODE, memory=1024) as node:
         daemon.wait_for("/debian/dists/", INSTALLER_S)
@@ -261,6 +266,21 @@ def test_the_debian_installer_asks_nothing_and_goes_on_to_its_mirror(site: Site)
     assert {line["netbootd"]["boot_id"] for line in logged} == {boot["number"]}
     assert {line["host"]["name"] for line in logged} == {"seven"}
     assert {"netcfg", "main-menu", "preseed"} <= {line["process"]["name"] for line in logged}
+
+
+def test_the_debian_installer_reads_a_secret_answer_file_once(site: Site) -> None:
+    daemon = debian_installer(site, secret=True)
+    site.lab.run("boot", str(NETBOOTD), "next", NODE, "--config", str(site.file))
+
+    with site.lab.bios(NODE, memory=1024) as node:
+        daemon.wait_for("/debian/dists/", INSTALLER_S)
+        paths = node.packets().paths()
+
+    asked = [path for path in paths if path.endswith("/preseed.cfg")]
+    assert len(asked) == 1
+    assert "/token-" in asked[0]
+    assert "/early/seven/r4" in paths[paths.index(asked[0]) :]  # it went by what it had read
+    assert "second claimant" not in daemon.text
 
 
 def test_a_live_system_fetches_its_root_into_memory(site: Site) -> None:

@@ -89,6 +89,13 @@ def _lines(head):
     return [line for line in head.splitlines() if not line.startswith(b"Date")]
 
 
+def test_no_browser_is_told_to_keep_to_https(server):
+    """It would ask our ports of HTTP by HTTPS, for a year."""
+    with connect(server) as secure:
+        for page in ("small", "ui/", "api/v1/machines", "nothing"):
+            assert b"strict-transport-security" not in fetch(secure, page)[0].lower()
+
+
 def test_each_file_is_told_as_by_http(server):
     with connect(server) as secure:
         fetch(secure, "medium")

@@ -396,3 +396,51 @@ def test_a_body_that_is_too_long_is_told_so(tmp_path):
     )
     assert rig.raw(head.encode() + b" " * (size - 2) + b"{}").startswith(b"HTTP/1.1 413 ")
     assert isinstance(rig.events[-1], Refused)
+
+
+# -- secret values ---------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def valued(tmp_path):
+    (tmp_path / "pw").write_text("hunter2")
+    (tmp_path / "pw").chmod(0o600)
+    pages = Pages(tmp_path)
+    inner = '"fixed" : { "customer_metadata" : { "pw" : { "secret_file" : "pw" } },'
+    (tmp_path / "c.json").write_text(
+        (CONFIG % (IMAGE, IMAGE, "false")).replace('"fixed" : {', inner)
+    )
+    pages.registry = load(tmp_path / "c.json")
+    assert not [one for one in pages.registry.findings if one.code.startswith("secret")]
+    return pages
+
+
+def test_secret_values_are_for_a_machine_that_has_the_description(valued, tmp_path):
+    for answer in (valued.get("fixed.json"), valued.of(NODE, peer="192.0.2.9")):
+        assert answer.status == HTTPStatus.UNAUTHORIZED
+    stand_in = f"<secret:{tmp_path}/pw>"
+    looked_at = json.loads(body(valued.ask("GET", "fixed.json")))
+    assert looked_at["customer_metadata"]["pw"] == stand_in
+    got = json.loads(body(valued.get("fixed.json", peer="192.0.2.56")))
+    assert got["customer_metadata"]["pw"] == "hunter2"
+    (its_own,) = json.loads(body(valued.of(NODE, peer="192.0.2.56")))
+    assert its_own["customer_metadata"]["pw"] == "hunter2"
+    valued.booted(NODE, "192.0.2.77")
+    key = valued.registry.machine(NODE).key
+    token = valued.record.token(key, valued.record.of(key).latest)
+    (its_own,) = json.loads(body(valued.of(NODE, peer="192.0.2.9", query={"token": token})))
+    assert its_own["customer_metadata"]["pw"] == "hunter2"
+    assert "hunter2" not in valued.get("").body.decode()
+
+
+def test_who_may_write_descriptions_cannot_have_secret_values_put_in(valued, tmp_path):
+    text = json.dumps({"a": f"<secret:{tmp_path}/pw>", "b": {"secret_file": "pw"}}).encode()
+    assert valued.put("stored", text).status == HTTPStatus.CREATED
+    assert body(valued.get("stored.json", peer="192.0.2.56")) == text
+
+
+def test_a_description_without_its_value_is_not_given(valued, tmp_path):
+    (tmp_path / "pw").chmod(0o644)
+    valued.registry = load(tmp_path / "c.json")
+    for answer in (valued.get("fixed.json", peer="192.0.2.56"), valued.of(NODE, peer="192.0.2.56")):
+        assert answer.status == HTTPStatus.SERVICE_UNAVAILABLE

@@ -243,6 +243,15 @@ def test_a_file_without_a_key_is_told_of(text):
         key_of(text)
 
 
+@pytest.mark.parametrize(
+    "text", ["a:canary:hmac-sha256", "canary%:hmac-sha256:a", "a:hmac-md5:canary%"]
+)
+def test_what_is_wrong_with_a_key_is_told_without_a_word_of_it(text):
+    with pytest.raises(BadKey) as told:
+        key_of(text)
+    assert "canary" not in str(told.value)
+
+
 def test_the_narrowest_zone_is_meant():
     zones = ("org", "example.org", "ple.org")
     assert zone_of("a.example.org", zones) == "example.org"

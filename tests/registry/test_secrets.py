@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
 
 import pytest
 
+from netbootd.errors import ConfigErrors
 from netbootd.registry.facts import facts_of
 from netbootd.registry.load import load
 from netbootd.registry.snapshot import changes
@@ -25,7 +27,11 @@ def here(tmp_path, **more):
     config = {
         "targets": {"nfs": {"a": target}},
         "machines": {"default": {"type": "nfs", "name": "a"}, MAC: machine},
-        "netbootd": {"files": str(tmp_path), "state": str(tmp_path / "state")},
+        "netbootd": {
+            "files": str(tmp_path),
+            "state": str(tmp_path / "state"),
+            **more.pop("netbootd", {}),
+        },
         **more,
     }
     file = tmp_path / "netbootd.json"
@@ -78,6 +84,7 @@ def test_one_may_lie_deep_in_data(tmp_path):
         {"netbootd": {"boot_server": SECRET}},
         {"boot_servers": {"default": SECRET}},
         {"vms": {"a": {"alias": SECRET}}},
+        {"vms": {"a": SECRET}},
     ],
 )
 def test_elsewhere_one_is_an_error_with_its_place(tmp_path, more):
@@ -86,6 +93,73 @@ def test_elsewhere_one_is_an_error_with_its_place(tmp_path, more):
     assert told.place.line == 1
     assert str(told.level.word) == "error"
     assert VALUE not in " ".join(map(str, findings))
+
+
+def test_a_description_of_a_vm_has_its_value_for_who_may_have_it(tmp_path):
+    file = here(tmp_path, machine={"vms": ["web"]})
+    written = file.read_text().rstrip().removesuffix("}")
+    file.write_text(
+        written
+        + """, "vms" : { "web" : { "alias" : "web", "ram" : 1.50,  # as it was
+          "customer_metadata" : { "pw" : { "secret_file" : # here
+             "value" }, "more" : [ { "secret_file" : "value" }, 7 ] }, } } }"""
+    )
+    registry = load(file)
+    assert not [one for one in registry.findings if one.code.startswith("secret")]
+    (vm,) = registry.vms
+    stand_in = STAND_IN.format(tmp_path)
+    inside = {"pw": stand_in, "more": [stand_in, 7]}
+    assert json.loads(vm.text) == {"alias": "web", "ram": 1.5, "customer_metadata": inside}
+    assert b"1.50" in vm.text
+    given = json.loads(registry.secrets.put_into_json(vm.text))
+    assert given["customer_metadata"] == {"pw": VALUE, "more": [VALUE, 7]}
+    (tmp_path / "value").chmod(0o644)
+    registry = load(file)
+    (vm,) = registry.vms
+    assert registry.secrets.put_into_json(vm.text) is None
+
+
+@pytest.mark.parametrize(("group", "key"), [("ddns", "key"), ("ship", "credentials")])
+def test_a_setting_may_name_a_key_as_secrets_are(tmp_path, monkeypatch, group, key):
+    def told(value):
+        registry = load(here(tmp_path, netbootd={group: {key: value}}))
+        findings = tuple(one for one in registry.findings if one.code != "nfs-no-root")
+        return getattr(getattr(registry.config, group), key), findings
+
+    assert told(SECRET) == (tmp_path / "value", ())
+    assert told("value") == (tmp_path / "value", ())
+    unit = "/run/credentials/netbootd.service/own"
+    assert str(told({"secret_credential": "own"})[0]) == unit
+    monkeypatch.setenv("CREDENTIALS_DIRECTORY", str(tmp_path))
+    assert told({"secret_credential": "value"}) == (tmp_path / "value", ())
+    with pytest.raises(ConfigErrors, match="no name of a credential"):
+        told({"secret_credential": "../value"})
+
+
+@pytest.mark.parametrize(
+    ("mode", "group", "says"),
+    [
+        (0o600, None, ""),
+        (0o640, None, ""),
+        (0o640, 54321, "chgrp netbootd"),
+        (0o604, None, "everybody may use"),
+        (0o660, None, "chmod 0640"),
+    ],
+)
+def test_a_key_that_others_may_use_is_told(tmp_path, mode, group, says):
+    if group is not None and os.geteuid():
+        pytest.skip("only root gives files away")
+    file = here(tmp_path, netbootd={"ddns": {"key": "value"}})
+    (tmp_path / "value").chmod(mode)
+    if group is not None:
+        os.chown(tmp_path / "value", -1, group)
+    found = [one for one in load(file).findings if one.code == "key-open"]
+    assert bool(found) == bool(says)
+    for one in found:
+        assert says in one.text
+        assert one.path == "netbootd.ddns.key"
+        assert one.place.line == 1
+        assert one.level.word == "warning"
 
 
 def test_data_that_has_more_keys_is_no_secret(tmp_path):
