@@ -30,6 +30,7 @@ from netbootd.events.progress import Progress, Started
 from netbootd.http.bodies import SMALL
 from netbootd.http.body import Sent
 from netbootd.http.guests import Guests
+from netbootd.http.receipt import Receipt
 from netbootd.http.resource import (
     Answer,
     Asked,
@@ -128,9 +129,8 @@ class Request(http.Request):
             feed.begin(self)
 
     def _send(self, answer: Answer) -> None:
-        if answer.receipt is not None:
-            answer.receipt.leaves(self._site.clock, self.transport, answer.size)
-            self.notifyFinish().addCallbacks(answer.receipt.written, answer.receipt.broken)
+        if answer.receipt is not None and (problem := self._watch(answer, answer.receipt)):
+            answer = unreadable(self._asked(), problem)
         self._set_headers(answer)
         if isinstance(answer.body, Part) and self.method != b"HEAD":
             self._send_part(answer, answer.body)
@@ -141,6 +141,18 @@ class Request(http.Request):
             self.write(answer.body)  # of which HEAD keeps the headers
         self._publish(answer.event, Sent(0))
         self.finish()
+
+    def _watch(self, answer: Answer, receipt: Receipt) -> OSError | None:
+        """Whether *answer* arrives is to be known; where it cannot be, it is not sent."""
+        try:
+            receipt.leaves(self._site.clock, self.transport, answer.size)
+        except OSError as problem:
+            receipt.end(whole=False)
+            if isinstance(answer.body, Part):
+                answer.body.content.close()
+            return problem
+        self.notifyFinish().addCallbacks(receipt.written, receipt.broken)
+        return None
 
     def _set_head(self, status: HTTPStatus, headers: Mapping[str, str]) -> None:
         self.setResponseCode(status)

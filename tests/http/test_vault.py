@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 
 import pytest
@@ -10,8 +11,8 @@ from twisted.internet.defer import Deferred, execute
 from netbootd.apitoken import Tokens
 from netbootd.errors import Forbidden
 from netbootd.events.event import Claimed, Contested
+from netbootd.http import receipt, vault
 from netbootd.http import site as site_module
-from netbootd.http import vault
 from netbootd.http.resource import Awaited, Part, asked_of
 from netbootd.mac import MAC
 from netbootd.neighbours import Tie
@@ -157,6 +158,20 @@ def test_an_answer_that_is_not_sent_keeps_nobody_from_the_next(site):
     with pytest.raises(AttributeError):
         site.answer(url).status  # noqa: B018  the failure
     site.live.record.settle = None
+    assert site.answer(url).status == 200
+
+
+def test_what_cannot_be_watched_is_not_sent_and_keeps_nobody_from_the_next(site, monkeypatch):
+    def no_descriptor(_):
+        raise OSError(errno.EMFILE, "Too many open files")
+
+    url = urls(site.boot())[0]
+    monkeypatch.setattr(receipt, "_plain", no_descriptor)
+    site.site.vault.who_has = lambda _: Tie(MAC.parse(NODE))
+    for _ in range(3):
+        refusal = site.get(url)
+        assert refusal.status == 503
+        assert "scripts/" not in refusal.text
     assert site.answer(url).status == 200
 
 
