@@ -23,15 +23,20 @@ _BURST_S = 0.5
 _BITS = 1 << 23
 _BIT_OF_OTHER = 24  # of the hash, where another number begins
 _SPAN_S = 20.0  # firmware asks again after 4 s or so, and then waits for longer each time
+_HEARD_S = 60.0  # and gives up after this
 _MOST_SENDERS = 16_384
 
 
 class Budget:
     """
     Seconds of work, which grow by *share* in each second; *most* are saved up, and there at first.
+    *preferred*: of those that go before others.
     """
 
-    def __init__(self, share: float, now: float, most: float = _BURST_S) -> None:
+    def __init__(
+        self, share: float, now: float, most: float = _BURST_S, *, preferred: bool = False
+    ) -> None:
+        self.preferred = preferred
         self._share, self._most = share, most
         self._left = most
         self._at = now
@@ -58,38 +63,59 @@ class Strangers:
     """
     Two budgets: one for whoever comes, and one for those that come again after they were turned
     away, as firmware does and a flood from ever new addresses does not.
+
+    *once*: where there is a flood, the second is for those alone who were not heard yet, so that
+    they go before those who repeat themselves.  Of the first *most* seconds are saved up.
     """
 
-    def __init__(self, first: float, again: float, now: float) -> None:
-        self._first, self._again = Budget(first, now), Budget(again, now)
+    def __init__(
+        self,
+        first: float,
+        again: float,
+        now: float,
+        most: float = _BURST_S,
+        *,
+        once: bool = False,
+        preferred: bool = False,
+    ) -> None:
+        self._first = Budget(first, now, most, preferred=preferred)
+        self._again = Budget(again, now, preferred=preferred)
         self._knocked = _Knocked(now)
+        self._heard = _Knocked(now, _HEARD_S) if once else None
+        self._flooded_until = now
 
     def budget_of(self, who: Hashable, now: float) -> Budget | None:
         """What *who* is looked at from; None: it is turned away, and that is remembered."""
         if self._first.affords(now):
+            if self._heard is not None and now < self._flooded_until:
+                self._heard.before(who, now)
             return self._first
-        if self._knocked.before(who, now) and self._again.affords(now):
-            return self._again
-        return None
+        self._flooded_until = now + _SPAN_S
+        if not self._knocked.before(who, now) or not self._again.affords(now):
+            return None
+        if self._heard is not None and self._heard.before(who, now):
+            return None
+        return self._again
 
 
 class _Knocked:
     """
-    Who was turned away within one span or two, roughly: a Bloom filter, by a hash that nobody else
-    can foresee (``PYTHONHASHSEED``), so that a flood costs no memory.
+    Who was here within one span or two, of *span_s* seconds, roughly: a Bloom filter, by a hash
+    that nobody else can foresee (``PYTHONHASHSEED``), so that a flood costs no memory.
     """
 
-    def __init__(self, now: float) -> None:
+    def __init__(self, now: float, span_s: float = _SPAN_S) -> None:
+        self._span_s = span_s
         self._until = now
         self._here, self._before = bytearray(), bytearray()
 
     def before(self, who: Hashable, now: float) -> bool:
         """Whether it was; from now on it was."""
         if now >= self._until:
-            fresh = now < self._until + _SPAN_S
+            fresh = now < self._until + self._span_s
             self._before = self._here if fresh and self._here else bytearray(_BITS // 8)
             self._here = bytearray(_BITS // 8)
-            self._until = now + _SPAN_S
+            self._until = now + self._span_s
         number = hash(who)
         one = self._set(number % _BITS)
         return self._set((number >> _BIT_OF_OTHER) % _BITS) and one

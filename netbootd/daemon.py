@@ -426,7 +426,7 @@ class Daemon:
             pools=self._leasing.usage(),
             foreign=len(self._leasing.foreign()),
             dhcp=self._listening.dhcp.counts,
-            shed=self._listening.dhcp.shed,
+            shed=self._listening.dhcp.shed + self._listening.dhcp6.shed,
             certificate_ends=self._http.secure.ends,
             expiring=self._http.secure.expiring(time.time()),
         )

@@ -15,9 +15,8 @@ from typing import Any
 from twisted.logger import Logger
 
 from netbootd.addressing import Serving
-from netbootd.budget import MOST_CHARGED_S, Budget
+from netbootd.budget import Budget
 from netbootd.dhcp import kept, proxy, pxe, shapes, telling, wire
-from netbootd.dhcp.budget import Gate
 from netbootd.dhcp.destination import (
     Arrival,
     Endpoint,
@@ -35,6 +34,7 @@ from netbootd.dhcp.prober import Prober
 from netbootd.dhcp.proxy import Ignored
 from netbootd.dhcp.shapes import Shapes
 from netbootd.dhcp.snoop import Heard
+from netbootd.dhcpgate import Gate, charge
 from netbootd.errors import WireError
 from netbootd.events.event import Dropped, Passed
 from netbootd.events.lease import Flooded
@@ -45,10 +45,11 @@ from netbootd.registry.snapshot import Registry
 
 log = Logger(namespace="netbootd.dhcp")
 
-_CHADDR = slice(28, 34)  # of a message, where that is an Ethernet address
+_XID, _CHADDR = slice(4, 8), slice(28, 34)  # of a message, where that is an Ethernet address
+_COOKIE = slice(236, 240)
+_NOBODY = ("0.0.0.0", 0)
 #: Where options begin, and the one that most clients put first: DHCPREQUEST.
 _OPTIONS, _REQUEST = 240, bytes((Option.MESSAGE_TYPE, 1, MessageType.REQUEST))
-_FLOOD_S = 60.0  # a flood is told of this often
 
 
 class Edge:
@@ -84,19 +85,33 @@ class Edge:
             self._answer(heard, to)
             return True
         began = self._reactor.seconds()
-        card = heard.payload[_CHADDR]
-        if self.live.snapshot.lists(card):
-            if not gate.lets_in(card, began):
-                return self._shed(to, gate, began)
-            self._answer(heard, to)
-            return True
-        budget = gate.budget_of(card, self._is_client(card, heard.payload), began)
+        budget = self._budget_of(heard.payload, gate, began)
         if budget is None:
             return self._shed(to, gate, began)
         self._answer(heard, to, budget)
-        seconds = min(self._reactor.seconds() - began, MOST_CHARGED_S)
-        budget.spend(seconds, crowded=to.crowded)
+        charge(budget, self._reactor.seconds() - began, crowded=to.crowded)
         return True
+
+    def broken(self, problem: WireError, to: Listener) -> bool:
+        """As ``receive``, of a frame that came to *to* and has no datagram in it."""
+        gate, began = to.gate, self._reactor.seconds()
+        budget = gate.for_broken(began) if gate is not None else None
+        if gate is not None and budget is None:
+            return self._shed(to, gate, began)
+        self.drop(str(problem), _NOBODY)
+        if budget is not None:
+            charge(budget, self._reactor.seconds() - began, crowded=to.crowded)
+        return True
+
+    def _budget_of(self, datagram: bytes, gate: Gate, now: float) -> Budget | None:
+        if datagram[_COOKIE] != wire.COOKIE:
+            return gate.for_broken(now)
+        card = datagram[_CHADDR]
+        if self.live.snapshot.lists(card):
+            return gate.for_listed(card, datagram[_XID], now)
+        if self._is_client(card, datagram):
+            return gate.for_client(now)
+        return gate.for_stranger(card, now)
 
     def _is_client(self, card: bytes, datagram: bytes) -> bool:
         """Whether it has an address from us, or is about to take one that it was offered."""
@@ -106,11 +121,9 @@ class Edge:
         return leases[0].state is not State.OFFERED or datagram.startswith(_REQUEST, _OPTIONS)
 
     def _shed(self, to: Listener, gate: Gate, now: float) -> bool:
-        gate.shed += 1
         self.shed += 1
-        if now >= gate.told + _FLOOD_S:
-            self.events.publish(Flooded(interface=to.interface.name, count=gate.shed))
-            gate.shed, gate.told = 0, now
+        if count := gate.turn_away(now):
+            self.events.publish(Flooded(interface=to.interface.name, count=count))
         return False
 
     def _answer(self, heard: Heard, to: Listener, budget: Budget | None = None) -> None:

@@ -28,7 +28,7 @@ _MORE_OR_OFFSET = 0x3FFF  # "more fragments" and the offset
 
 _UDP_HEADER = 8
 _ARP_OF_IPV4, _ARP_LENGTHS = 0x00010800, 0x0604
-_COOKIE_AT, _COOKIE = 236, 0x63825363  # RFC 2131, section 3
+_COOKIE_AT, _COOKIE = 236, 0x63825363  # RFC 2131, section 3; what is shorter does not pass
 
 
 class _Check(NamedTuple):
@@ -45,19 +45,15 @@ _WHOLE_UDP = (
 )
 
 
-def datagrams(port: int) -> bytes:
-    """Whole UDP datagrams to *port*."""
-    return _program(*_WHOLE_UDP, _to(port))
+def requests(port: int) -> bytes:
+    """BOOTP requests with DHCP's cookie to *port*: other UDP is no load for us."""
+    return _program(*_WHOLE_UDP, _to(port), *_dhcp(Op.REQUEST))
 
 
 def replies(port: int) -> bytes:
     """BOOTP replies with DHCP's cookie to *port*, for a socket that is given all protocols."""
     return _program(
-        _Check(((_LOAD_HALF, _ETHERTYPE),), _ETH_P_IP),
-        *_WHOLE_UDP,
-        _to(port),
-        _Check(((_LOAD_BYTE_AT_X, _UDP_HEADER),), Op.REPLY),
-        _Check(((_LOAD_WORD_AT_X, _UDP_HEADER + _COOKIE_AT),), _COOKIE),
+        _Check(((_LOAD_HALF, _ETHERTYPE),), _ETH_P_IP), *_WHOLE_UDP, _to(port), *_dhcp(Op.REPLY)
     )
 
 
@@ -79,6 +75,13 @@ def attach(opened: socket.socket, program: bytes) -> None:
     kept = array("B", program)
     fprog = struct.pack("HP", len(program) // _INSTRUCTION.size, kept.buffer_info()[0])
     opened.setsockopt(socket.SOL_SOCKET, _SO_ATTACH_FILTER, fprog)
+
+
+def _dhcp(op: Op) -> tuple[_Check, _Check]:
+    return (
+        _Check(((_LOAD_BYTE_AT_X, _UDP_HEADER),), op),
+        _Check(((_LOAD_WORD_AT_X, _UDP_HEADER + _COOKIE_AT),), _COOKIE),
+    )
 
 
 def _to(port: int) -> _Check:

@@ -81,7 +81,7 @@ class Books(Ledger, Protocol):
 class Asked(NamedTuple):
     """
     A request as it is carried along, with the photograph that it is answered by, and the *budget*
-    that it costs, None for a machine that is listed.
+    that it costs, None where nothing is counted.
     """
 
     request: Message
@@ -90,6 +90,11 @@ class Asked(NamedTuple):
     registry: Registry
     budget: Budget | None = None
     tries: int = 0
+
+    @property
+    def goes_first(self) -> bool:
+        """Whether it is a listed machine's."""
+        return self.budget is None or self.budget.preferred
 
 
 class Lessor:
@@ -237,7 +242,7 @@ class Lessor:
             told = f"the network cannot be asked any more who has {address}"
             self._ignore(asked, Ignored(told, code="unsent"))
             return
-        listed = asked.budget is None
+        listed = asked.goes_first
         if self._waiting_requests() >= (_MOST_WAITING if listed else _MOST_STRANGERS):
             self._ignore(asked, Ignored("too many requests wait for the network", code="unsent"))
             return
@@ -270,13 +275,13 @@ class Lessor:
         others = [asked for asked in queue if asked not in mine]
         if card is not None and others and not queue.held:
             self._conflict(where[1], MAC(card), others)
-        for asked in sorted(others, key=lambda one: one.budget is not None):
+        for asked in sorted(others, key=lambda one: not one.goes_first):
             self._again(asked, prober)
 
     def _again(self, asked: Asked, prober: Prober) -> None:
         """It costs as much as the first time."""
         began, budget = prober.seconds(), asked.budget
-        if budget is not None and not budget.affords(began):
+        if budget is not None and not asked.goes_first and not budget.affords(began):
             self._ignore(
                 asked, Ignored("strangers have had their share of our time", code="unsent")
             )

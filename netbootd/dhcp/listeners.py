@@ -16,12 +16,12 @@ from ipaddress import IPv4Address
 from typing import Any, Protocol
 
 from netbootd.dhcp import snoop
-from netbootd.dhcp.budget import Gate
-from netbootd.dhcp.destination import EVERYBODY, Destination, Endpoint, Port, is_beyond
+from netbootd.dhcp.destination import EVERYBODY, Destination, Port, is_beyond
 from netbootd.dhcp.message import dotted
 from netbootd.dhcp.prober import Prober
 from netbootd.dhcp.snoop import Heard, Raw
 from netbootd.dhcp.sockets import IP_PKTINFO, PKTINFO, PKTINFO_SPACE, addressed
+from netbootd.dhcpgate import Gate
 from netbootd.errors import WireError
 from netbootd.interfaces import Interface
 from netbootd.unread import is_much
@@ -41,8 +41,8 @@ class Edge(Protocol):
     def receive(self, heard: Heard, to: Listener) -> bool:
         """Answer it by ``to.send``, or not; whether it was looked at."""
 
-    def drop(self, reason: str, source: Endpoint) -> None:
-        """Tell that a packet came to nothing."""
+    def broken(self, problem: WireError, to: Listener) -> bool:
+        """Tell of a frame that has no datagram in it; whether that was done."""
 
 
 class Listener:
@@ -158,16 +158,14 @@ class Snooper(Listener):
         """As a UDP socket's; packets for others are passed over in silence."""
         left, self.crowded = _ONE_TURN, is_much(self._socket)
         while left > 0:
-            left -= _OF_ONE
             try:
                 heard = snoop.hear(self._socket, self.interface.addresses, self.host)
+                looked = heard is None or self._edge.receive(heard, self)
             except WireError as problem:
-                self._edge.drop(str(problem), ("0.0.0.0", 0))
-                continue
+                looked = self._edge.broken(problem, self)
             except OSError:
                 return
-            if heard is not None and not self._edge.receive(heard, self):
-                left += _OF_ONE - 1
+            left -= _OF_ONE if looked else 1
 
     def send(self, datagram: bytes, ours: IPv4Address, to: Destination) -> None:
         """Send from the address *ours* and from port 67, which another program has."""

@@ -23,7 +23,6 @@ from twisted.application.service import Service
 from twisted.logger import Logger
 
 from netbootd.config import Mode
-from netbootd.dhcp.budget import Gate
 from netbootd.dhcp.destination import Port
 from netbootd.dhcp.edge import Edge
 from netbootd.dhcp.lessor import Books
@@ -33,6 +32,7 @@ from netbootd.dhcp.prober import Prober, open_prober
 from netbootd.dhcp.snoop import Raw, open_snoop
 from netbootd.dhcp.sockets import enlarge_buffer, open_socket
 from netbootd.dhcp.witness import Witness, open_witness
+from netbootd.dhcpgate import Gate
 from netbootd.errors import PortError
 from netbootd.events.stream import Stream
 from netbootd.interfaces import Interface

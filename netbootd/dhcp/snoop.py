@@ -61,7 +61,7 @@ def open_snoop(interface: str, port: int) -> socket.socket:
     """
     opened = packet_socket()
     try:
-        bind(opened, interface, ETH_P_IP, filters.datagrams(port))
+        bind(opened, interface, ETH_P_IP, filters.requests(port))
         if (kind := opened.getsockname()[3]) != _ARPHRD_ETHER:
             raise OSError(errno.EAFNOSUPPORT, f"hardware of type {kind} is not Ethernet")
     except OSError:

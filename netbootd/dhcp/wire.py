@@ -24,7 +24,7 @@ from netbootd.dhcp.message import LARGEST_LIMIT, NO_ADDRESS, HardwareType, Messa
 from netbootd.errors import WireError
 
 _HEADER = struct.Struct("!BBBBIHHIIII16s64s128s4s")
-_COOKIE = b"\x63\x82\x53\x63"  # RFC 1497
+COOKIE = b"\x63\x82\x53\x63"  # RFC 1497
 _SMALLEST = 300  # RFC 1542, section 2.1: relays may drop what is shorter
 _LONGEST_CHADDR = 16
 _INFINIBAND_ADDRESS = 20  # RFC 4391, section 9.1.1
@@ -116,7 +116,7 @@ def _check(op: int, htype: int, hlen: int, cookie: bytes) -> None:
     # InfiniBand's address of 20 bytes does not fit, but some say its length (RFC 4390 wants 0).
     if hlen > _LONGEST_CHADDR and (htype, hlen) != (HardwareType.INFINIBAND, _INFINIBAND_ADDRESS):
         raise WireError(f"hardware address of {hlen} bytes, there is room for {_LONGEST_CHADDR}")
-    if cookie != _COOKIE:
+    if cookie != COOKIE:
         raise WireError(f"no DHCP cookie but {cookie.hex()}: BOOTP without options is not served")
 
 
@@ -182,7 +182,7 @@ def _header(message: Message) -> bytes:
         message.chaddr,
         message.sname,
         message.file,
-        _COOKIE,
+        COOKIE,
     )
 
 

@@ -22,6 +22,7 @@ from netbootd.dhcp6.given import Arrival
 from netbootd.dhcp6.message import NO_ADDRESS, Association, Message, Option, card_of
 from netbootd.leases.lease import Lease, State
 from netbootd.leases.table import Leases
+from netbootd.mac import MAC
 from netbootd.registry.machine import Machine
 from netbootd.registry.snapshot import Registry
 from netbootd.registry.subnets import Subnet
@@ -140,11 +141,16 @@ def asker_of(
     mac = mac_of(request, arrival.source)
     if mac is None and machine is not None and machine.known and len(machine.macs) == 1:
         mac = machine.macs[0]  # known by its UUID, whatever the system makes its address of
-    name = str(mac) if mac is not None and not mac.reserved else f"duid:{duid[:_LONGEST].hex()}"
-    key = f"{_FAMILY}{name}"
+    key = key_of(mac, duid)
     if not sure and _of_another(key, client_id, leases, now):
         key = f"{key}#{wanted.iaid:08x}"
     return Asker(key, client_id, machine)
+
+
+def key_of(mac: MAC | None, duid: bytes) -> str:
+    """By which the leases of a card are found, or of whoever has that DUID."""
+    name = str(mac) if mac is not None and not mac.reserved else f"duid:{duid[:_LONGEST].hex()}"
+    return f"{_FAMILY}{name}"
 
 
 def _of_another(key: str, client_id: str, leases: Leases, now: float) -> bool:

@@ -11,6 +11,7 @@ carried to the end.  A reply that promises a lease leaves once that is on disk.
 
 from __future__ import annotations
 
+import errno
 import logging
 import socket
 from collections import OrderedDict
@@ -23,28 +24,40 @@ from twisted.application.service import Service
 from twisted.logger import Logger
 
 from netbootd.addressing import Serving
+from netbootd.budget import Budget
 from netbootd.dhcp6 import boot, server, telling, wire
-from netbootd.dhcp6.allot import serving
+from netbootd.dhcp6.allot import key_of, serving
+from netbootd.dhcp6.frame import Frames
 from netbootd.dhcp6.given import Arrival, Given, Ignored, Known
-from netbootd.dhcp6.message import Message
+from netbootd.dhcp6.message import Message, MessageType
 from netbootd.dhcp6.sockets import CLIENT, PKTINFO_SPACE, SERVER, open_socket, unicast
+from netbootd.dhcpgate import Gate, charge
 from netbootd.errors import PortError, WireError
 from netbootd.events.event import Dropped
-from netbootd.events.lease import NoAddress
+from netbootd.events.lease import Flooded, NoAddress
 from netbootd.events.stream import Stream
 from netbootd.interfaces import Interface
+from netbootd.leases.lease import State
 from netbootd.leases.ledger import Ledger
 from netbootd.registry.live import LiveRegistry
 from netbootd.registry.snapshot import Registry
+from netbootd.unread import is_much
 
 log = Logger(namespace="netbootd.dhcp")
 _library_log = logging.getLogger(__name__)
 
 _LARGEST_DATAGRAM = 8192
-_ONE_TURN = 64  # datagrams read before the reactor serves others
+#: What is longer than a frame may hold thousands of options: in a flood it is not even read.
+_FRAME = 1500
+#: Datagrams answered before the reactor serves others; of those that are not looked at, since there
+#: is a flood, eight times as many are read.
+_ONE_TURN, _OF_ONE = 64 * 8, 8
 #: Seconds between two warnings that a subnet has no address left.
 _TOLD_AGAIN_S = 60.0
 _MOST_TOLD = 1024
+
+#: The socket is full of what waits for neighbours, or there are too many of these.
+_NO_ROOM = (errno.EAGAIN, errno.ENOBUFS)
 
 _Name = tuple[str, int]  # of a device, and its index
 
@@ -67,9 +80,14 @@ class Dhcp6Service(Service):
         port: int = SERVER,
     ) -> None:
         self._reactor = reactor
-        self._edge = _Edge(live, events, ledger, duid)
+        self._edge = _Edge(reactor, live, events, ledger, duid)
         self._port = port
         self._served: dict[_Name, Listener] = {}
+
+    @property
+    def shed(self) -> int:
+        """Packets that were not looked at, in floods."""
+        return self._edge.shed
 
     @property
     def interfaces(self) -> tuple[Interface, ...]:
@@ -110,7 +128,8 @@ class Dhcp6Service(Service):
         except OSError as problem:
             raise PortError(self._port, interface.name, problem) from problem
         self._edge.prepare()
-        listener = self._served[name] = Listener(opened, interface, self._edge)
+        gate = Gate(self._reactor.seconds())
+        listener = self._served[name] = Listener(opened, interface, self._edge, gate)
         self._reactor.addReader(listener)
 
     def _stop(self, name: _Name) -> None:
@@ -146,32 +165,52 @@ def takes_part(registry: Registry, interface: Interface, all_: Sequence[Interfac
 
 
 class Listener:
-    """One UDP socket, as the reactor reads it (IReadDescriptor)."""
+    """One UDP socket, as the reactor reads it (IReadDescriptor); *gate* keeps floods out."""
 
-    def __init__(self, opened: socket.socket, interface: Interface, edge: _Edge) -> None:
+    #: Whether much waited in the socket when this turn began.
+    crowded = False
+
+    def __init__(
+        self, opened: socket.socket, interface: Interface, edge: _Edge, gate: Gate
+    ) -> None:
         self.interface = interface
+        self.gate = gate
+        self._frames = _frames(interface.name)
         self._socket = opened
         self._edge = edge
 
     def doRead(self) -> None:
         """Take what has arrived, up to a turn's worth; the reactor comes back for the rest."""
-        for _ in range(_ONE_TURN):
+        left, self.crowded = _ONE_TURN, is_much(self._socket)
+        while left > 0:
             try:
                 datagram, ancillary, _, source = self._socket.recvmsg(
                     _LARGEST_DATAGRAM, PKTINFO_SPACE
                 )
             except OSError:  # empty, or the device is going: serve() will be told
                 return
-            self._edge.receive(datagram, source[0], unicast(ancillary), self)
+            looked = self._edge.receive(datagram, source[0], unicast(ancillary), self)
+            left -= _OF_ONE if looked else 1
 
     def send(self, datagram: bytes, to: IPv6Address, port: int) -> None:
         """Send to *to*; raises OSError."""
         near = any(to in own.network for own in self.interface.addresses6)
         if near or to.is_link_local:
-            self._socket.sendto(datagram, (str(to), port, 0, self.interface.index))
+            try:
+                self._socket.sendto(datagram, (str(to), port, 0, self.interface.index))
+            except OSError as problem:
+                if problem.errno not in _NO_ROOM or not self._send_to_card(datagram, to, port):
+                    raise
             return
         with socket.socket(socket.AF_INET6, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK) as routed:
             routed.sendto(datagram, (str(to), port))
+
+    def _send_to_card(self, datagram: bytes, to: IPv6Address, port: int) -> bool:
+        """Whether it could leave so, from our address on this link."""
+        near = [own.ip for own in self.interface.addresses6 if own.ip.is_link_local]
+        if not near or self._frames is None:
+            return False
+        return self._frames.send(datagram, (IPv6Address(near[0]), SERVER), (to, port))
 
     @property
     def closed(self) -> bool:
@@ -181,6 +220,8 @@ class Listener:
     def close(self) -> None:
         """Give the port back; twice does no harm."""
         self._socket.close()
+        if self._frames is not None:
+            self._frames.close()
 
     def fileno(self) -> int:
         """For the reactor."""
@@ -196,12 +237,27 @@ class Listener:
         self.close()
 
 
+def _frames(interface: str) -> Frames | None:
+    """None where packet sockets are not to be had, which is told where DHCP for IPv4 needs them."""
+    try:
+        return Frames(interface)
+    except OSError:
+        return None
+
+
 class _Edge:
     """What happens to a datagram, from bytes in to bytes out; the same for every socket."""
 
     def __init__(
-        self, live: LiveRegistry, events: Stream, ledger: Ledger, duid: Callable[[], bytes]
+        self,
+        reactor: Any,
+        live: LiveRegistry,
+        events: Stream,
+        ledger: Ledger,
+        duid: Callable[[], bytes],
     ) -> None:
+        self.shed = 0
+        self._reactor = reactor
         self._live = live
         self._events = events
         self._ledger = ledger
@@ -213,18 +269,57 @@ class _Edge:
         """Have a DUID, before the first packet."""
         self._duid = self._duid or self._make_duid()
 
-    def receive(self, datagram: bytes, source: str, unicast: bool, to: Listener) -> None:
-        """Answer *datagram*, or drop it; nothing it holds can raise."""
+    def receive(self, datagram: bytes, source: str, unicast: bool, to: Listener) -> bool:
+        """
+        Answer *datagram*, or drop it; nothing it holds can raise.  False: there is too much of it,
+        and it was not looked at.
+        """
+        began = self._reactor.seconds()
+        budget = self._answer(datagram, source, unicast, to, began)
+        if budget is None:
+            self.shed += 1
+            if count := to.gate.turn_away(began):
+                told = Flooded(interface=to.interface.name, count=count, protocol="DHCPv6")
+                self._events.publish(told)
+            return False
+        charge(budget, self._reactor.seconds() - began, crowded=to.crowded)
+        return True
+
+    def _answer(
+        self, datagram: bytes, source: str, unicast: bool, to: Listener, now: float
+    ) -> Budget | None:
+        """What that is paid from; None: it was not looked at."""
+        budget = to.gate.for_broken(now)
+        if budget is None and len(datagram) > _FRAME:
+            return None
         try:
-            self._receive(datagram, source, unicast, to)
+            request = wire.decode(datagram)
+            if len(datagram) <= _FRAME:
+                sender = IPv6Address(source.partition("%")[0])
+                budget = self._budget_of(request, sender, to.gate, now)
+            if budget is not None:
+                self._receive(request, source, unicast, to)
         except WireError as problem:
-            self._drop(str(problem), source)
+            if budget is not None:
+                self._drop(str(problem), source)
         except Exception:
             log.failure("a DHCPv6 packet from {peer} met a fault of ours", peer=source)
             self._drop("a fault of ours, see above", source)
+        return budget
 
-    def _receive(self, datagram: bytes, source: str, unicast: bool, to: Listener) -> None:
-        request = wire.decode(datagram)
+    def _budget_of(
+        self, request: Message, sender: IPv6Address, gate: Gate, now: float
+    ) -> Budget | None:
+        mac = boot.mac_of(request, sender)
+        if mac is not None and self._live.snapshot.lists(mac):
+            return gate.for_listed(mac, request.xid.to_bytes(3, "big"), now)
+        key = key_of(mac, request.client_id)
+        leases = self._ledger.leases.of(key)
+        if leases and (leases[0].state is not State.OFFERED or request.type == MessageType.REQUEST):
+            return gate.for_client(now)
+        return gate.for_stranger(key.encode(), now)
+
+    def _receive(self, request: Message, source: str, unicast: bool, to: Listener) -> None:
         sender = IPv6Address(source.partition("%")[0])
         links = to.interface.addresses6
         if not links:

@@ -11,6 +11,7 @@ EVERYBODY, SERVERS = "ff02::1:2", "ff05::1:3"
 SERVER, CLIENT = 547, 546  # RFC 8415, section 7.2
 _PKTINFO = struct.Struct("=16sI")  # the header's destination, interface index
 PKTINFO_SPACE = socket.CMSG_SPACE(_PKTINFO.size)
+_SO_RCVBUFFORCE = 33  # Linux, not in Python's socket module
 #: As for DHCPv4: a rack that powers on asks within one second.
 _RECEIVE_BUFFER = 4 << 20
 
@@ -35,7 +36,7 @@ def open_socket(interface: str, index: int, port: int) -> socket.socket:
         opened.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
         opened.setsockopt(socket.SOL_SOCKET, socket.SO_BINDTODEVICE, interface.encode() + b"\0")
         opened.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_RECVPKTINFO, 1)
-        opened.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _RECEIVE_BUFFER)
+        _enlarge_buffer(opened)
         opened.bind(("::", port))
         for group in (EVERYBODY, SERVERS):
             joined = IPv6Address(group).packed + struct.pack("=I", index)
@@ -44,3 +45,11 @@ def open_socket(interface: str, index: int, port: int) -> socket.socket:
         opened.close()
         raise
     return opened
+
+
+def _enlarge_buffer(opened: socket.socket) -> None:
+    """Beyond net.core.rmem_max only with CAP_NET_ADMIN, the lack of which DHCPv4's port tells."""
+    try:
+        opened.setsockopt(socket.SOL_SOCKET, _SO_RCVBUFFORCE, _RECEIVE_BUFFER)
+    except PermissionError:
+        opened.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _RECEIVE_BUFFER)

@@ -151,13 +151,14 @@ class ForeignServer(Event):
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Flooded(Event):
     """
-    So many packets of unknown cards came on *interface* that *count* were not looked at, so that
-    those that are known are served.
+    So many packets came on *interface* that *count* were not looked at, so that others are served:
+    those of unknown cards first.
     """
 
     level: ClassVar[str] = "warn"
     interface: str
     count: int
+    protocol: str = "DHCP"
 
     @property
     def who(self) -> str:
@@ -165,4 +166,4 @@ class Flooded(Event):
 
     @property
     def what(self) -> str:
-        return f"is flooded: {self.count} DHCP packets of unknown cards were not looked at"
+        return f"is flooded: {self.count} {self.protocol} packets were not looked at"

@@ -46,6 +46,7 @@ FLOORS: tuple[frozenset[str], ...] = (
             "readers",
             "unhurried",
             "budget",
+            "dhcpgate",
             "ages",
             "unread",
         }
