@@ -220,13 +220,15 @@ def test_a_file_that_breaks_in_the_middle_is_set_aside(start, tmp_path):
     assert (tmp_path / "state" / f"{FILE}.broken").exists()
 
 
-def test_a_file_of_a_newer_netbootd_is_left_alone(tmp_path):
+def test_a_file_of_a_newer_netbootd_is_set_aside_as_it_is(start, tmp_path):
     (tmp_path / "state").mkdir()
     with closing(sqlite3.connect(tmp_path / "state" / FILE)) as connection:
         connection.execute("PRAGMA user_version = 99")
-    with pytest.raises(NoBoots, match="newer netbootd"):
-        Rig(tmp_path / "state")
-    assert not (tmp_path / "state" / f"{FILE}.broken").exists()
+    before = (tmp_path / "state" / FILE).read_bytes()
+    rig = start()
+    rig.store.keep(boot(1))
+    assert rig.written(1) == boot(1)
+    assert (tmp_path / "state" / f"{FILE}.broken").read_bytes() == before
 
 
 def test_a_file_that_vanishes_while_the_daemon_runs_is_begun_anew(start, tmp_path):

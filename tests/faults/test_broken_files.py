@@ -66,10 +66,45 @@ def anothers(file: Path) -> None:
         connection.executescript(f"CREATE TABLE x (y); PRAGMA user_version = {version}")
 
 
+def columns(file: Path) -> None:
+    """Tables with our names and other columns."""
+    with closing(sqlite3.connect(file)) as connection:
+        names = connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")
+        for (name,) in names.fetchall():
+            if not name.startswith("sqlite_"):
+                connection.executescript(f"DROP TABLE {name}; CREATE TABLE {name} (x)")
+
+
+def trigger(file: Path) -> None:
+    """Nothing can be written any more."""
+    with closing(sqlite3.connect(file)) as connection:
+        names = connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")
+        for (name,) in names.fetchall():
+            if not name.startswith("sqlite_"):
+                connection.execute(
+                    f"CREATE TRIGGER no_{name} BEFORE INSERT ON {name} BEGIN"
+                    " SELECT RAISE(ABORT, 'no'); END"
+                )
+
+
+def application(file: Path) -> None:
+    """Another program's (GeoPackage)."""
+    with closing(sqlite3.connect(file)) as connection:
+        connection.execute("PRAGMA application_id = 0x47504B47")
+
+
+def newer(file: Path) -> None:
+    with closing(sqlite3.connect(file)) as connection:
+        connection.execute("PRAGMA user_version = 99")
+
+
 #: The others take as long, and are for ``make e2e``.
 BREAKS = [
-    *(header, empty, folder),
-    *(pytest.param(one, marks=pytest.mark.e2e) for one in (pages, truncated, fifo, anothers)),
+    *(header, empty, folder, trigger),
+    *(
+        pytest.param(one, marks=pytest.mark.e2e)
+        for one in (pages, truncated, fifo, anothers, columns, application, newer)
+    ),
 ]
 
 
@@ -126,18 +161,6 @@ def test_what_is_to_be_done_once_waits_when_nobody_knows_what_is_done(place: Pla
     place.config["machines"][other] = place.config["machines"][NODE]
     place.reload()
     assert "the record was lost" not in place.asked(f"/boot/{other}", *agent)
-
-
-def test_files_of_a_newer_netbootd_are_left_alone_and_boots_go_on(place: Place) -> None:
-    for name in FILES:
-        with closing(sqlite3.connect(place.state / name)) as connection:
-            connection.execute("PRAGMA user_version = 99")
-    before = {name: (place.state / name).read_bytes() for name in FILES}
-    place.serve()
-    place.all_boot(2)
-    assert place.troubles().count("it was written by a newer netbootd") == len(FILES)
-    place.daemon.close()
-    assert before == {name: (place.state / name).read_bytes() for name in FILES}
 
 
 def test_files_that_somebody_has_locked_are_written_when_he_is_done(place: Place) -> None:
