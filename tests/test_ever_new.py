@@ -258,3 +258,7 @@ def test_every_bound_holds_and_not_the_number_that_was_tried(small, feed):
         if size - before.get(number, (0,))[0] > 4 * SMALL
     ]
     assert grown == []
+    for _ in range(360):
+        reactor.advance(10)
+    assert len(daemon._events._narration) == 0
+    assert reactor.getDelayedCalls() == [], "what waited for something goes on waiting"

@@ -194,3 +194,54 @@ def test_a_flood_of_syn_takes_no_descriptor_and_keeps_nobody_out(site: Site) -> 
                 *("lan", "curl", "-sSf", "-m", "30", "-o", "/dev/null"),
                 f"http://{BOOT_SERVER}:3000/boot/{NODE}",
             )
+
+
+def in_flight(site: Site) -> int:
+    """Transfers of all protocols, as the metrics count them; this one is none."""
+    told = site.lab.run("lan", "curl", "-sSf", "-m", "30", f"http://{BOOT_SERVER}:3000/metrics")
+    return sum(int(float(one)) for one in re.findall(r"transfers_in_flight\{.*\} (\S+)", told))
+
+
+def connections_at(site: Site) -> int:
+    """TCP connections of the boot server's ports that are open, as the kernel counts them."""
+    told = site.lab.run("boot", "ss", "-Htn", "state", "established")
+    return len(told.splitlines())
+
+
+IDLE = 1500
+#: Connections that say nothing, half a request, half a line, or ask and do not read.
+_CROWD = f"""
+import resource, socket, sys
+resource.setrlimit(resource.RLIMIT_NOFILE, (4096, 4096))
+said = (b"", b"GET / HTTP", b"GET /{{}} HTTP/1.1\\r\\nHost: x\\r\\n\\r\\n", b"<13>a line without an end")
+held = []
+for number in range({IDLE}):
+    one = socket.create_connection(("{BOOT_SERVER}", 514 if number % 4 == 3 else 3000), 30)
+    one.send(said[number % 4].replace(b"{{}}", b"images/vmlinuz"))
+    held.append(one)
+print("all", flush=True)
+sys.stdin.read()
+"""
+
+
+@pytest.mark.ci
+def test_all_is_given_back_after_a_flood(site: Site) -> None:
+    """Descriptors, connections, and transfers; and what was asked before can be asked again."""
+    daemon = prepared(site)
+    for name in TFTP_CLIENTS:
+        fetch_until(site, name)
+    before, connected = descriptors_of(daemon), connections_at(site)
+    crowd = site.lab.spawn("lan", sys.executable, "-c", _CROWD)
+    with flooded(site, 60, **ALL):
+        crowd.wait_for("all", 60)
+        time.sleep(10)
+        assert connections_at(site) > connected + 1000
+        most = descriptors_of(daemon)
+        assert most > before + 1000
+    crowd.close()
+    assert settles(lambda: in_flight(site), 0) == 0
+    assert settles(lambda: connections_at(site), connected) == connected
+    # Sockets of TFTP's next transfers are kept at hand, 64 of them at most.
+    assert settles(lambda: descriptors_of(daemon), before + 64) <= before + 64
+    for name in TFTP_CLIENTS:
+        assert fetch_until(site, name) == 1
