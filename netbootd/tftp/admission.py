@@ -22,6 +22,7 @@ are small, and a transfer that stands still gives up its place like one that nev
 from __future__ import annotations
 
 import errno
+import socket
 from collections.abc import Callable, Container, Iterable
 from dataclasses import replace
 from functools import partial
@@ -113,6 +114,23 @@ class Admission:
         self._packet(port, datagram, peer)
         self._gate.done(self._crowd.now())
         return _EFFORT_OF_REQUEST
+
+    def stranger(self, port: Port, door: socket.socket) -> None:
+        """
+        A packet to a transfer that is not of its client (RFC 1350 section 4).
+
+        An ERROR is never answered, or two servers might never stop; nor is who was served.
+        """
+        if (arrived := train.receive(door)) is None:
+            return
+        datagram, peer = arrived
+        if not self._gate.lets_in(peer[0], self._crowd.now()):
+            return
+        self._drop("from outside the transfer", peer)
+        if wire.opcode_of(datagram) != wire.Opcode.ERROR and not port.took_leave(peer):
+            error = wire.Error(wire.ErrorCode.UNKNOWN_TID, "unknown transfer ID")
+            train.send(door, wire.encode(error), peer)
+        self._gate.done(self._crowd.now())
 
     def _packet(self, port: Port, datagram: bytes, peer: Peer) -> None:
         """Anything that comes to port 69."""

@@ -11,10 +11,10 @@ kernel takes at random out of its range (net.ipv4.ip_local_port_range).  All tha
 asked for is the ACK of a block, whose number anybody can foresee; where that has to go is what a
 request with a forged address does not tell its sender.  Who forges ACKs as well has to send one to
 each of 28,000 ports for the next window, which costs more than it brings.  That holds for each
-transfer anew: one who is known for a real client is as good a victim as any.  Strangers that come
-to such a port are told by the kernel (ICMP, port unreachable); for us to tell them as RFC 1350
-section 4 has it, there would have to be a second socket, or a slower one that is connected to
-nobody.
+transfer anew: one who is known for a real client is as good a victim as any.
+
+Beside it stands a door: an unconnected socket at the same number.  The kernel gives it what
+strangers send there, and RFC 1350 section 4 wants them told.
 
 One more socket sends nothing.  Connected to a client, it tells the MTU of the way there, where the
 transfer has no connected socket of its own.
@@ -58,17 +58,23 @@ class Listener:
         return f"{self.address}%{self.interface}" if link_local else str(self.address)
 
 
+#: Has the door of a port watched, and returns how that is ended.
+Watch = Callable[["Port", socket.socket], Callable[[], None]]
+
+
 class Port:
     """
     Port 69 of one address; raises OSError where it cannot be had.
 
-    *emptied* is called when the last transfer that shared its socket has ended.
+    *emptied* is called when the last transfer that shared its socket has ended; *watch* has a door
+    watched for strangers, and returns how that is ended.
     """
 
-    def __init__(self, listener: Listener, emptied: Callable[[Port], None]) -> None:
+    def __init__(self, listener: Listener, emptied: Callable[[Port], None], watch: Watch) -> None:
         self.mtu = listener.mtu
         self.local = listener.local
         self._emptied = emptied
+        self._watch = watch
         #: Transfers that share the socket.
         self.sharing = 0
         #: Whether no requests are taken any more.
@@ -97,31 +103,29 @@ class Port:
         return Line.sharing(self.socket, peer, segments, lambda: self._left(peer), toll.of(peer[0]))
 
     def _own_line(self, peer: Peer, segments: bool) -> Line:
-        udp = self._own_socket(peer)
+        with contextlib.ExitStack() as opened:
+            door = opened.enter_context(self._door(peer))
+            number = _number(door)
+            udp = opened.enter_context(train.udp_socket(self.local, number, shared=True))
+            opened.callback(self._watch(self, door))
+            train.connect(udp, peer)
+            opened.callback(self._part, peer, number)
+            return Line.own(udp, segments, opened.pop_all().close)
 
-        def hang_up() -> None:
-            self._part(peer, _number(udp))
-            udp.close()
-
-        try:
-            return Line.own(udp, peer, segments, hang_up)
-        except OSError:
-            udp.close()
-            raise
-
-    def _own_socket(self, peer: Peer) -> socket.socket:
+    def _door(self, peer: Peer) -> socket.socket:
         """
-        At another number than that of its last transfer (RFC 1350 section 4).
+        At another number than that of the last transfer of *peer* (RFC 1350 section 4).
 
         lpxelinux asks for all its files from the same port; a late ACK of one must not pass for an
         ACK of the next.
         """
         last = self._farewells.get(peer)
-        udp = train.udp_socket(self.local, 0, shared=True)
-        if last is not None and _number(udp) == last:
-            udp.close()
-            udp = train.udp_socket(self.local, 0, shared=True)
-        return udp
+        door = train.udp_socket(self.local, 0)
+        if last is not None and _number(door) == last:
+            door.close()
+            door = train.udp_socket(self.local, 0)
+        train.share(door)  # from now on, so nobody else has the number yet
+        return door
 
     def _part(self, peer: Peer, number: int = 0) -> None:
         """A transfer has ended; a late packet of its client is no reason to alarm it."""

@@ -8,8 +8,10 @@ The first is the socket of port 69, the second makes transfers of requests, the 
 
 from __future__ import annotations
 
+import socket
 import time
 from collections.abc import Callable, Container, Iterable
+from functools import partial
 from ipaddress import IPv4Address, IPv6Address
 from typing import Any
 
@@ -158,9 +160,14 @@ class TftpService(service.Service):
             self._ports[where] = known
             known.mtu, known.retired = listener.mtu, False
             return
-        port = self._ports[where] = Port(listener, self._emptied)
+        port = self._ports[where] = Port(listener, self._emptied, self._watch_door)
         self._tell_small_buffer(port.buffer)
         self._crowd.watch(port.socket.fileno(), lambda: self._admission.arrivals(port))
+
+    def _watch_door(self, port: Port, door: socket.socket) -> Callable[[], None]:
+        number = door.fileno()
+        self._crowd.watch(number, partial(self._admission.stranger, port, door))
+        return partial(self._crowd.unwatch, number)
 
     def _tell_small_buffer(self, held: int) -> None:
         """Once: all ports have the same."""

@@ -8,8 +8,8 @@ block would have to leave in fragments), the datagrams go one by one from then o
 
 The socket is bound to the address the request came to, since the reply must come from there, and
 connected to the client: an unconnected one takes a sixth more time for each block.  Packets of
-strangers never come to it (see ``port``).  A datagram that cannot leave is lost like any other; the
-timer knows what to do.
+strangers, which RFC 1350 section 4 wants answered, never come to it (see ``port``).  A datagram
+that cannot leave is lost like any other; the timer knows what to do.
 
 Behind a translation of addresses (NAT, the published port of a container) a reply from a port that
 was never asked is lost; there all transfers share the socket of port 69 and are told apart by
@@ -100,15 +100,8 @@ class Line:
         self._hang_up = hang_up
 
     @classmethod
-    def own(
-        cls, udp: socket.socket, peer: Peer, segments: bool, hang_up: Callable[[], None]
-    ) -> Line:
-        """
-        On *udp*, which is *peer*'s from now on; raises OSError where there is no way there.
-
-        *hang_up* is called when it is needed no more, and decides what becomes of it.
-        """
-        connect(udp, peer)
+    def own(cls, udp: socket.socket, segments: bool, hang_up: Callable[[], None]) -> Line:
+        """On *udp*, connected to the peer; *hang_up* is called when it is needed no more."""
         return cls(udp, None, segments, hang_up)
 
     @classmethod

@@ -352,15 +352,14 @@ def test_a_machine_that_was_reset_begins_anew(house, guest):
     assert isinstance(guest.ask(request)[0], OptionAck)
 
 
-def test_a_stranger_is_told_by_the_kernel_and_the_transfer_goes_on(house, guest):
+def test_a_stranger_is_told_and_the_transfer_goes_on(house, guest):
     guest.ask(ReadRequest("loader"))
     stranger = Guest(house)
-    stranger.socket.connect(guest.server)
-    for packet in (Ack(1), Error(0, "stop"), ReadRequest("small")):
-        stranger.socket.send(wire.encode(packet))
-        house.turn()
-        with pytest.raises(ConnectionRefusedError):
-            stranger.socket.recv(100)
+    stranger.server = guest.server
+    assert stranger.say(Ack(1)) == [Error(5, "unknown transfer ID")]
+    assert stranger.server == guest.server
+    assert stranger.say(Error(0, "stop")) == []
+    assert [event.reason for event in house.seen(Dropped)] == ["from outside the transfer"] * 2
     assert [packet.block for packet in guest.say(Ack(1))] == [2]
 
 
@@ -418,7 +417,8 @@ def test_its_socket_goes_with_a_transfer(house):
     guests = [Guest(house) for _ in range(4)]
     for each in guests:
         each.ask(ReadRequest("small"))
-    assert len(os.listdir("/proc/self/fd")) == before + 2 * len(guests)
+    ours = 2  # the transfer's socket, and its door
+    assert len(os.listdir("/proc/self/fd")) == before + (1 + ours) * len(guests)
     for each in guests:
         assert each.say(Ack(1)) == []
     assert len(os.listdir("/proc/self/fd")) == before + len(guests)
