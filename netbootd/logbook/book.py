@@ -189,7 +189,10 @@ class Logbook:
 
     def _run(self) -> None:
         while not self._closing.is_set():
-            self._wake.wait()
+            # What was wrong with the disk is over before the next line comes, which may take hours.
+            if not self._wake.wait(_AGAIN_S if self.trouble else None):
+                self._write()
+                continue
             self._closing.wait(_PACE_S)
             self._wake.clear()
             while self._take() and not self._write() and not self._closing.wait(_AGAIN_S):

@@ -11,6 +11,7 @@ import pytest
 
 from netbootd import unhurried
 from netbootd.config import Logs
+from netbootd.logbook import book as book_module
 from netbootd.logbook import files, index, writer
 from netbootd.logbook.book import Logbook
 from netbootd.logbook.ecs import Shape
@@ -276,6 +277,16 @@ def test_what_is_left_at_the_end_is_told(tmp_path):
         assert eventually(lambda: book.trouble)
         assert not book.stop()
         assert book.depth == 1
+
+
+def test_that_there_is_room_again_is_told_though_nobody_logs(tmp_path, monkeypatch):
+    with logbook(tmp_path) as book:
+        with monkeypatch.context() as small:  # as if more were to be left free than there is
+            small.setattr(book_module, "_FLOOR", 1 << 62)
+            small.setattr(book_module, "_FLOOR_PART", 1)
+            book.put(line("one"))
+            assert "KiB free" in (eventually(lambda: book.trouble) or "")
+        assert eventually(lambda: not book.trouble)
 
 
 def test_a_fault_of_ours_is_told_and_does_not_end_the_log(tmp_path, monkeypatch):
