@@ -24,6 +24,7 @@ from netbootd.api.altered import altered
 from netbootd.api.dropin import Author, Change, file_name, text_of
 from netbootd.api.entry import patched
 from netbootd.api.no import No
+from netbootd.api.secrecy import secrets_in
 from netbootd.dropins import FOLDER, MACHINES, MANAGED, NOTHING_PENDING, Pending, bytes_of
 from netbootd.errors import ConfigErrors, Finding, Level, Place
 from netbootd.mac import MAC
@@ -218,6 +219,7 @@ class Editor:
         stamps = {file.name: batch.stamp(file) for file in files}
         for file, change in files.items():
             self._must_be_ours(file, change)
+        self._must_bring_no_secret(changes, before)
         pending = {
             file: None if change.entry is None else text_of(change, author)
             for file, change in files.items()
@@ -230,6 +232,19 @@ class Editor:
         if not dry and pending:
             self._write(pending, stamps)
         return Done(registry, tuple(files), tuple(_remarks(registry, files, before)), told)
+
+    def _must_bring_no_secret(self, changes: Iterable[Change], before: Registry) -> None:
+        files = _Files()
+        for change in changes:
+            named = set(secrets_in(change.entry, before.secrets))
+            if named and (machine := _listed(change.key, before)):
+                named -= set(secrets_in(self.written(machine, files).value, before.secrets))
+            if named:
+                told = (
+                    f"{change.key}: {min(named):.200} is read with the daemon's rights: only who "
+                    f"may write the configuration may name it, so put it into a file by hand"
+                )
+                raise No(HTTPStatus.FORBIDDEN, "secret-by-hand", told)
 
     def _altered(self, changes: Iterable[Change], before: Registry) -> Iterator[str]:
         files = _Files()

@@ -205,6 +205,37 @@ def test_a_machine_that_is_switched_off_by_its_key_stays_so_when_it_is_changed(m
     assert (done.json["enabled"], done.json["target"]) == (True, "nfs/a")
 
 
+@pytest.mark.parametrize(
+    "value",
+    [
+        {"secret_file": "key"},
+        {"secret_file": "other"},
+        {"secret_credential": "key"},
+        [{"deep": {"secret_file": "key"}}],
+        "STAND-IN",
+    ],
+)
+def test_who_may_change_machines_reads_no_file_by_it(make_rig, tmp_path, value):
+    (tmp_path / "key").write_text("canary")
+    (tmp_path / "key").chmod(0o600)
+    rig = make_rig(
+        machines='"52:54:00:12:34:70" : { "pw" : { "secret_file" : "key" },'
+        ' "hostname" : "n70", "type" : "nfs", "name" : "a" },'
+    )
+    value = f"<secret:{tmp_path}/key>" if value == "STAND-IN" else value
+    entry = {"type": "nfs", "name": "a", "pw": value, "boot_args": "__pw__"}
+    for method, path, said in (
+        ("POST", "/machines", {"mac": FREE, **entry}),
+        ("PUT", "/machines/n1", entry),
+        ("PATCH", "/machines/n1", {"vars": {"pw": value}}),
+    ):
+        no = rig.ask(method, path, said)
+        assert (no.status, no.code) == (403, "secret-by-hand")
+    assert not rig.written()
+    assert rig.ask("PATCH", "/machines/n70", {"hostname": "n71"}).status == 200  # its own stays
+    assert rig.machine("n71")["written"]["pw"] == {"secret_file": "key"}
+
+
 def test_a_second_card_is_changed_with_its_machine(make_rig):
     rig = make_rig(
         machines='"52:54:00:12:34:70" : { "macs" : ["52:54:00:12:34:71"], %s },'
