@@ -20,8 +20,8 @@ from pathlib import Path
 from typing import Any, Protocol
 from urllib.parse import urlsplit
 
-from netbootd import apitoken, dropins
-from netbootd import config as configuration
+from netbootd import apitoken, dropins, settings
+from netbootd.config import Config
 from netbootd.errors import NetbootdError
 
 SOCKET = "api.sock"
@@ -170,11 +170,11 @@ class Web:
 # -- where they are --------------------------------------------------------------------------------
 
 
-def settings_of(config: Path) -> configuration.Config:
+def settings_of(config: Path) -> Config:
     """The daemon's settings in *config*, the usual ones where it cannot be read."""
     section = dropins.survey(config).merged("netbootd")
-    settings = configuration.parse(section, config.parent, [])
-    return settings if section is not None else replace(settings, **_guessed(config))
+    found = settings.parse(section, config.parent, [])
+    return found if section is not None else replace(found, **_guessed(config))
 
 
 #: Where the daemon is to be found.
@@ -194,14 +194,14 @@ def _guessed(config: Path) -> dict[str, Any]:
     return {name: config.parent / match[1] for name, match in found.items() if match}
 
 
-def socket_of(settings: configuration.Config) -> Path:
+def socket_of(config: Config) -> Path:
     """Where the daemon's socket is."""
-    return settings.api_socket or settings.state / SOCKET
+    return config.api_socket or config.state / SOCKET
 
 
-def token_of(settings: configuration.Config, file: Path | None = None) -> str:
+def token_of(config: Config, file: Path | None = None) -> str:
     """The token, from *file* or one of the daemon's in plain text; raises NotAllowed."""
-    chosen = file or settings.api_token or settings.state / apitoken.NAME
+    chosen = file or config.api_token or config.state / apitoken.NAME
     try:
         return apitoken.read_plain(chosen)
     except PermissionError:

@@ -13,8 +13,7 @@ import time
 from datetime import datetime
 from pathlib import Path
 
-from netbootd import config as configuration
-from netbootd import dropins, subject
+from netbootd import dropins, settings, subject
 from netbootd.boot.client import Client, Stage
 from netbootd.boot.decision import identify
 from netbootd.errors import ConfigErrors, NetbootdError
@@ -131,7 +130,7 @@ def _state(config: Path) -> tuple[Registry | None, Path]:
         registry = load(config)
     except ConfigErrors:
         section = dropins.survey(config).merged("netbootd")
-        return None, configuration.parse(section, config.parent, []).state
+        return None, settings.parse(section, config.parent, []).state
     return registry, registry.config.state
 
 

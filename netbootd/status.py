@@ -15,8 +15,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from netbootd import config as configuration
-from netbootd import dropins, urls
+from netbootd import dropins, settings, urls
 from netbootd.errors import NetbootdError
 
 _PATIENCE_S = 5
@@ -63,7 +62,7 @@ def _finding(one: Mapping[str, Any]) -> str:
 def _port(config: Path) -> int:
     """The first HTTP port that *config* names, the default where it cannot be read."""
     section = dropins.survey(config).merged("netbootd")
-    return configuration.parse(section, config.parent, []).http_port[0]
+    return settings.parse(section, config.parent, []).http_port[0]
 
 
 def facts(status: Mapping[str, Any]) -> Iterator[tuple[str, str]]:

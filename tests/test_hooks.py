@@ -16,7 +16,6 @@ from twisted.logger import globalLogPublisher
 
 from netbootd import hooks, mac
 from netbootd.config import Hooks as Settings
-from netbootd.config import parse
 from netbootd.errors import Level
 from netbootd.events.lease import Leased, LeaseEnded
 from netbootd.hooks import Hooks, LeaseHooks, variables_of
@@ -24,6 +23,7 @@ from netbootd.record.record import Record
 from netbootd.registry.live import LiveRegistry
 from netbootd.registry.load import load
 from netbootd.relaxedjson import decode
+from netbootd.settings import parse
 
 MAC = "52:54:00:12:34:56"
 NODE = {

@@ -12,8 +12,7 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from netbootd import config as configuration
-from netbootd import dropins
+from netbootd import dropins, settings
 from netbootd import interfaces as networks
 from netbootd.addressing import Serving
 from netbootd.config import Config
@@ -75,7 +74,7 @@ def as_json(results: Sequence[tuple[Facts, list[Remark]]]) -> str:
 
 def _config(file: Path) -> Config:
     """As far as it can be read: a broken one is when people ask."""
-    return configuration.parse(dropins.survey(file).merged("netbootd"), file.parent, [])
+    return settings.parse(dropins.survey(file).merged("netbootd"), file.parent, [])
 
 
 def _registry(file: Path) -> Registry | None:

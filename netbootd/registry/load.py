@@ -15,9 +15,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
-from netbootd import answers, dropins
-from netbootd import config as configuration
-from netbootd.config import Config
+from netbootd import answers, dropins, settings
+from netbootd.config import Config, with_interfaces
 from netbootd.content import Library
 from netbootd.dialects import catalogue as dialects
 from netbootd.dropins import NOTHING_PENDING, Layers, Pending
@@ -220,10 +219,10 @@ def _config(
     layers: Layers, folder: Path, interfaces: tuple[str, ...], findings: Findings
 ) -> Config:
     found: list[Finding] = []
-    config = configuration.parse(layers.merged("netbootd"), folder, found)
+    config = settings.parse(layers.merged("netbootd"), folder, found)
     for finding in (*found, *programs.absent_folders(layers, config)):
         findings.add(finding)
-    return configuration.with_interfaces(config, interfaces) if interfaces else config
+    return with_interfaces(config, interfaces) if interfaces else config
 
 
 def _template(templates: Templates, name: str, findings: Findings) -> ScriptTemplate:

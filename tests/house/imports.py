@@ -55,6 +55,7 @@ FLOORS: tuple[frozenset[str], ...] = (
         {
             "dropins",
             "config",
+            "settings",
             "apitoken",
             "certificate",
             "content",

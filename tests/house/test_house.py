@@ -14,9 +14,9 @@ from collections import Counter
 
 import pytest
 
-from netbootd.config import SETTINGS
 from netbootd.registry.load import load
 from netbootd.relaxedjson import decode
+from netbootd.settings import SETTINGS
 from netbootd.targets.catalogue import TYPES
 
 from .imports import PACKAGE, PROTOCOLS, calls, floor_of, imports, modules, name_of, own, room_of

@@ -11,7 +11,7 @@ from docutils.core import publish_doctree, publish_string
 from docutils.writers import manpage
 
 from netbootd import cli
-from netbootd.config import SETTINGS
+from netbootd.settings import SETTINGS
 
 from .imports import PACKAGE
 
