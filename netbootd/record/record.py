@@ -106,6 +106,7 @@ class Record:
         """Remember *standing*, here at once and on disk soon; *listed* in the configuration."""
         if standing.unread:
             standing = replace(standing, unread="")
+        self._forget_addresses(key, self._standings.get(key, FRESH), standing)
         self._standings[key] = standing
         if standing.latest is not None and standing.latest.peer:
             self._at[standing.latest.peer] = key
@@ -130,11 +131,15 @@ class Record:
         oldest = list(islice(self._strangers, _LOOKED_AT))
         key = next((one for one in oldest if not self.of(one).matters), oldest[0])
         del self._strangers[key]
-        forgotten = self._standings.pop(key)
-        for attempt in forgotten.attempts:
-            if self._at.get(attempt.peer) == key:
-                del self._at[attempt.peer]
+        self._forget_addresses(key, self._standings.pop(key), FRESH)
         self.keep(key, None)
+
+    def _forget_addresses(self, key: str, before: Standing, now: Standing) -> None:
+        """Those of attempts that are kept no more, as after a restart: they may be ever new."""
+        kept = {attempt.peer for attempt in now.attempts}
+        for attempt in before.attempts:
+            if attempt.peer not in kept and self._at.get(attempt.peer) == key:
+                del self._at[attempt.peer]
 
     def items(self) -> Mapping[str, Standing]:
         """All of them."""

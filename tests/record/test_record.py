@@ -63,6 +63,16 @@ def test_who_booted_from_an_address():
     assert record.at("192.0.2.100") == ("00:25:90:27:db:b5", MAC.parse("00:25:90:27:db:b5"))
 
 
+def test_addresses_of_attempts_that_are_forgotten_are_forgotten():
+    """Or a listed machine whose script is asked for from ever new ones would fill the memory."""
+    record = made()
+    for number in range(1000):
+        begin(record, peer=f"198.18.{number >> 8}.{number & 255}")
+    assert record.at("198.18.3.231")[0] == KEY
+    assert record.at("198.18.0.0") == ("", None)
+    assert len(record._at) == len(record.of(KEY).attempts)
+
+
 def test_addresses_are_known_again_after_a_restart():
     kept: dict[str, Standing] = {}
     record = made(keep=kept.__setitem__)
