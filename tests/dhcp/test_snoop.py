@@ -172,6 +172,19 @@ def test_broken_packets_do_no_harm(place):
     assert len(answers(place, *damaged, bytes(wrong_sum), whole)) == 1
 
 
+def test_udp_that_is_no_request_of_dhcp_does_not_even_reach_us(place):
+    """The kernel keeps it from us: whoever floods with it costs us nothing."""
+    reply, bare = bytearray(payload()), bytearray(payload())
+    reply[0], bare[236:240] = 2, bytes(4)
+    made = Ether(src=CARD, dst=EVERY_CARD) / IP(src="0.0.0.0", dst="255.255.255.255")
+    udp_ = made / UDP(sport=68, dport=67)
+    before = len(place.server.lines)
+    passing = [udp_ / bytes(one) for one in (reply, bare, bare[:200])]
+    assert len(answers(place, *passing, packet())) == 1
+    told = place.server.lines[before:]
+    assert [line for line in told if "dropped" in line or "not answered" in line] == []
+
+
 def test_a_checksum_left_to_the_card_is_no_error(place):
     """The client's kernel leaves it to the veth, which has none."""
     place.add("eth0", f"{CLIENT}/24")

@@ -16,7 +16,7 @@ from netbootd.dhcp6.message import Option
 from netbootd.dhcp6.service import Dhcp6Service
 from netbootd.errors import PortError
 from netbootd.events.event import Dropped, Offered, Passed
-from netbootd.events.lease import Leased, LeaseOffered, NoAddress
+from netbootd.events.lease import Flooded, Leased, LeaseOffered, NoAddress
 from netbootd.events.stream import Stream
 from netbootd.interfaces import read_interfaces
 from netbootd.leases.table import Leases
@@ -169,6 +169,29 @@ def test_a_relay_is_answered(link):
 def test_hostile_bytes_hurt_nobody(link, data):
     link.multicast(data)
     assert link.kinds() in ([Dropped], [Passed])
+    link.multicast(wire.encode(request(M.SOLICIT)))
+    assert link.heard().type == M.ADVERTISE
+
+
+def test_strangers_are_turned_away_when_their_share_is_used_up_and_heard_again(link):
+    [listener] = link.service._served.values()
+    listener.gate.for_stranger(b"others", 0.0).spend(100.0)
+    link.multicast(wire.encode(request(M.SOLICIT)))
+    assert link.silent()
+    assert link.service.shed == 1
+    assert link.kinds() == [Flooded]
+    link.multicast(wire.encode(request(M.SOLICIT)))
+    assert link.heard().type == M.ADVERTISE
+
+
+def test_what_is_longer_than_a_frame_is_not_read_in_a_flood(link):
+    [listener] = link.service._served.values()
+    long = wire.encode(request(M.SOLICIT, more=((250, bytes(2000)),)))
+    link.multicast(long)
+    assert link.heard().type == M.ADVERTISE
+    listener.gate.for_broken(0.0).spend(100.0)
+    link.multicast(long)
+    assert link.silent()
     link.multicast(wire.encode(request(M.SOLICIT)))
     assert link.heard().type == M.ADVERTISE
 

@@ -104,7 +104,7 @@ def test_dhcpv6_has_the_same_shares(big: Site, kind: str) -> None:
         near = flood.link_local(bytes.fromhex(mac.replace(":", "")))
         big.lab.ip("boot", f"neigh replace {IPv6Address(near)} lladdr {mac} dev eth0 nud permanent")
     card = json.loads(big.lab.run("boot", "ip", "-j", "link", "show", "eth0"))[0]["address"]
-    with flooded(big, 120, **{kind: 8000}) as flooding:
+    with flooded(big, 120, **{kind: 4000}) as flooding:
         time.sleep(USED_UP_S)
         tries = asks(big, "-6", "eth0", card)
         everybody_else_is_served(big)
