@@ -6,7 +6,7 @@ would have to answer, by a packet socket.
 windows, in the name of 198.18.0.9 (RFC 2544), and prints how many packets and bytes it has sent:
 
 ``single``   its ACKs to port 69, NUMBER of them, as often as there could be an answer
-``spray``    those of three windows, to each port that a kernel may have chosen
+``spray``    its first one to each port that a kernel may have chosen
 ``known``    NUMBER requests a second for a minute, in the names of 198.18.0.0 and 1,999 more
 """
 
@@ -72,11 +72,10 @@ def spray(forger: Forger) -> None:
     low, high = map(int, _RANGE.read_text().split())
     forger.say(REQUEST)
     time.sleep(0.2)
-    for block in (0, 64, 128):
-        for port in range(low, high + 1):
-            forger.say(b"\0\4" + struct.pack(">H", block), port)
-            if not port % 100:
-                time.sleep(0.001)
+    for port in range(low, high + 1):
+        forger.say(b"\0\4\0\0", port)
+        if not port % 100:
+            time.sleep(0.001)
 
 
 def flood(forger: Forger, rate: int) -> None:

@@ -120,9 +120,10 @@ class Place:
 
 def test_acks_to_every_port_there_is_bring_less_than_they_cost(place: Place) -> None:
     place.serves()
+    """At worst one hits, and then nobody answers: the window goes out again and again."""
     told = place.forge("spray")
     assert told.answers > 64, "not one of the ACKs has hit"
-    assert told.answered < told.size / 2
+    assert told.answered < told.size
 
 
 def test_acks_to_a_single_port_bring_what_an_address_may_have(place: Place) -> None:
