@@ -5,10 +5,12 @@ gone, or is another; boots go on, it is said, and once all is well it is kept wi
 
 from __future__ import annotations
 
+import json
+import os
 import shutil
 import sqlite3
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing, suppress
 from pathlib import Path
 
@@ -16,6 +18,7 @@ import pytest
 
 from tests.end_to_end.lab import BOOT_SERVER, Lab
 from tests.faults.place import Place, until
+from tests.vms.descriptions import WEB
 
 pytestmark = pytest.mark.wire
 
@@ -133,3 +136,73 @@ def answers(place: Place) -> bool:
     with suppress(Exception):
         return bool(place.api("/machines", "-m", "2"))
     return False
+
+
+@pytest.fixture
+def ext4(lab: Lab) -> Iterator[Place]:
+    """A disk of its own, on an image that has as much room as what it lies on."""
+    store, state = lab.folder / "store", lab.folder / "state"
+    for one in (store, state):
+        one.mkdir()
+    run("mount", "-t", "tmpfs", "-o", "size=24m", "none", str(store))
+    os.truncate(os.open(store / "image", os.O_CREAT | os.O_RDWR), 64 << 20)
+    run("mkfs.ext4", "-q", "-F", "-E", "lazy_itable_init=1", str(store / "image"))
+    plug_in(state, store)
+    made = Place(lab)
+    made.gives_addresses_far_away()
+    made.serve()
+    made.all_boot(2)
+    assert made.lease(10)["addresses"] == 10
+    yield made
+    assert "Traceback" not in made.daemon.text
+    made.daemon.close()
+    for one in (state, store):
+        subprocess.run(["umount", "-l", str(one)], check=False)
+
+
+def run(*argv: str) -> None:
+    subprocess.run(argv, check=True, capture_output=True)
+
+
+def plug_in(state: Path, store: Path) -> None:
+    run("mount", "-o", "loop,errors=remount-ro", str(store / "image"), str(state))
+
+
+def input_output_errors(place: Place) -> None:
+    """What the image lies on has no room: the kernel's writes fail (EIO), and it gives up."""
+    fill(place.state.with_name("store") / "ballast")
+    fill(place.state / "ballast")
+    with suppress(OSError):
+        os.sync()
+
+
+def made_read_only(place: Place) -> None:
+    """As the kernel does it after an error, with everything open."""
+    subprocess.run(["mount", "-o", "remount,abort", str(place.state)], capture_output=True)
+
+
+@pytest.mark.parametrize("fails", [input_output_errors, made_read_only])
+def test_it_fails_while_everything_is_open_and_another_takes_its_place(
+    ext4: Place, fails: Callable[[Place], None]
+) -> None:
+    place = ext4
+    before, owner = place.leases(), place.state.stat()
+    put_vm = (
+        *("/vms/web01.json", "-X", "PUT", "-H", f"Authorization: Bearer {place.token}"),
+        *("-d", json.dumps(WEB), "-o", "/dev/null", "-w", "%{http_code}"),
+    )
+    assert place.asked(*put_vm) in ("200", "201", "204")
+    fails(place)
+    a_day(place, 1)
+    until(lambda: {"boots.sqlite", "leases.sqlite"} <= told(place), "it is said", 40)
+    assert a_day(place, 2) == 0
+    assert int(place.asked(*put_vm)) >= 500
+    for book in ("boots.sqlite", "leases.sqlite"):
+        assert place.daemon.text.count(f"{book}: ") <= 4, "it is said once"
+    run("umount", "-l", str(place.state))
+    run("mount", "-t", "tmpfs", "-o", "size=8m", "none", str(place.state))
+    os.chown(place.state, owner.st_uid, owner.st_gid)
+    until(lambda: told(place) <= {"logs"}, "all books are written again", 60)
+    assert a_day(place, 3) == 5
+    assert before.items() <= place.leases().items()
+    assert place.asked(*put_vm) in ("200", "201", "204")
