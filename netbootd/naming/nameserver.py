@@ -147,7 +147,8 @@ def key_of(text: str) -> dns.tsig.Key:
     The key in a file as tsig-keygen(8) and ddns-confgen(8) write it, or in one line
     ``NAME:ALGORITHM:SECRET``.  Raises BadKey, which quotes nothing: parts may be in another order.
     """
-    bare = re.sub(r"/\*.*?\*/|(?://|#)[^\n]*", " ", text, flags=re.DOTALL).strip()
+    # A base64 in quotation marks may have what begins a comment elsewhere.
+    bare = re.sub(r'("[^"]*")|/\*.*?\*/|(?://|#)[^\n]*', r"\1 ", text, flags=re.DOTALL).strip()
     block = re.search(r'key\s+"?([^\s"{]+)"?\s*\{([^}]*)\}', bare)
     if block:
         words = dict(re.findall(r'(algorithm|secret)\s+"?([^\s";]+)"?\s*;', block[2]))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import socket
 import threading
 from dataclasses import replace
@@ -227,6 +228,11 @@ def test_what_waits_has_an_end(monkeypatch):
 def test_a_key_is_read_as_binds_tools_write_it(algorithm):
     key = key_of("# a comment\n" + keygen("a.key", algorithm))
     assert (key.name.to_text(), key.algorithm.to_text()) == ("a.key.", f"{algorithm}.")
+
+
+def test_a_key_may_have_two_slashes():
+    text = '// "a\nkey "a.key" { # "b"\nalgorithm hmac-sha256; secret "ab//cdee"; /* " */ };'
+    assert key_of(text).secret == base64.b64decode("ab//cdee")
 
 
 def test_a_key_may_stand_in_one_line():
