@@ -29,6 +29,7 @@ _INTERRUPTED = 128 + 2  # SIGINT
 #: The modules of ``netbootd.commands``, and the commands that each adds, in the order of the help.
 COMMANDS: dict[str, tuple[str, ...]] = {
     "run": ("run",),
+    "opener": ("opener",),
     "check": ("check",),
     "show": ("show",),
     "script": ("script",),
@@ -86,6 +87,7 @@ One network boot daemon: DHCP (whole or proxy), TFTP, HTTP and boot scripts from
   netbootd ui                 the address of the web page
   netbootd token              who may use the API over HTTP?  new, remove
   netbootd completion SHELL   for bash and zsh
+  netbootd opener PORT        for its unit: opens ports for a daemon without rights
   netbootd doctor INTERFACE   what would a booting machine meet in this network?
 """
 

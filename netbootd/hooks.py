@@ -61,7 +61,9 @@ _PIECE = 65536  # what a pipe holds
 _PAUSE_S = 0.01  # after each piece: a hook that floods gets 6 MB/s of us, not a whole core
 _LONGEST_VARIABLE = 32768  # characters; the kernel takes 128 KiB (execve(2), MAX_ARG_STRLEN)
 #: What systemd tells this process and no other (sd_notify(3), sd_listen_fds(3)).
-_OURS_ALONE = re.compile(r"NOTIFY_SOCKET|WATCHDOG_\w+|LISTEN_\w+|INVOCATION_ID|JOURNAL_STREAM")
+_OURS_ALONE = re.compile(
+    r"NOTIFY_SOCKET|WATCHDOG_\w+|LISTEN_\w+|INVOCATION_ID|JOURNAL_STREAM|NETBOOTD_OPENER"
+)
 _URL = re.compile(r"https?://", re.IGNORECASE)
 
 

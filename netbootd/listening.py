@@ -29,6 +29,7 @@ from netbootd.http.service import HttpService
 from netbootd.interfaces import Interface, Network
 from netbootd.leasing import Leasing
 from netbootd.nodelogs import NodeLogs
+from netbootd.opener.client import NotOpened
 from netbootd.registry.snapshot import Registry
 from netbootd.tftp.limits import Limits
 from netbootd.tftp.port import Listener
@@ -276,6 +277,9 @@ def _trouble(what: str, problem: OSError, protocol: ports.Protocol, port: int, s
     """A socket that cannot be had, in words for the operator."""
     if problem.errno == errno.EADDRINUSE:
         return ports.explain_taken(protocol, port, None, setting)
+    for told in (problem, problem.__cause__):
+        if isinstance(told, NotOpened):
+            return f"{what}: {told.strerror}"
     if problem.errno in (errno.EACCES, errno.EPERM):
         return f"{what}: not allowed; it needs root, or CAP_NET_BIND_SERVICE and CAP_NET_RAW"
     return f"{what}: {problem.strerror or problem}"

@@ -34,6 +34,7 @@ _PROC = Path("/proc")
 _LISTEN = "0A"  # TCP_LISTEN; other states of TCP stop nobody who binds with SO_REUSEADDR
 _INIT = 1
 _DHCP = 67
+_UNMAPPED = 65534  # in the tables, whoever our user namespace does not know
 
 #: What else to do than to stop it, by the name of the command.
 _ADVICE = {
@@ -62,7 +63,8 @@ class Owner:
     """
     Who has a port: *address* as bound, *user* whose socket it is.
 
-    *pid* is None, and *command* empty, where the process may not be seen.
+    *pid* is None, and *command* empty, where the process may not be seen; *user* is empty where a
+    user namespace hides him.
     """
 
     address: Address
@@ -135,7 +137,7 @@ def owner_of(
     )
     pid = holders.get(nearest.inode)
     command = _command(proc / str(pid)) if pid else ""
-    return Owner(nearest.address, _user(nearest.uid), pid, command)
+    return Owner(nearest.address, _user(nearest.uid, proc), pid, command)
 
 
 # --- words ---------------------------------------------------------------------------------------
@@ -146,7 +148,7 @@ def _who(owner: Owner | None, search: str) -> str:
         return "this netbootd itself"
     if owner and owner.pid:
         return f"{owner.command} (pid {owner.pid})"
-    whose = f" of user {owner.user}" if owner else ""
+    whose = f" of user {owner.user}" if owner and owner.user else ""
     return f'another process{whose} (run "{search}" as root to see which)'
 
 
@@ -171,15 +173,26 @@ def _our_ways(setting: str, port: int, owner: Owner | None) -> Iterator[str]:
         yield 'leave the addresses to it, with "dhcp": "proxy" for this subnet or interface'
         return
     if port == _DHCP and not (owner and owner.pid == os.getpid()):
-        yield 'share it with "proxydhcp": {"mode": "snoop"}, which needs CAP_NET_RAW'
+        yield 'share it with "proxydhcp": {"mode": "snoop"}, and packet sockets (CAP_NET_RAW)'
     yield f'turn our part off with "{setting}": false in section netbootd'
 
 
-def _user(uid: int) -> str:
+def _user(uid: int, proc: Path) -> str:
+    """His name; empty where he is one of those whom our user namespace does not know."""
+    if uid == _UNMAPPED and not _knows_everybody(proc):
+        return ""
     try:
         return pwd.getpwuid(uid).pw_name
     except KeyError:
         return str(uid)
+
+
+def _knows_everybody(proc: Path) -> bool:
+    """Whether we see users by their real numbers (user_namespaces(7))."""
+    try:
+        return (proc / "self" / "uid_map").read_text().split() == ["0", "0", str(2**32 - 1)]
+    except OSError:
+        return True
 
 
 # --- sockets -------------------------------------------------------------------------------------

@@ -14,7 +14,7 @@ import pytest
 from netbootd.ports import _ADVICE, Owner, explain_taken, holder_of, owner_of
 
 OFF = 'turn our part off with "proxydhcp": false in section netbootd'
-SHARE = 'share it with "proxydhcp": {"mode": "snoop"}, which needs CAP_NET_RAW'
+SHARE = 'share it with "proxydhcp": {"mode": "snoop"}, and packet sockets (CAP_NET_RAW)'
 ME = pwd.getpwuid(os.getuid()).pw_name
 
 HOLD = """

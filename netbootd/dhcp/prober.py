@@ -20,10 +20,10 @@ from ipaddress import IPv4Address
 from typing import Any, NamedTuple
 
 from netbootd.dhcp import arp, filters
-from netbootd.dhcp.snoop import packet_socket
 from netbootd.errors import WireError
 from netbootd.interfaces import Interface
 from netbootd.mac import MAC
+from netbootd.opener.client import packet_socket
 
 log = logging.getLogger(__name__)
 

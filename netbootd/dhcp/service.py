@@ -215,7 +215,7 @@ class DhcpService(Service):
         number = self._ports[Port.DHCP]
         try:
             if raw is None:
-                raise PermissionError(errno.EPERM, "snooping needs CAP_NET_RAW and AF_PACKET")
+                raise PermissionError(errno.EPERM, "snooping needs packet sockets")
             opened = open_snoop(interface.name, number)
         except OSError as problem:
             raise PortError(number, interface.name, problem) from problem
@@ -246,8 +246,9 @@ def _prober(interface: Interface, reactor: Any) -> Prober | None:
 
 def _open_raw(interface: Interface) -> Raw | None:
     """
-    None without CAP_NET_RAW, with which we are more exact but without which we can live; and where
-    packet sockets are kept from us (RestrictAddressFamilies= in systemd.exec(5)).
+    None without CAP_NET_RAW, here or in the opener, with which we are more exact but without which
+    we can live; and where packet sockets are kept from us (RestrictAddressFamilies= in
+    systemd.exec(5)).
     """
     try:
         return Raw(interface)
@@ -255,9 +256,9 @@ def _open_raw(interface: Interface) -> Raw | None:
         if problem.errno not in _FORBIDDEN:
             raise PortError(Port.DHCP, interface.name, problem) from problem
         log.warn(
-            "{name}: no packet sockets ({why}; they need CAP_NET_RAW and AF_PACKET), so replies to "
-            "relays leave by the interface of the request, clients without an address get "
-            "broadcasts only, and what other DHCP servers say is not heard",
+            "{name}: no packet sockets ({why}; they need CAP_NET_RAW and AF_PACKET, or "
+            "netbootd-opener), so replies to relays leave by the interface of the request, clients "
+            "without an address get broadcasts only, and what other DHCP servers say is not heard",
             name=interface.name,
             why=problem.strerror,
         )

@@ -3,7 +3,8 @@ Packet sockets: hearing UDP 67 beside a DHCP server that owns it, and speaking p
 
 The server on this host keeps its port and all that is sent to it; we get a copy of what arrives on
 one interface, and send packets of our own making.  CAP_NET_RAW is all that this needs (packet(7),
-raw(7)).  No promiscuous mode: a DISCOVER is a broadcast, and a relay writes to our address.
+raw(7)), here or in the opener.  No promiscuous mode: a DISCOVER is a broadcast, and a relay writes
+to our address.
 
 What the kernel does for us, as we bind to IPv4 and not to everything (net/core/dev.c, packet(7)):
 what this host itself sends is not heard; neither are the ports of a bridge, whose bridge is served
@@ -22,6 +23,7 @@ from typing import NamedTuple
 from netbootd.dhcp import filters, frame
 from netbootd.dhcp.destination import EVERYBODY, Endpoint
 from netbootd.interfaces import Interface
+from netbootd.opener.client import packet_socket, raw_socket
 
 # Linux, not in Python 3.11's socket module: linux/if_ether.h, linux/if_packet.h, linux/if_arp.h.
 ETH_P_IP, ETH_P_ALL = 0x0800, 0x0003
@@ -68,11 +70,6 @@ def open_snoop(interface: str, port: int) -> socket.socket:
         opened.close()
         raise
     return opened
-
-
-def packet_socket() -> socket.socket:
-    """One that hears nothing before it is bound."""
-    return socket.socket(socket.AF_PACKET, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK, 0)
 
 
 def bind(opened: socket.socket, interface: str, protocol: int, program: bytes) -> None:
@@ -138,8 +135,7 @@ class Raw:
         try:
             # Protocol 0: it hears nothing.
             self._frames.bind((interface.name, 0))
-            kind = socket.SOCK_RAW | socket.SOCK_NONBLOCK
-            self._routed = socket.socket(socket.AF_INET, kind, socket.IPPROTO_RAW)
+            self._routed = raw_socket()
         except OSError:
             self._frames.close()
             raise

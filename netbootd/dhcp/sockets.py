@@ -8,6 +8,8 @@ import struct
 from functools import lru_cache
 from ipaddress import IPv4Address
 
+from netbootd.opener.client import LowSocket
+
 log = logging.getLogger(__name__)
 
 # Linux, not in Python 3.11's socket module.
@@ -48,7 +50,7 @@ def open_socket(interface: str, port: int) -> socket.socket:
     both, but a unicast, such as the renewal of a lease, only one, and rather us than the server it
     was meant for.
     """
-    opened = socket.socket(socket.AF_INET, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK)
+    opened = LowSocket(socket.AF_INET, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK)
     try:
         opened.setsockopt(socket.SOL_SOCKET, socket.SO_BROADCAST, 1)
         opened.setsockopt(socket.SOL_SOCKET, socket.SO_BINDTODEVICE, interface.encode() + b"\0")

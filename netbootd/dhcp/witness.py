@@ -3,7 +3,7 @@ Hearing what other DHCP servers say to clients: UDP port 68, which is not ours a
 
 It explains a boot that went nowhere: no address was given, or another server named another file.
 A packet socket gets a copy of what arrives on one interface (see ``snoop``), and nothing is sent
-by it.  CAP_NET_RAW is all that it needs; without that, nothing is overheard.
+by it.  CAP_NET_RAW is all that it needs, here or in the opener; without that, nothing is overheard.
 
 What is heard: broadcasts, which firmware asks for (EDK2 and BIOS ROMs set the broadcast flag), and
 what this network brings by chance, for there is no promiscuous mode: what a switch sends to the
@@ -35,11 +35,11 @@ from netbootd.dhcp.snoop import (
     LARGEST_PACKET,
     auxdata,
     bind,
-    packet_socket,
 )
 from netbootd.errors import WireError
 from netbootd.events.event import Event
 from netbootd.interfaces import Interface
+from netbootd.opener.client import packet_socket
 
 log = logging.getLogger(__name__)
 

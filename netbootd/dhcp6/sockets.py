@@ -6,6 +6,8 @@ import socket
 import struct
 from ipaddress import IPv6Address
 
+from netbootd.opener.client import LowSocket
+
 #: RFC 8415, section 7.1: all relays and servers of a link, and all servers of a site.
 EVERYBODY, SERVERS = "ff02::1:2", "ff05::1:3"
 SERVER, CLIENT = 547, 546  # RFC 8415, section 7.2
@@ -31,7 +33,7 @@ def open_socket(interface: str, index: int, port: int) -> socket.socket:
 
     The port is not shared with another server of this host: a unicast would reach only one of them.
     """
-    opened = socket.socket(socket.AF_INET6, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK)
+    opened = LowSocket(socket.AF_INET6, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK)
     try:
         opened.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
         opened.setsockopt(socket.SOL_SOCKET, socket.SO_BINDTODEVICE, interface.encode() + b"\0")

@@ -17,10 +17,11 @@ from dataclasses import dataclass
 from netbootd.dhcp import filters, frame, wire
 from netbootd.dhcp.destination import EVERYBODY
 from netbootd.dhcp.message import Message, Op
-from netbootd.dhcp.snoop import AUXDATA_SPACE, ETH_P_ALL, auxdata, bind, packet_socket
+from netbootd.dhcp.snoop import AUXDATA_SPACE, ETH_P_ALL, auxdata, bind
 from netbootd.errors import WireError
 from netbootd.interfaces import Interface
 from netbootd.mac import MAC
+from netbootd.opener.sockets import packet_socket
 from netbootd.simulate.firmware import KINDS, Firmware
 
 _SERVER, _CLIENT = 67, 68

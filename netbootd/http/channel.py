@@ -115,7 +115,7 @@ class Request(http.Request):
             peer=self._site.address_of(self.client)[0],
             body=self.content.read() if self.content else b"",
             cut=bool(self.content and self.content.cut),
-            uid=self._site.uid_of(self.transport),
+            uid=self._site.uid_of(self.transport, self.method),
             secure=bool(self.isSecure()),
             sightings=self._site.live.sightings,
         )

@@ -36,6 +36,7 @@ from twisted.logger import Logger
 from zope.interface import implementer
 
 from netbootd.http.visitor import Visitor
+from netbootd.opener.client import LowSocket
 
 #: Connections the kernel keeps until we accept them; cut to net.core.somaxconn.  A thousand nodes
 #: that are switched on together knock within the same second.
@@ -149,7 +150,7 @@ class Port:
         self._door = door
         self._count = 0
         self._told = -_TOLD_EACH_S  # when it was last said that there are no descriptors left
-        self.socket = socket.socket(socket.AF_INET, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
+        self.socket = LowSocket(socket.AF_INET, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
         try:
             self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_DEFER_ACCEPT, _DEFER_S)

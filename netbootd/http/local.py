@@ -7,11 +7,11 @@ Who that is, the kernel says (SO_PEERCRED, unix(7)); may, whoever its file's gro
 
 from __future__ import annotations
 
+import errno
 import grp
 import os
 import socket
 import stat
-import struct
 from contextlib import suppress
 from http import HTTPStatus
 from pathlib import Path
@@ -26,6 +26,8 @@ from netbootd.content import parts_of
 from netbootd.errors import Forbidden
 from netbootd.http.resource import Asked, Reply, refused
 from netbootd.http.site import Site
+from netbootd.opener.client import user_beyond
+from netbootd.opener.sockets import user_of
 from netbootd.sqlitefile import identity
 from netbootd.urls import Kind
 
@@ -33,7 +35,7 @@ from netbootd.urls import Kind
 SOCKET = "api.sock"
 MODE = 0o660
 _BACKLOG = 64
-_CREDENTIALS = struct.Struct("3i")  # pid, uid, gid
+_READING = (b"GET", b"HEAD")
 _SERVED = frozenset({Kind.API, Kind.STATUS})
 
 
@@ -48,12 +50,12 @@ class LocalSite(Site):
         """Sockets that are files have no address."""
         return "", 0
 
-    def uid_of(self, transport: Any) -> int | None:
-        """Who was at the other end when it connected."""
-        size = _CREDENTIALS.size
-        raw = transport.getHandle().getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, size)
-        uid: int = _CREDENTIALS.unpack(raw)[1]
-        return uid
+    def uid_of(self, transport: Any, method: bytes) -> int | None:
+        """
+        Who was at the other end when it connected; who it was exactly, where something is changed.
+        """
+        connection = transport.getHandle()
+        return user_of(connection) if method in _READING else user_beyond(connection)
 
     def answer(self, asked: Asked) -> Reply:
         """As everywhere, but of few pages."""
@@ -122,6 +124,11 @@ def belongs(file: Path, group: str) -> OSError | None:
             "joins the group at its start, so a restart will do"
         )
     except OSError as problem:
+        if problem.errno == errno.EINVAL:  # chown(2): our user namespace does not know the group
+            return OSError(
+                f'it cannot be given to the group "{group}" while the unit has PrivateUsers=yes: '
+                f"put PrivateUsers=no beside SupplementaryGroups={group} into it"
+            )
         return problem
     return None
 

@@ -26,6 +26,7 @@ from netbootd.http.health import Health
 from netbootd.http.site import Site
 from netbootd.http.tls import Secure, SecurePort
 from netbootd.http.vms import Shelf
+from netbootd.opener.client import LowSocket
 from netbootd.registry.live import LiveRegistry
 
 
@@ -215,7 +216,7 @@ def listening(family: int, number: int) -> socket.socket:
 
     Twisted has no way to ask for IPv6 alone (ipv6(7), IPV6_V6ONLY).
     """
-    made = socket.socket(family, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
+    made = LowSocket(family, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
     try:
         made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         if family == socket.AF_INET6:

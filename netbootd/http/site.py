@@ -157,8 +157,8 @@ class Site(http.HTTPFactory):
         """Address and port of one end of a connection."""
         return str(address.host), int(address.port)
 
-    def uid_of(self, transport: Any) -> int | None:
-        """The user at the other end, which no network tells."""
+    def uid_of(self, transport: Any, method: bytes) -> int | None:
+        """The user at the other end, who asks by *method*; no network tells that."""
         return None
 
     def answer(self, asked: Asked) -> Reply:

@@ -16,12 +16,14 @@ from __future__ import annotations
 import socket
 from collections import OrderedDict, deque
 from collections.abc import Callable
-from typing import Any
+from typing import Any, cast
 
-from twisted.internet.interfaces import IAddress
+from twisted.internet import tcp
+from twisted.internet.interfaces import IAddress, IProtocolFactory
 from twisted.internet.protocol import Factory, Protocol
 from twisted.internet.task import LoopingCall
 
+from netbootd.opener.client import LowSocket
 from netbootd.syslog.framing import Frames
 from netbootd.syslog.inbox import TURN_S, Inbox
 from netbootd.syslog.senders import Senders
@@ -97,6 +99,12 @@ class Connection(Protocol):
         self._room.leave(self)
 
 
+class _Port(tcp.Port):
+    def createInternetSocket(self) -> socket.socket:
+        """One that may have a port below 1024."""
+        return LowSocket(fileno=super().createInternetSocket().detach())  # type: ignore[no-untyped-call]
+
+
 class Connections(Factory):
     """
     All of them; *now* gives Unix seconds.  ``refused`` counts those that had to go because there
@@ -120,6 +128,13 @@ class Connections(Factory):
         self._turn: Any = None  # a timer, while there are any
         self._look = LoopingCall(self._end_stuck)
         self._look.clock = reactor
+
+    def listen(self, port: int, backlog: int, address: str) -> Any:
+        """As ``reactor.listenTCP``; raises CannotListenError as well."""
+        factory = cast(IProtocolFactory, self)
+        opened = _Port(port, factory, backlog, address, self._reactor)
+        opened.startListening()
+        return opened
 
     def buildProtocol(self, _address: IAddress | None) -> Connection:
         """A connection has come."""

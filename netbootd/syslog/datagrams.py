@@ -7,12 +7,14 @@ of empty ones for ever, and DHCP and TFTP wait meanwhile.
 
 from __future__ import annotations
 
+import socket
 from typing import Any
 
 from twisted.internet import udp
 from twisted.internet.protocol import DatagramProtocol
 from twisted.logger import Logger
 
+from netbootd.opener.client import LowSocket
 from netbootd.syslog.inbox import TURN_S
 
 log = Logger(namespace="netbootd")
@@ -28,6 +30,10 @@ def listen(reactor: Any, port: int, receiver: DatagramProtocol, address: str) ->
 
 
 class _Port(udp.Port):
+    def createInternetSocket(self) -> socket.socket:
+        """One that may have a port below 1024."""
+        return LowSocket(fileno=super().createInternetSocket().detach())
+
     def doRead(self) -> None:
         """Take what has arrived, for a turn; the reactor comes back for the rest."""
         self.take_until(self.reactor.seconds() + TURN_S)

@@ -137,9 +137,7 @@ class SyslogService(Service):
     def _open(self, wanted: Wanted) -> OSError | None:
         try:
             if wanted.protocol == "tcp":
-                port = self._reactor.listenTCP(
-                    wanted.port, self._connections, backlog=_BACKLOG, interface=wanted.address
-                )
+                port = self._connections.listen(wanted.port, _BACKLOG, wanted.address)
             else:
                 receiver = _Syslog(self) if wanted.service == "syslog" else _Netconsole(self)
                 port = datagrams.listen(self._reactor, wanted.port, receiver, wanted.address)

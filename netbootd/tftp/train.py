@@ -30,6 +30,7 @@ import socket
 import struct
 from collections.abc import Callable, Iterator
 
+from netbootd.opener.client import LowSocket
 from netbootd.tftp.blocks import Train
 
 #: Address and port.  A link-local address of IPv6 needs no scope: the socket that is bound to ours
@@ -206,7 +207,7 @@ def _cars(data: bytes | memoryview, length: int) -> Iterator[bytes | memoryview]
 def udp_socket(local: str, port: int, *, shared: bool = False) -> socket.socket:
     """Bound to *local*, which may have a scope, and not blocking; *shared* with others' port."""
     family = socket.AF_INET6 if ":" in local else socket.AF_INET
-    made = socket.socket(family, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK)
+    made = LowSocket(family, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK)
     try:
         if shared:
             share(made)

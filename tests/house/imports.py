@@ -37,6 +37,7 @@ FLOORS: tuple[frozenset[str], ...] = (
             "statelock",
             "landlock",
             "privilege",
+            "opener",
             "precut",
             "rendering",
             "forms",

@@ -1,5 +1,6 @@
 """
-Runs a program under the system call filters that the unit asks for: ``confine.py PROGRAM ARGUMENT…``.
+Runs a program under the system call filters that a unit asks for:
+``confine.py UNIT PROGRAM ARGUMENT…``.
 
 Each line of the unit becomes a filter of its own, as systemd makes them (src/shared/seccomp-util.c);
 the sets such as ``@system-service`` are those of the systemd of this machine.  For Debian's own
@@ -170,7 +171,7 @@ def only(names, number):
 
 
 def main():
-    unit = settings()
+    unit = settings(Path(sys.argv[1]))
     (number,) = unit["SystemCallErrorNumber"]
     assert unit["SystemCallArchitectures"] == ["native"]
     filters = []
@@ -182,7 +183,8 @@ def main():
     filters.append(only(allowed(unit["SystemCallFilter"]), getattr(errno, number)))
     for one in filters:
         one.load()
-    os.execve(sys.argv[1], sys.argv[1:], {})  # Python has set LC_CTYPE in its own
+    os.environ.pop("LC_CTYPE", None)  # which Python has set
+    os.execv(sys.argv[2], sys.argv[2:])
 
 
 if __name__ == "__main__":

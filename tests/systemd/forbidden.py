@@ -7,6 +7,8 @@ import os
 import socket
 from pathlib import Path
 
+from netbootd.opener.client import LowSocket
+
 LIBC = ctypes.CDLL(None, use_errno=True)
 PROT_READ, PROT_WRITE, PROT_EXEC, MAP_PRIVATE_ANONYMOUS = 1, 2, 4, 0x22
 CLONE_NEWUSER, CLONE_NEWNET = 0x10000000, 0x40000000
@@ -39,6 +41,11 @@ TRIES = {
     "another network namespace": lambda: libc("unshare", CLONE_NEWNET),
     "a set-user-ID program": set_user_id_program,
     "a Bluetooth socket": lambda: socket.socket(31, socket.SOCK_RAW, 0),
+    "a packet socket": lambda: socket.socket(socket.AF_PACKET, socket.SOCK_RAW, 0),
+    "a raw socket": lambda: socket.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_RAW),
+    "port 22": lambda: socket.socket().bind(("", 22)),
+    "port 22 by the opener": lambda: LowSocket().bind(("", 22)),
+    "another user's file": lambda: os.chown("/var/lib/netbootd", 0, -1),
     "a vsock": lambda: socket.socket(40, socket.SOCK_STREAM, 0),
     "a mount": lambda: libc("mount", b"none", b"/tmp", b"tmpfs", 0, None),
     "another process's memory": lambda: libc("ptrace", 16, 1, 0, 0),

@@ -5,9 +5,12 @@ The lines are read from the unit file itself.  bubblewrap lays the file system (
 gives and takes rights, and ``confine.py`` loads the system call filter, made of systemd's own sets.
 A line that is not known here fails the test, so that none is added to the unit and not tried.
 
+The opener has a sandbox of its own, and a socket that is listened on for it (``activate.py``).
+
 Where it is stricter than systemd: of ``/etc`` there is what Python needs, of ``/run`` and ``/srv``
-what is the daemon's, and the environment is empty.  Where it is laxer: ``DevicePolicy``, ``KeyringMode``
-and ``RemoveIPC`` are systemd's own to do.
+what is the daemon's, and the environment has the path of the opener's socket alone.  Where it is
+laxer: ``DevicePolicy``, ``KeyringMode``, ``RemoveIPC``, ``SocketBindDeny`` and the limits of a control
+group are systemd's own to do.
 
 Sources: systemd.exec(5); src/core/execute.c and src/shared/seccomp-util.c of systemd.
 """
@@ -22,13 +25,16 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tests.end_to_end.process import ROOT
-from tests.systemd.unit import settings
+from tests.systemd.unit import OPENER, SOCKET, UNIT, settings
 
 #: Of nobody on a Debian system, nor of another test.
 UID = GID = 61_000 + os.getpid() % 4_000
+OPENER_UID = UID - 10_000
 _NETBOOTD = ROOT / ".venv" / "bin" / "netbootd"
 _HOME = "/var/lib/netbootd"  # as sysusers.d makes it
-_CONFINE = Path(__file__).with_name("confine.py")
+_ACTIVATE, _CONFINE, _USERS = (
+    Path(__file__).with_name(f"{name}.py") for name in ("activate", "confine", "users")
+)
 #: Debian's own, which knows Debian's libseccomp.
 _PYTHON = "/usr/bin/python3"
 
@@ -38,11 +44,12 @@ _LAID = {
     *("StateDirectoryMode", "RuntimeDirectory", "RuntimeDirectoryPreserve", "ReadWritePaths"),
     *("ProtectSystem", "ProtectHome", "PrivateTmp", "PrivateMounts", "PrivateDevices"),
     *("ProtectProc", "ProcSubset", "ProtectKernelTunables", "ProtectControlGroups", "PrivateIPC"),
+    "InaccessiblePaths",
 }
 #: Lines about the process.
 _WORN = {
     *("User", "Group", "AmbientCapabilities", "CapabilityBoundingSet", "NoNewPrivileges", "UMask"),
-    *("LimitNOFILE", "Environment", "ExecStart"),
+    *("LimitNOFILE", "Environment", "ExecStart", "PrivateUsers", "DynamicUser"),
 }
 #: Lines about system calls: for confine.py.
 _FILTERED = {
@@ -55,7 +62,8 @@ _FILTERED = {
 _ELSEWHERE = {
     *("Description", "Documentation", "After", "WantedBy", "Type", "NotifyAccess", "ExecReload"),
     *("Restart", "RestartSec", "RestartPreventExitStatus", "WatchdogSec", "TimeoutStopSec"),
-    *("DevicePolicy", "KeyringMode", "RemoveIPC"),
+    *("DevicePolicy", "KeyringMode", "RemoveIPC", "Wants", "Requires", "PartOf"),
+    *("TasksMax", "MemoryMax", "SocketBindDeny"),
 }
 #: Of /etc: what Python and its libraries look at.
 _ETC = ("alternatives", "group", "hosts", "ld.so.cache", "localtime", "nsswitch.conf", "ssl")
@@ -73,11 +81,21 @@ class Sandbox:
     run: Path
     srv: Path
 
+    @property
+    def opener(self) -> Path:
+        """The opener's socket, as the host has it."""
+        return self.etc.parent / "opener" / "sock"
+
+    @property
+    def notified(self) -> Path:
+        """Where the opener says that it is ready (sd_notify(3))."""
+        return self.opener.with_name("notify")
+
     @classmethod
     def below(cls, folder: Path) -> Sandbox:
         """Made below *folder*, as tools/install and systemd leave them."""
         made = cls(*(folder / name for name in ("etc", "state", "run", "srv")))
-        for one in (made.etc, made.etc / "machines.d", made.state, made.run, made.srv):
+        for one in (made.etc / "machines.d", made.state, made.run, made.srv, made.opener.parent):
             one.mkdir(parents=True)
         for one, mode in ((made.state, 0o750), (made.run, 0o755)):
             os.chown(one, UID, GID)
@@ -90,26 +108,59 @@ class Sandbox:
 
     def command(self, *instead: str) -> list[str]:
         """The command line that starts the daemon, or *instead*, as the unit does; for root."""
-        _must_be_known()
-        program = instead or _exec_start()
-        return [*self._file_system(), *_process(), _PYTHON, str(_CONFINE), *program]
+        program = instead or _exec_start(UNIT)
+        assert _one("PrivateUsers") == "yes"
+        users = [_PYTHON, str(_USERS), str(UID)]
+        told = [one for one in settings()["Environment"] if one.startswith("NETBOOTD_OPENER=")]
+        return [
+            *self._file_system(),
+            *_process(UNIT, UID, users, *told),
+            *(_PYTHON, str(_CONFINE), str(UNIT), *program),
+        ]
+
+    def opener_command(self, *ports: str) -> list[str]:
+        """What listens for the opener and starts it, with more *ports*; for root."""
+        assert settings(SOCKET)["SocketUser"] == settings(UNIT)["User"]
+        notified = f"NOTIFY_SOCKET={self.notified}"
+        return [
+            *(
+                "setpriv",
+                "--pdeathsig",
+                "TERM",
+                _PYTHON,
+                str(_ACTIVATE),
+                str(self.opener),
+                str(UID),
+            ),
+            *settings(SOCKET)["SocketMode"],
+            *self._laid(shown(self.opener.parent, "--ro-bind")),
+            *_process(OPENER, OPENER_UID, [], "LISTEN_PID=$$", "LISTEN_FDS=1", notified),
+            *(_PYTHON, str(_CONFINE), str(OPENER), *_exec_start(OPENER), *ports),
+        ]
 
     def _file_system(self) -> list[str]:
         state, run = f"/var/lib/{_one('StateDirectory')}", f"/run/{_one('RuntimeDirectory')}"
         etc = f"/etc/{_one('ConfigurationDirectory')}"
         assert _one("ProtectSystem") == "strict"
         assert settings()["ReadWritePaths"] == [f"-{etc}/machines.d"]
-        laid = [
-            "bwrap",
-            "--ro-bind",
-            "/",
-            "/",
-            "--dev",
-            "/dev",
-            "--unshare-ipc",
-            "--cap-add",
-            "ALL",
-        ]
+        (socket,) = settings(SOCKET)["ListenSequentialPacket"]
+        folders = []
+        for inside, outside, way in (
+            (etc, self.etc, "--ro-bind"),
+            (f"{etc}/machines.d", self.etc / "machines.d", "--bind"),
+            (state, self.state, "--bind"),
+            (run, self.run, "--bind"),
+            ("/srv/netbootd", self.srv, "--ro-bind"),
+            ("/run/opener", self.opener.parent, "--ro-bind"),  # where a new socket is seen, too
+            (socket, Path("opener/sock"), "--symlink"),
+        ):
+            folders += [way, str(outside), inside]
+        return self._laid(folders)
+
+    def _laid(self, folders: list[str]) -> list[str]:
+        """What lays the root of both, with *folders* in it, and goes on in there."""
+        laid = ["bwrap", "--die-with-parent", "--ro-bind", "/", "/", "--dev", "/dev"]
+        laid += ["--unshare-ipc", "--cap-add", "ALL"]
         for hidden in ("/home", "/root", "/run", "/srv", "/var/lib", "/etc"):
             laid += ["--tmpfs", hidden]
         for private in ("/tmp", "/var/tmp"):
@@ -117,15 +168,7 @@ class Sandbox:
         for name in _ETC:
             laid += ["--ro-bind-try", f"/etc/{name}", f"/etc/{name}"]
         laid += ["--ro-bind", str(self.etc.parent / "passwd"), "/etc/passwd"]
-        for inside, outside, way in (
-            (etc, self.etc, "--ro-bind"),
-            (f"{etc}/machines.d", self.etc / "machines.d", "--bind"),
-            (state, self.state, "--bind"),
-            (run, self.run, "--bind"),
-            ("/srv/netbootd", self.srv, "--ro-bind"),
-        ):
-            laid += [way, str(outside), inside]
-        laid += program()
+        laid += [*folders, *program()]
         for done in ("/home", "/root", "/run", "/srv", "/var/lib", "/etc"):
             laid += ["--remount-ro", done]
         # Hidden processes of others; and of /proc nothing but processes.
@@ -155,40 +198,41 @@ def available() -> str:
     return ", ".join(name for name in wanted if shutil.which(name) is None)
 
 
-def _process() -> list[str]:
-    kept = ",".join(
-        f"+{name.removeprefix('CAP_').lower()}" for name in _one_list("AmbientCapabilities")
-    )
-    assert _one_list("AmbientCapabilities") == _one_list("CapabilityBoundingSet")
-    assert _one("NoNewPrivileges") == "yes"
+def _process(unit: Path, uid: int, users: list[str], *told: str) -> list[str]:
+    """
+    What gives a process the rights of *unit* and no more, as user *uid* in a namespace that *users*
+    makes, with *told* in an empty environment.
+    """
+    _must_be_known(unit)
+    lines = settings(unit)
+    rights = " ".join(lines["AmbientCapabilities"]).split()
+    assert rights == " ".join(lines["CapabilityBoundingSet"]).split()
+    kept = ",".join(["-all", *(f"+{name.removeprefix('CAP_').lower()}" for name in rights)])
+    assert _one("NoNewPrivileges", unit) == "yes"
     # Where this machine grants no more to anybody, less has to do.
-    files = min(int(_one("LimitNOFILE")), resource.getrlimit(resource.RLIMIT_NOFILE)[1])
+    files = min(int(_one("LimitNOFILE", unit)), resource.getrlimit(resource.RLIMIT_NOFILE)[1])
+    environment = " ".join(f'"{one}"' for one in told)
     return [
-        *("prlimit", f"--nofile={files}:{files}", "--", "setpriv"),
+        *("prlimit", f"--nofile={files}:{files}", "--", *users, "setpriv"),
         # Set behind the change of the user, which clears it.
         *("--pdeathsig", "KILL"),
-        *(f"--reuid={UID}", f"--regid={GID}", "--clear-groups", "--no-new-privs"),
-        *(f"--inh-caps=-all,{kept}", f"--ambient-caps=-all,{kept}", f"--bounding-set=-all,{kept}"),
-        *("sh", "-c", f'umask {_one("UMask")}; exec "$@"', "sh"),
-        *("env", "-i"),
+        *(f"--reuid={uid}", f"--regid={uid}", "--clear-groups", "--no-new-privs"),
+        *(f"--inh-caps={kept}", f"--ambient-caps={kept}", f"--bounding-set={kept}"),
+        *("sh", "-c", f'umask {_one("UMask", unit)}; exec env -i {environment} "$@"', "sh"),
     ]
 
 
-def _exec_start() -> list[str]:
-    program, *arguments = _one("ExecStart").split()
+def _exec_start(unit: Path) -> list[str]:
+    program, *arguments = _one("ExecStart", unit).split()
     assert Path(program).name == "netbootd"
-    return [str(_NETBOOTD), *arguments]
+    return [str(_NETBOOTD), *(one for one in arguments if not one.startswith("$"))]
 
 
-def _must_be_known() -> None:
-    strange = set(settings()) - _LAID - _WORN - _FILTERED - _ELSEWHERE
+def _must_be_known(unit: Path) -> None:
+    strange = set(settings(unit)) - _LAID - _WORN - _FILTERED - _ELSEWHERE
     assert not strange, f"lines of the unit that are not tried: {strange}"
 
 
-def _one(name: str) -> str:
-    (value,) = settings()[name]
+def _one(name: str, unit: Path = UNIT) -> str:
+    (value,) = settings(unit)[name]
     return value
-
-
-def _one_list(name: str) -> list[str]:
-    return sorted(_one(name).split())

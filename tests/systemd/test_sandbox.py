@@ -1,126 +1,63 @@
 """
-The real daemon in the unit's sandbox: empty environment, read-only host, two rights, the filter of
+The real daemon in the unit's sandbox: empty environment, read-only host, no rights, the filter of
 system calls.  What it serves, receives, sends on, starts and writes there is what it does anywhere.
 """
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import json
 import os
 import signal
 import subprocess
-import time
 from pathlib import Path
 
 import pytest
 
 from netbootd.dropins import FOLDER as MACHINES
-from tests.certificates import authority, signed
-from tests.end_to_end.lab import BOOT_SERVER, LAN_SERVER, NETBOOTD, Lab, write_config
-from tests.end_to_end.process import ROOT, Daemon
-from tests.simulate.kernels import bzimage
-from tests.systemd.sandbox import GID, UID, Sandbox, available
+from tests.end_to_end.lab import BOOT_SERVER, LAN_SERVER, NETBOOTD, Lab
+from tests.end_to_end.process import ROOT
+from tests.systemd.sandbox import GID, UID, available
+from tests.systemd.service import Service, until
 
 pytestmark = [pytest.mark.wire, pytest.mark.slow]
 
 NODE, OTHER = "52:54:00:00:00:01", "52:54:00:00:00:02"
 BASE = f"http://{BOOT_SERVER}:3000"
-RIGHTS = (1 << 10) | (1 << 13)  # CAP_NET_BIND_SERVICE, CAP_NET_RAW
-IMAGE = 24 << 20
+RIGHTS = 0
 LOGSTASH = 5044
 FORBIDDEN = Path(__file__).with_name("forbidden.py")
 
 
-class Service:
-    """The daemon in its sandbox, on the boot server of *lab*."""
-
-    def __init__(self, lab: Lab, folder: Path) -> None:
-        self.lab = lab
-        self.folders = Sandbox.below(folder / "host")
-        srv = self.folders.srv
-        (srv / "k").write_bytes(bzimage(100_000))
-        (srv / "big").write_bytes(os.urandom(IMAGE))
-        overlay = self.folders.etc / "overlays" / "site" / "etc"
-        overlay.mkdir(parents=True)
-        (overlay / "motd").write_text("welcome\n")
-        (self.folders.etc / "answers").mkdir()
-        shown = signed("boot server", BOOT_SERVER, signer=authority())
-        os.chown(shown.write(self.folders.etc / "tls.pem"), UID, GID)
-        (folder / "authority.pem").write_bytes(authority().pem)
-        self.authority = folder / "authority.pem"
-        self.config = {
-            "targets": {
-                "nfs": {
-                    "one": {
-                        "kernel": "k",
-                        "initrd": "k",
-                        "boot_args": "root=/dev/nfs done=__done__",
-                    }
-                },
-                "localboot": {"disk": {}},
-            },
-            "machines": {
-                NODE: {
-                    **{"type": "nfs", "name": "one", "hostname": "node1", "ip": "192.0.2.50"},
-                    "overlays": ["site"],
+def config() -> dict:
+    """Of a site where everything is used that leaves the process."""
+    return {
+        "targets": {
+            "nfs": {
+                "one": {
+                    "kernel": "k",
+                    "initrd": "k",
+                    "boot_args": "root=/dev/nfs done=__done__",
                 }
             },
-            "subnets": {"192.0.2.0/24": {"dhcp": "server", "pools": ["192.0.2.101-192.0.2.150"]}},
-            "netbootd": {
-                "interfaces": ["eth0"],
-                "dhcp": {"hosts": "/run/netbootd/hosts", "domain": "lab.example"},
-                "ship": {"logstash": f"{LAN_SERVER}:{LOGSTASH}"},
-                "hooks": {"up": ["/bin/sh", "-c", "cat >/var/lib/netbootd/told"]},
-                "tls": {"certificate": "/etc/netbootd/tls.pem"},
-                "grace": 2,
-            },
-        }
-        self.save()
-
-    def save(self) -> None:
-        write_config(self.folders.etc / "netbootd.json", self.config)
-
-    def start(self) -> Daemon:
-        self.daemon: Daemon = self.lab._keep(
-            Daemon(self.lab.inside("boot", *self.folders.command()))
-        )
-        self.daemon.wait_for(r"\bready\b", 60)
-        return self.daemon
-
-    @property
-    def processes(self) -> list[Path]:
-        """Those of its user, in /proc."""
-        found = []
-        for one in Path("/proc").glob("[0-9]*"):
-            with contextlib.suppress(OSError):
-                if one.stat().st_uid == UID:
-                    found.append(one)
-        return found
-
-    @property
-    def main(self) -> Path:
-        """The daemon; bubblewrap waits for it."""
-        child = f"PPid:\t{self.daemon.pid}\n"
-        [found] = [one for one in self.processes if child in (one / "status").read_text()]
-        return found
-
-    def reload(self) -> None:
-        before = len(self.daemon.text)
-        os.kill(int(self.main.name), signal.SIGHUP)
-        self.daemon.wait_for("[^\n]*reloaded[^\n]*\n", 20, after=before)
-
-    def local(self, path: str, *more: str) -> dict:
-        asked = ["curl", "-sS", "--unix-socket", str(self.folders.state / "api.sock"), *more]
-        return json.loads(
-            subprocess.run(
-                [*asked, f"http://x/api/v1{path}"], capture_output=True, check=True
-            ).stdout
-        )
-
-    def curl(self, *words: str) -> str:
-        return self.lab.run("lan", "curl", "-sS", "-m", "60", *words)
+            "localboot": {"disk": {}},
+        },
+        "machines": {
+            NODE: {
+                **{"type": "nfs", "name": "one", "hostname": "node1", "ip": "192.0.2.50"},
+                "overlays": ["site"],
+            }
+        },
+        "subnets": {"192.0.2.0/24": {"dhcp": "server", "pools": ["192.0.2.101-192.0.2.150"]}},
+        "netbootd": {
+            "interfaces": ["eth0"],
+            "dhcp": {"hosts": "/run/netbootd/hosts", "domain": "lab.example"},
+            "ship": {"logstash": f"{LAN_SERVER}:{LOGSTASH}"},
+            "hooks": {"up": ["/bin/sh", "-c", "cat >/var/lib/netbootd/told"]},
+            "tls": {"certificate": "/etc/netbootd/tls.pem"},
+            "grace": 2,
+        },
+    }
 
 
 @pytest.fixture(scope="module")
@@ -131,7 +68,8 @@ def service(tmp_path_factory):
         pytest.skip(f"the sandbox needs {missing}")
     folder = tmp_path_factory.mktemp("sandbox")
     with Lab(folder) as lab:
-        made = Service(lab, folder)
+        made = Service(lab, folder, config())
+        made.start_opener()
         made.start()
         yield made
 
@@ -150,17 +88,10 @@ def statuses(process: Path) -> list[dict[str, str]]:
     return found
 
 
-def until(condition, patience: float = 20) -> None:
-    end = time.monotonic() + patience
-    while not condition():
-        assert time.monotonic() < end, "not within the time"
-        time.sleep(0.05)
-
-
 # --- who it is ------------------------------------------------------------------------------------
 
 
-def test_each_thread_has_two_rights_and_the_filters(service):
+def test_each_thread_has_the_filters_and_no_right(service):
     seen = statuses(service.main)
     assert len(seen) > 1
     for one in seen:
@@ -172,8 +103,15 @@ def test_each_thread_has_two_rights_and_the_filters(service):
         assert int(one["Seccomp_filters"]) == 11
 
 
-def test_its_environment_is_empty(service):
-    assert (service.main / "environ").read_bytes() == b""
+def test_of_the_host_s_users_it_knows_root_and_itself(service):
+    for name in ("uid_map", "gid_map"):
+        lines = (service.main / name).read_text().splitlines()
+        assert [line.split() for line in lines] == [["0", "0", "1"], [str(UID), str(UID), "1"]]
+
+
+def test_its_environment_has_the_opener_and_nothing_else(service):
+    told = (service.main / "environ").read_bytes()
+    assert told == b"NETBOOTD_OPENER=/run/netbootd-opener.sock\0"
 
 
 def test_nothing_can_be_written_but_what_is_its_own(service):
@@ -197,7 +135,8 @@ def test_what_a_broken_in_daemon_would_do_is_refused(service):
     outcomes = json.loads(told.stdout)
     refused = {"EPERM", "EACCES", "EROFS", "ENOENT", "EAFNOSUPPORT", "ENOSYS"}
     assert {name: how for name, how in outcomes.items() if how not in refused} == {}
-    assert outcomes["a Bluetooth socket"] == "EAFNOSUPPORT"
+    assert outcomes["a Bluetooth socket"] == outcomes["a packet socket"] == "EAFNOSUPPORT"
+    assert outcomes["port 22 by the opener"] == "EACCES"
     assert outcomes["to write a program"] == "EROFS"
 
 

@@ -5,33 +5,28 @@ from __future__ import annotations
 import re
 import shlex
 import shutil
+import socket
 import subprocess
-from collections import defaultdict
 from pathlib import Path
 
 import pytest
 
 from netbootd.cli import _parser
 from netbootd.config import Config
+from netbootd.dhcp.destination import Port
+from netbootd.dhcp6.sockets import SERVER
+from netbootd.opener.client import VARIABLE
+from netbootd.tftp import port as tftp
 from netbootd.usual import DEFAULT_FILE
 
-FOLDER = Path(__file__).parents[2] / "systemd"
-UNIT = FOLDER / "netbootd.service"
-MOST_EXPOSED = 1.6  # of 10; systemd-analyze(1), "security".  Packet sockets are 0.1 of it.
+from .unit import FOLDER, OPENER, SOCKET, UNIT, settings
+
+#: Of 10; systemd-analyze(1), "security".  The opener has the capabilities that the daemon has not.
+MOST_EXPOSED = {UNIT: 1.1, OPENER: 1.6}
 
 
-def settings(unit=UNIT):
-    """Every assignment of the unit: name → its values in order (systemd.syntax(7))."""
-    found = defaultdict(list)
-    for line in unit.read_text().splitlines():
-        if line and line[0] not in "#;[":
-            name, _, value = line.partition("=")
-            found[name].append(value)
-    return found
-
-
-def one(name):
-    (value,) = settings()[name]
+def one(name, unit=UNIT):
+    (value,) = settings(unit)[name]
     return value
 
 
@@ -49,22 +44,28 @@ def systemd(program, *arguments):
 
 def test_systemd_finds_nothing_wrong(tmp_path):
     """With a program that exists, since ours need not be installed where the tests run."""
-    unit = tmp_path / UNIT.name
-    unit.write_text(UNIT.read_text().replace("=/usr/local/bin/netbootd ", "=/bin/true "))
-    verdict = systemd("systemd-analyze", "verify", "--man=no", unit)
+    units = [tmp_path / unit.name for unit in (UNIT, OPENER, SOCKET)]
+    for unit in units:
+        text = (FOLDER / unit.name).read_text()
+        unit.write_text(text.replace("=/usr/local/bin/netbootd ", "=/bin/true "))
+    verdict = systemd("systemd-analyze", "verify", "--man=no", *units)
     if "Failed to initialize manager" in verdict.stdout:
         pytest.skip(f"systemd-analyze cannot verify here: {verdict.stdout.strip()}")
-    complaints = [line for line in verdict.stdout.splitlines() if UNIT.name in line]
+    names = [unit.name for unit in units]
+    complaints = [
+        line for line in verdict.stdout.splitlines() if any(name in line for name in names)
+    ]
     assert (verdict.returncode, complaints) == (0, [])
 
 
-def test_exposure_is_low():
-    verdict = systemd("systemd-analyze", "security", "--offline=true", "--no-pager", UNIT)
+@pytest.mark.parametrize("unit", MOST_EXPOSED, ids=lambda unit: unit.name)
+def test_exposure_is_low(unit):
+    verdict = systemd("systemd-analyze", "security", "--offline=true", "--no-pager", unit)
     if "unrecognized option" in verdict.stdout:
         pytest.skip("systemd-analyze is older than 250 and does not know --offline")
     level = re.search(r"Overall exposure level for \S+: ([\d.]+)", verdict.stdout)
     assert level, verdict.stdout
-    assert float(level[1]) <= MOST_EXPOSED, verdict.stdout
+    assert float(level[1]) <= MOST_EXPOSED[unit], verdict.stdout
 
 
 def test_the_user_can_be_made():
@@ -75,9 +76,56 @@ def test_the_user_can_be_made():
 # --- what was decided ----------------------------------------------------------------------------
 
 
+def test_the_daemon_has_no_capability():
+    assert one("CapabilityBoundingSet") == ""
+    assert "AmbientCapabilities" not in settings()
+    assert one("PrivateUsers") == "yes"
+
+
 @pytest.mark.parametrize("name", ["CapabilityBoundingSet", "AmbientCapabilities"])
-def test_two_capabilities_and_no_more(name):
-    assert set(one(name).split()) == {"CAP_NET_BIND_SERVICE", "CAP_NET_RAW"}
+def test_the_opener_has_two_and_no_more(name):
+    assert set(one(name, OPENER).split()) == {"CAP_NET_BIND_SERVICE", "CAP_NET_RAW"}
+
+
+def test_the_daemon_asks_where_the_opener_is_asked():
+    path = one("ListenSequentialPacket", SOCKET)
+    assert f"{VARIABLE}={path}" in settings()["Environment"]
+    assert one("SocketUser", SOCKET) == one("User")
+    assert one("SocketMode", SOCKET) == "0600"
+    for name in ("Wants", "After"):
+        words = " ".join(settings()[name]).split()
+        assert {SOCKET.name, OPENER.name} <= set(words)
+    assert one("Requires", OPENER) == SOCKET.name
+
+
+def test_the_opener_opens_what_is_served_by_default():
+    program, command, *ports = shlex.split(one("ExecStart", OPENER))
+    assert (program, command, ports[-1]) == ("/usr/local/bin/netbootd", "opener", "$PORTS")
+    usual = {f"udp:{port}" for port in (Port.DHCP, tftp.PORT, SERVER)}
+    logs = {f"{kind}:{socket.getservbyname('syslog', 'udp')}" for kind in ("udp", "tcp")}
+    web = {f"tcp:{socket.getservbyname(name, 'tcp')}" for name in ("http", "https")}
+    assert set(ports[:-1]) == usual | logs | web
+    assert one("Environment", OPENER) == "PORTS="
+    assert _parser().parse_args([command, *ports[:-1]]).ports[0] == ("udp", 67)
+
+
+def test_the_way_back_is_written_in_the_unit():
+    """The lines of the drop-in have nothing wrong, and give back what there was."""
+    lines = UNIT.read_text().splitlines()
+    at = lines.index("#[Service]")
+    drop_in = [line.removeprefix("#") for line in lines[at + 1 : at + 5]]
+    given = dict(line.split("=", 1) for line in drop_in)
+    rights = "CAP_NET_BIND_SERVICE CAP_NET_RAW"
+    assert given == {
+        **{"AmbientCapabilities": rights, "CapabilityBoundingSet": rights},
+        **{"RestrictAddressFamilies": "AF_PACKET", "PrivateUsers": "no"},
+    }
+
+
+def test_every_unit_is_installed():
+    text = (FOLDER.parent / "tools" / "install").read_text()
+    for unit in FOLDER.iterdir():
+        assert re.search(rf"\b{re.escape(unit.name)}\b", text), unit.name
 
 
 def test_the_network_is_not_waited_for():
@@ -86,14 +134,18 @@ def test_the_network_is_not_waited_for():
     assert not any(name.startswith("ExecStartPre") for name in settings())
 
 
-def test_packet_sockets_are_allowed():
-    """Refused, snooping would look like a kernel without them (EAFNOSUPPORT)."""
-    families = {"AF_INET", "AF_INET6", "AF_UNIX", "AF_NETLINK", "AF_PACKET"}
+def test_packet_sockets_are_the_opener_s():
+    families = {"AF_INET", "AF_INET6", "AF_UNIX", "AF_NETLINK"}
     assert set(one("RestrictAddressFamilies").split()) == families
+    assert set(one("RestrictAddressFamilies", OPENER).split()) == {
+        "AF_UNIX",
+        "AF_PACKET",
+        "AF_INET",
+    }
 
 
 def test_a_dhcp_server_of_this_host_takes_its_port_first():
-    assert {"dnsmasq.service", "kea-dhcp4-server.service"} <= set(one("After").split())
+    assert {"dnsmasq.service", "kea-dhcp4-server.service"} <= set(settings()["After"][0].split())
 
 
 def test_the_type_is_known_to_systemd_252():

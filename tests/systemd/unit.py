@@ -7,6 +7,8 @@ from pathlib import Path
 
 FOLDER = Path(__file__).parents[2] / "systemd"
 UNIT = FOLDER / "netbootd.service"
+OPENER = FOLDER / "netbootd-opener.service"
+SOCKET = FOLDER / "netbootd-opener.socket"
 
 
 def settings(unit: Path = UNIT) -> dict[str, list[str]]:
