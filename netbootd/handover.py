@@ -147,6 +147,8 @@ def _give_folder(one: _Written, user: User) -> bool:
     try:
         if why := _shared(one.folder, heldfolder.path_of(descriptor)):
             return _leave(one, user, why)
+        if os.fstat(descriptor).st_mode & stat.S_ISVTX:
+            return _leave(one, user, _not_alone(one.folder), descriptor)
         if others := one.others(os.listdir(descriptor)):
             return _leave(one, user, _anothers(one, user, others), descriptor)
         return _give_all(one, descriptor, user)
@@ -169,9 +171,11 @@ def _leave(one: _Written, user: User, why: str, opened: int | None = None) -> bo
 def _shared(folder: Path, real: Path) -> str:
     """Why *folder*, which is really called *real*, cannot be for us alone; empty where it can."""
     shared = str(real) in _SHARED or (str(real.parent) in _SHARE and real.name != FOLDER)
-    if shared or (real.exists() and real.stat().st_mode & stat.S_ISVTX):
-        return f"{folder} is not netbootd's alone, and stays root's: name one below it"
-    return ""
+    return _not_alone(folder) if shared else ""
+
+
+def _not_alone(folder: Path) -> str:
+    return f"{folder} is not netbootd's alone, and stays root's: name one below it"
 
 
 def _anothers(one: _Written, user: User, others: list[str]) -> str:
