@@ -154,6 +154,15 @@ def test_a_user_without_a_name_is_a_number(proc):
     assert owner_of("udp", 67, None, proc(line(uid=4_000_000_001))).user == "4000000001"
 
 
+def test_a_user_whom_our_namespace_hides_is_not_called_nobody(proc):
+    folder = proc(line(uid=65534))
+    assert owner_of("udp", 67, None, folder).user == "nobody"
+    (folder / "self").mkdir(exist_ok=True)
+    (folder / "self" / "uid_map").write_text("0 0 1\n998 998 1\n")
+    assert owner_of("udp", 67, None, folder).user == ""
+    assert "held by another process (run" in explain_taken("udp", 67, None, "proxydhcp", folder)
+
+
 def test_nobody_to_be_seen_is_said(proc):
     assert explain_taken("udp", 67, "192.0.2.1", "proxydhcp", proc()) == (
         "UDP port 67 on 192.0.2.1 is held by another process"

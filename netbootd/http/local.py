@@ -117,17 +117,14 @@ def belongs(file: Path, group: str) -> OSError | None:
             os.chown(file, -1, number)
     except KeyError:
         return OSError(f'there is no group "{group}", which "api_group" names')
-    except PermissionError:
-        return OSError(
-            f'it cannot be given to the group "{group}", since netbootd is not in it: put '
-            f"SupplementaryGroups={group} into its unit, and restart it; one that root started "
-            "joins the group at its start, so a restart will do"
-        )
     except OSError as problem:
-        if problem.errno == errno.EINVAL:  # chown(2): our user namespace does not know the group
+        # EPERM: not a member, or the unit's filter of system calls.  EINVAL: the user namespace
+        # does not know the group (chown(2)).
+        if problem.errno in (errno.EPERM, errno.EINVAL):
             return OSError(
-                f'it cannot be given to the group "{group}" while the unit has PrivateUsers=yes: '
-                f"put PrivateUsers=no beside SupplementaryGroups={group} into it"
+                f'it cannot be given to the group "{group}": put SupplementaryGroups={group}, '
+                "PrivateUsers=no and SystemCallFilter=@chown into the unit, and restart it; a "
+                "daemon that root started joins the group at its start, so a restart will do"
             )
         return problem
     return None
