@@ -4,6 +4,7 @@ A program that runs beside a test: what it has printed so far, and waiting until
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import signal
@@ -50,6 +51,7 @@ class Process:
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             cwd=ROOT,
+            process_group=0,
         )
         self._reader = threading.Thread(target=self._read, daemon=True)
         self._reader.start()
@@ -124,7 +126,18 @@ class Process:
             except subprocess.TimeoutExpired:
                 self._process.kill()
                 self._process.wait()
+        self._end_group()
         self._reader.join(5)
+
+    def _end_group(self) -> None:
+        """
+        What it has left behind.
+
+        bubblewrap's --die-with-parent does not reach a child that has become another user: whoever
+        dies has no right to send it the signal (prctl(2), kill(2)).
+        """
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(self.pid, signal.SIGKILL)
 
 
 class Daemon(Process):
