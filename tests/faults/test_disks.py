@@ -145,19 +145,21 @@ def ext4(lab: Lab) -> Iterator[Place]:
     for one in (store, state):
         one.mkdir()
     run("mount", "-t", "tmpfs", "-o", "size=24m", "none", str(store))
-    os.truncate(os.open(store / "image", os.O_CREAT | os.O_RDWR), 64 << 20)
-    run("mkfs.ext4", "-q", "-F", "-E", "lazy_itable_init=1", str(store / "image"))
-    plug_in(state, store)
-    made = Place(lab)
-    made.gives_addresses_far_away()
-    made.serve()
-    made.all_boot(2)
-    assert made.lease(10)["addresses"] == 10
-    yield made
-    assert "Traceback" not in made.daemon.text
-    made.daemon.close()
-    for one in (state, store):
-        subprocess.run(["umount", "-l", str(one)], check=False)
+    try:
+        with (store / "image").open("wb") as image:
+            image.truncate(64 << 20)
+        run("mkfs.ext4", "-q", "-F", "-E", "lazy_itable_init=1", str(store / "image"))
+        plug_in(state, store)
+        made = Place(lab)
+        made.gives_addresses_far_away()
+        made.serve()
+        made.all_boot(2)
+        assert made.lease(10)["addresses"] == 10
+        yield made
+        assert "Traceback" not in made.daemon.text
+    finally:
+        for one in (state, store):
+            subprocess.run(["umount", "-l", str(one)], check=False)
 
 
 def run(*argv: str) -> None:
