@@ -14,6 +14,7 @@ import struct
 from ipaddress import IPv6Address
 
 from netbootd.dhcp6.message import card_of
+from netbootd.opener.client import packet_socket
 
 _ETH_P_IPV6 = 0x86DD  # linux/if_ether.h, not in Python's socket module
 _HEADER = struct.Struct("!IHBB16s16s")  # RFC 8200, section 3
@@ -24,12 +25,13 @@ _LARGEST = 1280  # what every link takes (RFC 8200, section 5)
 
 
 class Frames:
-    """Sends by *interface*; raises OSError, PermissionError without CAP_NET_RAW."""
+    """
+    Sends by *interface*; raises OSError, PermissionError where packet sockets are not to be had.
+    """
 
     def __init__(self, interface: str) -> None:
         self._name = interface
-        kind = socket.SOCK_DGRAM | socket.SOCK_NONBLOCK
-        self._socket = socket.socket(socket.AF_PACKET, kind, 0)
+        self._socket = packet_socket()
         try:
             self._socket.bind((interface, 0))  # protocol 0: it hears nothing
         except OSError:

@@ -53,12 +53,14 @@ _EFFORT_A_TURN = 1024  # before others have theirs; an ACK is 1
 _EFFORT_OF_REQUEST = 16  # a file is looked for and opened
 _REQUESTS = {wire.Opcode.RRQ, wire.Opcode.WRQ}
 _NO_DESCRIPTOR = {errno.EMFILE, errno.ENFILE}
+_NO_PORT = "all ports of net.ipv4.ip_local_port_range are in use"
 _NO_NAME = "(empty name)"
 _LONGER = 20  # bytes by which IPv6's header is longer than IPv4's (RFC 8200, section 3)
 _MADE_ROOM = "the client never answered, and another one wanted its place"
 _CROWDED = 512  # transfers that were never answered: a storm's are within milliseconds
 _RESTART_S = 1.0  # a request repeated this long after the last sign of life is a new one
 _STILL_S = 5.0  # as long as clients wait before they repeat their ACK
+_ANSWER_S = 1.0  # for which an ACK may wait at port 69 behind a storm's requests
 
 
 class Admission:
@@ -232,21 +234,23 @@ class Admission:
         except OSError as problem:
             if problem.errno not in _NO_DESCRIPTOR:
                 raise
-            raise self._spent(problem) from None
+            raise self._spent(problem.strerror) from None
 
     def _line(self, port: Port, peer: Peer) -> Line:
         try:
             return port.line(peer, self._segments, self._toll if self.limits.single_port else None)
         except OSError as problem:
+            if problem.errno == errno.EADDRINUSE:
+                raise self._spent(_NO_PORT) from None
             if problem.errno not in _NO_DESCRIPTOR:  # no way there, say
                 raise NoRoomError(str(problem.strerror)) from None
-            raise self._spent(problem) from None
+            raise self._spent(problem.strerror) from None
 
-    def _spent(self, problem: OSError) -> NoRoomError:
-        """One that was never heard gives up its descriptors: the client will ask again."""
+    def _spent(self, why: str) -> NoRoomError:
+        """One that was never heard gives up what it has: the client will ask again."""
         if old := self._crowd.unheard():
             self._crowd.dismiss(old, _MADE_ROOM)
-        return NoRoomError(str(problem.strerror))
+        return NoRoomError(why)
 
     # How many.
 
@@ -277,8 +281,14 @@ class Admission:
         return self._crowd.unheard() or self._standing(self._crowd.heard())
 
     def _spare_of(self, client: str) -> Running | None:
-        """The same among those of *client*."""
-        return self._crowd.unheard_of(client) or self._standing(self._crowd.of_client(client))
+        """
+        The same among those of *client*, a gateway perhaps, whose nodes may all ask before the
+        first ACK is read: where that waits behind requests, who was just answered stays.
+        """
+        old, lately = self._crowd.unheard_of(client), self._crowd.now() - _ANSWER_S
+        if old is not None and not (old.line.shared and old.began_at > lately):
+            return old
+        return self._standing(self._crowd.of_client(client))
 
     def _standing(self, among: Iterable[Running]) -> Running | None:
         """The first that stands still and may be forged, ACKs and all; few packets hold many."""

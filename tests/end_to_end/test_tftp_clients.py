@@ -15,6 +15,8 @@ fetch 2 MB.
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 import time
 
 import pytest
@@ -32,6 +34,7 @@ from tests.end_to_end.tftp_network import (
     curl,
     fill,
     hpa,
+    run,
     tftpy,
 )
 
@@ -43,6 +46,15 @@ pytestmark = [
 LONG = pytest.mark.skipif(
     "NETBOOTD_LONG_TESTS" not in os.environ, reason="minutes; set NETBOOTD_LONG_TESTS"
 )
+
+#: Asks from twelve ports, and says no more until its input ends.
+SILENT = """
+import socket, sys
+asking = [socket.socket(socket.AF_INET, socket.SOCK_DGRAM) for _ in range(12)]
+for one in asking:
+    one.sendto(b"\\0\\1loader\\0octet\\0", (sys.argv[1], 69))
+sys.stdin.read()
+"""
 
 CLIENTS = {
     "atftp, lock step": atftp,
@@ -154,6 +166,27 @@ def test_another_address_of_the_server_answers_as_itself(clean, tmp_path):
     check(
         clean, lambda path, into: [*curl(path, into)[:-1], f"tftp://{ALIAS}/{path}"], "loader", into
     )
+
+
+def test_whoever_never_answered_gives_his_port_to_who_asks_again(files, tmp_path):
+    """Where the kernel has few ports to give, and requests with forged addresses have them."""
+    with Network.plugged(files, tmp_path / "log") as network:
+        few = "echo 40000 40007 > /proc/sys/net/ipv4/ip_local_port_range"
+        run("ip", "netns", "exec", network.server, "sh", "-c", few)
+        with network.served():
+            silent = ["ip", "netns", "exec", network.client, sys.executable, "-c", SILENT]
+            with subprocess.Popen([*silent, SERVER], stdin=subprocess.PIPE) as asking:
+                until_told(network, "all ports of net.ipv4.ip_local_port_range are in use")
+                check(network, hpa, "loader", tmp_path / "got")
+                assert "the client never answered, and another one" in network.log.read_text()
+                asking.communicate()
+
+
+def until_told(network, words):
+    deadline = time.monotonic() + 20
+    while words not in network.log.read_text():
+        assert time.monotonic() < deadline, network.log.read_text()[-2000:]
+        time.sleep(0.05)
 
 
 def test_a_missing_file_is_told_at_once(clean, tmp_path):

@@ -93,6 +93,12 @@ def test_the_middle_is_pure(file):
         assert not roots & outside, f"{here} imports {roots & outside}"
 
 
+@EVERY_MODULE
+def test_packet_sockets_come_from_the_opener(file):
+    """One made in another way is missing where the daemon has no rights, as a service."""
+    assert name_of(file) == "opener/sockets" or "socket.AF_PACKET" not in file.read_text()
+
+
 def test_no_module_imports_in_a_circle():
     graph = {name_of(file): own(file) for file in modules()}
     names = set(graph)

@@ -251,3 +251,21 @@ def test_an_address_may_stand_for_many_clients():
     house.service._crowd.cut()
     for each in guests:
         each.socket.close()
+
+
+def test_nodes_behind_a_gateway_that_ask_together_take_nobodys_place():
+    """All their requests are read before the first ACK; later, who never answered makes room."""
+    house = House(single_port=True, per_gateway=2)
+    first, second, third = [Guest(house) for _ in range(3)]
+    for each in (first, second):
+        assert each.ask(ReadRequest("loader"))[0].block == 1
+    assert third.ask(ReadRequest("loader")) == []
+    assert [packet.block for packet in first.say(Ack(1))] == [2]
+    pass_time(house, 1.5)
+    assert third.ask(ReadRequest("loader"))[0].block == 1
+    assert "never answered" in house.seen(TransferEnded)[0].reason
+    assert [packet.block for packet in first.say(Ack(2))][-1] == 3
+    house.service.stopService()
+    house.service._crowd.cut()
+    for each in (first, second, third):
+        each.socket.close()
