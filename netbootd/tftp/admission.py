@@ -246,11 +246,11 @@ class Admission:
                 raise NoRoomError(str(problem.strerror)) from None
             raise self._spent(problem.strerror) from None
 
-    def _spent(self, why: str) -> NoRoomError:
+    def _spent(self, why: str | None) -> NoRoomError:
         """One that was never heard gives up what it has: the client will ask again."""
         if old := self._crowd.unheard():
             self._crowd.dismiss(old, _MADE_ROOM)
-        return NoRoomError(why)
+        return NoRoomError(str(why))
 
     # How many.
 
