@@ -224,7 +224,8 @@ class Hooks:
         try:
             thread.start()
         except RuntimeError as problem:  # no more threads to be had
-            self._ended(run, str(problem), 0.0)
+            # Not from in here: the end of one begins the next, and all that wait would be nested.
+            self._reactor.callFromThread(self._ended, run, str(problem), 0.0)
 
     def _work(self, run: _Run) -> None:
         """In the thread: do it, and have the reactor told."""

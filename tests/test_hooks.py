@@ -370,6 +370,22 @@ def test_of_one_address_hooks_are_told_in_order(turns, lines, script, tmp_path):
         assert events == ["leased", "released"] * 2
 
 
+def test_where_no_thread_can_be_had_all_that_wait_fail_one_by_one(turns, lines, monkeypatch):
+    told = Hooks(turns, lambda: Settings(lease=("/bin/true",), timeout=SOON))
+    for number in range(2000):
+        told.run("lease", {"mac": MAC, "address": f"192.0.{number >> 8}.{number & 255}"})
+
+    def no_room(_):
+        raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr(threading.Thread, "start", no_room)
+    for _ in range(2000):
+        turns.turn()
+    assert told._runs() == []
+    failed = [text for _, text in lines if "can't start new thread" in text]
+    assert len(failed) == 2000 - hooks.LEASES_AT_ONCE
+
+
 def lease_events():
     common = {"mac": mac.MAC.parse(MAC), "address": "192.0.2.9", "key": MAC, "hostname": "n1"}
     for how in ("new", "renewed", "rebound", "init-reboot"):
