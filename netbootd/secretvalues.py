@@ -26,6 +26,7 @@ CREDENTIAL = "secret_credential"
 _FOLDER = "CREDENTIALS_DIRECTORY"
 _OF_THE_UNIT = "/run/credentials/netbootd.service"
 _LARGEST = 64 << 10  # bytes
+_STAND_IN = re.compile(r"(?s:<(?:secret|credential):.*>)")
 #: Strings of JSON that may be stand-ins.
 _STAND_INS = re.compile(rb'"<(?:secret|credential):(?:[^"\\]|\\.)*>"')
 
@@ -118,6 +119,11 @@ NO_SECRETS = Secrets()
 def stand_in(kind: str, name: str) -> str:
     """What is in the place of the secret; no blank in it, so that it can be a word of a line."""
     return f"<{'secret' if kind == FILE else 'credential'}:{name}>"
+
+
+def is_stand_in(text: str) -> bool:
+    """Whether *text* may be the stand-in of a secret, of one that is named by now or not."""
+    return _STAND_IN.fullmatch(text) is not None
 
 
 def read_file(path: Path) -> str:

@@ -236,9 +236,9 @@ class Editor:
     def _must_bring_no_secret(self, changes: Iterable[Change], before: Registry) -> None:
         files = _Files()
         for change in changes:
-            named = set(secrets_in(change.entry, before.secrets))
+            named = set(secrets_in(change.entry))
             if named and (machine := _listed(change.key, before)):
-                named -= set(secrets_in(self.written(machine, files).value, before.secrets))
+                named -= set(secrets_in(self.written(machine, files).value))
             if named:
                 told = (
                     f"{change.key}: {min(named):.200} is read with the daemon's rights: only who "

@@ -236,6 +236,15 @@ def test_who_may_change_machines_reads_no_file_by_it(make_rig, tmp_path, value):
     assert rig.machine("n71")["written"]["pw"] == {"secret_file": "key"}
 
 
+@pytest.mark.parametrize("stand_in", ["<secret:%s/later>", "<credential:later>", "<secret:\n>"])
+def test_what_stands_for_a_secret_that_nobody_has_named_yet_waits_for_none(
+    make_rig, tmp_path, stand_in
+):
+    said = stand_in % tmp_path if "%" in stand_in else stand_in
+    no = make_rig().ask("PATCH", "/machines/n1", {"vars": {"deep": [said]}})
+    assert (no.status, no.code) == (403, "secret-by-hand")
+
+
 def test_a_second_card_is_changed_with_its_machine(make_rig):
     rig = make_rig(
         machines='"52:54:00:12:34:70" : { "macs" : ["52:54:00:12:34:71"], %s },'
