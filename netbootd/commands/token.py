@@ -15,7 +15,7 @@ at once, and ends all sessions of browsers.  It goes over the daemon's Unix sock
 
 examples:
   netbootd token
-  sudo netbootd token new ops > ops.token
+  (umask 077; sudo netbootd token new ops > ops.token)
   curl -H "Authorization: Bearer $(cat ops.token)" http://192.168.1.250:3000/api/v1/status
   sudo netbootd token remove ops
 
