@@ -37,6 +37,7 @@ class Receipt:
         self._reactor: Any = None
         self._connection: Any = None
         self._end = 0
+        self._left = 0
         self._until = 0.0
 
     def leaves(self, reactor: Any, transport: Any, size: int) -> None:
@@ -47,6 +48,7 @@ class Receipt:
 
     def written(self, _: Any = None) -> None:
         """All of it is with the kernel."""
+        self._left = _unacked(self._connection)
         self._until = self._reactor.seconds() + _PATIENCE_S
         self._reactor.callLater(_FIRST_LOOK_S, self._look_again, _FIRST_LOOK_S)
 
@@ -72,6 +74,9 @@ class Receipt:
         self.look()
         if self._ended is None:
             return
+        before, self._left = self._left, _unacked(self._connection)
+        if self._left < before:
+            self._until = self._reactor.seconds() + _PATIENCE_S
         if self._reactor.seconds() > self._until:
             self.end(whole=False)
             return
