@@ -52,6 +52,7 @@ from netbootd.unread import is_much
 _EFFORT_A_TURN = 1024  # before others have theirs; an ACK is 1
 _EFFORT_OF_REQUEST = 16  # a file is looked for and opened
 _REQUESTS = {wire.Opcode.RRQ, wire.Opcode.WRQ}
+_NEVER_TOLD = {0, wire.Opcode.ERROR}  # of 0 and 1 byte, too: ours are longer
 _NO_DESCRIPTOR = {errno.EMFILE, errno.ENFILE}
 _NO_PORT = "all ports of net.ipv4.ip_local_port_range are in use"
 _NO_NAME = "(empty name)"
@@ -129,7 +130,7 @@ class Admission:
         if not self._gate.lets_in(peer[0], self._crowd.now()):
             return
         self._drop("from outside the transfer", peer)
-        if wire.opcode_of(datagram) != wire.Opcode.ERROR and not port.took_leave(peer):
+        if wire.opcode_of(datagram) not in _NEVER_TOLD and not port.took_leave(peer):
             error = wire.Error(wire.ErrorCode.UNKNOWN_TID, "unknown transfer ID")
             train.send(door, wire.encode(error), peer)
         self._gate.done(self._crowd.now())
@@ -169,7 +170,7 @@ class Admission:
             self._refuse(port, "(unreadable request)", RefusedError(code, problem, told), peer)
             return
         self._drop(problem, peer)
-        if opcode not in (0, wire.Opcode.ERROR):
+        if opcode not in _NEVER_TOLD:
             self._tell(port, code, told, peer)
 
     def _read(self, port: Port, request: wire.ReadRequest, peer: Peer) -> None:
