@@ -36,6 +36,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import NamedTuple
 
+from netbootd import settings
 from netbootd.errors import ConfigErrors, Finding, Level, Place
 from netbootd.mac import MAC
 from netbootd.nearest import nearest, probably
@@ -357,13 +358,26 @@ def _meaning(tops: tuple[Object, ...]) -> Iterator[Finding]:
             elif section == TARGETS:
                 yield from _target_types(value)
     for section, place in unknown.items():
-        meant = _nearest_section(section)
-        hint = f'; did you mean "{meant}"?' if meant else ""
-        # Who was to be served nothing there would be served.
-        closing = meant == SUBNETS == probably(section, SECTIONS)
-        level = Level.ERROR if closing else Level.WARNING
+        level, hint = _unknown_section(section)
         text = f'no section "{section}" is known{hint}'
         yield Finding(level, "unknown-section", text, place, path_of(section))
+
+
+def _unknown_section(name: str) -> tuple[Level, str]:
+    """How bad it is, and what was probably meant."""
+    if settings.is_known(name):
+        level = Level.RELOAD if name in settings.POLICIES else Level.WARNING
+        return level, '; this is a setting: put it into section "netbootd"'
+    meant = _nearest_section(name)
+    if not meant:
+        return Level.WARNING, ""
+    hint = f'; did you mean "{meant}"?'
+    if meant != probably(name, SECTIONS):  # switched off
+        return Level.WARNING, hint
+    if meant == SUBNETS:  # who was to be served nothing there would be served
+        return Level.ERROR, hint
+    # Taken for nothing, it would make strangers of all who stand in it.
+    return Level.RELOAD, f"{hint} (what is yours, and not netbootd's, needs another name)"
 
 
 def _pattern_types(top: Object) -> Iterator[Finding]:

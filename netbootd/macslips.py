@@ -55,6 +55,21 @@ def _shape(text: str, separator: str) -> str:
     return f"column {len(text) + 1}: {len(parts)} parts, a MAC has {wanted}"
 
 
+def resembles_mac(text: str) -> bool:
+    """
+    Whether *text*, which is no MAC, was probably meant as one: six parts or nearly so, or twelve
+    digits or nearly so, of which most are hexadecimal.
+    """
+    parts = re.split("[:.-]", text)
+    letters = "".join(parts)
+    if not (letters.isascii() and letters.isalnum()):
+        return False
+    foreign = len(re.sub("[0-9a-fA-F]", "", letters))
+    if _OCTETS - 1 <= len(parts) <= _OCTETS + 1:
+        return foreign <= _OCTETS // 2 and max(map(len, parts)) <= 3
+    return foreign <= 1 and abs(len(letters) - 2 * _OCTETS) <= 1
+
+
 def pointed(text: str) -> str:
     """The ``slip`` of *text* as lines: what is wrong, and below it the place; empty without one."""
     told = slip(text)

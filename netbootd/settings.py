@@ -139,7 +139,7 @@ SETTINGS: Mapping[str, Setting] = {
 }
 #: Without one of them somebody is served who shall not be, or gets no address: to misspell it is
 #: no trifle.
-_POLICIES = frozenset({"known_only", "dhcp", "dhcp.mode", "dhcp.interfaces"})
+POLICIES = frozenset({"known_only", "dhcp", "dhcp.mode", "dhcp.interfaces"})
 #: ``"dhcp": "server"`` is short for ``"dhcp": {"mode": "server"}``, as booleans are elsewhere.
 _SHORT: Mapping[str, str] = {"dhcp": "dhcp.mode"}
 _GROUPS: Mapping[str, Callable[..., Any]] = {
@@ -230,9 +230,14 @@ def _take(
         findings.append(_wrong(setting.name, str(wanted), wanted.of(value), place))
 
 
+def is_known(name: str) -> bool:
+    """Whether *name* is a setting, or a group of them."""
+    return name in SETTINGS or name in _GROUPS
+
+
 def _unknown(name: str, place: Place) -> Finding:
     known = [*SETTINGS, *_GROUPS]
-    level = Level.ERROR if probably(name, known) in _POLICIES else Level.WARNING
+    level = Level.ERROR if probably(name, known) in POLICIES else Level.WARNING
     told = f'no setting "{name}"{did_you_mean(name, known)}'
     return Finding(level, "unknown-setting", told, place, f"netbootd.{name}")
 

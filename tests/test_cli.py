@@ -31,7 +31,9 @@ def config(tmp_path):
         (GOOD, 0, "nothing wrong"),
         (GOOD.replace('"disk" }', '"dsk" }'), 1, "target-unknown"),
         (GOOD.replace("{ }", "{").replace(" } }", " "), 2, "json-syntax"),
-        (GOOD.replace('"machines"', '"machine"'), 0, "unknown-section"),
+        (GOOD.replace('"machines"', '"machine"'), 2, "unknown-section"),
+        (GOOD.replace('"machines"', '"site": 1, "machines"'), 0, "unknown-section"),
+        (GOOD.replace('"default"', '"00:25:90:27:dg:b4": {}, "default"'), 1, "column 14: 'g'"),
     ],
 )
 def test_check_tells_how_bad_it_is_by_its_exit_status(config, capsys, text, status, says):

@@ -437,11 +437,11 @@ def test_a_type_that_is_no_object_costs_its_targets_only(folder):
         ("vm", "vms"),
     ],
 )
-def test_an_unknown_section_is_a_warning_with_the_nearest_name(folder, written, meant):
+def test_a_misspelt_section_keeps_a_reload_from_being_taken(folder, written, meant):
     layers = read(write(folder, {"netbootd.json": f'{{\n "{written}" : 1}}'}))
     (finding,) = layers.findings
-    assert (finding.code, finding.level) == ("unknown-section", Level.WARNING)
-    assert finding.text == f'no section "{written}" is known; did you mean "{meant}"?'
+    assert (finding.code, finding.level) == ("unknown-section", Level.RELOAD)
+    assert f'no section "{written}" is known; did you mean "{meant}"?' in finding.text
     assert (finding.place.line, finding.place.column) == (2, 2)
 
 
@@ -452,9 +452,20 @@ def test_misspelt_subnets_refuse_the_file(folder, name):
     assert finding.text.endswith('did you mean "subnets"?')
 
 
-def test_subnets_that_are_switched_off_are_none(folder):
-    (finding,) = read(write(folder, {"netbootd.json": {"subnetsx": {}}})).findings
+@pytest.mark.parametrize("name", ["subnetsx", "machinesx"])
+def test_a_section_that_is_switched_off_is_none(folder, name):
+    (finding,) = read(write(folder, {"netbootd.json": {name: {}}})).findings
     assert finding.level is Level.WARNING
+
+
+@pytest.mark.parametrize(
+    ("name", "level"),
+    [("http_port", Level.WARNING), ("tftp", Level.WARNING), ("known_only", Level.RELOAD)],
+)
+def test_a_setting_at_the_top_is_sent_to_its_section(folder, name, level):
+    (finding,) = read(write(folder, {"netbootd.json": {name: 1}})).findings
+    assert finding.level is level
+    assert finding.text.endswith('this is a setting: put it into section "netbootd"')
 
 
 @pytest.mark.parametrize("name", ["site", "dns", "server_name", "x", ""])

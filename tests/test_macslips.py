@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from netbootd.macslips import pointed, slip
+from netbootd.macslips import pointed, resembles_mac, slip
 
 
 @pytest.mark.parametrize(
@@ -52,3 +52,18 @@ def test_any_text_can_be_shown(text):
     assert told
     assert len(told) < 400
     assert all(line.isprintable() for line in told.splitlines())
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["00:25:90:27:dg:b4", "00:25:90:27:db", "00-25-9O-27-db-b4", "00259027dgb4", "0025.9027.dgb4"],
+)
+def test_a_mac_with_a_slip_resembles_one(text):
+    assert resembles_mac(text)
+
+
+@pytest.mark.parametrize(
+    "text", ["node1", "node-0001-a12", "compute-1-2", "rack1.example.com", "1-a-node-of-b-c", ""]
+)
+def test_a_name_does_not_resemble_a_mac(text):
+    assert not resembles_mac(text)

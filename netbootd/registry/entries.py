@@ -17,6 +17,7 @@ from typing import Any, NamedTuple
 from netbootd.dropins import MACHINES, Layers
 from netbootd.errors import Finding, Level, Place
 from netbootd.mac import MAC
+from netbootd.macslips import resembles_mac, slip
 from netbootd.registry import marks
 from netbootd.registry.machine import Machine
 from netbootd.registry.wildcards import prefix_of
@@ -100,17 +101,25 @@ def _entry(key: str, value: Any, owner: Object, report: Report) -> Entry | None:
     mac = MAC.maybe(key.strip()[:-1])
     if mac is None and isinstance(value, Object) and value.keys() & IDENTITY:
         return Entry(Kind.NAME, key.strip(), None, key, value, owner)
-    report(_about(Level.WARNING, "mac-invalid", _nobody(key, mac), owner.place_of(key), key))
+    level = Level.WARNING if mac or not _is_typing_error(key) else Level.TARGET
+    report(_about(level, "mac-invalid", _nobody(key, mac), owner.place_of(key), key))
     return Entry(Kind.CARD, mac, mac, key, value, owner, off=True) if mac else None
 
 
 def _nobody(key: str, mac: MAC | None) -> str:
     if mac:
         return f'"{key}" is a MAC plus one character: the entry is switched off'
+    if _is_typing_error(key):
+        return f'"{key}" is no MAC ({slip(key.strip())}): its entry is nobody\'s'
     return (
         f'"{key}" is neither "default" nor a MAC such as 00:25:90:27:db:b4, and its entry holds no '
         f"mac, uuid, client_id, serial or asset; never matches"
     )
+
+
+def _is_typing_error(key: str) -> bool:
+    """Whether a key that is no MAC was meant as one; with one character before it, it is off."""
+    return resembles_mac(key.strip()) and MAC.maybe(key.strip()[1:]) is None
 
 
 def cards(entry: Entry, report: Report) -> tuple[MAC, ...]:

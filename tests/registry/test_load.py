@@ -126,6 +126,18 @@ def machines(entry, targets=TARGETS):
             "switched off",
         ),
         (
+            machines("{}").replace("00:25:90:27:db:b4", "00:25:90:27:dg:b4"),
+            "mac-invalid",
+            Level.TARGET,
+            "column 14: 'g' is no hexadecimal digit",
+        ),
+        (
+            machines("{}").replace("00:25:90:27:db:b4", "x00:25:90:27:db:b4"),
+            "mac-invalid",
+            Level.WARNING,
+            "never matches",
+        ),
+        (
             machines("{}").replace("00:25:90:27:db:b4", "node1"),
             "mac-invalid",
             Level.WARNING,
@@ -157,7 +169,7 @@ def machines(entry, targets=TARGETS):
             Level.WARNING,
             'did you mean "http_port"',
         ),
-        ('"machine": {}, %s' % machines("{}"), "unknown-section", Level.WARNING, "machines"),
+        ('"machine": {}, %s' % machines("{}"), "unknown-section", Level.RELOAD, "machines"),
     ],
 )
 def test_each_finding(loaded, text, code, level, teaches):
