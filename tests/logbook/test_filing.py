@@ -127,6 +127,18 @@ def test_a_host_name_counts_last_and_only_where_one_machine_has_it(filer):
     assert found(filer, "192.0.2.50", "", "one.example.org") == (str(TWO), "neighbour")
 
 
+def test_a_machine_that_boots_what_all_others_do_is_not_known(tmp_path, boots):
+    machine = {"type": "localboot", "name": "disk"}
+    file = tmp_path / "netbootd.json"
+    machines = {"default": machine, str(ONE): machine}
+    file.write_text(json.dumps({"targets": {"localboot": {"disk": {}}}, "machines": machines}))
+    registry = load(file)
+    filer = Filer(lambda: registry, Sightings(), boots, {}.get)
+    assert filer.of_card(ONE).filing.known
+    assert not filer.of_card(TWO).filing.known
+    assert filer.of_card(TWO).filing.target
+
+
 def test_a_stranger_is_nobody(filer):
     assert found(filer, "192.0.2.99") == ("", "")
 

@@ -45,6 +45,7 @@ HOUR = 3600
 #: hides what leaks into it; and more lines of each machine than are kept.
 FULL_NODES, FULL_STORMS = 250, 44
 FULL_LINES, LINES_RATE = 60 * TALKERS, 1500
+CHANGES = 3  # one after another: what reloads leave is collected only in a quiet moment
 FIRST_CARD = 0x02_00_00_01_00_00
 REST_S = 75.0
 
@@ -145,12 +146,13 @@ class Soak:
         words = (BOOT_SERVER, "lines", str(FULL_LINES), str(LINES_RATE))
         self.lab.run("lan", sys.executable, "-m", "tests.soak.nuisance", *words, timeout=300)
         self.say(f"warm-up: {FULL_LINES} lines of log")
-        for name in self.phases:
+        for name in (*self.phases, *["changes"] * CHANGES):
             self.phase(name)
         self.rest()
 
     def rest(self) -> None:
-        """Until what was left open by others is closed."""
+        """A storm without a fault, and until what was left open by others is closed."""
+        self.phase("quiet")
         self.say(f"resting for {REST_S:.0f} s")
         time.sleep(REST_S)
 

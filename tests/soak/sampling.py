@@ -15,14 +15,17 @@ from pathlib import Path
 @dataclass(frozen=True)
 class Sample:
     """
-    At *second* of the run: resident and proportional memory (KiB), *blocks* of memory that Python
-    objects have, open descriptors, threads, children, and the KiB that databases, their write-ahead
-    logs and the logs have on disk.
+    At *second* of the run: resident memory, and the *own* of it (KiB), *blocks* of memory that
+    Python objects have, open descriptors, threads, children, and the KiB that databases, their
+    write-ahead logs and the logs have on disk.
+
+    Own is what is no page of a file.  The proportional part of those (PSS) is no measure: it falls
+    and rises by megabytes when another Python on the same host begins and ends.
     """
 
     second: float
     rss: int
-    pss: int
+    own: int
     blocks: int
     descriptors: int
     threads: int
@@ -69,7 +72,7 @@ class Sampler(threading.Thread):
         return Sample(
             second=time.monotonic() - self._began,
             rss=_number(status, "VmRSS:"),
-            pss=_number(rollup, "Pss:"),
+            own=_number(rollup, "Anonymous:"),
             blocks=int(self._blocks.read_text()),
             descriptors=len(os.listdir(self._process / "fd")),
             threads=_number(status, "Threads:"),

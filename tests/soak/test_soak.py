@@ -38,15 +38,15 @@ def test_every_fault_once_costs_no_boot_and_leaves_no_descriptor(lab: Lab) -> No
         soak.close()
 
 
-def a_sample(second: float, pss: int) -> Sample:
-    return Sample(second, pss, pss, pss, 1, 1, 0, 0, 0, 0)
+def a_sample(second: float, own: int) -> Sample:
+    return Sample(second, own, own, own, 1, 1, 0, 0, 0, 0)
 
 
 def test_a_slope_is_in_a_minute() -> None:
     rises = [a_sample(10 * number, 1000 + 5 * number) for number in range(60)]
-    assert slope(rises, "pss") == pytest.approx(30)
-    assert slope([a_sample(number, 7) for number in range(9)], "pss") == 0
-    assert slope(rises[:1], "pss") == 0
+    assert slope(rises, "own") == pytest.approx(30)
+    assert slope([a_sample(number, 7) for number in range(9)], "own") == 0
+    assert slope(rises[:1], "own") == 0
 
 
 def test_a_table_ends_with_the_last_sample() -> None:

@@ -22,7 +22,7 @@ def an_hour(leak: float, *, seed: int = 0, since: float = 0) -> list[Sample]:
         replace(
             GOOD,
             second=10 * number,
-            pss=round(90_000 + chance.gauss(0, NOISE_KIB) + leak * max(0, number / 6 - since)),
+            own=round(90_000 + chance.gauss(0, NOISE_KIB) + leak * max(0, number / 6 - since)),
         )
         for number in range(360)
     ]
@@ -41,7 +41,7 @@ def test_thirty_kib_a_minute_are_one(seed: int, since: float) -> None:
 
 
 def test_what_is_taken_once_in_the_first_half_is_none() -> None:
-    samples = [replace(one, pss=one.pss + 20_000 * (one.second > 600)) for one in an_hour(0)]
+    samples = [replace(one, own=one.own + 20_000 * (one.second > 600)) for one in an_hour(0)]
     assert faults(Tally(), samples, GOOD, 0) == []
 
 

@@ -23,7 +23,7 @@ SPARE_DESCRIPTORS = 8
 
 def faults(tally: Tally, samples: Sequence[Sample], end: Sample, tracebacks: int) -> list[str]:
     """What is not good, of what was measured and of the sample that was taken after a rest."""
-    growth = slope(samples[len(samples) // 2 :], "pss")
+    growth = slope(samples[len(samples) // 2 :], "own")
     first = samples[0]
     more = end.blocks / first.blocks - 1
     left = end.descriptors - first.descriptors
