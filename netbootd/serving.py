@@ -55,9 +55,8 @@ def main(file: Path, only_interfaces: tuple[str, ...], *, verbose: bool) -> int:
         reactor,
         file,
         only_interfaces,
-        _read_as_root(
-            file, only_interfaces, lock
-        ),  # no name for it here: it goes with the next reload
+        # No name for it here: it goes with the next reload.
+        _read_and_descend(file, only_interfaces, lock),
         notifier,
         lines,
         verbose=verbose,
@@ -67,7 +66,7 @@ def main(file: Path, only_interfaces: tuple[str, ...], *, verbose: bool) -> int:
     return daemon.exit_status
 
 
-def _read_as_root(file: Path, only_interfaces: tuple[str, ...], lock: Lock) -> Registry:
+def _read_and_descend(file: Path, only_interfaces: tuple[str, ...], lock: Lock) -> Registry:
     """
     What *file* says; whoever may read it, we are nobody's root from here on, and have the *lock*.
     """
