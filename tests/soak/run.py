@@ -45,7 +45,9 @@ HOUR = 3600
 #: hides what leaks into it; and more lines of each machine than are kept.
 FULL_NODES, FULL_STORMS = 250, 44
 FULL_LINES, LINES_RATE = 60 * TALKERS, 1500
-CHANGES = 3  # one after another: what reloads leave is collected only in a quiet moment
+#: One after another: each leaves 9 MB of compiled templates, which are in circles, until a quiet
+#: moment or for ten minutes at the most (``netbootd/collecting.py``), in which six may come.
+CHANGES = 6
 FIRST_CARD = 0x02_00_00_01_00_00
 REST_S = 75.0
 
