@@ -128,7 +128,8 @@ def _not_listed(made: socket.socket, port: int) -> str:
     listed = f"{'udp' if made.type == socket.SOCK_DGRAM else 'tcp'}:{port}"
     return (
         f"netbootd-opener does not open {listed}: 'systemctl edit netbootd-opener', with the lines "
-        f"[Service] and Environment=PORTS={listed}, then 'systemctl restart netbootd-opener'"
+        f"[Service] and Environment=PORTS={listed} (several in one line: "
+        f"Environment=\"PORTS={listed} …\"), then 'systemctl restart netbootd-opener'"
     )
 
 
