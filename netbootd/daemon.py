@@ -329,6 +329,8 @@ class Daemon:
             log.warn("another state folder counts after a restart: {s}", s=registry.config.state)
         if registry.config.user != self._live.snapshot.config.user:
             log.warn("another user counts after a restart")
+        if registry.config.hooks.environment != self._live.snapshot.config.hooks.environment:
+            log.warn("another environment of hooks counts after a restart")
         self._live.swap(registry)
         of_record, of_boots, certificate = ready
         self._http.secure.take(certificate)

@@ -17,6 +17,7 @@ from pathlib import Path
 _KEPT = re.compile(
     r"PATH|HOME|USER|LOGNAME|LANG|LANGUAGE|LC_\w+|TZ|TMPDIR"
     r"|SSL_CERT_(?:FILE|DIR)|PYTHON\w+|NETBOOTD_\w+"
+    r"|LD_LIBRARY_PATH"  # a Python of its own folder is not started again without
     # What a service manager tells (sd_notify(3), sd_listen_fds(3), systemd.exec(5)).
     r"|NOTIFY_SOCKET|WATCHDOG_\w+|LISTEN_\w+|INVOCATION_ID|JOURNAL_STREAM|CREDENTIALS_DIRECTORY"
 )

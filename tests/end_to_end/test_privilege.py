@@ -261,7 +261,8 @@ def test_nothing_of_roots_environment_stays_but_what_is_needed_or_named(
 ):
     """Neither in the process, as the kernel shows it, nor in what it starts."""
     canaries = {"SSH_AUTH_SOCK": "/canary", "SUDO_USER": "canary", "AWS_SECRET_KEY": "canary"}
-    for name, value in {**canaries, "https_proxy": "http://wanted"}.items():
+    wanted = {"https_proxy": "http://wanted", "LD_LIBRARY_PATH": "/nowhere"}
+    for name, value in {**canaries, **wanted}.items():
         monkeypatch.setenv(name, value)
     out = tmp_path / "state" / "told"
     hooks = {"up": ["/bin/sh", "-c", f"env >{out}.new; mv {out}.new {out}"]}
@@ -272,8 +273,12 @@ def test_nothing_of_roots_environment_stays_but_what_is_needed_or_named(
     told = told_by_hook(lab, tmp_path)
     assert "canary" not in told
     assert "https_proxy=http://wanted\n" in told
+    assert "LD_LIBRARY_PATH=/nowhere\n" in told  # what it starts is Python, too
     names = {line.partition("=")[0] for line in told.splitlines()}
     assert names >= {"PATH", "HOME", "NETBOOTD_MAC", "NETBOOTD_EVENT"}
+    config["netbootd"]["hooks"]["environment"] = ["SUDO_USER"]
+    write_config(tmp_path / "netbootd.json", config)
+    assert "another environment of hooks counts after a restart" in daemon.reload()
 
 
 # --- what it can do afterwards --------------------------------------------------------------------
