@@ -31,7 +31,7 @@ import ssl
 import subprocess
 import threading
 import time
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -55,6 +55,7 @@ AT_ONCE = 8
 MOST_WAITING = 1000
 LEASES_AT_ONCE = 4
 MOST_LEASES_WAITING = 10_000
+MOST_OF_ONE = 100  # that wait about the same: one whose hooks hang takes nobody else's room
 _DROPS_TOLD = 1000  # of so many that go nowhere, the first is told of
 _KEPT = 4096  # bytes of what a hook says, its last
 _PIECE = 65536  # what a pipe holds
@@ -106,7 +107,7 @@ class _Lane:
     """
     Hooks that wait for each other: *at_once* run, *most* wait, *dropped* had no room.
 
-    *quiet*: that one is done is no news.
+    *quiet*: that one is done is no news.  *of_one* counts those that wait, by what they are about.
     """
 
     at_once: int
@@ -115,10 +116,21 @@ class _Lane:
     waiting: deque[_Run] = field(default_factory=deque)
     running: list[_Run] = field(default_factory=list)
     dropped: int = 0
+    of_one: Counter[str] = field(default_factory=Counter)
 
     def has_room_for(self, run: _Run) -> bool:
         """Whether *run* need not wait."""
         return len(self.running) < self.at_once and run.about not in self._busy()
+
+    def put_off(self, run: _Run) -> str:
+        """Have *run* wait; why not, where too many do."""
+        if len(self.waiting) >= self.most:
+            return f"{self.most} wait already"
+        if self.of_one[run.about] >= MOST_OF_ONE:
+            return f"{MOST_OF_ONE} about {run.about} wait already"
+        self.waiting.append(run)
+        self.of_one[run.about] += 1
+        return ""
 
     def next(self) -> _Run | None:
         """Take the first of those that wait for no other of their own."""
@@ -126,6 +138,9 @@ class _Lane:
         ready = next((run for run in self.waiting if run.about not in busy), None)
         if ready is not None:
             self.waiting.remove(ready)
+            self.of_one[ready.about] -= 1
+            if not self.of_one[ready.about]:
+                del self.of_one[ready.about]
         return ready
 
     def _busy(self) -> set[str]:
@@ -206,16 +221,9 @@ class Hooks:
         lane = self._lane(kind)
         if lane.has_room_for(run):
             self._begin(run)
-        elif len(lane.waiting) < lane.most:
-            lane.waiting.append(run)
-        else:
+        elif why := lane.put_off(run):
             if lane.dropped % _DROPS_TOLD == 0 or not lane.quiet:
-                log.warn(
-                    "{who} hook {kind} dropped: {most} wait already",
-                    who=who,
-                    kind=kind,
-                    most=lane.most,
-                )
+                log.warn("{who} hook {kind} dropped: {why}", who=who, kind=kind, why=why)
             lane.dropped += 1
 
     def _begin(self, run: _Run) -> None:

@@ -370,6 +370,28 @@ def test_of_one_address_hooks_are_told_in_order(turns, lines, script, tmp_path):
         assert events == ["leased", "released"] * 2
 
 
+def test_an_address_whose_hook_hangs_takes_no_room_of_others(turns, lines, script, tmp_path):
+    gate, told_to = tmp_path / "gate", tmp_path / "told"
+    os.mkfifo(gate)
+    hangs = script(
+        f"echo $NETBOOTD_ADDRESS >>{told_to}; [ $NETBOOTD_ADDRESS != 192.0.2.7 ] || read line <{gate}"
+    )
+    told = Hooks(turns, lambda: Settings(lease=(hangs,), timeout=SOON))
+    for _ in range(hooks.MOST_LEASES_WAITING + 2):
+        told.run("lease", {"mac": MAC, "address": "192.0.2.7"})
+    assert len(told._leases.waiting) == hooks.MOST_OF_ONE
+    assert lines[0][1] == f"{MAC} hook lease dropped: 100 about 192.0.2.7 wait already"
+    told.run("lease", {"mac": MAC, "address": "192.0.2.8"})
+    turns.turn()
+    assert "192.0.2.8" in told_to.read_text()
+    with open(gate, "r+b", buffering=0) as opened:
+        for _ in range(1 + hooks.MOST_OF_ONE):
+            opened.write(b"go\n")
+            turns.turn()
+    assert told._runs() == []
+    assert not told._leases.of_one
+
+
 def test_where_no_thread_can_be_had_all_that_wait_fail_one_by_one(turns, lines, monkeypatch):
     told = Hooks(turns, lambda: Settings(lease=("/bin/true",), timeout=SOON))
     for number in range(2000):
