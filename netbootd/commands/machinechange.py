@@ -193,13 +193,14 @@ def _stranger(api: Api) -> str | None:
     from netbootd.terminal.machines import show_unknown  # noqa: PLC0415
     from netbootd.terminal.paper import Paper  # noqa: PLC0415
 
-    strangers = latest_first(api.get("unknown")["machines"])
+    found = api.get("unknown")
+    strangers = latest_first(found["machines"])
     if not strangers:
         complain("nobody asked who is not listed, since netbootd was started")
         return None
     if len(strangers) == 1:
         return str(strangers[0]["mac"])
-    show_unknown(Paper(sys.stderr), strangers[:_SHOWN], strangers[0]["last"])
+    show_unknown(Paper(sys.stderr), strangers[:_SHOWN], found["now"])
     if not sys.stdin.isatty():
         complain(f"{len(strangers)} are not listed: name the MAC of one")
         return None

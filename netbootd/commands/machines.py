@@ -101,5 +101,5 @@ def _unknown(arguments: argparse.Namespace) -> int:
     if not strangers:
         print("nobody asked who is not listed, since netbootd was started")
         return 0
-    show_unknown(Paper(), strangers, max(one["last"] for one in strangers))
+    show_unknown(Paper(), strangers, found["now"])
     return 0

@@ -12,6 +12,7 @@ from netbootd.commands.words import Commands, command, complain, with_config
 
 if TYPE_CHECKING:
     from netbootd import apiclient
+    from netbootd.config import Config
 
 _ADDRESS = re.compile(r" on (\d{1,3}(?:\.\d{1,3}){3})")
 
@@ -56,15 +57,15 @@ def _ui(arguments: argparse.Namespace) -> int:
         key = apidoors.token_of(settings, arguments.token_file)
     else:
         key = api.send("POST", "session", "key")["key"]
-    base = arguments.url or _base(api, settings.http_port[0])
+    base = arguments.url or _base(api, settings)
     print(f"{base.rstrip('/')}/{urls.UI}/#token={quote(key, safe='')}")
     if sys.stdout.isatty():
         complain("whoever has this address can change everything")
     return 0
 
 
-def _base(api: apiclient.Api, port: int) -> str:
-    """Where the running daemon listens, as it says itself; else this host."""
+def _base(api: apiclient.Api, settings: Config) -> str:
+    """Where the running daemon listens, as it says itself; else this host.  By HTTPS if it can."""
     from netbootd import urls  # noqa: PLC0415
     from netbootd.errors import NetbootdError  # noqa: PLC0415
 
@@ -74,7 +75,7 @@ def _base(api: apiclient.Api, port: int) -> str:
         complain(str(problem))
         complain("this is where its page would be:")
         listening = ()
-    for line in listening:
-        if found := _ADDRESS.search(str(line)):
-            return urls.base_url(found[1], port)
-    return urls.base_url("127.0.0.1", port)
+    secure = next((port for port in settings.tls.ports if f"HTTPS TCP {port}" in listening), 0)
+    found = next(filter(None, (_ADDRESS.search(str(line)) for line in listening)), None)
+    host = found[1] if found else "127.0.0.1"
+    return urls.base_url(host, secure or settings.http_port[0], secure=bool(secure))

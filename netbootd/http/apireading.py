@@ -75,7 +75,8 @@ def machine(call: Call, who: str) -> Work:
 def unknown(call: Call) -> Work:
     """Who asked, and is not listed."""
     strangers = call.desk.boots.strangers() if call.desk.boots else ()
-    return Work(lambda: told_list({}, "machines", map(_stranger, strangers)))
+    head = {"now": call.desk.now()}
+    return Work(lambda: told_list(head, "machines", map(_stranger, strangers)))
 
 
 def _stranger(one: Any) -> dict[str, Any]:

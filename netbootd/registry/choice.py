@@ -127,7 +127,11 @@ class Choices:
         if type_ is None:
             missing = '"type"' if name else '"type" and "name"'
             return f"{missing} missing, and machines.default does not give them"
-        names = ", ".join(sorted(self._targets.written.get(type_, {}))) or "none"
+        if type_ not in self._targets.written:
+            hint = did_you_mean(type_, self._targets.written)
+            hint = hint or f"; there are: {', '.join(sorted(self._targets.written)) or 'none'}"
+            return f'"type" is "{type_}", and no target is of that type{hint}'
+        names = ", ".join(sorted(self._targets.written[type_]))
         return f'"type" is "{type_}" but "name" is missing; targets of that type: {names}'
 
     def _no_such_target(self, type_: str, name: str) -> str:

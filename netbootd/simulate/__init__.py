@@ -11,9 +11,12 @@ from pathlib import Path
 from netbootd import replies, subject
 from netbootd.boot.decision import identify
 from netbootd.mac import MAC
+from netbootd.registry import secrecy
 from netbootd.registry.facts import own_address
 from netbootd.registry.load import load
+from netbootd.registry.machine import Machine
 from netbootd.registry.marks import MARKS, Marks
+from netbootd.registry.snapshot import Registry
 from netbootd.simulate.firmware import RPIBOOT, firmware
 from netbootd.simulate.memory import CLIENT_ADDRESS, Memory
 from netbootd.simulate.network import Unreachable
@@ -61,7 +64,16 @@ def simulate(
     machine = identify(asking, registry)
     link = own_address(machine) if machine else ""
     memory = Memory(registry, str(config), link, _own())
-    return Walk(memory, client, mac, CLIENT_ADDRESS, say, remark).run()
+    caution = _caution(machine, registry) if machine else ""
+    return Walk(memory, client, mac, CLIENT_ADDRESS, say, remark, caution).run()
+
+
+def _caution(machine: Machine, registry: Registry) -> str:
+    """What keeps a secret machine from its files, which is in no configuration."""
+    if not (registry.config.secrets.armed and secrecy.is_sealed(machine, registry)):
+        return ""
+    arming = f"'netbootd next {machine.mac or machine.key}'"
+    return f"a boot that was not armed is refused what is secret: {arming} arms one"
 
 
 def _own() -> list[IPv4Address]:

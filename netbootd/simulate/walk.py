@@ -33,7 +33,11 @@ _URL = ("http://", "https://")
 
 
 class Walk:
-    """One client on one network; ``run`` tells it all to *say*.  *stands_for* is of its MAC."""
+    """
+    One client on one network; ``run`` tells it all to *say*.  *stands_for* is of its MAC.
+
+    *caution* is told at the end of a walk that boots.
+    """
 
     def __init__(
         self,
@@ -43,12 +47,14 @@ class Walk:
         address: str,
         say: Callable[[str], None],
         stands_for: str = "",
+        caution: str = "",
     ) -> None:
         self._network = network
         self._firmware = firmware
         self._mac = mac
         self._address = address
         self._leased = ""
+        self._caution = caution
         self._walked = Walked(
             machine=mac,
             stands_for=stands_for,
@@ -72,6 +78,8 @@ class Walk:
             self._tell.failure(str(problem))
         else:
             self._walked.seconds = time.monotonic() - began
+            if self._caution:
+                self._tell.detail("secret", self._caution)
             self._tell.success(ending)
         self._walked.seconds = time.monotonic() - began
         return self._walked

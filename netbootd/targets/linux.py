@@ -27,6 +27,7 @@ from netbootd.targets.settings import Settings
 OVERLAY = "overlay.cpio"
 #: What follows is for init (kernel-parameters.rst), or for the system that is installed (casper,
 #: Debian's installer).
+_EITHER = frozenset({"kernel", "sanboot"})
 _NOT_KERNELS = ("--", "---")
 _SIZE = re.compile(r"[0-9]+(%|[kKmMgG])?")
 
@@ -89,7 +90,8 @@ class Linux(Target):
         if cls.default_kernel is not None and "kernel" not in settings:
             return settings.located("kernel", cls.default_kernel) or ""
         if settings.broken is None:
-            settings.fault("target-empty", 'nothing to boot: "kernel" or "sanboot" is missing')
+            told = f'nothing to boot: "kernel" or "sanboot" is missing{settings.slip_of(_EITHER)}'
+            settings.fault("target-empty", told)
         return ""
 
     @classmethod

@@ -16,7 +16,7 @@ from urllib.parse import unquote, urlsplit
 
 from netbootd.content import Library
 from netbootd.errors import Finding, Forbidden, Level, NetbootdError, NotFound, Place
-from netbootd.nearest import did_you_mean
+from netbootd.nearest import did_you_mean, misspelt
 from netbootd.relaxedjson import Object, kind
 from netbootd.rendering import SUFFIX
 from netbootd.targets import ipxe
@@ -170,6 +170,11 @@ class Settings:
             place = owner.place_of(key) if index is None else owner.place_inside(key, index)
         path = f"{self.path}.{key}" if key else self.path
         self.report(Finding(level, code, f"{self.title}: {text}", place, path))
+
+    def slip_of(self, wanted: frozenset[str]) -> str:
+        """``; did you mean it by "kernle"?``, where a key is a slip of the fingers for one."""
+        slip = next((key for key in self.values if misspelt(key, wanted)), None)
+        return f'; did you mean it by "{slip}"?' if slip else ""
 
     # -- reading -------------------------------------------------------------------------------
 

@@ -12,6 +12,7 @@ from http import HTTPStatus
 
 from netbootd.boots.boot import Code, Outcome, Stage
 from netbootd.printable import printable
+from netbootd.record.claims import SECOND
 from netbootd.why.case import (
     AT_ONCE_S,
     Case,
@@ -120,6 +121,8 @@ def answer_refused(case: Case) -> Iterator[Cause]:
         return
     last = max(refused, key=lambda note: note.until)
     status = int(number(last, "status"))
+    if status == HTTPStatus.FORBIDDEN and case.evidence.standing.held.startswith(SECOND):
+        return  # that it is held says why
     path = printable(text(last, "path"), 160)
     reason = printable(text(last, "reason") or last.text, 200)
     made = status >= HTTPStatus.INTERNAL_SERVER_ERROR

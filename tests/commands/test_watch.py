@@ -223,7 +223,14 @@ def test_of_several_strangers_one_is_chosen_at_the_terminal(tmp_path, typed, sta
         {**stranger, "mac": "52:54:00:00:00:08", "last": 5.0, "vendor_class": "PXE\x1b[2JClient"},
         {**stranger, "mac": "52:54:00:00:00:09", "last": 9.0, "vendor_class": ""},
     ]
-    said = {"machines": strangers, "key": "new", "hostname": "", "target": "nfs/one", "groups": []}
+    said = {
+        "now": 96.0,
+        "machines": strangers,
+        "key": "new",
+        "hostname": "",
+        "target": "nfs/one",
+        "groups": [],
+    }
     heard: list[bytes] = []
 
     class There:
@@ -236,6 +243,7 @@ def test_of_several_strangers_one_is_chosen_at_the_terminal(tmp_path, typed, sta
             shown.wait_for("which one, 1 to 2")
             table = _PLAIN.sub("", shown.seen)
             assert table.index("00:09") < table.index("00:08")  # the latest first
+            assert "87 s ago" in table  # by the daemon's clock
             assert "\x1b[2JClient" not in shown.seen
             shown.press(typed)
             assert shown.end() == status

@@ -54,6 +54,8 @@ def fuzz(decoder: Decoder, runs: int, at_once: int = _AT_ONCE) -> bool:
         (totals.folder / folder).mkdir(parents=True, exist_ok=True)
     for number, seed in enumerate(decoder.seeds()):
         (totals.folder / "inputs" / f"seed-{number}").write_bytes(seed)
+    if totals.inputs >= runs:
+        print(f"{decoder.name}: {totals.inputs:,} inputs already done, {runs:,} wanted in all")
     while totals.inputs < runs:
         before = totals.inputs
         good, told = _feed(decoder, totals, min(at_once, runs - before))

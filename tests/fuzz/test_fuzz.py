@@ -81,7 +81,7 @@ def test_the_corpus_is_of_these_decoders_and_stays_small():
 
 
 @pytest.mark.skipif(platform.machine() != "x86_64", reason="atheris is built for x86_64 alone")
-def test_the_fuzzer_counts_goes_on_and_keeps_what_it_finds(tmp_path, monkeypatch):
+def test_the_fuzzer_counts_goes_on_and_keeps_what_it_finds(tmp_path, monkeypatch, capsys):
     monkeypatch.setenv("NETBOOTD_FUZZ", str(tmp_path))
     monkeypatch.setattr(totals, "FOLDER", tmp_path)
     assert fuzz(DECODERS["path"], 400)
@@ -91,3 +91,6 @@ def test_the_fuzzer_counts_goes_on_and_keeps_what_it_finds(tmp_path, monkeypatch
     assert found["branches"] > 10
     assert found["slowest_us"] > 0
     assert list((tmp_path / "path" / "inputs").iterdir())
+    capsys.readouterr()
+    assert fuzz(DECODERS["path"], 400)
+    assert f"{found['inputs']:,} inputs already done" in capsys.readouterr().out

@@ -52,6 +52,13 @@ def machines(entry, targets=TARGETS):
     ("text", "code", "level", "teaches"),
     [
         (machines('{"type": "nfs"}'), "machine-no-name", Level.TARGET, "targets of that type: a"),
+        (machines('{"type": "nsf"}'), "machine-no-name", Level.TARGET, 'did you mean "nfs"?'),
+        (
+            machines('{"type": "qq"}'),
+            "machine-no-name",
+            Level.TARGET,
+            "no target is of that type; there are: ",
+        ),
         (
             '%s, "machines": {"00:25:90:27:db:b4": {"name": "a"}}' % TARGETS,
             "machine-no-type",
@@ -79,6 +86,12 @@ def machines(entry, targets=TARGETS):
             '"kernel" must be a string, not a number',
         ),
         (machines("{}", '"targets": {"x": {"y": {}}}'), "target-empty", Level.TARGET, '"kernel"'),
+        (
+            machines("{}", '"targets": {"x": {"y": {"kernle": "k"}}}'),
+            "target-empty",
+            Level.TARGET,
+            'did you mean it by "kernle"?',
+        ),
         (
             machines("{}", '"targets": {"x": {"y": {"kernel": "k", "sanboot": "iscsi:h::::t"}}}'),
             "target-unused-key",

@@ -62,6 +62,14 @@ def test_every_kind_of_firmware_reaches_the_kernel(simulate, kind, signs):
     assert [sign for sign in signs if sign not in told] == []
 
 
+def test_what_a_secret_machine_is_refused_until_it_is_armed_is_said(simulate):
+    secret = NFS + ', "secret" : true'
+    status, told = simulate(entry=secret)
+    assert status == 0
+    assert f"a boot that was not armed is refused what is secret: 'netbootd next {NODE}'" in told
+    assert "armed" not in simulate()[1]
+
+
 def test_only_uefi_asks_port_4011(simulate):
     assert "4011\n" not in simulate("--firmware", "bios")[1]
     assert "DHCPREQUEST" not in simulate("--firmware", "ipxe")[1]

@@ -23,11 +23,19 @@ from tests.soak.verdict import faults
 KILLS = 4
 
 
+def arguments_of() -> argparse.ArgumentParser:
+    """What may be said."""
+    parser = argparse.ArgumentParser(prog="tests.soak", description=__doc__)
+    measured = "how long is measured (60); all tables are filled before, each fault comes once "
+    measured += f"before that, and rests and {KILLS} kills follow: about ten minutes more"
+    parser.add_argument("--minutes", type=float, default=60, help=measured)
+    parser.add_argument("--seed", type=int, default=1, help="of faults and their order (1)")
+    parser.add_argument("--nodes", type=int, default=12, help="in each storm (12)")
+    return parser
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(prog="tests.soak", description=__doc__.splitlines()[0])
-    parser.add_argument("--minutes", type=float, default=60)
-    parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--nodes", type=int, default=12, help="in each storm")
+    parser = arguments_of()
     given = parser.parse_args(arguments)
     with Lab() as lab:
         soak = Soak(lab, seed=given.seed, nodes=given.nodes, say=_say)

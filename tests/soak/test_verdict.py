@@ -7,6 +7,7 @@ from dataclasses import replace
 
 import pytest
 
+from tests.soak.__main__ import arguments_of
 from tests.soak.run import Tally
 from tests.soak.sampling import Sample
 from tests.soak.verdict import faults
@@ -64,3 +65,9 @@ def test_objects_that_are_left_behind_are_a_leak_though_the_heap_has_room_for_th
     assert faults(Tally(), an_hour(0), replace(GOOD, blocks=1_019_000), 0) == []
     left = replace(GOOD, blocks=1_030_000)
     assert faults(Tally(), an_hour(0), left, 0) == ["3.0% more blocks of objects"]
+
+
+def test_the_help_says_what_it_is_and_what_it_adds():
+    told = " ".join(arguments_of().format_help().split())
+    assert "hours of mixed load" in told
+    assert "about ten minutes more" in told

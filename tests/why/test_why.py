@@ -9,6 +9,7 @@ import pytest
 
 from netbootd.boots.boot import Code, Outcome, Stage
 from netbootd.events.progress import Progress
+from netbootd.record.claims import SECOND
 from netbootd.record.standing import Standing
 from netbootd.why.diagnosis import State
 from netbootd.why.evidence import Company, Held, TargetFacts
@@ -780,3 +781,18 @@ def test_a_server_whose_kernel_gives_up_after_days_is_up_no_more():
     story.after(90_000).note(Code.CONSOLE, "Kernel panic - not syncing: Fatal exception")
     diagnosis = diagnose(evidence(story))
     assert (diagnosis.state, diagnosis.causes[0].code) == (State.STUCK, "kernel-panic")
+
+
+def test_an_answer_file_that_a_second_claimant_is_refused_is_nothing_to_correct():
+    refused = (
+        Story(boots=target("install", answer=ANSWER))
+        .to_system()
+        .note(Code.REFUSED, **not_found(f"/x/{ANSWER}", 403))
+    )
+    held = Standing(held=f"{SECOND} 192.0.2.77 asked")
+    codes = [one.code for one in diagnose(evidence(refused, standing=held)).causes]
+    assert codes[0] == "held"
+    assert "answer-file-missing" not in codes
+    by_guard = Standing(held="3 installations in a row")
+    codes = [one.code for one in diagnose(evidence(refused, standing=by_guard)).causes]
+    assert "answer-file-missing" in codes
