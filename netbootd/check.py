@@ -64,7 +64,12 @@ def check(file: Path, *, network: bool = False) -> Report:
     asked = probe(registry) if network else []
     found = (*_of_all(registry), *_render_all(registry), *_no_programs(registry, file.parent))
     lacks = (*secureboot.remarks(registry), *lacking.remarks(registry))
-    lacks = (*lacks, *trust.remarks(registry), *trust.signatures(registry))
+    lacks = (
+        *lacks,
+        *trust.remarks(registry),
+        *trust.signatures(registry),
+        *trust.without_https(registry),
+    )
     findings = _in_order((*found, *lacks, *asked))
     machines, targets = registry.listed, len(registry.targets)
     content = f"{counted(machines, 'machine')}, {counted(targets, 'target')}"

@@ -96,7 +96,10 @@ def inspect(data: bytes) -> LoaderFile:
 
 
 def lacks_command(data: bytes, command: str) -> bool:
-    """Whether *data* is an iPXE that can be seen to have no *command*; a compressed one cannot."""
+    """
+    Whether *data* is an iPXE that can be seen to have no *command*, nor a scheme of URLs that is
+    called so; a compressed one cannot.
+    """
     return _EVERY_IPXE_HAS in data and b"\0%s\0" % command.encode() not in data
 
 

@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 from netbootd.errors import Finding, Forbidden, Level, NotFound, Place, Unusable
 from netbootd.lacking import usual_loader
 from netbootd.loaderfile import lacks_command
-from netbootd.registry.facts import everybody
+from netbootd.registry.facts import everybody, its_address
 from netbootd.registry.snapshot import Registry
 from netbootd.secureboot import Warnings
 from netbootd.targets.signatures import SUFFIX
@@ -69,6 +69,26 @@ def signatures(registry: Registry) -> tuple[Finding, ...]:
         if blind[name]:
             text = f"{name} is an iPXE without imgverify, and will not boot it: firmware/build-ipxe"
             warnings.add("ipxe-imgverify", text, machine)
+    return tuple(warnings.findings())
+
+
+def without_https(registry: Registry) -> tuple[Finding, ...]:
+    """Loaders that are seen to know no HTTPS, where machines are sent to a boot server by HTTPS."""
+    warnings = Warnings()
+    blind = {
+        name
+        for name, program in registry.library.programs.items()
+        if lacks_command(program.data, "https")
+    }
+    for machine in everybody(registry) if blind else ():
+        subnet = registry.subnets.of(its_address(machine, registry))
+        server = str(subnet.boot_server or registry.boot_server or "")
+        if server.startswith("https:") and (name := usual_loader(machine, registry)) in blind:
+            told = (
+                f"{name} is an iPXE without HTTPS, and cannot load from {server}; Debian 13's"
+                " has it ('firmware/trust-ipxe' makes that trust your authority)"
+            )
+            warnings.add("ipxe-https", told, machine)
     return tuple(warnings.findings())
 
 

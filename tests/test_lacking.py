@@ -14,6 +14,7 @@ NODE, SERIAL = "52:54:00:12:34:56", "10000000d4659bbd"
 PI = {"serial": SERIAL}
 OLD = binaries.pe(inside=b"\0iPXE/%s\x001.0.0+git\0ifstat\0")
 NEW = binaries.pe(inside=b"\0iPXE/%s\x001.21.1+git\0ifstat\0vcreate\0")
+_LACKS = ("pi-firmware", "ipxe-vlan", "ipxe-https")
 
 
 @pytest.fixture
@@ -33,7 +34,7 @@ def told(tmp_path):
         }
         (tmp_path / "c.json").write_text(json.dumps(whole))
         found = check(tmp_path / "c.json").findings
-        return {one.code: one.text for one in found if one.code in ("pi-firmware", "ipxe-vlan")}
+        return {one.code: one.text for one in found if one.code in _LACKS}
 
     return told
 
@@ -96,3 +97,24 @@ def test_nobody_else_is_told_of_vlans(told, entry, data):
 
 def test_what_a_compressed_program_has_cannot_be_seen():
     assert not lacks_command(b"free base memory after PXE unload", "vcreate")
+
+
+SECURE = binaries.pe(inside=b"\0iPXE/%s\x001.21.1+git\0ifstat\0https\0")
+
+
+@pytest.mark.parametrize(
+    ("loader", "server", "lacks"),
+    [(OLD, "https", True), (SECURE, "https", False), (OLD, "http", False)],
+)
+def test_a_loader_without_https_is_told_where_the_boot_server_has_that_alone(
+    told, loader, server, lacks
+):
+    servers = {"default": f"{server}://192.0.2.1"}
+    found = told(files={"snponly.efi": loader}, boot_servers=servers)
+    assert ("ipxe-https" in found) is lacks
+
+
+def test_where_a_subnets_boot_server_is_by_https_its_machines_are_looked_at(told):
+    nets = {"10.7.0.0/24": {"boot_server": "https://10.7.0.1"}}
+    found = told({"ip": "10.7.0.9"}, files={"snponly.efi": OLD}, subnets=nets)
+    assert "https://10.7.0.1" in found["ipxe-https"]
