@@ -16,7 +16,7 @@ from dataclasses import replace
 from ipaddress import IPv4Address, IPv4Interface
 from typing import Any
 
-from netbootd.dhcp import assign, granting, naming, proxy, pxe, replying, served
+from netbootd.dhcp import assign, granting, naming, proxy, pxe, replying, served, telling
 from netbootd.dhcp.asking import Asking, Probed, asking
 from netbootd.dhcp.assign import Nothing, Place
 from netbootd.dhcp.booting import NOTHING_KNOWN, Known
@@ -419,8 +419,9 @@ def _about(asking: Asking, boot: served.Boot | None = None) -> dict[str, Any]:
     if boot is not None and boot.decision is not None:
         machine = boot.decision.machine
     ciaddr = asking.request.ciaddr
+    of_this_host = telling.is_of_this_host(asking.request, asking.arrival)
     return {
-        "mac": asking.client.mac,
+        "mac": None if of_this_host else asking.client.mac,
         "target": machine.title if machine else "",
         "peer": str(ciaddr) if int(ciaddr) else "",
     }

@@ -351,7 +351,7 @@ _PUT_MAC, _PUT_PEER, _PUT_BECAUSE = _OWN = [_PUTS[name] for name in ("mac", "pee
 def _template(answer: Answer, told: Told, payload: bytes, cut: _Cut) -> _Template | None:
     """*told*, to be laid into; None where it is not clear what of it is the machine's own."""
     event, values, mac = told.event, _values(told.datagram), answer.client.mac
-    if values is None or mac is None or not isinstance(event, Offered):
+    if values is None or mac is None or not isinstance(event, Offered) or event.mac is None:
         return None
     uuid = values.get(Option.UUID) if cut.uuid is not None else None
     template = _Template(

@@ -17,6 +17,7 @@ from netbootd.dhcp.message import NO_ADDRESS, Message, MessageType, Op, Option, 
 from netbootd.dhcp.proxy import NOT_NETBOOT, Answer, Ignored
 from netbootd.events.event import Event, Loaderless, Offered, Passed, Unserved
 from netbootd.events.witness import NotNetboot, Requested
+from netbootd.mac import MAC
 
 _LONGEST = 255  # characters kept of a client's own words
 
@@ -31,13 +32,13 @@ def told(request: Message, arrival: Arrival, answer: Answer | Ignored) -> Event:
         return _requested(request, arrival, answer, server)
     if answer.code != NOT_NETBOOT:
         return Passed(
-            mac=pxe.mac_of(request),
+            mac=_card(request, arrival),
             peer=peer_of(arrival.source),
             protocol="DHCP",
             reason=answer.reason,
         )
     return NotNetboot(
-        mac=pxe.mac_of(request),
+        mac=_card(request, arrival),
         peer=peer_of(arrival.source),
         protocol="DHCP",
         reason=answer.reason,
@@ -60,7 +61,7 @@ def peer_of(source: Endpoint) -> str:
 
 def _offered(request: Message, arrival: Arrival, answer: Answer) -> Offered:
     return Offered(
-        mac=answer.client.mac,
+        mac=None if is_of_this_host(request, arrival) else answer.client.mac,
         target=_target(answer),
         peer=peer_of(arrival.source),
         arch=str(answer.client.arch or answer.client.stage.value),
@@ -77,11 +78,27 @@ def _offered(request: Message, arrival: Arrival, answer: Answer) -> Offered:
     )
 
 
+def is_of_this_host(request: Message, arrival: Arrival) -> bool:
+    """
+    Whether a client asks from our own address: ``netbootd doctor``, whose machines are made up.
+
+    A relay on this host asks from there as well, and gives its address.
+    """
+    if int(request.giaddr) or int(request.ciaddr):
+        return False
+    return arrival.source[0] == dotted(arrival.address)
+
+
+def _card(request: Message, arrival: Arrival) -> MAC | None:
+    """Whose the event is; nobody's, and so remembered nowhere, where this host asks itself."""
+    return None if is_of_this_host(request, arrival) else pxe.mac_of(request)
+
+
 def _unserved(request: Message, arrival: Arrival, answer: Ignored) -> Unserved:
     step, client = answer.decision.step if answer.decision else None, answer.client
     kind = Loaderless if isinstance(step, Refusal) and step.missing else Unserved
     return kind(
-        mac=pxe.mac_of(request),
+        mac=_card(request, arrival),
         target=_target(answer),
         peer=peer_of(arrival.source),
         protocol="DHCP",
@@ -119,7 +136,7 @@ def _other_server(request: Message, arrival: Arrival) -> str:
 def _requested(request: Message, arrival: Arrival, answer: Ignored, server: str) -> Requested:
     address = request.options.get(Option.REQUESTED_ADDRESS, b"")
     return Requested(
-        mac=pxe.mac_of(request),
+        mac=_card(request, arrival),
         peer=peer_of(arrival.source),
         server=server,
         address=str(IPv4Address(address)) if len(address) == 4 and any(address) else "",

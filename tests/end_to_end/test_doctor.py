@@ -48,6 +48,17 @@ def doctor(lab: Lab, *words: str, place="boot") -> tuple[int, dict[str, str], li
     return done.returncode, remarks, said["answers"]
 
 
+def _remembered(lab: Lab, config: dict) -> tuple[list, list]:
+    """The machines, and who is not listed, as the daemon has them."""
+    place = ("--config", str(lab.folder / "netbootd.json"), "--json")
+    said = [
+        subprocess.run([NETBOOTD, "machines", what, *place], capture_output=True, check=True)
+        for what in ("list", "unknown")
+    ]
+    machines, unknown = (json.loads(one.stdout)["machines"] for one in said)
+    return machines, unknown
+
+
 def test_an_empty_network_has_no_dhcp_server(lab):
     assert doctor(lab)[:2] == (1, {"no-dhcp": "wrong", "no-daemon": "note"})
 
@@ -62,6 +73,8 @@ def test_all_is_well_and_no_address_is_taken(lab, config):
     assert "DHCPOFFER" in dhcp.text
     assert "DHCPREQUEST" not in dhcp.text
     assert "offered undionly.kpxe" in daemon.text
+    assert doctor(lab)[0] == 0
+    assert _remembered(lab, config) == ([], [])
 
 
 def test_another_host_sees_the_boot_server_too(lab, config):
