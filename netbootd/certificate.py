@@ -25,6 +25,7 @@ from cryptography.hazmat.primitives.serialization import (
     load_pem_private_key,
 )
 
+from netbootd import custody
 from netbootd.errors import Unusable
 
 #: Seconds before its end from which a certificate is to be renewed: those of Let's Encrypt live
@@ -82,8 +83,7 @@ def _bytes(file: Path) -> bytes:
             return opened.read(_MOST)
     except OSError as problem:
         if isinstance(problem, PermissionError):
-            right = f"group {os.getegid()} should be its group, and 0640 its mode"
-            raise Unusable(f"{file} cannot be read by user {os.geteuid()}: {right}") from None
+            raise Unusable(custody.refused(file)) from None
         raise Unusable(f"{file} cannot be read: {problem.strerror}") from None
 
 

@@ -13,7 +13,7 @@ from functools import partial
 from ipaddress import IPv4Network, IPv6Network
 from pathlib import Path
 
-from netbootd import answers, lacking, otherloaders, secureboot, trust
+from netbootd import answers, keptout, lacking, otherloaders, secureboot, trust
 from netbootd.addressing import Serving
 from netbootd.boot.script import first_script
 from netbootd.errors import ConfigErrors, Finding, Level, Place, RenderError
@@ -64,12 +64,8 @@ def check(file: Path, *, network: bool = False) -> Report:
     asked = probe(registry) if network else []
     found = (*_of_all(registry), *_render_all(registry), *_no_programs(registry, file.parent))
     lacks = (*secureboot.remarks(registry), *lacking.remarks(registry))
-    lacks = (
-        *lacks,
-        *trust.remarks(registry),
-        *trust.signatures(registry),
-        *trust.without_https(registry),
-    )
+    lacks = (*lacks, *trust.remarks(registry), *trust.signatures(registry))
+    lacks = (*lacks, *trust.without_https(registry), *keptout.remarks(registry, file))
     findings = _in_order((*found, *lacks, *asked))
     machines, targets = registry.listed, len(registry.targets)
     content = f"{counted(machines, 'machine')}, {counted(targets, 'target')}"

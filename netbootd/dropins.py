@@ -36,7 +36,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import NamedTuple
 
-from netbootd import settings
+from netbootd import custody, settings
 from netbootd.errors import ConfigErrors, Finding, Level, Place
 from netbootd.mac import MAC
 from netbootd.nearest import nearest, probably
@@ -300,6 +300,8 @@ class _Reading:
 
     def _unreadable(self, named: _Named, problem: OSError) -> None:
         text = f"cannot be read: {problem.strerror or problem}"
+        if isinstance(problem, PermissionError):
+            text = custody.refused(named.file)
         by = f"; included at {named.by}" if named.by else ""
         self._say(Level.ERROR, "file-read", text + by, Place(_printable(named.file)))
 

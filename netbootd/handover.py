@@ -16,6 +16,7 @@ from pathlib import Path
 
 from netbootd import heldfolder
 from netbootd.config import Config
+from netbootd.custody import barrier
 from netbootd.dropins import FOLDER
 from netbootd.errors import NetbootdError
 from netbootd.printable import printable
@@ -259,8 +260,8 @@ def kept_out(paths: Iterable[Path], file: Path, user: User) -> dict[Path, Path]:
     found: dict[Path, Path] = {}
     with acting_as(user.uid, user.gid):
         for path in sorted(paths):
-            if barrier := _barrier(path) or (None if path in shallow else _closed_below(path)):
-                found.setdefault(barrier, path)
+            if closed := barrier(path) or (None if path in shallow else _closed_below(path)):
+                found.setdefault(closed, path)
     return found
 
 
@@ -285,20 +286,6 @@ def _program() -> set[Path]:
     """Ourselves: modules that are imported later."""
     places = (*sys.path, sys.prefix, sys.base_prefix, sys.executable)
     return {Path(one).resolve() for one in places if one} | {Path(__file__).resolve().parent}
-
-
-def _barrier(path: Path) -> Path | None:
-    """What keeps us out of *path*, of it and the folders above; None too where it is not there."""
-    for one in (*reversed(path.parents), path):
-        try:
-            status = one.stat()
-        except OSError:
-            return None
-        wanted = os.X_OK if stat.S_ISDIR(status.st_mode) else 0
-        wanted |= os.R_OK if one == path else 0
-        if not os.access(one, wanted, effective_ids=True):
-            return one
-    return None
 
 
 def _closed_below(folder: Path) -> Path | None:

@@ -29,7 +29,7 @@ from typing import NamedTuple
 from netbootd.errors import NetbootdError
 
 ROOT = "root"
-_SERVICE = "netbootd"  # the user of the unit
+SERVICE = "netbootd"  # the user of the unit
 _NOBODY = "nobody"
 
 
@@ -90,7 +90,7 @@ def chosen(name: str, file: Path) -> User:
     as in a developer's clone, else nobody.  Raises NotGivenUp where there is none of that name.
     """
     owner = file.stat()
-    for one in (name,) if name else (_SERVICE, owner.st_uid, _NOBODY):
+    for one in (name,) if name else (SERVICE, owner.st_uid, _NOBODY):
         if one == 0:
             continue
         try:

@@ -18,7 +18,9 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from netbootd import custody
 from netbootd.errors import RenderError
+from netbootd.privilege import User
 
 FILE = "secret_file"
 CREDENTIAL = "secret_credential"
@@ -126,19 +128,18 @@ def is_stand_in(text: str) -> bool:
     return _STAND_IN.fullmatch(text) is not None
 
 
-def read_file(path: Path) -> str:
+def read_file(path: Path, user: User) -> str:
     """
     The value in *path*, without a line end at its end; raises BadSecret.
 
-    The file must be root's or ours, and nobody else may read it.
+    The file must be root's or that of *user*, whom the daemon runs as; others may not use it.
     """
     try:
         with open(path, "rb", opener=_not_blocking) as opened:
-            _check(path, os.fstat(opened.fileno()))
+            _check(path, os.fstat(opened.fileno()), user)
             return _text(opened.read(_LARGEST + 1), str(path))
     except PermissionError:
-        told = f"it must belong to the user that netbootd runs as (here number {os.geteuid()})"
-        raise BadSecret(f"{path} may not be read: {told}") from None
+        raise BadSecret(custody.refused(path)) from None
     except OSError as problem:
         raise BadSecret(f"{path} cannot be read: {problem.strerror}") from None
 
@@ -148,14 +149,11 @@ def _not_blocking(path: str, flags: int) -> int:
     return os.open(path, flags | os.O_NONBLOCK | os.O_CLOEXEC)
 
 
-def _check(path: Path, status: os.stat_result) -> None:
+def _check(path: Path, status: os.stat_result, user: User) -> None:
     if not stat.S_ISREG(status.st_mode):
         raise BadSecret(f"{path} is no regular file")
-    if status.st_uid not in (0, os.geteuid()):
-        raise BadSecret(f"{path} belongs to another user: chown root {path}")
-    if status.st_mode & 0o077:
-        mode = stat.S_IMODE(status.st_mode)
-        raise BadSecret(f"others may use {path} (its mode is {mode:04o}): chmod 0600 {path}")
+    if told := custody.wrong(path, status, user):
+        raise BadSecret(told)
 
 
 def read_credential(name: str) -> str:

@@ -7,6 +7,7 @@ import pickle
 
 import pytest
 
+from netbootd.custody import myself
 from netbootd.errors import RenderError
 from netbootd.secretvalues import (
     BadSecret,
@@ -27,17 +28,17 @@ def file(tmp_path):
     return path
 
 
-@pytest.mark.parametrize("mode", [0o600, 0o400, 0o700])
+@pytest.mark.parametrize("mode", [0o600, 0o400, 0o700, 0o640, 0o440])
 def test_a_file_of_ones_own_is_read_without_its_line_end(file, mode):
     file.chmod(mode)
-    assert read_file(file) == VALUE
+    assert read_file(file, myself()) == VALUE
 
 
-@pytest.mark.parametrize("mode", [0o640, 0o604, 0o660, 0o644, 0o620, 0o601])
+@pytest.mark.parametrize("mode", [0o650, 0o604, 0o660, 0o644, 0o620, 0o601])
 def test_what_others_may_use_is_refused_with_what_to_do(file, mode):
     file.chmod(mode)
     with pytest.raises(BadSecret, match=f"chmod 0600 {file}"):
-        read_file(file)
+        read_file(file, myself())
 
 
 def test_one_that_we_may_not_open_says_whose_it_must_be(file, monkeypatch):
@@ -45,28 +46,28 @@ def test_one_that_we_may_not_open_says_whose_it_must_be(file, monkeypatch):
         raise PermissionError(13, "Permission denied")
 
     monkeypatch.setattr(os, "open", refuse)
-    with pytest.raises(BadSecret, match="must belong to the user that netbootd runs as"):
-        read_file(file)
+    with pytest.raises(BadSecret, match=f"user {myself().name} may not read {file}"):
+        read_file(file, myself())
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root gives files away")
 def test_a_file_of_somebody_elses_is_refused(file):
     os.chown(file, 4321, 0)
-    with pytest.raises(BadSecret, match=f"chown root {file}"):
-        read_file(file)
+    with pytest.raises(BadSecret, match=f"user 4321, not to root .*: chown {myself().name} {file}"):
+        read_file(file, myself())
 
 
 def test_what_is_no_such_file_is_refused(file, tmp_path):
     os.mkfifo(tmp_path / "fifo", 0o600)
     for path in (tmp_path, tmp_path / "fifo"):
         with pytest.raises(BadSecret, match=r"no regular file|Is a directory"):
-            read_file(path)
+            read_file(path, myself())
     with pytest.raises(BadSecret, match="No such file"):
-        read_file(tmp_path / "none")
+        read_file(tmp_path / "none", myself())
     for raw, told in ((b"\n", "is empty"), (b"\xff", "not UTF-8"), (b"x" * 65537, "more than")):
         file.write_bytes(raw)
         with pytest.raises(BadSecret, match=told):
-            read_file(file)
+            read_file(file, myself())
 
 
 def test_a_credential_is_what_systemd_gives(file, monkeypatch):

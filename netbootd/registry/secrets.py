@@ -14,8 +14,10 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
+from netbootd import custody
 from netbootd.dropins import GROUPS, MACHINES, SECTIONS, SUBNETS, TARGETS, VMS, Layers
 from netbootd.errors import Finding, Level, Place
+from netbootd.privilege import User
 from netbootd.registry.groups import VARS
 from netbootd.registry.targets import KNOWN as OF_TARGETS
 from netbootd.relaxedjson import Array, Object, path_of
@@ -56,6 +58,7 @@ def resolve(
     *known* are the keys of machines and groups that mean something.  A *folder* is where relative
     paths begin.  What cannot be read is reported; nobody has a value for it then.
     """
+    user = _daemon(layers)
     values: dict[str, str | None] = {}
     watch: dict[str, None] = {}
     for top in layers.tops:
@@ -81,11 +84,19 @@ def resolve(
                 continue
             values[shown] = None
             try:
-                values[shown] = read_file(Path(file)) if kind == FILE else read_credential(name)
+                of_file = kind == FILE
+                values[shown] = read_file(Path(file), user) if of_file else read_credential(name)
             except BadSecret as problem:
                 level = Level.WARNING if isinstance(problem, NoCredentials) else Level.RELOAD
                 report(Finding(level, "secret-unreadable", str(problem), place, path))
     return Found(Secrets(values), tuple(watch))
+
+
+def _daemon(layers: Layers) -> User:
+    """Before the settings are read, which may have secrets as well."""
+    section = layers.merged("netbootd")
+    name = section.get("user") if section else None
+    return custody.of_daemon(name.strip() if isinstance(name, str) else "", layers.main)
 
 
 def _secrets_in(

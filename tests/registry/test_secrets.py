@@ -141,9 +141,9 @@ def test_a_setting_may_name_a_key_as_secrets_are(tmp_path, monkeypatch, group, k
     [
         (0o600, None, ""),
         (0o640, None, ""),
-        (0o640, 54321, "chgrp netbootd"),
+        (0o640, 54321, "group 54321 may use"),
         (0o604, None, "everybody may use"),
-        (0o660, None, "chmod 0640"),
+        (0o660, None, "chmod 0600"),
     ],
 )
 def test_a_key_that_others_may_use_is_told(tmp_path, mode, group, says):
