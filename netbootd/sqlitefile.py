@@ -21,6 +21,8 @@ _BUSY_S = 5.0  # how long one waits for another's lock
 _APPLICATION = 0x6E626400  # "nbd", PRAGMA application_id of our files; earlier ones have 0
 #: What SQLite keeps beside a file (https://www.sqlite.org/tempfiles.html).
 _BESIDE = ("-wal", "-shm", "-journal")
+#: Of one name.
+_MOST_ASIDE = 5
 
 
 class NoDatabase(sqlite3.DatabaseError):
@@ -181,8 +183,8 @@ def is_broken(problem: Exception) -> bool:
 
 def set_aside(file: Path) -> Path:
     """
-    Rename a broken *file*, whatever it is, and its log of what was written last with it; what was
-    set aside before is given up for it, but a folder with something in it.  Raises OSError.
+    Rename a broken *file*, whatever it is, and its log of what was written last with it.  Raises
+    OSError.
     """
     broken = _free(file.with_name(f"{file.name}.broken"))
     for ending in _BESIDE:
@@ -196,12 +198,17 @@ def set_aside(file: Path) -> Path:
 
 
 def _free(wanted: Path) -> Path:
-    """*wanted*, with nothing there any more; or with a number where a folder is not empty."""
+    """
+    *wanted*, or with a number where there is something; what was set aside before may be all that
+    is left.  From the last on it is given up, and so is an empty folder anywhere.
+    """
     for number in itertools.count(1):
         place = wanted if number == 1 else wanted.with_name(f"{wanted.name}.{number}")
         try:
             if place.is_dir() and not place.is_symlink():
                 place.rmdir()
+            elif number < _MOST_ASIDE and os.path.lexists(place):
+                continue
             else:
                 place.unlink(missing_ok=True)
         except OSError as problem:

@@ -172,3 +172,14 @@ def test_our_own_file_without_the_right_to_write_is_written_again(theirs):
     theirs.chmod(0o400)
     as_user(lambda: add(theirs, "second"))
     assert keys(theirs) == ["first", "second"]
+
+
+def test_what_was_set_aside_before_stays_and_the_last_of_five_is_given_up(file):
+    for number in range(7):
+        file.write_text(str(number))
+        set_aside(file)
+    kept = {one.name: one.read_text() for one in file.parent.glob("*.broken*")}
+    assert kept == {
+        f"{file.name}.broken{ending}": text
+        for ending, text in (("", "0"), (".2", "1"), (".3", "2"), (".4", "3"), (".5", "6"))
+    }
