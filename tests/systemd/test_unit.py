@@ -128,6 +128,13 @@ def test_every_unit_is_installed():
         assert re.search(rf"\b{re.escape(unit.name)}\b", text), unit.name
 
 
+def test_the_installer_finds_the_program_whatever_the_path_is():
+    """That of a chroot, or of cron, has no /usr/local/bin."""
+    text = (FOLDER.parent / "tools" / "install").read_text()
+    assert not re.search(r"^netbootd ", text, re.MULTILINE)
+    assert '"$home/bin/netbootd" check' in text
+
+
 def test_the_network_is_not_waited_for():
     order = [name for name in settings() if name in ("After", "Wants", "Requires", "BindsTo")]
     assert not any("network" in value for name in order for value in settings()[name])
