@@ -36,6 +36,7 @@ SOCKET = "api.sock"
 MODE = 0o660
 _BACKLOG = 64
 _READING = (b"GET", b"HEAD")
+_ACL = "system.posix_acl_access"  # acl(5); setfacl(1)
 _SERVED = frozenset({Kind.API, Kind.STATUS})
 
 
@@ -115,6 +116,11 @@ def belongs(file: Path, group: str) -> OSError | None:
         number = grp.getgrnam(group).gr_gid if group else os.getegid()
         if file.stat().st_gid != number:
             os.chown(file, -1, number)
+        if group and _keeps_out(file.parent, number):
+            return OSError(
+                f'the group "{group}" has it, but cannot get into its folder: set "api_socket" to '
+                f'"/run/netbootd/{SOCKET}", or another folder that the group can enter'
+            )
     except KeyError:
         return OSError(f'there is no group "{group}", which "api_group" names')
     except OSError as problem:
@@ -128,6 +134,16 @@ def belongs(file: Path, group: str) -> OSError | None:
             )
         return problem
     return None
+
+
+def _keeps_out(folder: Path, group: int) -> bool:
+    """Whether who is in *group* alone cannot enter *folder*, unless a list of its own says so."""
+    status = folder.stat()
+    enters = stat.S_IXGRP if status.st_gid == group else stat.S_IXOTH
+    with suppress(OSError):  # a file system without
+        if _ACL in os.listxattr(folder):
+            return False
+    return not status.st_mode & enters
 
 
 def _make_way(file: Path) -> None:

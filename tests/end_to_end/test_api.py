@@ -10,6 +10,7 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
 
@@ -148,11 +149,15 @@ def as_user(server, uid, gid, *groups):
     return int(done.stdout)
 
 
-def test_another_group_may_have_the_socket_and_its_members_alone_get_in(server, tmp_path_factory):
-    folder = tmp_path_factory.mktemp("run")
-    for one in (folder, *folder.parents):
-        if str(one) not in ("/", "/tmp"):
-            one.chmod(one.stat().st_mode | 0o011)
+@pytest.fixture
+def folder():
+    """One that everybody can enter, as pytest's are not: each run of it closes them anew."""
+    with tempfile.TemporaryDirectory(prefix="nb-api-") as made:
+        Path(made).chmod(0o755)
+        yield Path(made)
+
+
+def test_another_group_may_have_the_socket_and_its_members_alone_get_in(server, folder):
     settings = server.config["netbootd"]
     settings |= {"api_socket": str(folder / "api.sock"), "api_group": "games"}
     games = grp.getgrnam("games").gr_gid
@@ -165,11 +170,17 @@ def test_another_group_may_have_the_socket_and_its_members_alone_get_in(server, 
     assert as_user(server, 65533, games) == 200
     assert as_user(server, 65533, 65533, games) == 200
     assert as_user(server, 1, 1, 0) == 0
+    folder.chmod(0o750)
+    said = len(server.daemon.text)
+    server.daemon.reload()
+    server.daemon.wait_for('group "games" has it, but cannot get into its folder', 10, after=said)
+    assert as_user(server, 65533, games) == 0
+    folder.chmod(0o751)
     said = len(server.daemon.text)
     settings["api_group"] = "audio"
     write_config(server.lab.folder / "netbootd.json", server.config)
     server.daemon.reload()
-    server.daemon.wait_for('the group "audio", since .* so a restart will do', 10, after=said)
+    server.daemon.wait_for('the group "audio": .* so a restart will do', 10, after=said)
     said = len(server.daemon.text)
     settings["api_group"] = "no-such-group"
     write_config(server.lab.folder / "netbootd.json", server.config)
