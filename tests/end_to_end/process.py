@@ -40,6 +40,9 @@ class Process:
     Lines are not waited for but text: a prompt or a firmware's progress ends without a newline.
     """
 
+    #: Whether it leads a process group, all of which ends with it.
+    GROUP = False
+
     def __init__(self, argv: list[str], *, mirror: Callable[[str], None] | None = None) -> None:
         self.name = " ".join(argv[:8])
         self._mirror = mirror
@@ -51,7 +54,7 @@ class Process:
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             cwd=ROOT,
-            process_group=0,
+            process_group=0 if self.GROUP else None,
         )
         self._reader = threading.Thread(target=self._read, daemon=True)
         self._reader.start()
@@ -126,22 +129,18 @@ class Process:
             except subprocess.TimeoutExpired:
                 self._process.kill()
                 self._process.wait()
-        self._end_group()
+        if self.GROUP:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(self.pid, signal.SIGKILL)
         self._reader.join(5)
-
-    def _end_group(self) -> None:
-        """
-        What it has left behind.
-
-        bubblewrap's --die-with-parent does not reach a child that has become another user: whoever
-        dies has no right to send it the signal (prctl(2), kill(2)).
-        """
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(self.pid, signal.SIGKILL)
 
 
 class Daemon(Process):
     """``netbootd run``: a process that says when it is ready and when it has reloaded."""
+
+    # bubblewrap's --die-with-parent does not reach a child that has become another user: whoever
+    # dies has no right to send it the signal (prctl(2), kill(2)).
+    GROUP = True
 
     def reload(self, timeout: float = 15) -> str:
         """

@@ -277,8 +277,10 @@ def test_of_two_machines_with_one_address_the_first_has_it_and_both_are_named(lo
 
 def test_a_hostname_that_is_none_is_told_as_of_the_machine(loaded, tmp_path):
     loaded(machines={ONE: {**DISK, "hostname": "a b"}})
-    [finding] = check(tmp_path / "c.json").findings
-    assert (finding.code, finding.level) == ("hostname-invalid", Level.WARNING)
+    # What the daemon's user may read here is another matter.
+    findings = check(tmp_path / "c.json").findings
+    [finding] = [one for one in findings if one.code == "hostname-invalid"]
+    assert finding.level is Level.WARNING
     assert finding.text.startswith("hostname 'a b' is no host name")
     assert finding.path.endswith(".hostname")
 
