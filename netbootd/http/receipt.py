@@ -17,8 +17,10 @@ import termios
 from collections.abc import Callable
 from typing import Any
 
-#: tcpi_bytes_acked in struct tcp_info.
+#: tcpi_state and tcpi_bytes_acked in struct tcp_info.
+_STATE = slice(0, 1)
 _ACKED = slice(120, 128)
+_CLOSED = b"\x07"  # TCP_CLOSE in linux/tcp_states.h: both are done, or one has reset it
 _FIRST_LOOK_S = 0.002
 _LONGEST_PAUSE_S = 0.5
 #: A client that has acknowledged nothing more by then has gone without a word.
@@ -35,22 +37,23 @@ class Receipt:
     def __init__(self, ended: Callable[[bool], None]) -> None:
         self._ended: Callable[[bool], None] | None = ended
         self._reactor: Any = None
+        self._transport: Any = None
         self._connection: Any = None
         self._end = 0
+        self._end_known = False
         self._left = 0
         self._until = 0.0
 
     def leaves(self, reactor: Any, transport: Any, size: int) -> None:
         """*size* bytes of a body are about to be sent by *transport*; raises OSError."""
         self._reactor = reactor
-        self._connection = _plain(transport).dup()
-        self._end = _acked(self._connection) + _unacked(self._connection) + size
+        self._transport = _plain(transport)
+        self._connection = self._transport.socket.dup()
+        self._end = self._sent() + size  # and headers, and what encrypts it
 
     def written(self, _: Any = None) -> None:
-        """All of it is with the kernel."""
-        self._left = _unacked(self._connection)
-        self._until = self._reactor.seconds() + _PATIENCE_S
-        self._reactor.callLater(_FIRST_LOOK_S, self._look_again, _FIRST_LOOK_S)
+        """All of it is with Twisted, whose TLS collects small pieces until the next turn."""
+        self._reactor.callLater(0, self._begin_to_look)
 
     def broken(self, _: Any = None) -> None:
         """The connection ended before, or as the client had the last of it."""
@@ -70,9 +73,27 @@ class Receipt:
                 self._connection.close()
             ended(whole)
 
+    def _begin_to_look(self) -> None:
+        """
+        All of it is below TLS, and nothing that came of it has been read: here it ends.
+
+        What follows may never be acknowledged: a client that closes TLS gets an alert from us, and
+        resets a connection that it has left already.
+        """
+        if self._ended is not None:
+            self._end = self._sent() + _buffered(self._transport)
+            self._end_known = True
+            self._left = _unacked(self._connection)
+            self._until = self._reactor.seconds() + _PATIENCE_S
+            self._reactor.callLater(_FIRST_LOOK_S, self._look_again, _FIRST_LOOK_S)
+
     def _look_again(self, pause: float) -> None:
+        closed = _told(self._connection, _STATE) == _CLOSED  # first: what it acknowledged counts
         self.look()
         if self._ended is None:
+            return
+        if closed:
+            self.end(whole=False)
             return
         before, self._left = self._left, _unacked(self._connection)
         if self._left < before:
@@ -83,22 +104,37 @@ class Receipt:
         longer = min(2 * pause, _LONGEST_PAUSE_S)
         self._reactor.callLater(longer, self._look_again, longer)
 
+    def _sent(self) -> int:
+        """Bytes that the kernel took, since the connection began."""
+        return _acked(self._connection) + _unacked(self._connection)
+
     def _all_acked(self) -> bool:
-        return not _unacked(self._connection) and _acked(self._connection) >= self._end
+        if _acked(self._connection) < self._end:
+            return False
+        return self._end_known or not _unacked(self._connection)
 
 
 def _plain(transport: Any) -> Any:
-    """The socket below whatever encrypts."""
+    """The transport below whatever encrypts, which has the socket."""
     while not hasattr(transport, "socket"):
         transport = transport.transport
-    return transport.socket
+    return transport
+
+
+def _buffered(transport: Any) -> int:
+    """Bytes that *transport* holds for the kernel; Twisted has no public word for them."""
+    return len(transport.dataBuffer) - int(transport.offset) + int(transport._tempDataLen)
 
 
 def _acked(connection: socket.socket) -> int:
     """Bytes that the other end has acknowledged, of all that were sent."""
-    told = connection.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, _ACKED.stop)
-    (count,) = struct.unpack("=Q", told[_ACKED])
+    (count,) = struct.unpack("=Q", _told(connection, _ACKED))
     return int(count)
+
+
+def _told(connection: socket.socket, field: slice) -> bytes:
+    """One field of struct tcp_info."""
+    return connection.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, _ACKED.stop)[field]
 
 
 def _unacked(connection: socket.socket) -> int:

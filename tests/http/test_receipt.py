@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import socket
+import struct
 from types import SimpleNamespace
 
 import pytest
@@ -28,19 +30,26 @@ def ends():
             yield ours, client
 
 
-def sent(ours, clock):
-    """Of an answer that the kernel took; how it ends."""
+def sent(ours, clock, *, buffered=0):
+    """Of an answer that the kernel took, but for what is *buffered* above it; how it ends."""
     told = []
     receipt = Receipt(told.append)
-    receipt.leaves(clock, SimpleNamespace(socket=ours), SIZE)
+    below = SimpleNamespace(socket=ours, dataBuffer=bytes(buffered), offset=0, _tempDataLen=0)
+    receipt.leaves(clock, below, SIZE)
     ours.sendall(bytes(SIZE))
     receipt.written()
+    clock.advance(0)
     return told
 
 
 def read(client, size):
     while size > 0:
         size -= len(client.recv(size))
+
+
+def reset(client):
+    client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    client.close()
 
 
 def pass_by(clock, seconds):
@@ -70,3 +79,39 @@ def test_one_that_reads_no_more_has_not(ends):
     assert told == []
     pass_by(clock, 300)  # what the kernel took from it counts as read, a moment later
     assert told == [False]
+
+
+def test_one_that_has_all_and_resets_what_follows_has_all(ends):
+    ours, client = ends
+    clock = Clock()
+    told = sent(ours, clock)
+    read(client, SIZE)
+    client.close()
+    with contextlib.suppress(ConnectionError):
+        while True:
+            ours.sendall(bytes(24))  # such as an alert of TLS
+    clock.advance(1)
+    assert told == [True]
+
+
+def test_one_that_resets_it_before_its_end_is_not_waited_for(ends):
+    ours, client = ends
+    clock = Clock()
+    told = sent(ours, clock)
+    read(client, SIZE // 5)
+    reset(client)
+    clock.advance(1)
+    assert told == [False]
+
+
+def test_one_that_has_only_what_the_kernel_took_has_not_all(ends):
+    ours, client = ends
+    clock = Clock()
+    told = sent(ours, clock, buffered=1)
+    read(client, SIZE)
+    pass_by(clock, 20)
+    assert told == []
+    ours.sendall(bytes(1))
+    read(client, 1)
+    clock.advance(1)
+    assert told == [True]
