@@ -44,7 +44,8 @@ from netbootd.events.loops import LoopDetector
 from netbootd.events.silence import SilenceDetector
 from netbootd.events.stream import Listener, Stream
 from netbootd.events.witness import Overheard
-from netbootd.hooks import Hooks, LeaseHooks
+from netbootd.hooks.hooks import Hooks
+from netbootd.hooks.leases import LeaseHooks
 from netbootd.http import tls
 from netbootd.http.api import Api
 from netbootd.http.authority import Authority

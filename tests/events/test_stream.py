@@ -25,7 +25,7 @@ from netbootd.events.event import (
 from netbootd.events.lease import LeaseEnded
 from netbootd.events.loops import LoopDetector
 from netbootd.events.stream import Stream
-from netbootd.hooks import LeaseHooks
+from netbootd.hooks.leases import LeaseHooks
 from netbootd.metrics import Metrics
 from netbootd.nodelogs import NodeLogs
 from netbootd.record.record import Record

@@ -42,7 +42,7 @@ DOORS = {
     "jinja2": {"precut", "rendering", "targets/ipxe", "boot/script", "check"},
 }
 TWISTED = re.compile(
-    r"(\w+/service|dhcp/edge|syslog/(?:connections|datagrams)|http/\w+|daemon|serving|descent|collecting|telling|reloading|hooks|keeper|chronicle|leasing|pacing|nodelogs|journal|watch|naming/(naming|nameserver|updates))$"
+    r"(\w+/service|dhcp/edge|syslog/(?:connections|datagrams)|http/\w+|daemon|serving|descent|collecting|telling|reloading|hooks/hooks|keeper|chronicle|leasing|pacing|nodelogs|journal|watch|naming/(naming|nameserver|updates))$"
 )
 #: Pure rooms: values in, values out.
 PURE = re.compile(
@@ -128,7 +128,7 @@ def test_the_live_cell_is_read_at_the_edges_only():
         if ".snapshot" in re.sub(r"import.*|from.*", "", file.read_text())
     }
     allowed = re.compile(
-        r"(\w+/service|dhcp/edge|tftp/locate|http/\w+|api/desk|daemon|telling|reloading|hooks|keeper|chronicle|leasing|pacing|nodelogs|naming/naming|registry/live)"
+        r"(\w+/service|dhcp/edge|tftp/locate|http/\w+|api/desk|daemon|telling|reloading|hooks/leases|keeper|chronicle|leasing|pacing|nodelogs|naming/naming|registry/live)"
     )
     assert all(allowed.fullmatch(name) for name in readers), readers
 
