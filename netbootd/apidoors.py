@@ -20,8 +20,9 @@ from pathlib import Path
 from typing import Any, Protocol
 from urllib.parse import urlsplit
 
-from netbootd import apitoken, dropins, settings
+from netbootd import apitoken, settings
 from netbootd.config import Config
+from netbootd.dropins.reading import survey
 from netbootd.errors import NetbootdError
 
 SOCKET = "api.sock"
@@ -172,7 +173,7 @@ class Web:
 
 def settings_of(config: Path) -> Config:
     """The daemon's settings in *config*, the usual ones where it cannot be read."""
-    section = dropins.survey(config).merged("netbootd")
+    section = survey(config).merged("netbootd")
     found = settings.parse(section, config.parent, [])
     return found if section is not None else replace(found, **_guessed(config))
 

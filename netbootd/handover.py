@@ -17,7 +17,7 @@ from pathlib import Path
 from netbootd import heldfolder
 from netbootd.config import Config
 from netbootd.custody import barrier
-from netbootd.dropins import FOLDER
+from netbootd.dropins.reading import FOLDER
 from netbootd.errors import NetbootdError
 from netbootd.printable import printable
 from netbootd.privilege import User, acting_as

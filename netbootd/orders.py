@@ -13,9 +13,10 @@ import time
 from datetime import datetime
 from pathlib import Path
 
-from netbootd import dropins, settings, subject
+from netbootd import settings, subject
 from netbootd.boot.client import Client, Stage
 from netbootd.boot.decision import identify
+from netbootd.dropins.reading import survey
 from netbootd.errors import ConfigErrors, NetbootdError
 from netbootd.mac import MAC
 from netbootd.nearest import nearest
@@ -129,7 +130,7 @@ def _state(config: Path) -> tuple[Registry | None, Path]:
     try:
         registry = load(config)
     except ConfigErrors:
-        section = dropins.survey(config).merged("netbootd")
+        section = survey(config).merged("netbootd")
         return None, settings.parse(section, config.parent, []).state
     return registry, registry.config.state
 

@@ -25,9 +25,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import BinaryIO, cast
 
-from netbootd import dropins
 from netbootd.check import rehearse
-from netbootd.dropins import NOTHING_PENDING, Pending
+from netbootd.dropins.reading import FOLDER, NOTHING_PENDING, Pending
 from netbootd.errors import ConfigErrors, Finding, Level, Place
 from netbootd.registry import crossing
 from netbootd.registry.load import load
@@ -161,7 +160,7 @@ def _size(file: Path, documents: Iterable[str]) -> int:
     """Bytes of *file*, its drop-ins, and what else was read last, such as what it includes."""
     paths = {str(file), *documents}
     with contextlib.suppress(OSError):
-        paths |= {str(path) for path in (file.parent / dropins.FOLDER).iterdir()}
+        paths |= {str(path) for path in (file.parent / FOLDER).iterdir()}
     total = 0
     for path in paths:
         with contextlib.suppress(OSError):

@@ -17,9 +17,10 @@ from typing import Any
 from twisted.internet import reactor as global_reactor
 from twisted.logger import Logger
 
-from netbootd import collecting, descent, dropins, journal, privilege
+from netbootd import collecting, descent, journal, privilege
 from netbootd.api import batch
 from netbootd.daemon import Daemon
+from netbootd.dropins.reading import FOLDER
 from netbootd.registry.snapshot import Registry
 from netbootd.rehearsal import rehearsed
 from netbootd.statelock import Lock
@@ -81,7 +82,7 @@ def _read_and_descend(file: Path, only_interfaces: tuple[str, ...], lock: Lock) 
 def _finish_writing(file: Path) -> None:
     """The drop-ins of an import that we died over: all of them."""
     try:
-        if count := batch.finish(file.parent / dropins.FOLDER):
+        if count := batch.finish(file.parent / FOLDER):
             log.warn("the end of an import was made up for: {count} drop-ins", count=count)
     except OSError as problem:
         log.warn("the end of an import cannot be made up for: {problem}", problem=str(problem))

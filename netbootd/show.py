@@ -16,7 +16,7 @@ from netbootd.boot.script import NO_PAST, BootScript, Past, boot_script
 from netbootd.configfiles import PI_FILES, Reader
 from netbootd.dialects.catalogue import dialect_of
 from netbootd.dialects.dialect import TFTP, Way
-from netbootd.dropins import GROUPS, MACHINES, TARGETS
+from netbootd.dropins.sections import GROUPS, MACHINES, TARGETS
 from netbootd.errors import Finding, Level, NotFound
 from netbootd.loaders import NO_CHOICE, Choice
 from netbootd.mac import MAC

@@ -15,7 +15,8 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from netbootd import dropins, settings, urls
+from netbootd import settings, urls
+from netbootd.dropins.reading import survey
 from netbootd.errors import NetbootdError
 
 _PATIENCE_S = 5
@@ -61,7 +62,7 @@ def _finding(one: Mapping[str, Any]) -> str:
 
 def _port(config: Path) -> int:
     """The first HTTP port that *config* names, the default where it cannot be read."""
-    section = dropins.survey(config).merged("netbootd")
+    section = survey(config).merged("netbootd")
     return settings.parse(section, config.parent, []).http_port[0]
 
 

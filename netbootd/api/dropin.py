@@ -12,7 +12,8 @@ from typing import Any, NamedTuple
 from urllib.parse import quote
 
 from netbootd.api.no import No
-from netbootd.dropins import MACHINES, MANAGED
+from netbootd.dropins.reading import MANAGED
+from netbootd.dropins.sections import MACHINES
 from netbootd.errors import Place
 from netbootd.mac import MAC
 from netbootd.printable import printable

@@ -25,7 +25,8 @@ from netbootd.api.dropin import Author, Change, file_name, text_of
 from netbootd.api.entry import patched
 from netbootd.api.no import No
 from netbootd.api.secrecy import secrets_in
-from netbootd.dropins import FOLDER, MACHINES, MANAGED, NOTHING_PENDING, Pending, bytes_of
+from netbootd.dropins.reading import FOLDER, MANAGED, NOTHING_PENDING, Pending, bytes_of
+from netbootd.dropins.sections import MACHINES
 from netbootd.errors import ConfigErrors, Finding, Level, Place
 from netbootd.mac import MAC
 from netbootd.registry.machine import Machine

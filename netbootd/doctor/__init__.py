@@ -12,13 +12,14 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from netbootd import dropins, settings
 from netbootd import interfaces as networks
+from netbootd import settings
 from netbootd.addressing import Serving
 from netbootd.config import Config
 from netbootd.doctor import host
 from netbootd.doctor.ask import Questions
 from netbootd.doctor.verdict import Facts, Remark, is_wrong, judge
+from netbootd.dropins.reading import survey
 from netbootd.errors import ConfigErrors, NetbootdError
 from netbootd.interfaces import Interface
 from netbootd.registry.load import load
@@ -74,7 +75,7 @@ def as_json(results: Sequence[tuple[Facts, list[Remark]]]) -> str:
 
 def _config(file: Path) -> Config:
     """As far as it can be read: a broken one is when people ask."""
-    return settings.parse(dropins.survey(file).merged("netbootd"), file.parent, [])
+    return settings.parse(survey(file).merged("netbootd"), file.parent, [])
 
 
 def _registry(file: Path) -> Registry | None:

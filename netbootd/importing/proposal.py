@@ -16,7 +16,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from netbootd.check import check
-from netbootd.dropins import FOLDER
+from netbootd.dropins.reading import FOLDER
 from netbootd.errors import Finding, Level
 from netbootd.importing.plan import Plan
 from netbootd.printable import printable

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from netbootd.dropins import FOLDER
+from netbootd.dropins.reading import FOLDER
 from netbootd.errors import ConfigErrors, Finding, Level, MediaError
 from netbootd.importing import proposal
 from netbootd.importing.copy import copy

@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from netbootd.dropins import bytes_of
+from netbootd.dropins.reading import bytes_of
 from netbootd.errors import MediaError, Place
 from netbootd.printable import printable
 

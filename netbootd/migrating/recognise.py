@@ -9,7 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TypeAlias
 
-from netbootd.dropins import bytes_of
+from netbootd.dropins.reading import bytes_of
 from netbootd.errors import MediaError
 from netbootd.migrating import dhcpd, dnsmasq, held, kea, pfsense
 from netbootd.migrating.files import MOST, Files, decoded

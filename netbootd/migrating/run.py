@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from netbootd.check import tried
-from netbootd.dropins import FOLDER
+from netbootd.dropins.reading import FOLDER
 from netbootd.errors import ConfigErrors, Finding, Level, MediaError
 from netbootd.importing import proposal
 from netbootd.importing.plan import slug

@@ -8,7 +8,7 @@ own; where only its groups replace some, it shares one with their other members.
 
 from __future__ import annotations
 
-from netbootd.dropins import GROUPS
+from netbootd.dropins.sections import GROUPS
 from netbootd.errors import Finding, Level, Place
 from netbootd.nearest import did_you_mean, nearest
 from netbootd.registry.entries import Entry, Kind, Report

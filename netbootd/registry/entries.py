@@ -14,7 +14,8 @@ from enum import Enum, auto
 from ipaddress import IPv4Address
 from typing import Any, NamedTuple
 
-from netbootd.dropins import MACHINES, Layers
+from netbootd.dropins.layers import Layers
+from netbootd.dropins.sections import MACHINES
 from netbootd.errors import Finding, Level, Place
 from netbootd.mac import MAC
 from netbootd.macslips import resembles_mac, slip

@@ -16,7 +16,8 @@ from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from netbootd.dropins import GROUPS, Layers, Merged
+from netbootd.dropins.layers import Layers, Merged
+from netbootd.dropins.sections import GROUPS
 from netbootd.errors import Finding, Level
 from netbootd.nearest import did_you_mean, misspelt
 from netbootd.registry.entries import IDENTITY, Entry, Report

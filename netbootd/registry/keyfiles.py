@@ -12,7 +12,7 @@ from pathlib import Path
 
 from netbootd import custody
 from netbootd.config import Config
-from netbootd.dropins import Layers
+from netbootd.dropins.layers import Layers
 from netbootd.errors import Finding, Level
 from netbootd.privilege import User
 from netbootd.relaxedjson import Object, path_of

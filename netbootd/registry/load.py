@@ -15,11 +15,12 @@ from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
-from netbootd import answers, dropins, settings
+from netbootd import answers, settings
 from netbootd.config import Config, with_interfaces
 from netbootd.content import Library
 from netbootd.dialects import catalogue as dialects
-from netbootd.dropins import NOTHING_PENDING, Layers, Pending
+from netbootd.dropins.layers import Layers
+from netbootd.dropins.reading import NOTHING_PENDING, Pending, survey
 from netbootd.errors import ConfigErrors, Finding, Level, Place
 from netbootd.registry import (
     groups,
@@ -78,7 +79,7 @@ def _uncollected() -> Iterator[None]:
 
 
 def _load(file: Path, interfaces: tuple[str, ...], pending: Pending) -> tuple[Registry, Origins]:
-    layers = dropins.survey(file, pending)
+    layers = survey(file, pending)
     if any(_leaves_a_hole(finding) for finding in layers.findings):
         raise ConfigErrors(layers.findings, layers.files)
     findings = Findings(layers.findings)

@@ -13,7 +13,8 @@ from ipaddress import IPv4Address
 from typing import Any
 
 from netbootd import dhcpoptions, readers, replies
-from netbootd.dropins import MACHINES, Layers
+from netbootd.dropins.layers import Layers
+from netbootd.dropins.sections import MACHINES
 from netbootd.errors import Finding, Level
 from netbootd.loaders import NO_CHOICE, Choice
 from netbootd.mac import MAC

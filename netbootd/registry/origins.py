@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
-from netbootd.dropins import Layers
+from netbootd.dropins.layers import Layers
 from netbootd.errors import Place
 from netbootd.registry.choice import CHOOSING
 from netbootd.registry.entries import DEFAULT

@@ -17,7 +17,8 @@ from netbootd import loaders
 from netbootd.arch import TABLE, Arch, arch_of
 from netbootd.config import Config
 from netbootd.content import Library
-from netbootd.dropins import GROUPS, MACHINES, SUBNETS, TARGETS, Layers
+from netbootd.dropins.layers import Layers
+from netbootd.dropins.sections import GROUPS, MACHINES, SUBNETS, TARGETS
 from netbootd.errors import Finding, Level, Place
 from netbootd.loaders import Choice
 from netbootd.printable import counted

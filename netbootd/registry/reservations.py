@@ -12,8 +12,9 @@ from ipaddress import IPv4Address, IPv4Network
 from itertools import islice
 
 from netbootd.addressing import Range, Serving
-from netbootd.dropins import SUBNETS, Layers
-from netbootd.dropins import Entry as Written
+from netbootd.dropins.layers import Entry as Written
+from netbootd.dropins.layers import Layers
+from netbootd.dropins.sections import SUBNETS
 from netbootd.errors import Finding, Level
 from netbootd.registry.addressing import nobodys, overlap
 from netbootd.registry.machine import Machine

@@ -15,7 +15,8 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from netbootd.dropins import GROUPS, MACHINES, TARGETS, Layers
+from netbootd.dropins.layers import Layers
+from netbootd.dropins.sections import GROUPS, MACHINES, TARGETS
 from netbootd.errors import Finding, Level, Place, RenderError
 from netbootd.nearest import did_you_mean
 from netbootd.registry.facts import everybody, for_a_look

@@ -15,7 +15,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 from netbootd import custody
-from netbootd.dropins import GROUPS, MACHINES, SECTIONS, SUBNETS, TARGETS, VMS, Layers
+from netbootd.dropins.layers import Layers
+from netbootd.dropins.sections import GROUPS, MACHINES, SECTIONS, SUBNETS, TARGETS, VMS
 from netbootd.errors import Finding, Level, Place
 from netbootd.privilege import User
 from netbootd.registry.groups import VARS

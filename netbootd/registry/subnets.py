@@ -22,8 +22,9 @@ from urllib.parse import urlsplit
 from netbootd import replies
 from netbootd.addressing import NO_ADDRESSING, Addressing
 from netbootd.config import Dhcp
-from netbootd.dropins import SUBNETS, Layers
-from netbootd.dropins import Entry as Written
+from netbootd.dropins.layers import Entry as Written
+from netbootd.dropins.layers import Layers
+from netbootd.dropins.sections import SUBNETS
 from netbootd.errors import Finding, Level
 from netbootd.loaders import NO_CHOICE, Choice
 from netbootd.nearest import did_you_mean, probably

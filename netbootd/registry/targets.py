@@ -9,7 +9,7 @@ from collections.abc import Callable
 from typing import Any
 
 from netbootd.content import Library
-from netbootd.dropins import Layers
+from netbootd.dropins.layers import Layers
 from netbootd.errors import Finding, Level, Place
 from netbootd.nearest import misspelt
 from netbootd.relaxedjson import Object, kind, path_of

@@ -13,7 +13,8 @@ from collections.abc import Iterator
 from typing import Any
 
 from netbootd.content import Library
-from netbootd.dropins import GROUPS, SUBNETS, TARGETS, Layers
+from netbootd.dropins.layers import Layers
+from netbootd.dropins.sections import GROUPS, SUBNETS, TARGETS
 from netbootd.errors import Finding, Forbidden, Level, NotFound, RenderError
 from netbootd.registry.entries import Entry
 from netbootd.registry.groups import VARS

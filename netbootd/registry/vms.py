@@ -15,7 +15,8 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from netbootd.dropins import VMS, Layers
+from netbootd.dropins.layers import Layers
+from netbootd.dropins.sections import VMS
 from netbootd.errors import Finding, Level, Place
 from netbootd.nearest import did_you_mean
 from netbootd.registry.machine import Machine

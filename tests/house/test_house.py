@@ -46,7 +46,7 @@ TWISTED = re.compile(
 )
 #: Pure rooms: values in, values out.
 PURE = re.compile(
-    r"(errors|budget|vitals|boots/progression|shipping/(items|answers)|mac|arch|urls|nearest|relaxedjson|banner|learning|replies|record/(styles|claims)|events/\w+|boot/\w+|boots/(?!store)\w+|targets/(?!ipxe)\w+"
+    r"(errors|budget|vitals|boots/progression|shipping/(items|answers)|mac|arch|urls|nearest|relaxedjson|banner|learning|replies|record/(styles|claims)|events/\w+|boot/\w+|dropins/(?:layers|sections)|boots/(?!store)\w+|targets/(?!ipxe)\w+"
     r"|scripts/\w+|api/(values|leases|entry|body|table|no)|registry/(machine|snapshot|live|marks|wildcards|entries|groups|choice)|dhcp/(message|wire|pxe|proxy|destination|frame|styles|fields|telling|overheard|arp|budget|rivals)"
     r"|dhcp/(server|asking|assign|booting|given|granting|matching|naming|prepared|relay|replying|served)"
     r"|tftp/(wire|options|transfer|outcome|habits|limits|gate)"

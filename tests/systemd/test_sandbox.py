@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from netbootd.dropins import FOLDER as MACHINES
+from netbootd.dropins.reading import FOLDER as MACHINES
 from tests.end_to_end.lab import BOOT_SERVER, LAN_SERVER, NETBOOTD, Lab
 from tests.end_to_end.process import ROOT
 from tests.systemd.sandbox import GID, UID, available

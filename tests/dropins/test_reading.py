@@ -1,59 +1,18 @@
-"""Layers: which file wins, what is said about files that cannot be used, and what to watch."""
+"""Which file wins, what is said about files that cannot be used, and what to watch."""
 
 from __future__ import annotations
 
-import json
 import os
 from pathlib import Path
 
 import pytest
 
-from netbootd import dropins
-from netbootd.dropins import Layers, read, survey
-from netbootd.errors import ConfigErrors, Finding, Level
-from netbootd.relaxedjson import Object
+from netbootd.dropins.reading import read, survey
+from netbootd.errors import Level
 
-SAMPLES = Path(__file__).parent / "samples"
+from .conftest import codes, errors, from_where, refused, vms, write
 
-
-@pytest.fixture
-def folder(tmp_path, monkeypatch):
-    """An empty configuration folder, which is not the working directory."""
-    monkeypatch.chdir("/")
-    (tmp_path / "machines.d").mkdir()
-    return tmp_path
-
-
-def write(folder: Path, files: dict[str, object]) -> Path:
-    """Write each of *files*, text as it is and values as JSON; the path of the main file."""
-    for name, content in files.items():
-        file = folder / name
-        file.parent.mkdir(parents=True, exist_ok=True)
-        file.write_text(content if isinstance(content, str) else json.dumps(content))
-    return folder / "netbootd.json"
-
-
-def refused(main: Path) -> list[Finding]:
-    with pytest.raises(ConfigErrors) as caught:
-        read(main)
-    return list(caught.value.findings)
-
-
-def errors(main: Path) -> list[Finding]:
-    return [finding for finding in refused(main) if finding.level is Level.ERROR]
-
-
-def codes(layers: Layers) -> list[str]:
-    return [finding.code for finding in layers.findings]
-
-
-def from_where(layers: Layers, section: str) -> dict[str, str]:
-    """Each key of *section*, and the name of the file whose entry counts."""
-    return {entry.key: Path(entry.owner.source.file).name for entry in layers.entries(section)}
-
-
-def vms(*names: str) -> dict[str, object]:
-    return {"vms": dict.fromkeys(names, 1)}
+SAMPLES = Path(__file__).parents[1] / "samples"
 
 
 # --- precedence ----------------------------------------------------------------------------------
@@ -181,109 +140,6 @@ def test_many_files_in_a_chain_are_no_matter(folder):
     assert len(read(main).documents) == 402
 
 
-# --- merging -------------------------------------------------------------------------------------
-
-
-def test_a_section_in_one_file_is_that_files_own_object(folder):
-    layers = read(write(folder, {"netbootd.json": {"netbootd": {"state": "/x"}}}))
-    assert layers.merged("netbootd") is layers.tops[0]["netbootd"]
-    assert layers.merged("vms") is None
-
-
-def test_merged_keys_keep_their_own_places(folder):
-    layers = read(
-        write(
-            folder,
-            {
-                "netbootd.json": '{"netbootd":{"a":1,\n"b":{"x":1,"y":2}}}',
-                "machines.d/x.json": '{\n\n"netbootd":{"b":{"x": 9 },"c":"c\\td"}}',
-            },
-        )
-    )
-    merged = layers.merged("netbootd")
-    assert isinstance(merged, Object)
-    assert merged == {"a": 1, "b": {"x": 9}, "c": "c\td"}
-    assert str(merged.place_of("a")).endswith("netbootd.json:1:14")
-    assert str(merged.place_of("b")).endswith("x.json:3:13")
-    assert str(merged.value_place_of("b")).endswith("x.json:3:17")
-    assert str(merged.place_inside("c", 2)).endswith("x.json:3:35")
-    assert str(merged.place).endswith("x.json:3:12")
-
-
-def test_targets_are_merged_by_type_and_name_each_whole(folder):
-    layers = read(
-        write(
-            folder,
-            {
-                "netbootd.json": {"targets": {"nfs": {"a": {"kernel": "1"}, "b": {"kernel": "2"}}}},
-                "machines.d/x.json": {"targets": {"nfs": {"b": {"initrd": "3"}}, "own": {"c": {}}}},
-            },
-        )
-    )
-    found = {(entry.kind, entry.name): entry.value for entry in layers.target_entries()}
-    assert found == {
-        ("nfs", "a"): {"kernel": "1"},
-        ("nfs", "b"): {"initrd": "3"},
-        ("own", "c"): {},
-    }
-
-
-def test_an_entry_that_loses_is_told_with_both_places(folder):
-    layers = read(
-        write(
-            folder,
-            {
-                "netbootd.json": '{"machines":{"00:25:90:27:DB:B4":{}, "default":{}},\n'
-                '"targets":{"nfs":{"a":{},"b":{}}}, "vms":{"a":1}}',
-                "machines.d/x.json": '{"machines":{"00-25-90-27-db-b4":{}},\n'
-                '"targets":{"nfs":{"b":{}}, "b":{}}, "vms":{"b":1}}',
-            },
-        )
-    )
-    told = [finding for finding in layers.findings if finding.code == "entry-overridden"]
-    assert [finding.level for finding in told] == [Level.DEBUG, Level.DEBUG]
-    target, machine = told
-    assert target.path == "targets.nfs.b"
-    assert str(target.place).endswith("netbootd.json:2:26")
-    assert target.text == f"replaced by {folder}/machines.d/x.json:2:19"
-    assert machine.path == 'machines."00:25:90:27:DB:B4"'
-    assert str(machine.place).endswith("netbootd.json:1:14")
-    assert "x.json:1:14" in machine.text
-
-
-def test_an_entry_twice_in_one_file_is_not_for_the_layers_to_tell(folder):
-    files = {"netbootd.json": {"vms": {"a": 1, "a ": 2}}, "machines.d/x.json": vms("b")}
-    assert not read(write(folder, files)).findings
-
-
-def test_unknown_keys_are_kept_for_templates(folder):
-    layers = read(
-        write(
-            folder,
-            {
-                "netbootd.json": {"site": {"a": 1}, "rack": 4, "machines": {}},
-                "machines.d/x.json": {"site": "b"},
-            },
-        )
-    )
-    assert layers.extras() == {"site": "b", "rack": 4}
-
-
-def test_whether_any_file_has_a_section(folder):
-    layers = read(
-        write(folder, {"netbootd.json": {"vms": {}}, "machines.d/x.json": {"targets": {}}})
-    )
-    assert layers.has("vms")
-    assert layers.has("targets")
-    assert not layers.has("machines")
-
-
-def test_the_place_of_the_whole_is_the_main_file(folder):
-    files = {"netbootd.json": "# c\n {}", "machines.d/x.json": {}}
-    assert str(read(write(folder, files)).place) == f"{folder}/netbootd.json:2:2"
-    assert str(survey(folder / "missing.json").place) == f"{folder}/missing.json"
-
-
 # --- what is wrong -------------------------------------------------------------------------------
 
 
@@ -396,90 +252,6 @@ def test_a_file_that_includes_itself_by_another_name_is_a_circle(folder):
     (folder / "other.json").symlink_to("netbootd.json")
     (finding,) = errors(write(folder, {"netbootd.json": {"includes": ["other.json"]}}))
     assert finding.code == "include-cycle"
-
-
-@pytest.mark.parametrize("section", dropins.NAMED)
-@pytest.mark.parametrize(("value", "word"), [("[]", "an array"), ("1", "a number")])
-def test_a_section_that_is_no_object_is_an_error(folder, section, value, word):
-    (finding,) = errors(write(folder, {"netbootd.json": f'{{ "{section}" : {value} }}'}))
-    assert finding.code == "section-type"
-    assert finding.text == f"must be an object, not {word}"
-    assert (finding.place.column, finding.path) == (len(section) + 8, section)
-
-
-@pytest.mark.parametrize(
-    ("includes", "path"),
-    [('"x"', "includes"), ("{}", "includes"), ('["i.json", 1]', "includes[1]")],
-)
-def test_includes_has_to_be_an_array_of_strings(folder, includes, path):
-    files = {"netbootd.json": f'{{"includes":{includes}}}', "i.json": {}}
-    (finding,) = errors(write(folder, files))
-    assert (finding.code, finding.path) == ("section-type", path)
-
-
-def test_a_type_that_is_no_object_costs_its_targets_only(folder):
-    layers = read(write(folder, {"netbootd.json": {"targets": {"nfs": 1, "own": {"a": {}}}}}))
-    (finding,) = layers.findings
-    assert (finding.code, finding.level) == ("section-type", Level.TARGET)
-    assert finding.path == "targets.nfs"
-    assert [entry.kind for entry in layers.target_entries()] == ["own"]
-
-
-@pytest.mark.parametrize(
-    ("written", "meant"),
-    [
-        ("machine", "machines"),
-        ("target", "targets"),
-        ("boot_server", "boot_servers"),
-        ("Machines", "machines"),
-        ("include", "includes"),
-        ("netboot", "netbootd"),
-        ("vm", "vms"),
-    ],
-)
-def test_a_misspelt_section_keeps_a_reload_from_being_taken(folder, written, meant):
-    layers = read(write(folder, {"netbootd.json": f'{{\n "{written}" : 1}}'}))
-    (finding,) = layers.findings
-    assert (finding.code, finding.level) == ("unknown-section", Level.RELOAD)
-    assert f'no section "{written}" is known; did you mean "{meant}"?' in finding.text
-    assert (finding.place.line, finding.place.column) == (2, 2)
-
-
-@pytest.mark.parametrize("name", ["subnet", "Subnets", "subnest", "sub_nets"])
-def test_misspelt_subnets_refuse_the_file(folder, name):
-    (finding,) = errors(write(folder, {"netbootd.json": {name: {}}}))
-    assert finding.code == "unknown-section"
-    assert finding.text.endswith('did you mean "subnets"?')
-
-
-@pytest.mark.parametrize("name", ["subnetsx", "machinesx"])
-def test_a_section_that_is_switched_off_is_none(folder, name):
-    (finding,) = read(write(folder, {"netbootd.json": {name: {}}})).findings
-    assert finding.level is Level.WARNING
-
-
-@pytest.mark.parametrize(
-    ("name", "level"),
-    [("http_port", Level.WARNING), ("tftp", Level.WARNING), ("known_only", Level.RELOAD)],
-)
-def test_a_setting_at_the_top_is_sent_to_its_section(folder, name, level):
-    (finding,) = read(write(folder, {"netbootd.json": {name: 1}})).findings
-    assert finding.level is level
-    assert finding.text.endswith('this is a setting: put it into section "netbootd"')
-
-
-@pytest.mark.parametrize("name", ["site", "dns", "server_name", "x", ""])
-def test_a_name_more_than_two_edits_away_is_not_suggested(folder, name):
-    (finding,) = read(write(folder, {"netbootd.json": {name: 1}})).findings
-    assert finding.code == "unknown-section"
-    assert "did you mean" not in finding.text
-
-
-def test_an_unknown_section_is_told_once(folder):
-    layers = read(
-        write(folder, {"netbootd.json": {"machine": 1}, "machines.d/x.json": {"machine": 1}})
-    )
-    assert codes(layers) == ["unknown-section"]
 
 
 @pytest.mark.parametrize("name", ["tiburon.json", "tiburon-2018.json", "tiburon-2020.json"])
