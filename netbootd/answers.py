@@ -169,6 +169,17 @@ def named_by(target: Target, script: str, templates: Container[str]) -> tuple[st
     return tuple(name for name in dict.fromkeys(named) if name in templates)
 
 
+def asks_for(path: str, machine: Machine, registry: Registry) -> bool:
+    """Whether *machine* is made to ask for the file *path*, by whatever name."""
+    named = (
+        *secrecy.named_by(machine.target),
+        secrecy.read_by_loader(machine.target),
+        *_Used(registry).by(machine),
+    )
+    wanted = set(secrecy.names_of(path, registry))
+    return any(not wanted.isdisjoint(secrecy.names_of(one, registry)) for one in named if one)
+
+
 def _meant(path: str) -> list[str]:
     """The files that a URL's path stands for, without the machine that it names."""
     path, _ = urls.without_token(path)

@@ -100,19 +100,43 @@ def is_it(machine: Machine, peer: str, token: str, record: Record) -> bool:
     return record.at(peer)[0] == machine.key
 
 
+def may_claim(machine: Machine, registry: Registry, record: Record) -> bool:
+    """
+    Whether the last boot of *machine* may still have secrets, which the next one ends.
+
+    Whoever cannot be told to be the machine must not end it by a look at what it boots next.
+    """
+    latest = record.of(machine.key).latest if registry.seals else None
+    if latest is None or abs(record.now() - latest.began) > registry.config.secrets.window:
+        return False
+    target = target_of(latest, machine, registry)
+    return target is not None and secrecy.is_sealed(machine.booting(target), registry)
+
+
 def note(
-    client: Client, script: BootScript, registry: Registry, record: Record, *, surely: bool
+    client: Client,
+    script: BootScript,
+    registry: Registry,
+    record: Record,
+    *,
+    surely: bool,
+    tie: Tie | None = None,
 ) -> bool:
     """
     Remember that *client* was given *script*: a boot attempt, or a hold; False where it is neither.
 
-    *surely*: it says that it is iPXE; another counts if nothing speaks against it.
+    *surely*: it says that it is iPXE; another counts if nothing speaks against it.  *tie* as in
+    ``past``: where the last boot ``may_claim``, only the machine's own card begins another, but for
+    one that must not be given twice.
     """
     machine = script.machine
     if machine is None or client.mac is None or not (script.holds or script.boots):
         return False
     key = machine.key
     if not surely and lives_elsewhere(machine, record.of(key), client.address):
+        return False
+    twice = not (script.armed or machine.target.common.once)
+    if twice and may_claim(machine, registry, record) and doubt(machine, client.address, tie):
         return False
     if script.holds:
         standing = holds(record.of(key), script.holds)

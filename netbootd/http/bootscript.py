@@ -19,7 +19,7 @@ from twisted.logger import Logger
 from netbootd import urls
 from netbootd.boot.client import Client, Stage
 from netbootd.boot.configs import Wanted, script_of
-from netbootd.boot.history import note, past
+from netbootd.boot.history import may_claim, note, past
 from netbootd.boot.kept import Kept
 from netbootd.boot.pace import Turn
 from netbootd.boot.script import (
@@ -55,7 +55,7 @@ _OK = HTTPStatus.OK  # to ask the class for it is a call
 
 
 class Unproven(Exception):
-    """What is asked for is secret: the kernel has to say first who asks."""
+    """What is asked for is secret, or ends a boot that is: the kernel has to say who asks."""
 
 
 def first(asked: Asked, registry: Registry) -> Answer:
@@ -87,12 +87,14 @@ def machine(
         raise Unproven
     if asked.method != "GET":
         return _answer(asked, script, mac)
+    if tie is None and script.machine and may_claim(script.machine, registry, record):
+        raise Unproven
     by_ipxe = asked.by_ipxe
     if pacer is not None and by_ipxe:
         turn = turn_of(asked.peer, script, registry, pacer)
         if turn.waits:
             return _waiting(asked, client, script, turn, registry)
-    if note(client, script, registry, record, surely=by_ipxe):
+    if note(client, script, registry, record, surely=by_ipxe, tie=tie):
         return _when_kept(_answer(asked, script, mac), script, record)
     return _answer(asked, script, mac)
 

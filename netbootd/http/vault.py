@@ -25,6 +25,7 @@ from http import HTTPStatus
 
 from twisted.internet.threads import deferToThread
 
+from netbootd.answers import asks_for
 from netbootd.api.no import No
 from netbootd.boot.client import Stage
 from netbootd.boot.history import provided
@@ -71,11 +72,15 @@ _CONTESTED = "it is secret, and another card has this address at the moment; the
 
 @dataclass(frozen=True, slots=True)
 class Seal:
-    """*what* is secret of *machine*, None if nobody knows whose it is; it is read *times* times."""
+    """
+    *what* is secret of *machine*, None if nobody knows whose it is; it is read *times* times.
+    *named*: only for machines that are made to ask for it.
+    """
 
     what: str
     machine: Machine | None
     times: int = 1
+    named: bool = False
 
 
 class Vault:
@@ -138,7 +143,7 @@ class Vault:
             return None
         by_loader = machine is not None and path == secrecy.read_by_loader(machine.target)
         times = MOST_BEGUN if by_loader else machine.target.reads if machine else 1
-        return Seal(path, machine, times)
+        return Seal(path, machine, times, named=bool(secret))
 
     def _vms(self, asked: Asked, route: Route, registry: Registry) -> Seal | None:
         if route.mac is not None:
@@ -172,6 +177,9 @@ class Vault:
             return self._put_off(asked, machine, verdict)
         if not isinstance(verdict, Give):
             return self._refuse(asked, machine, verdict.reason)
+        if seal.named and not asks_for(seal.what, machine, registry):
+            told = f"it is secret, and {machine.title}, which it boots, does not name it"
+            return self._refuse(asked, machine, told)
         answer = self._made_by(page, asked, machine)
         if answer.status != HTTPStatus.OK or asked.method == "HEAD":
             return answer

@@ -411,3 +411,34 @@ def test_a_neighbour_by_ipv6_is_known_as_well(site):
     url = re.search(r"url=(\S+)", script)[1]
     assert "[fd00::10]" in url
     assert SECRET in site.get("node", url)
+
+
+def test_a_look_at_what_it_boots_next_does_not_end_its_boot(site, tmp_path):
+    site.config["machines"][NODE] = {"type": "localboot", "name": "disk"}
+    site.restart()
+    site.run("next", NODE, "install/debian")
+    url = re.search(r"url=(\S+)", site.boot())[1]
+    for options in (IPXE, ("-A", "GRUB 2")):
+        assert "disk" in site.get("thief", f"/boot/{DASHED}", *options)
+        assert "exit" in site.get("thief", f"/grub.cfg-01-{DASHED}", *options)
+    got = str(tmp_path / "got")
+    for place in ("thief", "node"):  # an address that anybody can write on a datagram
+        for name in ("boot.ipxe.01525400000001", f"pxelinux.cfg/01-{DASHED}"):
+            site.lab.run(place, "atftp", "-g", "-r", name, "-l", got, BOOT_SERVER)
+    assert SECRET in site.get("node", url)
+    assert "disk" in site.boot()  # the next boot, which is the machine's own
+    assert "earlier boot" in site.get("node", url)
+    assert "second claimant" not in site.daemon.text
+
+
+def test_a_machine_gets_no_secret_that_its_target_does_not_name(site):
+    site.config["machines"][THIEF] = {"type": "install", "name": "static"}
+    site.restart()
+    site.run("next", THIEF)
+    script = site.get("thief", f"/boot/{THIEF}", *IPXE)
+    own = re.search(r"url=(\S+)", script)[1]
+    other = own.replace("static.cfg", "node.cfg")
+    assert other != own
+    assert site.get("thief", other).endswith("403")
+    site.daemon.wait_for("install/static, which it boots, does not name it", 10)
+    assert SECRET in site.get("thief", own)
