@@ -21,7 +21,9 @@ from netbootd.events.event import Event, Held, Reported, Scripted, Served, Trans
 from netbootd.mac import MAC
 from netbootd.owners import Owners
 from netbootd.printable import counted
+from netbootd.record.database import FILE, LOST, Loaded, NoRecord
 from netbootd.record.guard import LoaderGuard
+from netbootd.record.outside import Order
 from netbootd.record.record import Record
 from netbootd.record.standing import (
     Armed,
@@ -33,7 +35,7 @@ from netbootd.record.standing import (
     released,
     reports,
 )
-from netbootd.record.store import FILE, LOST, Loaded, NoRecord, Order, Store
+from netbootd.record.store import Store
 from netbootd.record.styles import StyleMemory
 from netbootd.registry.live import LiveRegistry
 from netbootd.registry.machine import Machine

@@ -21,7 +21,7 @@ from netbootd.errors import ConfigErrors, NetbootdError
 from netbootd.mac import MAC
 from netbootd.nearest import nearest
 from netbootd.printable import counted
-from netbootd.record import store
+from netbootd.record import database, outside
 from netbootd.record.standing import FRESH, Armed
 from netbootd.record.styles import Worked
 from netbootd.registry.load import load
@@ -57,7 +57,7 @@ def arm(config: Path, who: MAC | str, target: str | None, times: int, until: flo
     Have *who* boot *target* (``type/name``) next, *times* times; None for its own.
 
     *who* is a MAC or the name of an entry.  Returns what to tell the operator; raises BadOrder,
-    subject.Nobody and store.NoRecord.
+    subject.Nobody and database.NoRecord.
     """
     registry = load(config)
     folder = registry.config.state
@@ -65,13 +65,13 @@ def arm(config: Path, who: MAC | str, target: str | None, times: int, until: flo
     target = target or _own_target(who, registry)
     _must_boot(registry, target, config)
     armed = Armed(target=target, times=times, until=until)
-    number = store.give(folder, "next", key, armed)
+    number = outside.give(folder, "next", key, armed)
     often = "" if times == 1 else f", {times} times"
     before = f", before {datetime.fromtimestamp(until):%Y-%m-%d %H:%M}" if until else ""
     told = f"{who} boots {target} next{often}{before}"
     if not _is_taken(folder, number):
         return told + _LATER
-    kept = store.read(folder).get(key, FRESH).armed
+    kept = outside.read(folder).get(key, FRESH).armed
     if kept is None or kept.order != number:
         raise BadOrder("the daemon has refused it; its log says why")
     return told
@@ -81,7 +81,7 @@ def cancel(config: Path, who: MAC | str) -> str:
     """Take back what is armed for *who*; a configuration that is broken is no hindrance."""
     registry, folder = _state(config)
     key = _key(who, registry, folder)
-    if store.read(folder).get(key, FRESH).armed is None:
+    if outside.read(folder).get(key, FRESH).armed is None:
         return f"{who}: nothing is armed"
     return _give(folder, "cancel", key, f"{who}: nothing is armed any more")
 
@@ -89,13 +89,13 @@ def cancel(config: Path, who: MAC | str) -> str:
 def release(config: Path, who: MAC | str | None) -> str:
     """Let *who*, or with None every machine, boot again; as ``cancel``."""
     registry, folder = _state(config)
-    standings = store.read(folder)
+    standings = outside.read(folder)
     held = [key for key, standing in standings.items() if standing.held]
     if who is None:
         listed = ", ".join(held) or "nobody"
         return _give(folder, "release-all", "", f"may boot again: {listed}")
     key = _key(who, registry, folder)
-    waits = key not in standings and (folder / store.LOST).exists()
+    waits = key not in standings and (folder / database.LOST).exists()
     if key not in held and not waits:
         return f"{who} is not held"
     return _give(folder, "release", key, f"{who} may boot again")
@@ -103,7 +103,7 @@ def release(config: Path, who: MAC | str | None) -> str:
 
 def learned_styles(config: Path) -> dict[str, Worked]:
     """What the daemon has learned of reply styles, by kind of firmware."""
-    return store.read_styles(_state(config)[1])
+    return outside.read_styles(_state(config)[1])
 
 
 def forget_styles(config: Path, which: str) -> str:
@@ -113,14 +113,14 @@ def forget_styles(config: Path, which: str) -> str:
     Raises BadOrder where nothing is remembered by that name.
     """
     folder = _state(config)[1]
-    learned = store.read_styles(folder)
+    learned = outside.read_styles(folder)
     if which == "all":
         return _give(folder, "forget-styles", "", f"forgotten: {counted(len(learned), 'kind')}")
     plain = which.strip()
     keys = sorted(key for key in learned if plain and key.startswith(plain))
     if not keys:
         raise BadOrder(f"nothing is remembered of {plain!r}: 'netbootd styles' lists what is")
-    numbers = [store.give(folder, "forget-style", key) for key in keys]
+    numbers = [outside.give(folder, "forget-style", key) for key in keys]
     told = f"forgotten: {', '.join(keys)}"
     return told if _is_taken(folder, numbers[-1]) else told + _LATER
 
@@ -159,7 +159,7 @@ def _own_target(who: MAC | str, registry: Registry) -> str:
 
 def _booted_as(mac: MAC, folder: Path) -> str | None:
     """The machine that *mac* was, as far as its boots tell: its UUID or serial number did."""
-    for key, standing in store.read(folder).items():
+    for key, standing in outside.read(folder).items():
         if any(one.mac == str(mac) for one in standing.attempts):
             return key
     return None
@@ -176,14 +176,14 @@ def _must_boot(registry: Registry, target: str, config: Path) -> None:
 
 
 def _give(folder: Path, verb: str, key: str, told: str) -> str:
-    return told if _is_taken(folder, store.give(folder, verb, key)) else told + _LATER
+    return told if _is_taken(folder, outside.give(folder, verb, key)) else told + _LATER
 
 
 def _is_taken(folder: Path, number: int) -> bool:
     """Wait a while for the daemon to take order *number*."""
     until = time.monotonic() + _PATIENCE_S
     while time.monotonic() < until:
-        if not store.waits(folder, number):
+        if not outside.waits(folder, number):
             return True
         time.sleep(_PAUSE_S)
     return False

@@ -21,7 +21,7 @@ from netbootd.errors import Finding, Level, NotFound
 from netbootd.loaders import NO_CHOICE, Choice
 from netbootd.mac import MAC
 from netbootd.otherloaders import NAMES, readers_of
-from netbootd.record import store
+from netbootd.record import database, outside
 from netbootd.record.standing import FRESH, Standing
 from netbootd.record.styles import Kind, Worked
 from netbootd.registry import scripts
@@ -247,8 +247,8 @@ def past_of(client: Client, registry: Registry) -> Past:
     """What the daemon remembers of *client*, as far as its state folder can be read from here."""
     machine = identify(client, registry)
     standings: Mapping[str, Standing] = {}
-    with suppress(store.NoRecord, OSError):
-        standings = store.read(registry.config.state)
+    with suppress(database.NoRecord, OSError):
+        standings = outside.read(registry.config.state)
     standing = standings.get(machine.key, FRESH) if machine else FRESH
     return Past(standing=standing, now=time.time())
 
@@ -256,8 +256,8 @@ def past_of(client: Client, registry: Registry) -> Past:
 def styles_of(client: Client, registry: Registry) -> dict[str, Worked]:
     """What was learned of reply styles for the maker of its card and its architecture."""
     learned: Mapping[str, Worked] = {}
-    with suppress(store.NoRecord, OSError):
-        learned = store.read_styles(registry.config.state)
+    with suppress(database.NoRecord, OSError):
+        learned = outside.read_styles(registry.config.state)
     if client.mac is None:
         return {}
     like = Kind.of(client.mac, client.arch.number if client.arch else None, "").key

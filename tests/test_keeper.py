@@ -16,7 +16,7 @@ from netbootd import orders, subject
 from netbootd.events.event import Held, Scripted, Served, Transferred
 from netbootd.keeper import Keeper
 from netbootd.mac import MAC
-from netbootd.record import store
+from netbootd.record import database, outside
 from netbootd.record.standing import Armed, Outcome, reports
 from netbootd.registry.live import LiveRegistry
 from netbootd.registry.load import load
@@ -123,7 +123,7 @@ def test_a_machine_that_was_released_is_counted_anew(start, tmp_path):
     rig = start()
     for _ in range(4):
         rig.keeper(loader())
-    store.give(tmp_path / "state", "release", KEY)
+    outside.give(tmp_path / "state", "release", KEY)
     rig.until(lambda: not rig.record.of(KEY).held)
     for _ in range(3):
         rig.keeper(loader())
@@ -134,7 +134,7 @@ def test_all_that_are_held_are_released_at_once(start, tmp_path):
     rig = start()
     for _ in range(4):
         rig.keeper(loader())
-    store.give(tmp_path / "state", "release-all", "")
+    outside.give(tmp_path / "state", "release-all", "")
     rig.until(lambda: not rig.record.of(KEY).held)
 
 
@@ -179,7 +179,7 @@ def test_a_whole_file_makes_a_boot_real(start, event, real):
 
 def test_what_is_armed_and_held_survives_a_restart(start, tmp_path):
     first = start()
-    number = store.give(tmp_path / "state", "next", KEY, Armed(target="biosupdate/b", times=2))
+    number = outside.give(tmp_path / "state", "next", KEY, Armed(target="biosupdate/b", times=2))
     first.until(lambda: first.record.of(KEY).armed)
     for _ in range(4):
         first.keeper(loader())
@@ -191,16 +191,16 @@ def test_what_is_armed_and_held_survives_a_restart(start, tmp_path):
 
 def test_an_order_for_a_target_that_has_gone_changes_nothing(start, tmp_path):
     rig = start()
-    number = store.give(tmp_path / "state", "next", KEY, Armed(target="install/gone"))
-    rig.until(lambda: not store.waits(tmp_path / "state", number))
+    number = outside.give(tmp_path / "state", "next", KEY, Armed(target="install/gone"))
+    rig.until(lambda: not outside.waits(tmp_path / "state", number))
     assert rig.record.of(KEY).armed is None
 
 
 def test_an_order_is_audited_with_who_gave_it(start, tmp_path):
     rig = start()
     armed = (Armed(target="biosupdate/b"), Armed(target="install/gone\naudit: x"))
-    for number in [store.give(tmp_path / "state", "next", KEY, one) for one in armed]:
-        rig.until(lambda number=number: not store.waits(tmp_path / "state", number))
+    for number in [outside.give(tmp_path / "state", "next", KEY, one) for one in armed]:
+        rig.until(lambda number=number: not outside.waits(tmp_path / "state", number))
     uid = os.getuid()
     by = f"audit: {pwd.getpwuid(uid).pw_name} (user {uid}) by an order in the state folder"
     assert [str(event) for event in rig.events] == [
@@ -220,7 +220,7 @@ def test_a_state_folder_that_cannot_be_made_is_told_and_nothing_else_suffers(tmp
     (tmp_path / "state").unlink()
     rig.until(lambda: not rig.keeper.trouble)
     rig.keeper.stop()
-    assert store.read(tmp_path / "state")[KEY].held
+    assert outside.read(tmp_path / "state")[KEY].held
 
 
 # -- the commands ----------------------------------------------------------------------------------
@@ -293,7 +293,7 @@ def test_a_machine_without_a_mac_is_armed_by_its_name(tmp_path):
 def test_cancel_and_release_need_no_sound_configuration(tmp_path):
     (tmp_path / "c.json").write_text(CONFIG)
     rig = Rig(tmp_path)
-    store.give(tmp_path / "state", "next", KEY, Armed(target="biosupdate/b"))
+    outside.give(tmp_path / "state", "next", KEY, Armed(target="biosupdate/b"))
     rig.until(lambda: rig.record.of(KEY).armed)
     for _ in range(4):
         rig.keeper(loader())
@@ -318,7 +318,7 @@ def test_who_waits_since_the_record_was_lost_is_released(tmp_path):
     rig = Rig(tmp_path)
     assert rig.during(release) == f"{NODE} is not held"
     rig.keeper.stop()
-    (tmp_path / "state" / store.LOST).write_text("broken")
+    (tmp_path / "state" / database.LOST).write_text("broken")
     rig = Rig(tmp_path)
     assert rig.record.of(KEY).unread
     assert rig.during(release) == f"{NODE} may boot again"

@@ -1,10 +1,5 @@
 """
-The record on disk: SQLite in the state folder, in a thread of its own.
-
-The daemon is the only one that changes standings; commands (``netbootd next``, ``release``) leave
-an order in the same file, which the daemon takes within a quarter of a second, or at its next
-start.  So there is one writer of each table, and a command needs neither a password nor a running
-daemon: who may write the file may give orders.
+The record on disk, kept and looked after in a thread of its own.
 
 A disk that is full or gone while the daemon runs costs the memory over a restart, never a boot: the
 reactor's side keeps everything in memory and is told of the trouble.  What cannot be read at the
@@ -20,183 +15,27 @@ meanwhile machines of which nothing is known do not boot what is to be booted on
 from __future__ import annotations
 
 import contextlib
-import json
-import os
-import pwd
 import queue
-import secrets
 import sqlite3
 import threading
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-from netbootd import privilege, sqlitefile
-from netbootd.errors import NetbootdError
-from netbootd.record.coding import decode, decode_style, encode, encode_style, known, members
-from netbootd.record.standing import Armed, Standing
+from netbootd import sqlitefile
+from netbootd.record import database, outside
+from netbootd.record.database import FILE, LOST, STANDING, STYLE, Loaded, NoRecord
+from netbootd.record.outside import Order
+from netbootd.record.standing import Standing
 from netbootd.record.styles import Worked
-from netbootd.sqlitefile import is_broken, set_aside, transaction
+from netbootd.sqlitefile import set_aside
 
-FILE = "record.sqlite"
-#: What says that the record was lost; its text says how.
-LOST = "record.lost"
-_VERSION = 2  # PRAGMA user_version of the tables below; 1 had no styles
-_STANDING, _STYLE = "standing", "style"
-_TABLES = """
-CREATE TABLE IF NOT EXISTS standing (key TEXT PRIMARY KEY, value TEXT NOT NULL);
-CREATE TABLE IF NOT EXISTS style (key TEXT PRIMARY KEY, value TEXT NOT NULL);
-CREATE TABLE IF NOT EXISTS orders (id INTEGER PRIMARY KEY AUTOINCREMENT, value TEXT NOT NULL);
-CREATE TABLE IF NOT EXISTS secret (value BLOB NOT NULL);
-"""
 _LOOK_S = 0.25  # how often the daemon looks for orders
 #: What is kept within so long is written together: in a storm each write wakes this thread, which
 #: the reactor waits for.  Nobody who needs it on the disk waits for this.
 _TOGETHER_S = 0.1
 _MOST_AT_ONCE = 500
 _PATIENCE_S = 2.0
-
-
-class NoRecord(NetbootdError):
-    """
-    The state folder cannot be used; the text says why, and what to do.  *broken*: its file is no
-    database any more.
-    """
-
-    def __init__(self, text: str, *, broken: bool = False) -> None:
-        super().__init__(text)
-        self.broken = broken
-
-
-class Order(NamedTuple):
-    """
-    What a command asks of the daemon: *verb* ``next``, ``cancel`` or ``release`` for *key*, or
-    ``release-all``; ``forget-style`` for the kind of firmware *key*, or ``forget-styles``.  *by* is
-    who gave it, as far as he says.
-    """
-
-    number: int
-    verb: str
-    key: str
-    armed: Armed | None = None
-    by: str = ""
-
-
-class Loaded(NamedTuple):
-    """What was on disk at the start."""
-
-    standings: dict[str, Standing]
-    secret: bytes
-    styles: dict[str, Worked]
-
-
-# -- the file --------------------------------------------------------------------------------------
-
-
-@contextlib.contextmanager
-def _open(folder: Path) -> Iterator[sqlite3.Connection]:
-    try:
-        connected = sqlitefile.connect(folder / FILE, _TABLES, _VERSION)
-        with contextlib.closing(connected) as connection:
-            yield connection
-    except (OSError, sqlite3.Error) as problem:
-        told = f'{folder / FILE}: {problem}; "state" names the folder'
-        raise NoRecord(told, broken=is_broken(problem)) from None
-
-
-def _load(connection: sqlite3.Connection) -> Loaded:
-    with transaction(connection):
-        found = connection.execute("SELECT value FROM secret").fetchone()
-        secret = found[0] if found else secrets.token_bytes(32)
-        if not found:
-            connection.execute("INSERT INTO secret VALUES (?)", (secret,))
-        return Loaded(_standings(connection), secret, _styles(connection))
-
-
-def _standings(connection: sqlite3.Connection) -> dict[str, Standing]:
-    return _rows(connection.execute("SELECT key, value FROM standing"), decode)
-
-
-def _styles(connection: sqlite3.Connection) -> dict[str, Worked]:
-    return _rows(connection.execute("SELECT key, value FROM style"), decode_style)
-
-
-def _rows(rows: Iterable[tuple[str, str]], decode_one: Callable[[str], Any]) -> dict[str, Any]:
-    found = {}
-    for key, value in rows:
-        with contextlib.suppress(ValueError, TypeError, AttributeError):  # one that is garbled
-            found[key] = decode_one(value)
-    return found
-
-
-# -- for commands ----------------------------------------------------------------------------------
-
-
-def read(folder: Path) -> dict[str, Standing]:
-    """All standings, for a command that shows them; none where there is no record yet."""
-    if not (folder / FILE).exists():
-        return {}
-    with _acting_as_owner(folder), _open(folder) as connection:
-        return _standings(connection)
-
-
-def read_styles(folder: Path) -> dict[str, Worked]:
-    """What was learned of reply styles, by kind; nothing where there is no record yet."""
-    if not (folder / FILE).exists():
-        return {}
-    with _acting_as_owner(folder), _open(folder) as connection:
-        return _styles(connection)
-
-
-def give(folder: Path, verb: str, key: str, armed: Armed | None = None) -> int:
-    """Leave an order for the daemon; its number.  Raises NoRecord."""
-    if not folder.is_dir():
-        raise NoRecord(f"{folder}: there is no such folder; has netbootd run with this file yet?")
-    said = {"verb": verb, "key": key, "armed": members(armed) if armed else None, "by": _myself()}
-    value = json.dumps(said)
-    with _acting_as_owner(folder), _open(folder) as connection:
-        with transaction(connection):
-            made = connection.execute("INSERT INTO orders (value) VALUES (?)", (value,))
-        return made.lastrowid or 0
-
-
-def _myself() -> str:
-    """Whose process this is."""
-    uid = os.getuid()
-    try:
-        return f"{pwd.getpwuid(uid).pw_name} (user {uid})"
-    except KeyError:
-        return f"user {uid}"
-
-
-def waits(folder: Path, number: int) -> bool:
-    """Whether the daemon has not yet taken order *number*."""
-    with _acting_as_owner(folder), _open(folder) as connection:
-        found = connection.execute("SELECT 1 FROM orders WHERE id = ?", (number,)).fetchone()
-        return found is not None
-
-
-@contextlib.contextmanager
-def _acting_as_owner(folder: Path) -> Iterator[None]:
-    """
-    As root, be the state folder's owner meanwhile.
-
-    SQLite makes files beside its own; were they root's, the daemon could not open them.
-    """
-    try:
-        owner = folder.stat()
-    except FileNotFoundError:
-        yield
-        return
-    if os.geteuid() != 0 or owner.st_uid == 0:
-        yield
-        return
-    # Whoever runs as that user may get there by a right of its own.
-    with privilege.acting_as(owner.st_uid, owner.st_gid, reading=True):
-        yield
-
-
-# -- for the daemon --------------------------------------------------------------------------------
 
 
 class _Kept(NamedTuple):
@@ -257,14 +96,14 @@ class Store(threading.Thread):
 
     def _load(self) -> Loaded:
         try:
-            with _open(self._folder) as connection:
-                return _load(connection)
+            with database.opened(self._folder) as connection:
+                return database.load(connection)
         except NoRecord as problem:
             if not problem.broken:
                 raise
             self._replace(problem)
-        with _open(self._folder) as connection:
-            return _load(connection)
+        with database.opened(self._folder) as connection:
+            return database.load(connection)
 
     def _replace(self, problem: NoRecord) -> None:
         """Set the broken file aside; where nothing of it was read, that is written down first."""
@@ -279,11 +118,11 @@ class Store(threading.Thread):
 
     def keep(self, key: str, standing: Standing | None) -> None:
         """Write it soon; None: forget it."""
-        self._work.put(_Kept(_STANDING, key, standing))
+        self._work.put(_Kept(STANDING, key, standing))
 
     def keep_style(self, key: str, worked: Worked | None) -> None:
         """Likewise, what a kind of firmware follows."""
-        self._work.put(_Kept(_STYLE, key, worked))
+        self._work.put(_Kept(STYLE, key, worked))
 
     def taken(self, order: Order) -> None:
         """The order is carried out; what was kept before this call is written with it."""
@@ -308,7 +147,7 @@ class Store(threading.Thread):
         while going:
             going = self._collect()
             try:
-                with _open(self._folder) as connection:
+                with database.opened(self._folder) as connection:
                     self._begin(connection)
                     self._save(connection)
                     self._report("")
@@ -323,10 +162,10 @@ class Store(threading.Thread):
     def _begin(self, connection: sqlite3.Connection) -> None:
         """What is to be done with a file that was just opened."""
         if not self._loaded:
-            self._found(_load(connection))
+            self._found(database.load(connection))
             self._loaded = True
         elif self._identity != sqlitefile.identity(self._folder / FILE):
-            _load(connection)  # makes its secret
+            database.load(connection)  # makes its secret
             self._seen = 0
             self._found(None)
         self._identity = sqlitefile.identity(self._folder / FILE)
@@ -372,53 +211,18 @@ class Store(threading.Thread):
             self._waiting.pop().set()
 
     def _write(self, connection: sqlite3.Connection) -> None:
-        with transaction(connection):
-            for table in (_STANDING, _STYLE):
-                mine = [(key, one) for (of, key), one in self._unsaved.items() if of == table]
-                connection.executemany(
-                    f"INSERT OR REPLACE INTO {table} VALUES (?, ?)",  # noqa: S608  our own words
-                    ((key, _encoded(one)) for key, one in mine if one is not None),
-                )
-                connection.executemany(
-                    f"DELETE FROM {table} WHERE key = ?",  # noqa: S608
-                    ((key,) for key, one in mine if one is None),
-                )
-            connection.executemany(
-                "DELETE FROM orders WHERE id = ?", ((number,) for number in self._done)
-            )
+        database.write(connection, self._unsaved, self._done)
         self._unsaved.clear()
         self._done.clear()
 
     def _look(self, connection: sqlite3.Connection) -> None:
         if sqlitefile.identity(self._folder / FILE) != self._identity:
             raise NoRecord(f"{self._folder / FILE} was replaced while netbootd runs")
-        rows = connection.execute(
-            "SELECT id, value FROM orders WHERE id > ? ORDER BY id", (self._seen,)
-        ).fetchall()
-        if rows:
-            self._seen = rows[-1][0]
-            self._ordered([_order(number, value) for number, value in rows])
+        if given := outside.after(connection, self._seen):
+            self._seen = given[-1].number
+            self._ordered(given)
 
     def _report(self, trouble: str) -> None:
         if trouble != self._trouble:
             self._trouble = trouble
             self._troubled(trouble)
-
-
-def _encoded(value: Standing | Worked) -> str:
-    return encode(value) if isinstance(value, Standing) else encode_style(value)
-
-
-def _order(number: int, value: str) -> Order:
-    try:
-        given = json.loads(value)
-        armed = given.get("armed")
-        return Order(
-            number,
-            str(given["verb"]),
-            str(given["key"]),
-            Armed(**{**known(Armed, armed), "order": number}) if armed else None,
-            str(given.get("by", "")),
-        )
-    except (ValueError, KeyError, TypeError, AttributeError):
-        return Order(number, "garbled", "")

@@ -470,7 +470,7 @@ def test_whatever_an_entry_holds_what_is_written_loads_or_nothing_is_written(rig
 
 
 def test_an_order_is_carried_out_and_on_disk_before_the_answer(rig, tmp_path):
-    from netbootd.record import store
+    from netbootd.record import outside
 
     until = rig.now + 3600
     done = rig.ask(
@@ -478,14 +478,14 @@ def test_an_order_is_carried_out_and_on_disk_before_the_answer(rig, tmp_path):
     )
     armed = {"target": "localboot/disk", "times": 2, "until": until}
     assert (done.status, done.json["armed"]) == (200, armed)
-    kept = store.read(tmp_path / "state")[MAC].armed
+    kept = outside.read(tmp_path / "state")[MAC].armed
     assert (kept.target, kept.times, kept.until) == ("localboot/disk", 2, until)
     again = rig.ask("PUT", "/machines/n1/next", {"target": "localboot/disk"})
     assert again.json["armed"]["times"] == 1
-    assert store.read(tmp_path / "state")[MAC].armed.order > kept.order
+    assert outside.read(tmp_path / "state")[MAC].armed.order > kept.order
     back = rig.ask("DELETE", "/machines/n1/next")
     assert back.json["armed"] is None
-    assert store.read(tmp_path / "state")[MAC].armed is None
+    assert outside.read(tmp_path / "state")[MAC].armed is None
 
 
 def test_an_order_without_a_target_is_for_the_machine_s_own(rig):

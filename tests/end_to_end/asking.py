@@ -21,7 +21,7 @@ from typing import Any
 from netbootd.boots.boot import Boot, Code, Stage
 from netbootd.logbook.line import Source
 from netbootd.mac import MAC
-from netbootd.record import store
+from netbootd.record import outside
 from netbootd.record.record import Record
 from netbootd.registry.load import load
 from netbootd.registry.sightings import Sightings
@@ -139,7 +139,7 @@ class Asker:
         key = machine.key if machine else mac
         boots = self.boots(key, until, patience)
         everybody = self._read("")
-        record = Record(time.time, store.read(self.state))
+        record = Record(time.time, outside.read(self.state))
         heard = {
             step.interface: step.until
             for boot in everybody

@@ -14,9 +14,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from netbootd.record import store
+from netbootd.record import database, outside
+from netbootd.record.coding import decode, encode
+from netbootd.record.database import NoRecord
+from netbootd.record.outside import Order
 from netbootd.record.standing import Armed, Attempt, Outcome, Standing
-from netbootd.record.store import NoRecord, Order, Store
+from netbootd.record.store import Store
 from netbootd.record.styles import Worked
 
 ME = f"{pwd.getpwuid(os.getuid()).pw_name} (user {os.getuid()})"
@@ -88,12 +91,12 @@ standings = st.builds(
 
 @given(standings)
 def test_what_is_written_is_read(standing):
-    assert store.decode(store.encode(standing)) == standing
+    assert decode(encode(standing)) == standing
 
 
 def test_what_a_later_version_added_is_left_out():
-    text = store.encode(SOME).replace('"number":7', '"number":7,"colour":"red"')
-    assert store.decode(text) == SOME
+    text = encode(SOME).replace('"number":7', '"number":7,"colour":"red"')
+    assert decode(text) == SOME
 
 
 def test_standings_and_secret_survive_a_restart(running):
@@ -112,7 +115,7 @@ def test_a_garbled_row_costs_only_itself(running, tmp_path):
     first = running()
     first.store.keep(KEY, SOME)
     first.store.close()
-    with closing(sqlite3.connect(tmp_path / "state" / store.FILE)) as db:
+    with closing(sqlite3.connect(tmp_path / "state" / database.FILE)) as db:
         db.execute("INSERT INTO standing VALUES ('x', '{\"attempts\":[{}]}'), ('y', 'no')")
         db.commit()
     assert running().loaded.standings == {KEY: SOME}
@@ -120,49 +123,49 @@ def test_a_garbled_row_costs_only_itself(running, tmp_path):
 
 def test_the_file_is_for_its_owner_alone(running, tmp_path):
     running()
-    assert (tmp_path / "state" / store.FILE).stat().st_mode & 0o777 == 0o600
+    assert (tmp_path / "state" / database.FILE).stat().st_mode & 0o777 == 0o600
 
 
 def test_an_order_reaches_a_running_daemon_and_waits_until_taken(running, tmp_path):
     rig = running()
-    number = store.give(tmp_path / "state", "next", KEY, Armed(target="biosupdate/b"))
+    number = outside.give(tmp_path / "state", "next", KEY, Armed(target="biosupdate/b"))
     order = rig.orders.get(timeout=10)
     assert order == Order(number, "next", KEY, Armed(target="biosupdate/b", order=number), ME)
-    assert store.waits(tmp_path / "state", number)
+    assert outside.waits(tmp_path / "state", number)
     rig.store.keep(KEY, SOME)
     rig.store.taken(order)
     rig.store.close()
-    assert not store.waits(tmp_path / "state", number)
-    assert store.read(tmp_path / "state") == {KEY: SOME}
+    assert not outside.waits(tmp_path / "state", number)
+    assert outside.read(tmp_path / "state") == {KEY: SOME}
 
 
 def test_an_order_waits_for_a_daemon_to_start(running, tmp_path):
     (tmp_path / "state").mkdir()
-    store.give(tmp_path / "state", "release", KEY)
+    outside.give(tmp_path / "state", "release", KEY)
     assert running().orders.get(timeout=10)[1:] == ("release", KEY, None, ME)
 
 
 def test_an_order_that_was_not_taken_comes_again_after_a_crash(running, tmp_path):
     first = running()
-    store.give(tmp_path / "state", "release", KEY)
+    outside.give(tmp_path / "state", "release", KEY)
     first.orders.get(timeout=10)
     first.store.close()
     assert running().orders.get(timeout=10).key == KEY
 
 
 def test_no_folder_is_no_record(tmp_path):
-    assert store.read(tmp_path / "nowhere") == {}
+    assert outside.read(tmp_path / "nowhere") == {}
     (tmp_path / "file").write_text("")
     for folder in ("file", "nowhere"):
         with pytest.raises(NoRecord, match="no such folder"):
-            store.give(tmp_path / folder, "release", KEY)
+            outside.give(tmp_path / folder, "release", KEY)
 
 
 def test_settled_is_on_disk(running, tmp_path):
     rig = running()
     rig.store.keep(KEY, SOME)
     assert rig.store.settle()
-    assert store.read(tmp_path / "state") == {KEY: SOME}
+    assert outside.read(tmp_path / "state") == {KEY: SOME}
 
 
 def test_a_file_that_is_replaced_is_told_and_filled_anew(running, tmp_path):
@@ -174,8 +177,8 @@ def test_a_file_that_is_replaced_is_told_and_filled_anew(running, tmp_path):
     assert rig.found.get(timeout=10) is None
     rig.store.keep(KEY, SOME)
     assert rig.store.settle()
-    assert store.read(tmp_path / "state") == {KEY: SOME}
-    store.give(tmp_path / "state", "release", KEY)
+    assert outside.read(tmp_path / "state") == {KEY: SOME}
+    outside.give(tmp_path / "state", "release", KEY)
     assert rig.orders.get(timeout=10).key == KEY
 
 
@@ -203,7 +206,7 @@ def test_a_file_that_breaks_while_the_daemon_runs_is_written_anew_and_nothing_is
     running, tmp_path
 ):
     rig = running()
-    file = tmp_path / "state" / store.FILE
+    file = tmp_path / "state" / database.FILE
     for number in range(500):
         rig.store.keep(f"key {number}", SOME)
     assert rig.store.settle()
@@ -217,9 +220,9 @@ def test_a_file_that_breaks_while_the_daemon_runs_is_written_anew_and_nothing_is
     assert rig.found.get(timeout=20) is None
     rig.store.keep(KEY, SOME)
     assert rig.store.settle()
-    assert store.read(tmp_path / "state") == {KEY: SOME}
-    assert file.with_name(f"{store.FILE}.broken").exists()
-    assert not (tmp_path / "state" / store.LOST).exists()
+    assert outside.read(tmp_path / "state") == {KEY: SOME}
+    assert file.with_name(f"{database.FILE}.broken").exists()
+    assert not (tmp_path / "state" / database.LOST).exists()
     assert len(rig.warnings) == 1
     # It was a trouble once, and then none.
     told = [rig.troubles.get(timeout=10) for _ in range(2)]
@@ -229,16 +232,16 @@ def test_a_file_that_breaks_while_the_daemon_runs_is_written_anew_and_nothing_is
 
 
 def test_a_file_of_a_newer_version_is_left_alone(tmp_path):
-    with closing(sqlite3.connect(tmp_path / store.FILE)) as db:
+    with closing(sqlite3.connect(tmp_path / database.FILE)) as db:
         db.execute("PRAGMA user_version = 99")
     with pytest.raises(NoRecord, match="newer netbootd"):
-        store.give(tmp_path, "release", KEY)
+        outside.give(tmp_path, "release", KEY)
 
 
 def test_a_file_that_is_no_database(tmp_path):
-    (tmp_path / store.FILE).write_bytes(b"x" * 5000)
+    (tmp_path / database.FILE).write_bytes(b"x" * 5000)
     with pytest.raises(NoRecord, match="not a database"):
-        store.read(tmp_path)
+        outside.read(tmp_path)
 
 
 def test_a_full_disk_is_told_and_what_was_kept_is_written_when_there_is_room(tmp_path):
@@ -247,7 +250,7 @@ def test_a_full_disk_is_told_and_what_was_kept_is_written_when_there_is_room(tmp
         pytest.skip("mounting needs root")
     code = """
 import os, queue, sys, time
-from tests.record.test_store import KEY, Rig, SOME, store
+from tests.record.test_store import KEY, Rig, SOME, outside
 from pathlib import Path
 folder = Path(sys.argv[1])
 rig = Rig(folder)
@@ -264,7 +267,7 @@ print(rig.troubles.get(timeout=20))
 ballast.unlink()
 assert rig.troubles.get(timeout=20) == ""
 rig.store.close()
-assert len(store.read(folder)) == 200
+assert len(outside.read(folder)) == 200
 print("all there")
 """
     script = f"mount -t tmpfs -o size=1m none {tmp_path} && exec {sys.executable} - {tmp_path}"
@@ -285,7 +288,7 @@ def test_root_leaves_files_that_the_owner_of_the_folder_can_use(tmp_path):
     os.chown(folder, 65534, 65534)
     for parent in (tmp_path, *tmp_path.parents[:3]):
         parent.chmod(parent.stat().st_mode | 0o055)
-    store.give(folder, "release", KEY)
+    outside.give(folder, "release", KEY)
     assert {path.stat().st_uid for path in folder.iterdir()} == {65534}
     assert os.geteuid() == 0
 
@@ -303,7 +306,7 @@ def test_what_was_learned_of_styles_is_there_after_a_restart(tmp_path, running):
     first.store.keep_style("other", None)
     first.store.keep(KIND, SOME)  # a machine may have the same name
     assert first.store.settle()
-    assert store.read_styles(tmp_path / "state") == {KIND: LEARNED}
+    assert outside.read_styles(tmp_path / "state") == {KIND: LEARNED}
     first.store.close()
     again = running()
     assert again.loaded.styles == {KIND: LEARNED}
@@ -311,17 +314,17 @@ def test_what_was_learned_of_styles_is_there_after_a_restart(tmp_path, running):
 
 
 def test_a_file_from_before_styles_gets_their_table(tmp_path):
-    with closing(sqlite3.connect(tmp_path / store.FILE)) as db:
+    with closing(sqlite3.connect(tmp_path / database.FILE)) as db:
         db.executescript(
             "CREATE TABLE standing (key TEXT PRIMARY KEY, value TEXT NOT NULL);"
             "CREATE TABLE orders (id INTEGER PRIMARY KEY AUTOINCREMENT, value TEXT NOT NULL);"
             "CREATE TABLE secret (value BLOB NOT NULL);"
             "PRAGMA user_version = 1;"
         )
-        db.execute("INSERT INTO standing VALUES (?, ?)", (KEY, store.encode(SOME)))
+        db.execute("INSERT INTO standing VALUES (?, ?)", (KEY, encode(SOME)))
         db.commit()
-    assert store.read_styles(tmp_path) == {}
-    assert store.read(tmp_path) == {KEY: SOME}
+    assert outside.read_styles(tmp_path) == {}
+    assert outside.read(tmp_path) == {KEY: SOME}
 
 
 @pytest.mark.parametrize("value", ["", "[]", "7", '{"when": "soon"}', "null"])
@@ -329,7 +332,7 @@ def test_a_garbled_style_is_passed_over(tmp_path, running, value):
     rig = running()
     rig.store.keep_style(KIND, LEARNED)
     assert rig.store.settle()
-    with closing(sqlite3.connect(tmp_path / "state" / store.FILE, timeout=5)) as db:
+    with closing(sqlite3.connect(tmp_path / "state" / database.FILE, timeout=5)) as db:
         db.execute("INSERT OR REPLACE INTO style VALUES ('bad', ?)", (value,))
         db.commit()
-    assert store.read_styles(tmp_path / "state") == {KIND: LEARNED}
+    assert outside.read_styles(tmp_path / "state") == {KIND: LEARNED}
