@@ -34,6 +34,7 @@ from pathlib import Path
 
 from netbootd import urls
 from netbootd.errors import Changed, Forbidden, NotFound, Shortened
+from netbootd.pieces import Pieces
 from netbootd.programs import Program
 from netbootd.rendering import SUFFIX
 
@@ -66,7 +67,7 @@ class Content:
         self,
         name: str,
         *,
-        held: bytes | None = None,
+        held: bytes | Pieces | None = None,
         fd: int = -1,
         status: os.stat_result | None = None,
         etag: str = "",
@@ -87,7 +88,7 @@ class Content:
             assert held is not None
             self.size = len(held)
             self.modified = 0
-            self.etag = etag or hashlib.sha256(held).hexdigest()[:32]
+            self.etag = etag or _digest(held)
             if etag:
                 self.stamp = (etag,)
 
@@ -98,6 +99,12 @@ class Content:
         data = os.pread(self.fd, count, offset)
         self.confirm()
         return data
+
+    def view(self, offset: int, count: int) -> memoryview:
+        """As ``read``, of what is held; nothing is copied, and more may follow where it ends."""
+        if isinstance(self.held, Pieces):
+            return self.held.view(offset, count)
+        return memoryview(self.held or b"")[offset : offset + count]
 
     def read_into(self, rooms: Sequence[memoryview], offset: int) -> int:
         """
@@ -138,6 +145,13 @@ class Content:
         if self.fd >= 0:
             os.close(self.fd)
             self.fd = -1
+
+
+def _digest(held: bytes | Pieces) -> str:
+    digest = hashlib.sha256()
+    for piece in (held,) if isinstance(held, bytes) else held:
+        digest.update(piece)
+    return digest.hexdigest()[:32]
 
 
 def _where(fd: int) -> str:

@@ -27,7 +27,7 @@ def built(registry: Registry, client: Client) -> bytes:
     machine, mac = _machine(registry, client)
     base = registry.boot_server or urls.base_url(_OUR_ADDRESS, registry.config.http_port[0])
     facts = facts_of(mac, machine, registry, base, _ITS_ADDRESS, _TOKEN)
-    return overlays.build(machine, facts, registry)
+    return bytes(overlays.build(machine, facts, registry))
 
 
 @dataclass(frozen=True, slots=True)

@@ -219,8 +219,8 @@ class Body(ABC):
         False where the end is to wait until ``confirmed``.
         """
         if self.content.held is not None:
-            view = memoryview(self.content.held)[self.offset : self.offset + PER_TURN]
-            sent = os.write(self.socket, view[: self.left])
+            view = self.content.view(self.offset, min(self.left, PER_TURN))
+            sent = os.write(self.socket, view)
         elif (lent := self.left - _COPIED - _HELD_BACK) > 0 and not self._copies:
             sent = self._sendfile(min(lent, PER_TURN))
             self.content.confirm()

@@ -15,6 +15,7 @@ from netbootd.events.event import Refused, Served
 from netbootd.http.bootscript import base_of
 from netbootd.http.resource import NO_STORE, Answer, Asked, Part, no, refused
 from netbootd.mac import MAC
+from netbootd.pieces import Pieces
 from netbootd.record.record import Record
 from netbootd.registry.machine import Machine
 from netbootd.registry.snapshot import Registry
@@ -38,7 +39,7 @@ def for_machine(
     return found
 
 
-def made(asked: Asked, facts: Facts, body: bytes, content_type: str) -> Answer:
+def made(asked: Asked, facts: Facts, body: bytes | Pieces, content_type: str) -> Answer:
     """*body*, made just now for the machine of *facts*."""
     part = Part(Content(asked.path, held=body), 0, len(body))
     headers = {"Content-Type": content_type, **NO_STORE}

@@ -89,7 +89,7 @@ def answer(asked: Asked, path: str, pages: Mapping[str, Content], *, on: bool) -
         case HTTPStatus.NOT_MODIFIED as same:
             return Answer(same, headers)
     typed = {"Content-Type": _TYPES[_ending(content.name)], **headers}
-    return Answer(HTTPStatus.OK, typed, content.held or b"")
+    return Answer(HTTPStatus.OK, typed, content.read(0, content.size))
 
 
 def _ending(name: str) -> str:

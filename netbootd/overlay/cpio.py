@@ -20,8 +20,10 @@ Documentation/driver-api/early-userspace/buffer-format.rst.
 from __future__ import annotations
 
 import stat
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
+
+from netbootd.pieces import Pieces
 
 #: What an archive ends with.
 TRAILER = "TRAILER!!!"
@@ -60,9 +62,10 @@ def merged(path: str) -> str:
     return f"usr/{path}" if path.partition("/")[0] in MERGED else path
 
 
-def archive(entries: Iterable[Entry]) -> bytes:
+def archive(entries: Iterable[Entry]) -> Pieces:
     """
-    The archive of *entries*, of which a later one replaces an earlier one of the same path.
+    The archive of *entries*, of which a later one replaces an earlier one of the same path.  It has
+    the files' own bytes, and no copies of them.
 
     Raises ValueError for a path that leads out of the archive, and where a file would have to be a
     folder as well.
@@ -74,10 +77,9 @@ def archive(entries: Iterable[Entry]) -> bytes:
     for path in sorted(by_path):
         _add_parents(path, by_path)
     ordered = sorted(by_path.values(), key=lambda entry: (not _is_folder(entry), entry.path))
-    pieces = [_packed(number, entry) for number, entry in enumerate(ordered, start=1)]
-    pieces.append(_packed(0, Entry(TRAILER, 0)))
-    whole = b"".join(pieces)
-    return whole + bytes(-len(whole) % _BLOCK)
+    pieces = [piece for at, entry in enumerate(ordered, start=1) for piece in _packed(at, entry)]
+    pieces += _packed(0, Entry(TRAILER, 0))
+    return Pieces([*pieces, bytes(-sum(map(len, pieces)) % _BLOCK)])
 
 
 def _checked(path: str) -> str:
@@ -105,7 +107,7 @@ def _name(path: str) -> bytes:
     return path.encode("utf-8", "surrogateescape")
 
 
-def _packed(inode: int, entry: Entry) -> bytes:
+def _packed(inode: int, entry: Entry) -> Iterator[bytes]:
     """Header, name and content, the last two each padded to a multiple of four."""
     name = _name(entry.path) + b"\0"
     links = 2 if _is_folder(entry) else 1
@@ -113,4 +115,6 @@ def _packed(inode: int, entry: Entry) -> bytes:
     # namesize, check
     fields = (inode, entry.mode, 0, 0, links, 0, len(entry.body), 0, 0, 0, 0, len(name), 0)
     head = b"070701" + b"".join(b"%08X" % field for field in fields) + name
-    return head + bytes(-len(head) % 4) + entry.body + bytes(-len(entry.body) % 4)
+    yield head + bytes(-len(head) % 4)
+    yield entry.body
+    yield bytes(-len(entry.body) % 4)

@@ -36,6 +36,7 @@ from netbootd.errors import RenderError
 from netbootd.mac import MAC
 from netbootd.overlay import cpio
 from netbootd.overlay.tree import Tree, entries
+from netbootd.pieces import Pieces
 from netbootd.targets.base import Facts
 
 #: How large the layer may grow where the target does not say it; as the kernel's own for tmpfs.
@@ -52,7 +53,7 @@ class Unfit(RenderError):
     """A value of the machine's makes no sense in its initrd; the text names it, and no file."""
 
 
-def initrd(facts: Facts, trees: Sequence[Tree] = (), size: str = "") -> bytes:
+def initrd(facts: Facts, trees: Sequence[Tree] = (), size: str = "") -> Pieces:
     """
     The archive for the machine that *facts* are of; later *trees* lie over earlier ones.
 

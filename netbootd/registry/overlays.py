@@ -18,6 +18,7 @@ from netbootd.nearest import did_you_mean
 from netbootd.overlay import tree
 from netbootd.overlay.initrd import Unfit, initrd
 from netbootd.overlay.tree import Fault, Tree
+from netbootd.pieces import Pieces
 from netbootd.registry.facts import everybody, for_a_look
 from netbootd.registry.machine import Machine
 from netbootd.registry.snapshot import Registry
@@ -109,7 +110,7 @@ def names_of(machine: Machine) -> tuple[str, ...]:
     return tuple(dict.fromkeys((*machine.target.common.overlays, *machine.overlays)))
 
 
-def build(machine: Machine, facts: Facts, registry: Registry) -> bytes:
+def build(machine: Machine, facts: Facts, registry: Registry) -> Pieces:
     """The extra initrd of *machine*; raises RenderError, which names file and line."""
     names = names_of(machine)
     if missing := next((name for name in names if name not in registry.overlays), None):

@@ -41,7 +41,7 @@ def archive(data: bytes) -> None:
         name, _, body = piece.partition(b"=")
         entries.append(_entry(name.decode("utf-8", "surrogateescape"), body))
     try:
-        made = cpio.archive(entries)
+        made = bytes(cpio.archive(entries))
     except ValueError:
         return
     assert len(made) % 512 == 0

@@ -51,6 +51,7 @@ FLOORS: tuple[frozenset[str], ...] = (
             "dhcpgate",
             "ages",
             "unread",
+            "pieces",
         }
     ),
     frozenset(

@@ -13,6 +13,7 @@ from netbootd.events.event import Event
 from netbootd.events.progress import Started
 from netbootd.events.stream import Stream
 from netbootd.http.bodies import Bodies
+from netbootd.http.resource import Reply, asked_of
 from netbootd.http.site import Site
 from netbootd.registry.live import LiveRegistry
 from netbootd.registry.load import load
@@ -102,6 +103,12 @@ class Rig:
         sent = self.raw("\r\n".join([*lines, "", ""]).encode("latin-1"))
         (response,) = responses(sent, method)
         return response
+
+    def asked(self, target: str) -> Reply:
+        """What the site answers to a GET of *target*, before anything of it is sent."""
+        return self.site.answer(
+            asked_of(b"GET", target.encode(), (), ("192.0.2.1", 3000), PEER.host)
+        )
 
     def get(self, target: str, **headers: str) -> Response:
         return self.ask("GET", target, **headers)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import subprocess
+import tracemalloc
 
 import pytest
 
@@ -18,10 +19,11 @@ DROP_IN = """{
 
 @pytest.fixture
 def serve(tmp_path):
-    def serve(disks=2):
+    def serve(disks=2, blob=b""):
         folder = tmp_path / "rig"
         (folder / "overlays/base/etc").mkdir(parents=True)
         (folder / "overlays/base/etc/disks.j2").write_text("{{ 4 // disks }} for {{ mac }}\n")
+        (folder / "overlays/base/blob").write_bytes(blob)
         (folder / "machines.d").mkdir()
         (folder / "machines.d" / "more.json").write_text(DROP_IN % disks)
         return Rig(folder)
@@ -46,6 +48,21 @@ def test_it_is_an_archive_with_the_machines_files(serve, path):
     (event,) = rig.events
     assert isinstance(event, Served)
     assert (str(event.mac), event.target, event.sent) == (MAC, "nfs/node", len(answer.body))
+
+
+def test_what_is_the_same_for_all_who_read_is_in_memory_once(serve):
+    rig, many = serve(blob=bytes(1 << 20)), 50
+    rig.asked(f"/overlay/{MAC}.cpio")  # what is kept from the first time on
+
+    tracemalloc.start()
+    try:
+        held = [rig.asked(f"/overlay/{MAC}.cpio") for _ in range(many)]
+        taken, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+
+    assert min(answer.size for answer in held) > 1 << 20
+    assert taken < many * (64 << 10)
 
 
 def test_its_urls_lead_back_to_where_it_was_asked_for(serve):

@@ -67,7 +67,7 @@ def archive(registry: Registry, mac: str) -> bytes:
     facts = Facts(
         mac=MAC.parse(mac), base="http://b", retry="", variables=registry.variables_of(machine)
     )
-    return overlays.build(machine, facts, registry)
+    return bytes(overlays.build(machine, facts, registry))
 
 
 def test_the_targets_overlays_come_before_the_machines_own(site):
