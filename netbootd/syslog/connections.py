@@ -30,6 +30,8 @@ from netbootd.syslog.senders import Senders
 
 MOST = 2048  # connections, of all senders
 MOST_OF_ONE = 16
+#: Bytes of messages that lack their rest, of all connections: 256 of the longest.
+MOST_HELD = 64 << 20
 _IDLE_S = 4 * 3600.0
 _FRAME_S = 120.0  # for the rest of a message that has begun
 _LOOK_S = 10.0
@@ -51,6 +53,12 @@ class Connection(Protocol):
         self._room = room
         self._frames = Frames()
         self._unread = b""
+        self._counted = 0
+
+    @property
+    def held(self) -> int:
+        """Bytes of a message that lacks its rest."""
+        return self._frames.pending
 
     def connectionMade(self) -> None:
         """Let it in, if it may."""
@@ -74,6 +82,7 @@ class Connection(Protocol):
         if self._frames.pending and self.begun is None:
             self.begun = self._room.seconds()
         self._room.received(self, frames)
+        self._count()
         if self._frames.problem:
             self._unread = b""
             self._room.broken(self, self._frames.problem)
@@ -97,6 +106,11 @@ class Connection(Protocol):
             self.read_on()
         self._room.received(self, self._frames.end())
         self._room.leave(self)
+        self._count()
+
+    def _count(self) -> None:
+        before, self._counted = self._counted, self.held
+        self._room.holds(self._counted - before)
 
 
 class _Port(tcp.Port):
@@ -121,6 +135,7 @@ class Connections(Factory):
         self._inbox = inbox
         self._senders = senders
         self._now = now
+        self._held = 0
         self._all: OrderedDict[Connection, None] = OrderedDict()
         self._of: dict[str, OrderedDict[Connection, None]] = {}
         self._reactor = reactor
@@ -177,6 +192,12 @@ class Connections(Factory):
             self._inbox.counts["received_tcp"] += 1
             if self._senders.takes(connection.peer, connection.heard):
                 self._inbox.take(frame, connection.peer, connection.port, received)
+
+    def holds(self, more: int) -> None:
+        """So many bytes *more* wait for their rest; where that is too much, who has most goes."""
+        self._held += more
+        if self._held > MOST_HELD:
+            self._refuse(max(self._all, key=lambda one: one.held))
 
     def wait(self, connection: Connection) -> None:
         """It has something unread."""

@@ -6,6 +6,7 @@ import pytest
 from twisted.internet.address import IPv4Address
 from twisted.internet.task import Clock
 
+from netbootd.syslog import connections
 from netbootd.syslog.connections import Connections
 from netbootd.syslog.senders import Senders
 
@@ -157,3 +158,26 @@ def test_what_cannot_be_read_ends_it_and_nothing_behind_it_counts(clock, room, i
         b"<43>netbootd: connection closed: "
         b"a message of 300000 bytes is announced, the limit is 262144",
     ]
+
+
+def test_messages_that_lack_their_rest_take_so_much_memory_together(
+    clock, room, inbox, monkeypatch
+):
+    monkeypatch.setattr(connections, "MOST_HELD", 100_000)
+    modest = connected(room)
+    modest.dataReceived(b"<13>a: and")
+    many = [connected(room, f"192.0.2.{number}") for number in range(20, 40)]
+    for _ in range(3):
+        for one in many:
+            if not one.transport.aborted:
+                one.dataReceived(b"262000 <13>" + b"x" * 8000)
+        until_quiet(clock, lambda: not room._waiting)
+        assert sum(one.held for one in (modest, *many)) <= 100_000
+    assert any(one.transport.aborted for one in many)
+    assert not modest.transport.aborted
+    for one in many:
+        one.connectionLost()
+    modest.dataReceived(b" goes on\n")
+    until_quiet(clock, lambda: not modest.transport.paused)
+    assert (NODE, b"<13>a: and goes on") in inbox.taken
+    assert room._held == 0
