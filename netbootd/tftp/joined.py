@@ -24,10 +24,15 @@ class Joined(Content):
     __slots__ = ("parts",)
 
     def __init__(self, name: str, parts: Sequence[Content]) -> None:
-        super().__init__(name, held=b"", etag="+".join(part.etag for part in parts))
+        super().__init__(name, held=b"")
         self.held = self.stamp = None
         self.parts = tuple(parts)
         self.size = sum(_filled(part) for part in self.parts)
+
+    @property
+    def etag(self) -> str:
+        """Of all of them."""
+        return "+".join(part.etag for part in self.parts)
 
     def read(self, offset: int, count: int) -> bytes:
         """As of one file; fewer bytes than announced where a part shrank, never moved ones."""

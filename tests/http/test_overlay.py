@@ -65,6 +65,14 @@ def test_what_is_the_same_for_all_who_read_is_in_memory_once(serve):
     assert taken < many * (64 << 10)
 
 
+def test_no_more_of_it_is_read_for_the_answer_than_templates_make(serve, monkeypatch):
+    rig, hashed = serve(blob=bytes(1 << 20)), []
+    monkeypatch.setattr("netbootd.content.hashlib.sha256", hashed.append)
+
+    assert rig.asked(f"/overlay/{MAC}.cpio").size > 1 << 20
+    assert not hashed
+
+
 def test_its_urls_lead_back_to_where_it_was_asked_for(serve):
     assert (
         b"http://192.0.2.1:3000/done/52-54-00-12-34-56" in serve().get(f"/overlay/{MAC}.cpio").body
