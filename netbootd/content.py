@@ -212,11 +212,25 @@ def of_program(program: Program) -> Content:
 
 
 @dataclass(frozen=True, slots=True)
+class Closed:
+    """*files*, and whatever *begins* so, are never served; both are real paths of the disk."""
+
+    files: frozenset[str] = frozenset()
+    begins: tuple[str, ...] = ()
+
+    def __contains__(self, real: str) -> bool:
+        return real in self.files or real.startswith(self.begins)
+
+
+@dataclass(frozen=True, slots=True)
 class Library:
-    """All that can be fetched: the programs by name, and everything below *root*."""
+    """
+    All that can be fetched: the programs by name, and everything below *root* but what is *closed*.
+    """
 
     root: Path
     programs: Mapping[str, Program] = field(default_factory=dict)
+    closed: Closed = Closed()
     real_root: str = field(init=False, default="")
 
     def __post_init__(self) -> None:
@@ -331,6 +345,8 @@ class Library:
     def _must_be_inside(self, real: str, asked: str) -> None:
         if not self._is_inside(real):
             raise Forbidden(f"{asked!r} leads out of the root")
+        if real in self.closed:
+            raise Forbidden(f"{asked!r} is of netbootd's own configuration, state or secrets")
 
     def _is_inside(self, real: str) -> bool:
         return real.startswith(self.real_root.rstrip("/") + "/")

@@ -27,6 +27,7 @@ from netbootd.registry import (
     hostnames,
     keyfiles,
     overlays,
+    ownfiles,
     programs,
     reservations,
     scripts,
@@ -100,7 +101,8 @@ def _registry(
 ) -> tuple[Registry, Origins]:
     confidential = secrets.resolve(layers, folder, KNOWN_KEYS, findings.add)
     config = _config(layers, folder, interfaces, findings)
-    library = Library(config.files, programs.find(layers, config, findings.add))
+    closed = ownfiles.closed(config, (*layers.files, *confidential.watch))
+    library = Library(config.files, programs.find(layers, config, findings.add), closed)
     templates = Templates(folder)
     vms = descriptions.configured(layers, folder, findings.add)
     names = _names(layers, findings)
@@ -160,7 +162,9 @@ def _registry(
     )
     registry = replace(hostnames.indexed(registry), vm_users=descriptions.users(registry))
     if machines.seals or any(target.common.secret for target in targets.made.values()):
-        registry = replace(registry, seals=True, secret_files=answers.secret_files(registry))
+        library = replace(library, closed=ownfiles.with_sources(closed, folder))
+        secret = answers.secret_files(registry)
+        registry = replace(registry, library=library, seals=True, secret_files=secret)
     for remark in (*answers.remarks(registry), *descriptions.remarks(registry)):
         findings.add(remark)
     for remark in (*overlays.remarks(registry), *scripts.remarks(registry)):
