@@ -57,6 +57,7 @@ from netbootd.listening import Listening, Served, tftp_limits
 from netbootd.metrics import Metrics
 from netbootd.naming.naming import Naming
 from netbootd.nodelogs import NodeLogs
+from netbootd.opener import client as opener
 from netbootd.owners import Owners
 from netbootd.pacing import Pacing
 from netbootd.printable import counted
@@ -319,6 +320,7 @@ class Daemon:
 
     def _prepare(self, registry: Registry) -> _Ready:
         """In a thread: what takes time before *registry* is in force."""
+        opener.look()
         self._keyring.configured(registry.config)
         templates.warm(registry)
         certificate = tls.prepared(registry.config.tls)
@@ -357,7 +359,7 @@ class Daemon:
 
     def _interfaces_moved(self) -> None:
         """Called by the monitor's thread."""
-        self._reactor.callFromThread(self._reconcile)
+        self._reactor.callFromThread(self._look_and_reconcile)
 
     def _reconcile(self) -> None:
         """Bring what listens in step with the configuration and the interfaces."""
@@ -368,10 +370,23 @@ class Daemon:
         troubles += self._leasing.troubles + self._shipper.troubles
         self._teller.announce(interfaces, self._listening.sockets(), troubles, self._leasing.wants)
 
-    def _retry_troubles(self) -> None:
+    def _look_and_reconcile(self) -> Deferred[None] | None:
+        """The opener may hang: a thread waits for it, and then nobody does."""
+        if not opener.is_named():
+            self._reconcile()
+            return None
+        looked = deferToThread(opener.look).addCallback(self._looked)
+        return looked.addErrback(lambda one: log.failure("fault of serving", failure=one))
+
+    def _looked(self, _: None) -> None:
+        if not self._stopping:
+            self._reconcile()
+
+    def _retry_troubles(self) -> Deferred[None] | None:
         """A port may be free by now, an address may have come; and a disk may be full."""
         if self._teller.troubles or self._keeper.trouble or self._chronicle.trouble:
-            self._reconcile()
+            return self._look_and_reconcile()
+        return None
 
     def _logs_changed(self) -> None:
         """Something new about the log of the nodes."""

@@ -130,7 +130,7 @@ class Teller:
         else:
             for line in banner.differences(self._sockets, sockets):
                 log.info("{line}", line=line)
-            for text in troubles:
+            for text in dict.fromkeys(troubles):  # by IPv4 and by IPv6 it may be the same
                 if text not in self.troubles and text not in logged:
                     log.warn("{text}", text=text)
         self._sockets, self.troubles = sockets, troubles

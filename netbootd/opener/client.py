@@ -2,9 +2,9 @@
 Sockets for what takes capabilities, as the daemon opens them: by itself where it may, else by the
 opener, where the unit says that there is one (``$NETBOOTD_OPENER``, the path of its socket).
 
-These are calls that block, for a fraction of a millisecond: at the start, at a reload, when an
-interface comes.  Where the opener does not answer within ``_PATIENCE_S``, nobody waits for it again
-for ``_REST_S``; ports that cannot be had are tried again by then.
+These are calls that block, for a fraction of a millisecond.  An opener that stands still keeps who
+calls for ``_PATIENCE_S``; once it was silent, nobody waits for it for ``_REST_S``.  So a daemon
+that serves has a thread ``look`` before ports are opened: that one waits, and then nobody does.
 """
 
 from __future__ import annotations
@@ -106,6 +106,31 @@ def user_beyond(connection: socket.socket) -> int:
     return user if answer.status else answer.value
 
 
+def look() -> None:
+    """
+    Find out whether it answers, for a thread; nobody asks while it does not.
+
+    Where that is known without waiting, as of one that is not there, whoever asks finds out.
+    """
+    if not is_named():
+        return
+    rest_s = 0.0
+    try:
+        ours, theirs = socket.socketpair()
+        with ours, theirs:
+            _asked(encode(Request(Ask.PEER)), [ours.fileno()])
+    except (TimeoutError, BlockingIOError):  # a queue is full where nobody takes from it
+        rest_s = _REST_S
+    except (OSError, WireError):
+        pass
+    _rest_for(rest_s)
+
+
+def is_named() -> bool:
+    """Whether there is to be one."""
+    return bool(_path())
+
+
 def _path() -> str:
     return os.environ.get(VARIABLE, "")
 
@@ -134,6 +159,7 @@ def _not_listed(made: socket.socket, port: int) -> str:
 
 
 def _silent(why: object) -> str:
+    """The same for as long as it is silent, so that the log has it once."""
     return (
         f"netbootd-opener does not answer at {_path()} ({why}): "
         "'systemctl status netbootd-opener.socket netbootd-opener'"
@@ -143,16 +169,21 @@ def _silent(why: object) -> str:
 _rests_until = 0.0
 
 
+def _rest_for(seconds: float) -> None:
+    global _rests_until  # noqa: PLW0603  there is one opener
+    _rests_until = time.monotonic() + seconds
+
+
 def _ask(request: Request, *passed: socket.socket) -> tuple[Answer, socket.socket | None]:
     """What the opener answers; raises NotOpened where it does not."""
-    global _rests_until  # noqa: PLW0603  there is one opener
+    silent = NotOpened(errno.EACCES, _silent(f"within {_PATIENCE_S:g} s"))
     if time.monotonic() < _rests_until:
-        raise NotOpened(errno.EACCES, _silent("as before"))
+        raise silent
     try:
         return _asked(encode(request), [one.fileno() for one in passed])
     except TimeoutError:
-        _rests_until = time.monotonic() + _REST_S
-        raise NotOpened(errno.EACCES, _silent(f"within {_PATIENCE_S:g} s")) from None
+        _rest_for(_REST_S)
+        raise silent from None
     except (OSError, WireError) as problem:
         raise NotOpened(errno.EACCES, _silent(problem)) from None
 

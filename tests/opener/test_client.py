@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 import socket
@@ -87,16 +88,60 @@ def _wrapped(problem):
 def test_one_that_does_not_answer_is_not_waited_for_again_at_once(silent, hasty, monkeypatch):
     path, came = silent
     monkeypatch.setenv(VARIABLE, str(path))
-    with pytest.raises(NotOpened, match=r"within 0\.05 s"):
+    with pytest.raises(NotOpened, match=r"within 0\.05 s") as first:
         client._made(client.Ask.PACKET)
     for _ in range(5):
-        with pytest.raises(NotOpened, match="as before"):
+        with pytest.raises(NotOpened) as again:
             client._made(client.Ask.PACKET)
+        assert str(again.value) == str(first.value)  # one line of the log
     assert len(came) == 1
     monkeypatch.setattr(client, "_REST_S", 0.0)
     monkeypatch.setattr(client, "_rests_until", 0.0)
     with pytest.raises(NotOpened, match="within"):
         client._made(client.Ask.PACKET)
+    assert len(came) == 2
+
+
+def test_who_has_looked_waits_for_none_that_is_silent(silent, hasty, monkeypatch):
+    path, came = silent
+    monkeypatch.setenv(VARIABLE, str(path))
+    client.look()
+    with pytest.raises(NotOpened, match=r"within 0\.05 s"):
+        client._made(client.Ask.PACKET)
+    assert len(came) == 1
+
+
+def test_nobody_waits_for_one_whose_queue_is_full(tmp_path, hasty, monkeypatch):
+    """As of one that was asked for hours."""
+    path = str(tmp_path / "sock")
+    monkeypatch.setenv(VARIABLE, path)
+    with contextlib.ExitStack() as opened:
+        listened = opened.enter_context(socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET))
+        listened.bind(path)
+        listened.listen(0)
+        waiting = opened.enter_context(socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET))
+        waiting.connect(path)
+        client.look()
+        with pytest.raises(NotOpened, match=r"within 0\.05 s"):
+            client._made(client.Ask.PACKET)
+
+
+def test_one_that_answers_again_is_asked_by_who_has_looked(hasty, monkeypatch):
+    client._rest_for(3600)
+    with opener() as running:
+        assert running.asks(_looked_and_got_packet_socket)
+    client._rest_for(3600)
+    monkeypatch.setenv(VARIABLE, "/nowhere/sock")
+    client.look()
+    with pytest.raises(NotOpened, match="No such file"):
+        client._made(client.Ask.PACKET)
+
+
+def _looked_and_got_packet_socket():
+    with pytest.raises(NotOpened):
+        packet_socket()
+    client.look()
+    return _got_packet_socket()
 
 
 def test_one_that_has_gone_can_be_back_at_once(monkeypatch):

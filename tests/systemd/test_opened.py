@@ -5,8 +5,11 @@ this host, by IPv6, for interfaces that come later and ports that come by a relo
 
 from __future__ import annotations
 
+import contextlib
 import os
+import re
 import signal
+import socket
 import subprocess
 
 import pytest
@@ -56,6 +59,28 @@ def service(tmp_path_factory):
         yield made
 
 
+def held_by_the_daemon(service):
+    """Its sockets, by their inodes."""
+    links = set()
+    for one in (service.main / "fd").iterdir():
+        with contextlib.suppress(FileNotFoundError):  # closed meanwhile
+            links.add(os.readlink(one))
+    return {link.removeprefix("socket:[").removesuffix("]") for link in links}
+
+
+def asked(service):
+    """Its connections to the opener, by their inodes: only they keep messages apart (unix(7))."""
+    lines = [line.split() for line in (service.main / "net" / "unix").read_text().splitlines()]
+    kept_apart = {line[6] for line in lines if line[4] == f"{socket.SOCK_SEQPACKET:04}"}
+    return held_by_the_daemon(service) & kept_apart
+
+
+def asked_anew(service, before):
+    """Those beside *before*, as soon as there is one."""
+    until(lambda: asked(service) - before)
+    return asked(service) - before
+
+
 def boots(service, firmware):
     words = [str(NETBOOTD), "simulate", "--interface", "eth0", "--firmware", firmware, NODE]
     done = subprocess.run(service.lab.inside("lan", *words), capture_output=True, text=True)
@@ -93,9 +118,7 @@ def test_everything_listens(service):
 def test_its_packet_sockets_were_passed_to_it(service):
     """No process here but the opener can make one: it is refused to the daemon (seccomp)."""
     table = service.lab.run("boot", "cat", "/proc/net/packet").splitlines()[1:]
-    known = {line.split()[-1] for line in table}
-    links = {os.readlink(one) for one in (service.main / "fd").iterdir()}
-    held = {link for link in links if link.removeprefix("socket:[").removesuffix("]") in known}
+    held = held_by_the_daemon(service) & {line.split()[-1] for line in table}
     assert len(held) == 4  # what is heard, what is said, what others say; replies of DHCPv6
 
 
@@ -179,5 +202,33 @@ def test_it_stays_as_it_was_without_an_opener(service):
     service.daemon.wait_for(r"HTTP on port 443: netbootd-opener does not answer", 60, after=before)
     boots(service, "efi")
     service.start_opener()
+    service.daemon.wait_for(r"listening[^\n]*HTTP +TCP 443\b", 60, after=before)
+    assert "Traceback" not in service.daemon.text
+
+
+def test_one_that_hangs_keeps_no_request_waiting(service):
+    """It is asked again and again, in a thread; what a node asks for comes meanwhile."""
+    service.config["netbootd"]["http_port"] = [80, 3000]
+    service.save()
+    service.reload()
+    [opener] = processes_of(OPENER_UID)
+    before = len(service.daemon.text)
+    os.kill(int(opener.name), signal.SIGSTOP)
+    service.config["netbootd"]["http_port"] = [80, 443, 3000]
+    service.save()
+    service.reload()
+    silent = r"HTTP on port 443: netbootd-opener does not answer"
+    service.daemon.wait_for(silent, 60, after=before)
+    seen = set()
+    for _ in range(20):
+        asking = asked_anew(service, seen)
+        seen |= asking
+        service.curl("-A", "iPXE/1.21", f"http://{BOOT_SERVER}:3000/boot/{NODE}")
+        if asking & asked(service) and len(seen) > 2:  # two are the reloads'
+            break
+    else:
+        pytest.fail("no request was answered while the opener was asked")
+    assert len(re.findall(silent, service.daemon.text[before:])) == 1
+    os.kill(int(opener.name), signal.SIGCONT)
     service.daemon.wait_for(r"listening[^\n]*HTTP +TCP 443\b", 60, after=before)
     assert "Traceback" not in service.daemon.text
