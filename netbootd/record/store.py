@@ -15,12 +15,10 @@ meanwhile machines of which nothing is known do not boot what is to be booted on
 from __future__ import annotations
 
 import contextlib
-import queue
 import sqlite3
 import threading
 from collections.abc import Callable
 from pathlib import Path
-from typing import NamedTuple
 
 from netbootd import sqlitefile
 from netbootd.record import database, outside
@@ -28,24 +26,14 @@ from netbootd.record.database import FILE, LOST, STANDING, STYLE, Loaded, NoReco
 from netbootd.record.outside import Order
 from netbootd.record.standing import Standing
 from netbootd.record.styles import Worked
+from netbootd.record.waiting import Waiting
 from netbootd.sqlitefile import set_aside
 
 _LOOK_S = 0.25  # how often the daemon looks for orders
 #: What is kept within so long is written together: in a storm each write wakes this thread, which
 #: the reactor waits for.  Nobody who needs it on the disk waits for this.
 _TOGETHER_S = 0.1
-_MOST_AT_ONCE = 500
 _PATIENCE_S = 2.0
-
-
-class _Kept(NamedTuple):
-    table: str
-    key: str
-    value: Standing | Worked | None
-
-
-class _Taken(NamedTuple):
-    number: int
 
 
 class Store(threading.Thread):
@@ -74,12 +62,14 @@ class Store(threading.Thread):
         self._warned = warned
         self._loaded = False
         self._identity: tuple[int, int] | None = None
-        self._work: queue.SimpleQueue[_Kept | _Taken | threading.Event | None]
-        self._work = queue.SimpleQueue()
-        self._waiting: list[threading.Event] = []
-        self._hurry = threading.Event()  # somebody waits
-        self._unsaved: dict[tuple[str, str], Standing | Worked | None] = {}
-        self._done: set[int] = set()
+        self._waiting = Waiting()
+        self._done: set[int] = set()  # orders that are carried out
+        self._news = threading.Event()  # there is something to write
+        self._hurry = threading.Event()  # somebody waits for it
+        self._closing = False
+        self._asked = 0  # how often somebody wanted all on the disk
+        self._settled = 0  # which of these times it was
+        self._settling = threading.Condition()
         self._seen = 0  # the last order that was handed over
         self._trouble = ""
 
@@ -90,7 +80,7 @@ class Store(threading.Thread):
         except NoRecord as problem:
             self._trouble = str(problem)
             raise
-        self._loaded = True
+        self._take_over(loaded)
         self._identity = sqlitefile.identity(self._folder / FILE)
         return loaded
 
@@ -105,6 +95,11 @@ class Store(threading.Thread):
         with database.opened(self._folder) as connection:
             return database.load(connection)
 
+    def _take_over(self, loaded: Loaded) -> None:
+        self._waiting.found(STANDING, loaded.standings)
+        self._waiting.found(STYLE, loaded.styles)
+        self._loaded = True
+
     def _replace(self, problem: NoRecord) -> None:
         """Set the broken file aside; where nothing of it was read, that is written down first."""
         file = self._folder / FILE
@@ -118,34 +113,42 @@ class Store(threading.Thread):
 
     def keep(self, key: str, standing: Standing | None) -> None:
         """Write it soon; None: forget it."""
-        self._work.put(_Kept(STANDING, key, standing))
+        self._waiting.keep((STANDING, key), standing)
+        self._news.set()
 
     def keep_style(self, key: str, worked: Worked | None) -> None:
         """Likewise, what a kind of firmware follows."""
-        self._work.put(_Kept(STYLE, key, worked))
+        self._waiting.keep((STYLE, key), worked)
+        self._news.set()
 
     def taken(self, order: Order) -> None:
         """The order is carried out; what was kept before this call is written with it."""
-        self._work.put(_Taken(order.number))
+        self._done.add(order.number)
+        self._news.set()
 
     def settle(self) -> bool:
         """Wait until all that was kept is on disk; False if that takes longer than one would."""
-        done = threading.Event()
-        self._work.put(done)
-        self._hurry.set()
-        return done.wait(_PATIENCE_S)
+        with self._settling:
+            self._asked += 1
+            mine = self._asked
+            self._wake()
+            return self._settling.wait_for(lambda: self._settled >= mine, _PATIENCE_S)
 
     def close(self) -> None:
         """Write what is left and end."""
-        self._work.put(None)
-        self._hurry.set()
+        self._closing = True
+        self._wake()
         self.join(10)
+
+    def _wake(self) -> None:
+        self._hurry.set()
+        self._news.set()
 
     def run(self) -> None:
         """Until closed; a disk that fails is tried again and again."""
         going = True
         while going:
-            going = self._collect()
+            going = self._wait()
             try:
                 with database.opened(self._folder) as connection:
                     self._begin(connection)
@@ -162,8 +165,9 @@ class Store(threading.Thread):
     def _begin(self, connection: sqlite3.Connection) -> None:
         """What is to be done with a file that was just opened."""
         if not self._loaded:
-            self._found(database.load(connection))
-            self._loaded = True
+            loaded = database.load(connection)
+            self._take_over(loaded)
+            self._found(loaded)
         elif self._identity != sqlitefile.identity(self._folder / FILE):
             database.load(connection)  # makes its secret
             self._seen = 0
@@ -173,47 +177,31 @@ class Store(threading.Thread):
     def _serve(self, connection: sqlite3.Connection) -> bool:
         """With the file open: write what comes, hand over orders; False when closed."""
         self._look(connection)
-        while self._collect():
+        while self._wait():
             self._save(connection)
             self._look(connection)
         return False
 
-    def _collect(self) -> bool:
-        """
-        Take what there is to do, waiting a little for the first, and for what comes with it; False
-        when closed.
-        """
-        wait = _LOOK_S
-        for _ in range(_MOST_AT_ONCE):
-            try:
-                piece = self._work.get(timeout=wait)
-            except queue.Empty:
-                break
-            if wait and isinstance(piece, _Kept):
-                self._hurry.wait(_TOGETHER_S)
-            wait = 0.0
-            if piece is None:
-                return False
-            if isinstance(piece, _Kept):
-                self._unsaved[piece.table, piece.key] = piece.value
-            elif isinstance(piece, threading.Event):
-                self._waiting.append(piece)
-            else:
-                self._done.add(piece.number)
-        return True
+    def _wait(self) -> bool:
+        """For something to write, and a little for what comes with it; False when closed."""
+        if self._news.wait(_LOOK_S):
+            self._hurry.wait(_TOGETHER_S)
+        # Cleared before anything is taken: what is kept from here on is news again.
+        self._news.clear()
+        self._hurry.clear()
+        return not self._closing
 
     def _save(self, connection: sqlite3.Connection) -> None:
-        if self._unsaved or self._done:
-            self._write(connection)
-        if self._waiting:
-            self._hurry.clear()
-        while self._waiting:
-            self._waiting.pop().set()
-
-    def _write(self, connection: sqlite3.Connection) -> None:
-        database.write(connection, self._unsaved, self._done)
-        self._unsaved.clear()
-        self._done.clear()
+        """Write all that waits; the orders first looked at, so all that they changed is with it."""
+        asked, done = self._asked, set(self._done)
+        unsaved = self._waiting.take()
+        if unsaved or done:
+            database.write(connection, unsaved, done)
+            self._waiting.written()
+            self._done -= done
+        with self._settling:
+            self._settled = asked
+            self._settling.notify_all()
 
     def _look(self, connection: sqlite3.Connection) -> None:
         if sqlitefile.identity(self._folder / FILE) != self._identity:

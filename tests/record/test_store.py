@@ -9,12 +9,14 @@ import sqlite3
 import subprocess
 import sys
 from contextlib import closing
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from netbootd.record import database, outside
+from netbootd import sqlitefile
+from netbootd.record import database, outside, store
 from netbootd.record.coding import decode, encode
 from netbootd.record.database import NoRecord
 from netbootd.record.outside import Order
@@ -278,6 +280,39 @@ print("all there")
     assert done.returncode == 0, done.stderr
     assert "full" in done.stdout
     assert "all there" in done.stdout
+
+
+def test_while_the_disk_stands_still_no_more_waits_than_is_remembered(running, monkeypatch):
+    """Another process holds the file's lock: machines boot again and again, strangers come and go."""
+    monkeypatch.setattr(sqlitefile, "_BUSY_S", 0.2)
+    monkeypatch.setattr(store, "_PATIENCE_S", 60.0)
+    rig = running()
+    rig.store.keep("gone", SOME)
+    assert rig.store.settle()
+    listed = [f"key {number}" for number in range(10)]
+    file = rig.store._folder / database.FILE
+    with closing(sqlite3.connect(file, isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        for number in range(20_000):
+            rig.store.keep(listed[number % 10], replace(SOME, output=str(number)))
+            rig.store.keep_style(KIND, replace(LEARNED, times=number))
+            rig.store.keep(f"stranger {number}", SOME)
+            rig.store.keep(f"stranger {number}", None)
+            if number == 10_000:  # the thread has tried to write by then, and holds what it took
+                assert "locked" in rig.troubles.get(timeout=20)
+        rig.store.keep("gone", None)
+        # What was taken to be written, a stranger of that moment with it, and what came since.
+        assert len(rig.store._waiting) <= 2 * (len(listed) + 3)
+        monkeypatch.setattr(store, "_PATIENCE_S", 0.01)
+        assert not rig.store.settle()
+        other.execute("ROLLBACK")
+    monkeypatch.setattr(store, "_PATIENCE_S", 60.0)
+    assert rig.store.settle()
+    assert len(rig.store._waiting) == 0
+    assert outside.read(rig.store._folder) == {
+        key: replace(SOME, output=str(19_990 + at)) for at, key in enumerate(listed)
+    }
+    assert outside.read_styles(rig.store._folder) == {KIND: replace(LEARNED, times=19_999)}
 
 
 def test_root_leaves_files_that_the_owner_of_the_folder_can_use(tmp_path):
