@@ -12,13 +12,12 @@ from pathlib import Path
 import pytest
 
 from tests.certificates import signed
+from tests.users import NOBODY, SERVICE, with_users
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="only root gives files away")
 
 MAC = "52:54:00:00:00:01"
 SITE = Path("/mnt")  # everybody may come there, in a view of the host of its own
-SERVICE = (64999, 64999)
-NOBODY = (65534, 65534)
 #: Each case: a command that root types, then what ``check`` says to root and to the daemon's user,
 #: then the same when the line was typed that root was told.
 CODE = """
@@ -75,20 +74,11 @@ def judged(tmp_path):
             "netbootd": {"state": "/mnt/state", "files": "/mnt", **(settings or {})},
         }
         (site / "netbootd.json").write_text(json.dumps(config))
-        mounts = [f"mount --bind {site} {SITE}"]
-        for name, line in (
-            ("passwd", "netbootd:x:64999:64999::/:/bin/sh"),
-            ("group", "netbootd:x:64999:"),
-        ):
-            kept = [one for one in Path("/etc", name).read_text().splitlines()
-                    if not one.startswith("netbootd:")]  # fmt: skip
-            (tmp_path / name).write_text("\n".join([*kept, *([line] if service else [])]) + "\n")
-            (tmp_path / name).chmod(0o644)
-            mounts.append(f"mount --bind {tmp_path / name} /etc/{name}")
-        script = "; ".join([*mounts, 'exec "$0" -c "$@"'])
         words = [CODE, json.dumps(user), json.dumps(commands)]
+        argv = [sys.executable, "-c", *words]
+        mounts = [f"mount --bind {site} {SITE}"]
         done = subprocess.run(
-            ["unshare", "-m", "sh", "-ec", script, sys.executable, *words],
+            with_users(tmp_path, argv, service=service, before=mounts),
             capture_output=True,
             text=True,
             timeout=120,

@@ -20,6 +20,7 @@ from netbootd.dropins.reading import FOLDER
 from netbootd.errors import Finding, Level
 from netbootd.importing.plan import Plan
 from netbootd.printable import printable
+from netbootd.privilege import ROOT
 
 _WIDTH = 98
 #: Stands for the machines that will boot it (RFC 7042, documentation).
@@ -38,7 +39,8 @@ def findings_of(plan: Plan, text: str, files: Path, *, copied: bool) -> list[Fin
     *files* is the file root; not *copied*: the files are still missing there, which is no finding.
     """
     main = {
-        "netbootd": {"files": str(files.absolute())},
+        # Root's, since the folder is: the daemon's user, whom it would keep out, never comes there.
+        "netbootd": {"files": str(files.absolute()), "user": ROOT},
         "machines": {_EXAMPLE: {"type": plan.type, "name": plan.name}},
     }
     with tempfile.TemporaryDirectory(prefix="netbootd-import-") as made:

@@ -9,6 +9,8 @@ import sys
 import pytest
 
 from netbootd.registry.load import load
+from tests.end_to_end.process import ROOT
+from tests.users import with_users
 
 from . import media
 
@@ -43,6 +45,23 @@ def test_write_puts_the_target_in_force(site, medium):
     assert "install/debian-12-amd64" in load(site.config).targets
     assert drop_in(site).stat().st_mode & 0o777 == 0o644
     assert os.listdir(drop_in(site).parent) == [drop_in(site).name]
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root asks for another")
+def test_the_services_user_need_not_come_where_root_tries_the_proposal(site, medium, tmp_path):
+    """Nor to the medium."""
+    argv = [sys.executable, "-m", "netbootd", "import", "--config", str(site.config), "--write"]
+    done = subprocess.run(
+        with_users(tmp_path, [*argv, str(medium)], service=True),
+        capture_output=True,
+        text=True,
+        timeout=60,
+        cwd=ROOT,
+    )
+    assert done.returncode == 0, done.stderr
+    assert "written to" in done.stderr
+    assert "cannot" not in done.stderr
+    assert "install/debian-12-amd64" in load(site.config).targets
 
 
 def test_write_keeps_a_file_that_is_there(site, medium):
