@@ -69,6 +69,8 @@ NODE_FILES = frozenset(
 CHOICE = "choice"
 #: How the folder begins that is a boot's token, as in ``/install/<mac>/token-<token>/node.cfg``.
 _TOKEN = "token-"  # noqa: S105
+#: The same behind a path, or behind each of several that stand for one.
+_ASKED_WITH = re.compile(r"\?token=[^,]*")
 _LEN_MAC = 17  # with something between its octets
 _LOADED_BY_MACHINES = PROGRAMS | ALIASES.keys() | {AUTOEXEC}
 
@@ -279,6 +281,11 @@ def without_token(path: str) -> tuple[str, str]:
     tokens = [folder for folder in folders[:-1] if folder.startswith(_TOKEN)]
     plain = "/".join(one for one in folders[:-1] if not one.startswith(_TOKEN))
     return (f"{plain}/{folders[-1]}", tokens[-1].removeprefix(_TOKEN)) if tokens else (path, "")
+
+
+def told(path: str) -> str:
+    """A *path* of TFTP as logs have it: without a token, of which one path may have several."""
+    return _ASKED_WITH.sub("", without_token(path)[0]) if "token" in path else path
 
 
 def done_url(base: str, mac: MAC, token: str = "") -> str:

@@ -380,7 +380,7 @@ class Admission:
                 mac=mac,
                 peer=peer[0],
                 protocol="TFTP",
-                path=path or _NO_NAME,
+                path=urls.told(path) or _NO_NAME,
                 status=int(refusal.code),
                 reason=refusal.reason,
             )

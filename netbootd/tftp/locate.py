@@ -203,7 +203,7 @@ class Locator:
                 peer=peer,
                 says=says,
                 code=script.code,
-                path=path,
+                path=urls.told(path),
                 surely=True,
             )
         )

@@ -7,6 +7,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from netbootd import urls
 from netbootd.events.event import Dropped, TransferEnded, TransferFailed, Transferred
 from netbootd.events.progress import Started
 from netbootd.events.stream import Stream
@@ -42,6 +43,11 @@ class Running:
         return self.key[0]
 
     @property
+    def path(self) -> str:
+        """What is asked for, as logs have it."""
+        return urls.told(self.request.path)
+
+    @property
     def deadline(self) -> float:
         """When the transfer wants to be told the time."""
         return self.transfer.deadline
@@ -67,7 +73,7 @@ class Telling:
                 target=running.located.target,
                 peer=running.peer[0],
                 protocol="TFTP",
-                path=running.request.path,
+                path=running.path,
                 size=running.transfer.size or 0,
             )
         )
@@ -79,7 +85,7 @@ class Telling:
                 mac=running.located.mac,
                 target=running.located.target,
                 peer=running.peer[0],
-                path=running.request.path,
+                path=running.path,
                 size=running.located.content.size,
                 seconds=self._now() - running.began_at,
                 resent=running.transfer.resent,
@@ -95,7 +101,7 @@ class Telling:
                 mac=running.located.mac,
                 target=running.located.target,
                 peer=running.peer[0],
-                path=running.request.path,
+                path=running.path,
                 reason=reason or end.value,
                 end=end.name.lower(),
                 size=reach.size or 0,

@@ -205,7 +205,7 @@ def _progress(running: Running, passed: float) -> Progress:
     reach = running.transfer.reach()
     return Progress(
         protocol="TFTP",
-        path=running.request.path,
+        path=running.path,
         peer=running.peer[0],
         mac=running.located.mac,
         size=reach.size or 0,

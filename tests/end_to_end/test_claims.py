@@ -350,6 +350,27 @@ def test_a_plain_file_is_kept_as_well_and_nothing_goes_by_tftp(site, tmp_path):
     assert SECRET in site.get("node", url)
 
 
+def test_by_tftp_no_log_has_a_token(site, tmp_path):
+    got = str(tmp_path / "got")
+    token = re.search(r"token-(\w+)", site.answer_url())[1]
+    overlay = f"overlay/{DASHED}.cpio?token={token}"
+    for name in (f"install/{DASHED}/token-{token}/node.cfg", overlay, f"{overlay},linux"):
+        with pytest.raises(LabError):
+            site.lab.run("node", "atftp", "-g", "-r", name, "-l", got, BOOT_SERVER)
+    site.daemon.wait_for(f"refused overlay/{DASHED}.cpio,linux by TFTP", 10)
+    assert token not in site.daemon.text
+    site.config["targets"]["linux"]["live"] = {"kernel": "linux", "overlays": ["own"]}
+    site.config["machines"][NODE] = {"type": "linux", "name": "live"}
+    site.config["netbootd"]["private"] = True
+    (site.folder / "overlays" / "own").mkdir(parents=True)
+    site.restart()
+    usual = re.search(r"token=(\w+)", site.boot())[1]
+    overlay = f"overlay/{DASHED}.cpio?token={usual}"
+    site.lab.run("node", "atftp", "-g", "-r", overlay, "-l", got, BOOT_SERVER)
+    site.daemon.wait_for(f"overlay/{DASHED}.cpio by TFTP", 10)
+    assert usual not in site.daemon.text
+
+
 def test_an_installer_that_reads_its_file_twice_may(site):
     site.config["targets"]["install"]["debian"]["os"] = "suse"
     site.restart()
