@@ -14,9 +14,9 @@ from netbootd.errors import Finding, Level, NotFound, Place
 from netbootd.nearest import did_you_mean
 from netbootd.printable import counted, printable
 from netbootd.registry.snapshot import Registry
-from netbootd.vms.properties import Advice
 from netbootd.vms.store import FOLDER, read_file, read_folder
 from netbootd.vms.strict import NotStrict
+from netbootd.vms.values import Advice
 from netbootd.vms.vm import STORED, Vm, Vms
 
 

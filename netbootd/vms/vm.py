@@ -16,8 +16,9 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
-from netbootd.vms.properties import Advice, advise
+from netbootd.vms.advice import advise
 from netbootd.vms.strict import parse
+from netbootd.vms.values import Advice
 
 #: Where a description comes from that was put by HTTP.
 STORED = "stored"

@@ -202,7 +202,9 @@ DECODERS = (
         (
             "netbootd.vms.vm",
             "netbootd.vms.strict",
+            "netbootd.vms.advice",
             "netbootd.vms.properties",
+            "netbootd.vms.values",
             "netbootd.relaxedjson",
         ),
         _vm_seeds,

@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from netbootd.vms.properties import BRANDS, MOST, PROPERTIES, advise
+from netbootd.vms.advice import MOST, advise
+from netbootd.vms.properties import BRANDS, PROPERTIES
 
 from .descriptions import GUEST, IMAGE, WEB, changed
 
