@@ -12,7 +12,7 @@ from enum import Enum
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
 from pathlib import Path
 
-from netbootd import dhcpoptions, replies
+from netbootd import dhcpoptions, optionshapes, replies
 from netbootd.addressing import LeaseTimes, Serving
 from netbootd.loaders import NO_CHOICE, Choice
 
@@ -101,7 +101,7 @@ class Dhcp:
         if self.domain:
             found[dhcpoptions.DOMAIN_NAME] = self.domain.encode()
         if self.search:
-            found[dhcpoptions.DOMAIN_SEARCH] = dhcpoptions.domains(list(self.search))
+            found[dhcpoptions.DOMAIN_SEARCH] = optionshapes.domains(list(self.search))
         return {**found, **self.options}
 
 

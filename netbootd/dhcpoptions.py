@@ -3,8 +3,8 @@ DHCP options as an admin writes them: by the names of ``dhcp-options(5)`` or by 
 as JSON has it, encoded as it goes on the wire.
 
 The names are those of ISC's ``dhcpd.conf``, with IANA's where that has no name (``Dynamic Host
-Configuration Protocol (DHCP) and Bootstrap Protocol (BOOTP) Parameters``).  The shapes are those of
-RFC 2132 and of the RFC that is named beside an option.
+Configuration Protocol (DHCP) and Bootstrap Protocol (BOOTP) Parameters``).  What shape the value of
+each has is in RFC 2132, or in the RFC that is named beside an option.
 
 An option that has no name here may be given by its number.  Any option may be given as it goes on
 the wire, in hexadecimal: ``"0x0a010005"``.
@@ -13,11 +13,31 @@ the wire, in hexadecimal: ``"0x0a010005"``.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
-from ipaddress import IPv4Address, IPv4Network
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
+from netbootd import optionshapes
 from netbootd.nearest import did_you_mean
+from netbootd.optionshapes import (
+    ANY,
+    BYTES,
+    FLAG,
+    IP,
+    IPS,
+    MTU,
+    NAME,
+    NAMES,
+    PAIRS,
+    ROUTES,
+    S32,
+    SLP,
+    TEXT,
+    U8,
+    U16,
+    U16S,
+    U32,
+    Shape,
+)
 from netbootd.relaxedjson import kind
 
 SUBNET_MASK, ROUTERS, DOMAIN_NAME_SERVERS, HOST_NAME, DOMAIN_NAME = 1, 3, 6, 12, 15
@@ -28,8 +48,7 @@ DOMAIN_SEARCH, CLASSLESS_STATIC_ROUTES = 119, 121
 MOST = 1024
 
 _HEX = re.compile(r"0[xX]((?:[0-9A-Fa-f]{2})+)")
-_LABEL = re.compile(r"[A-Za-z0-9_](?:[A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?")
-_LONGEST_NAME = 253  # characters, RFC 1035, section 2.3.4
+
 
 #: What a client, a relay or the protocol itself says: an admin does not.
 _OURS: Mapping[int, str] = {
@@ -121,7 +140,7 @@ def read(options: Any) -> tuple[dict[int, bytes], list[Told]]:
 
 def _encoded(code: int, value: Any) -> bytes:
     known = _BY_CODE.get(code)
-    shape = known.shape if known else _ANY
+    shape = known.shape if known else ANY
     try:
         return shape.encode(value)
     except ValueError as problem:
@@ -153,46 +172,7 @@ def name_of(code: int) -> str:
 def as_text(code: int, data: bytes) -> str:
     """*data* as a person reads it; hexadecimal where its shape is not known or does not fit."""
     known = _BY_CODE.get(code)
-    shape = known.shape if known else _ANY
-    if shape in (_IP, _IPS) and len(data) % 4 == 0:
-        each = (str(IPv4Address(data[at : at + 4])) for at in range(0, len(data), 4))
-        return ", ".join(each)
-    if shape in (_U8, _U16, _U32, _S32, _MTU) and len(data) <= 4:
-        return str(int.from_bytes(data, "big", signed=shape is _S32))
-    if shape is _NAMES and (names := _names(data)):
-        return ", ".join(names)
-    if shape is _ROUTES and (told := _routes(data)):
-        return ", ".join(told)
-    text = data.decode("ascii", "replace")
-    if shape in (_TEXT, _NAME, _ANY) and text.isascii() and text.isprintable():
-        return text
-    return f"0x{data.hex()}"
-
-
-def _names(data: bytes) -> list[str]:
-    """As domains encodes them; empty for anything else."""
-    labels: list[str] = [""]
-    while data:
-        size, label, data = data[0], data[1 : 1 + data[0]], data[1 + data[0] :]
-        if not label.isascii() or len(label) != size:
-            return []
-        labels[-1] += f"{label.decode()}." if size else ""
-        labels += [""] if not size else []
-    return [name.removesuffix(".") for name in labels if name]
-
-
-def _routes(data: bytes) -> list[str]:
-    """As routes encodes them; empty for anything else."""
-    found = []
-    while data:
-        length = data[0]
-        used = (length + 7) // 8
-        if length > 32 or len(data) < used + 5:
-            return []
-        network = IPv4Address(data[1 : used + 1].ljust(4, b"\0"))
-        found.append(f"{network}/{length} via {IPv4Address(data[used + 1 : used + 5])}")
-        data = data[used + 5 :]
-    return found
+    return optionshapes.as_text(known.shape if known else ANY, data)
 
 
 def _called(code: int) -> str:
@@ -200,286 +180,133 @@ def _called(code: int) -> str:
     return f'{code} ("{known.name}")' if known else str(code)
 
 
-# -- the shapes of values ------------------------------------------------------------------------
-
-
-class _Shape(NamedTuple):
-    """How a value is encoded, and what the text of a finding says that it must be."""
-
-    wanted: str
-    encode: Callable[[Any], bytes]
-
-
-def addresses(value: Any) -> bytes:
-    """One IPv4 address, or an array of them."""
-    return b"".join(_address(one) for one in _several(value))
-
-
-def domains(value: Any) -> bytes:
-    """Domain names as RFC 1035 has them, one after the other (RFC 3397, section 2)."""
-    return b"".join(_domain(one) for one in _several(value))
-
-
-def routes(value: Any) -> bytes:
-    """
-    Networks and their gateways, ``{"10.9.0.0/16": "10.1.0.254"}``: of each network as many bytes
-    as its prefix has (RFC 3442).
-    """
-    if not isinstance(value, dict):
-        raise ValueError
-    found = b""
-    for written, gateway in value.items():
-        network = IPv4Network(written.strip())
-        used = (network.prefixlen + 7) // 8
-        found += bytes([network.prefixlen]) + network.network_address.packed[:used]
-        found += _address(gateway)
-    return found
-
-
-def _several(value: Any) -> list[Any]:
-    return value if isinstance(value, list) else [value]
-
-
-def _address(value: Any) -> bytes:
-    if not isinstance(value, str):
-        raise ValueError
-    try:
-        return IPv4Address(value.strip()).packed
-    except ValueError:
-        raise ValueError(f"{value!r:.40} is none") from None
-
-
-def _one_address(value: Any) -> bytes:
-    if isinstance(value, list) and len(value) != 1:
-        raise ValueError
-    return addresses(value)
-
-
-def _pairs(value: Any) -> bytes:
-    """Two addresses each, as ``"10.0.0.0 255.0.0.0"`` or as a pair of an array."""
-    flat: list[str] = []
-    for one in _several(value):
-        if not isinstance(one, str):
-            raise ValueError
-        flat += one.split()
-    if len(flat) % 2:
-        raise ValueError("there is one left over")
-    return addresses(flat)
-
-
-def _text(value: Any) -> bytes:
-    if not isinstance(value, str) or "\0" in value:
-        raise ValueError
-    return value.encode()
-
-
-def _domain(value: Any) -> bytes:
-    if not isinstance(value, str):
-        raise ValueError
-    labels = value.strip().rstrip(".").split(".")
-    if len(value) > _LONGEST_NAME or not all(_LABEL.fullmatch(label) for label in labels):
-        raise ValueError(f"{value!r:.60} is none")
-    return b"".join(bytes([len(label)]) + label.encode() for label in labels) + b"\0"
-
-
-def _domain_name(value: Any) -> bytes:
-    _domain(value)
-    return str(value).strip().rstrip(".").encode()
-
-
-def _flag(value: Any) -> bytes:
-    if not isinstance(value, bool):
-        raise ValueError
-    return bytes([value])
-
-
-def _number(size: int, low: int, high: int) -> Callable[[Any], bytes]:
-    def encoded(value: Any) -> bytes:
-        if isinstance(value, bool) or not isinstance(value, int) or not low <= value <= high:
-            raise ValueError
-        return value.to_bytes(size, "big", signed=low < 0)
-
-    return encoded
-
-
-def _numbers(size: int, low: int, high: int) -> Callable[[Any], bytes]:
-    one = _number(size, low, high)
-    return lambda value: b"".join(one(item) for item in _several(value))
-
-
-def _hex(value: Any) -> bytes:
-    """Without the ``0x`` as well: ``"01:02:0a"``."""
-    if not isinstance(value, str):
-        raise ValueError
-    return bytes.fromhex(value.replace(":", " "))
-
-
-def _any(value: Any) -> bytes:
-    """Of an option of which no shape is known: addresses, or else text."""
-    if isinstance(value, list):
-        return addresses(value)
-    if not isinstance(value, str):
-        raise ValueError
-    try:
-        return _address(value)
-    except ValueError:
-        return _text(value)
-
-
-def _slp(value: Any) -> bytes:
-    """RFC 2610: a byte that says whether the addresses alone count, then the addresses."""
-    return b"\0" + addresses(value)
-
-
-_IP = _Shape("one IPv4 address", _one_address)
-_IPS = _Shape("an IPv4 address or an array of them", addresses)
-_PAIRS = _Shape('pairs of addresses such as "10.0.0.0 10.1.0.1"', _pairs)
-_TEXT = _Shape("text", _text)
-_NAME = _Shape('a domain name such as "example.net"', _domain_name)
-_NAMES = _Shape('a domain name such as "example.net" or an array of them', domains)
-_FLAG = _Shape("true or false", _flag)
-_U8 = _Shape("a whole number from 0 to 255", _number(1, 0, 0xFF))
-_U16 = _Shape("a whole number from 0 to 65535", _number(2, 0, 0xFFFF))
-_U32 = _Shape("a whole number from 0 to 4294967295", _number(4, 0, 0xFFFFFFFF))
-_S32 = _Shape("a whole number of seconds", _number(4, -(1 << 31), (1 << 31) - 1))
-_MTU = _Shape("a whole number from 68 to 65535", _number(2, 68, 65535))
-_U16S = _Shape("a whole number from 0 to 65535 or an array of them", _numbers(2, 0, 0xFFFF))
-_ROUTES = _Shape('an object such as {"10.9.0.0/16": "10.1.0.254"}', routes)
-_BYTES = _Shape('bytes in hexadecimal such as "0x01020a"', _hex)
-_SLP = _Shape("an IPv4 address or an array of them", _slp)
-_ANY = _Shape(
-    'text, an address, an array of addresses or "0x…" in hexadecimal, as its shape is not known',
-    _any,
-)
-
-
 class _Option(NamedTuple):
     code: int
     name: str
-    shape: _Shape
+    shape: Shape
 
 
 _TABLE: tuple[_Option, ...] = tuple(
     _Option(*row)
     for row in (
-        (1, "subnet-mask", _IP),
-        (2, "time-offset", _S32),
-        (3, "routers", _IPS),
-        (4, "time-servers", _IPS),
-        (5, "ien116-name-servers", _IPS),
-        (6, "domain-name-servers", _IPS),
-        (7, "log-servers", _IPS),
-        (8, "cookie-servers", _IPS),
-        (9, "lpr-servers", _IPS),
-        (10, "impress-servers", _IPS),
-        (11, "resource-location-servers", _IPS),
-        (12, "host-name", _TEXT),
-        (13, "boot-size", _U16),
-        (14, "merit-dump", _TEXT),
-        (15, "domain-name", _NAME),
-        (16, "swap-server", _IP),
-        (17, "root-path", _TEXT),
-        (18, "extensions-path", _TEXT),
-        (19, "ip-forwarding", _FLAG),
-        (20, "non-local-source-routing", _FLAG),
-        (21, "policy-filter", _PAIRS),
-        (22, "max-dgram-reassembly", _U16),
-        (23, "default-ip-ttl", _U8),
-        (24, "path-mtu-aging-timeout", _U32),
-        (25, "path-mtu-plateau-table", _U16S),
-        (26, "interface-mtu", _MTU),
-        (27, "all-subnets-local", _FLAG),
-        (28, "broadcast-address", _IP),
-        (29, "perform-mask-discovery", _FLAG),
-        (30, "mask-supplier", _FLAG),
-        (31, "router-discovery", _FLAG),
-        (32, "router-solicitation-address", _IP),
-        (33, "static-routes", _PAIRS),
-        (34, "trailer-encapsulation", _FLAG),
-        (35, "arp-cache-timeout", _U32),
-        (36, "ieee802-3-encapsulation", _FLAG),
-        (37, "default-tcp-ttl", _U8),
-        (38, "tcp-keepalive-interval", _U32),
-        (39, "tcp-keepalive-garbage", _FLAG),
-        (40, "nis-domain", _TEXT),
-        (41, "nis-servers", _IPS),
-        (42, "ntp-servers", _IPS),
-        (43, "vendor-encapsulated-options", _BYTES),
-        (44, "netbios-name-servers", _IPS),
-        (45, "netbios-dd-server", _IPS),
-        (46, "netbios-node-type", _U8),
-        (47, "netbios-scope", _TEXT),
-        (48, "font-servers", _IPS),
-        (49, "x-display-manager", _IPS),
-        (50, "dhcp-requested-address", _IP),
-        (51, "dhcp-lease-time", _U32),
-        (52, "dhcp-option-overload", _U8),
-        (53, "dhcp-message-type", _U8),
-        (54, "dhcp-server-identifier", _IP),
-        (55, "dhcp-parameter-request-list", _BYTES),
-        (56, "dhcp-message", _TEXT),
-        (57, "dhcp-max-message-size", _U16),
-        (58, "dhcp-renewal-time", _U32),
-        (59, "dhcp-rebinding-time", _U32),
-        (60, "vendor-class-identifier", _TEXT),
-        (61, "dhcp-client-identifier", _BYTES),
-        (62, "nwip-domain", _TEXT),
-        (63, "nwip-suboptions", _BYTES),
-        (64, "nisplus-domain", _TEXT),
-        (65, "nisplus-servers", _IPS),
-        (66, "tftp-server-name", _TEXT),
-        (67, "bootfile-name", _TEXT),
-        (68, "mobile-ip-home-agent", _IPS),
-        (69, "smtp-server", _IPS),
-        (70, "pop-server", _IPS),
-        (71, "nntp-server", _IPS),
-        (72, "www-server", _IPS),
-        (73, "finger-server", _IPS),
-        (74, "irc-server", _IPS),
-        (75, "streettalk-server", _IPS),
-        (76, "streettalk-directory-assistance-server", _IPS),
-        (77, "user-class", _TEXT),
-        (78, "slp-directory-agent", _SLP),  # RFC 2610
-        (79, "slp-service-scope", _BYTES),
-        (80, "rapid-commit", _FLAG),
-        (81, "fqdn", _BYTES),
-        (82, "relay-agent-information", _BYTES),
-        (85, "nds-servers", _IPS),  # RFC 2241
-        (86, "nds-tree-name", _TEXT),
-        (87, "nds-context", _TEXT),
-        (88, "bcms-controller-names", _NAMES),  # RFC 4280
-        (89, "bcms-controller-address", _IPS),
-        (97, "uuid", _BYTES),
-        (98, "uap-servers", _TEXT),
-        (100, "pcode", _TEXT),  # RFC 4833: a time zone as POSIX has it
-        (101, "tcode", _TEXT),  # and as the database of zones has it
-        (108, "v6-only-preferred", _U32),  # RFC 8925
-        (112, "netinfo-server-address", _IPS),
-        (113, "netinfo-server-tag", _TEXT),
-        (114, "default-url", _TEXT),  # RFC 8910: of a captive portal
-        (116, "auto-config", _U8),
-        (117, "name-service-search", _U16S),
-        (118, "subnet-selection", _IP),
-        (119, "domain-search", _NAMES),  # RFC 3397
-        (120, "sip-servers", _BYTES),
-        (121, "classless-static-routes", _ROUTES),  # RFC 3442
-        (124, "vivco", _BYTES),
-        (125, "vivso", _BYTES),
-        (136, "pana-agent", _IPS),
-        (137, "v4-lost", _NAME),
-        (138, "capwap-ac-v4", _IPS),  # RFC 5417
-        (141, "sip-ua-cs-domains", _NAMES),
-        (143, "sztp-redirect", _BYTES),  # RFC 8572
-        (150, "tftp-server-address", _IPS),  # RFC 5859
-        (159, "v4-portparams", _BYTES),
-        (175, "ipxe-encapsulated-options", _BYTES),
-        (208, "loader-pxelinux-magic", _BYTES),  # RFC 5071, and below
-        (209, "loader-configfile", _TEXT),
-        (210, "loader-pathprefix", _TEXT),
-        (211, "loader-reboottime", _U32),
-        (213, "v4-access-domain", _NAME),
-        (249, "ms-classless-static-routes", _ROUTES),  # 121 as Windows XP asks for it
-        (252, "wpad", _TEXT),
+        (1, "subnet-mask", IP),
+        (2, "time-offset", S32),
+        (3, "routers", IPS),
+        (4, "time-servers", IPS),
+        (5, "ien116-name-servers", IPS),
+        (6, "domain-name-servers", IPS),
+        (7, "log-servers", IPS),
+        (8, "cookie-servers", IPS),
+        (9, "lpr-servers", IPS),
+        (10, "impress-servers", IPS),
+        (11, "resource-location-servers", IPS),
+        (12, "host-name", TEXT),
+        (13, "boot-size", U16),
+        (14, "merit-dump", TEXT),
+        (15, "domain-name", NAME),
+        (16, "swap-server", IP),
+        (17, "root-path", TEXT),
+        (18, "extensions-path", TEXT),
+        (19, "ip-forwarding", FLAG),
+        (20, "non-local-source-routing", FLAG),
+        (21, "policy-filter", PAIRS),
+        (22, "max-dgram-reassembly", U16),
+        (23, "default-ip-ttl", U8),
+        (24, "path-mtu-aging-timeout", U32),
+        (25, "path-mtu-plateau-table", U16S),
+        (26, "interface-mtu", MTU),
+        (27, "all-subnets-local", FLAG),
+        (28, "broadcast-address", IP),
+        (29, "perform-mask-discovery", FLAG),
+        (30, "mask-supplier", FLAG),
+        (31, "router-discovery", FLAG),
+        (32, "router-solicitation-address", IP),
+        (33, "static-routes", PAIRS),
+        (34, "trailer-encapsulation", FLAG),
+        (35, "arp-cache-timeout", U32),
+        (36, "ieee802-3-encapsulation", FLAG),
+        (37, "default-tcp-ttl", U8),
+        (38, "tcp-keepalive-interval", U32),
+        (39, "tcp-keepalive-garbage", FLAG),
+        (40, "nis-domain", TEXT),
+        (41, "nis-servers", IPS),
+        (42, "ntp-servers", IPS),
+        (43, "vendor-encapsulated-options", BYTES),
+        (44, "netbios-name-servers", IPS),
+        (45, "netbios-dd-server", IPS),
+        (46, "netbios-node-type", U8),
+        (47, "netbios-scope", TEXT),
+        (48, "font-servers", IPS),
+        (49, "x-display-manager", IPS),
+        (50, "dhcp-requested-address", IP),
+        (51, "dhcp-lease-time", U32),
+        (52, "dhcp-option-overload", U8),
+        (53, "dhcp-message-type", U8),
+        (54, "dhcp-server-identifier", IP),
+        (55, "dhcp-parameter-request-list", BYTES),
+        (56, "dhcp-message", TEXT),
+        (57, "dhcp-max-message-size", U16),
+        (58, "dhcp-renewal-time", U32),
+        (59, "dhcp-rebinding-time", U32),
+        (60, "vendor-class-identifier", TEXT),
+        (61, "dhcp-client-identifier", BYTES),
+        (62, "nwip-domain", TEXT),
+        (63, "nwip-suboptions", BYTES),
+        (64, "nisplus-domain", TEXT),
+        (65, "nisplus-servers", IPS),
+        (66, "tftp-server-name", TEXT),
+        (67, "bootfile-name", TEXT),
+        (68, "mobile-ip-home-agent", IPS),
+        (69, "smtp-server", IPS),
+        (70, "pop-server", IPS),
+        (71, "nntp-server", IPS),
+        (72, "www-server", IPS),
+        (73, "finger-server", IPS),
+        (74, "irc-server", IPS),
+        (75, "streettalk-server", IPS),
+        (76, "streettalk-directory-assistance-server", IPS),
+        (77, "user-class", TEXT),
+        (78, "slp-directory-agent", SLP),  # RFC 2610
+        (79, "slp-service-scope", BYTES),
+        (80, "rapid-commit", FLAG),
+        (81, "fqdn", BYTES),
+        (82, "relay-agent-information", BYTES),
+        (85, "nds-servers", IPS),  # RFC 2241
+        (86, "nds-tree-name", TEXT),
+        (87, "nds-context", TEXT),
+        (88, "bcms-controller-names", NAMES),  # RFC 4280
+        (89, "bcms-controller-address", IPS),
+        (97, "uuid", BYTES),
+        (98, "uap-servers", TEXT),
+        (100, "pcode", TEXT),  # RFC 4833: a time zone as POSIX has it
+        (101, "tcode", TEXT),  # and as the database of zones has it
+        (108, "v6-only-preferred", U32),  # RFC 8925
+        (112, "netinfo-server-address", IPS),
+        (113, "netinfo-server-tag", TEXT),
+        (114, "default-url", TEXT),  # RFC 8910: of a captive portal
+        (116, "auto-config", U8),
+        (117, "name-service-search", U16S),
+        (118, "subnet-selection", IP),
+        (119, "domain-search", NAMES),  # RFC 3397
+        (120, "sip-servers", BYTES),
+        (121, "classless-static-routes", ROUTES),  # RFC 3442
+        (124, "vivco", BYTES),
+        (125, "vivso", BYTES),
+        (136, "pana-agent", IPS),
+        (137, "v4-lost", NAME),
+        (138, "capwap-ac-v4", IPS),  # RFC 5417
+        (141, "sip-ua-cs-domains", NAMES),
+        (143, "sztp-redirect", BYTES),  # RFC 8572
+        (150, "tftp-server-address", IPS),  # RFC 5859
+        (159, "v4-portparams", BYTES),
+        (175, "ipxe-encapsulated-options", BYTES),
+        (208, "loader-pxelinux-magic", BYTES),  # RFC 5071, and below
+        (209, "loader-configfile", TEXT),
+        (210, "loader-pathprefix", TEXT),
+        (211, "loader-reboottime", U32),
+        (213, "v4-access-domain", NAME),
+        (249, "ms-classless-static-routes", ROUTES),  # 121 as Windows XP asks for it
+        (252, "wpad", TEXT),
     )
 )
 #: What others call them: IANA, dnsmasq, Kea, and dhcpd.conf files all over the world.

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
-from netbootd import dhcpoptions, replies
+from netbootd import dhcpoptions, optionshapes, replies
 from netbootd.addressing import Serving
 from netbootd.loaders import Choice
 from netbootd.secretvalues import CREDENTIAL, FILE, BadSecret, file_of
@@ -249,7 +249,7 @@ def domain(value: Any) -> str:
     """A domain name, without the dot at its end."""
     name = text(value).rstrip(".")
     try:
-        dhcpoptions.domains(name)
+        optionshapes.domains(name)
     except ValueError:
         raise Wrong('a domain name such as "example.net"') from None
     return name

@@ -15,7 +15,7 @@ from ipaddress import IPv4Address, IPv4Network
 from itertools import accumulate
 from typing import Any, Protocol
 
-from netbootd import dhcpoptions, readers
+from netbootd import dhcpoptions, optionshapes, readers
 from netbootd.addressing import (
     EVERYBODY,
     NO_ADDRESSING,
@@ -245,7 +245,7 @@ class _Reading:
         if domain := self.value("domain", readers.domain, Level.WARNING):
             found[dhcpoptions.DOMAIN_NAME] = domain.encode()
         if search := self.value("search", readers.some(readers.domain), Level.WARNING):
-            found[dhcpoptions.DOMAIN_SEARCH] = dhcpoptions.domains(list(search))
+            found[dhcpoptions.DOMAIN_SEARCH] = optionshapes.domains(list(search))
         if routers:
             found[dhcpoptions.ROUTERS] = b"".join(router.packed for router in routers)
             self.reachable("router", routers)
@@ -275,7 +275,7 @@ class _Reading:
             return b""
         self.reachable("routes", [IPv4Address(str(one).strip()) for one in value.values()])
         if routers and not any(str(one).strip().endswith("/0") for one in value):
-            encoded = dhcpoptions.routes({"0.0.0.0/0": str(routers[0])}) + encoded
+            encoded = optionshapes.routes({"0.0.0.0/0": str(routers[0])}) + encoded
         return encoded
 
     def reachable(self, key: str, gateways: Any) -> None:

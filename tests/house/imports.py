@@ -24,6 +24,7 @@ FLOORS: tuple[frozenset[str], ...] = (
             "replies",
             "addressing",
             "dhcpoptions",
+            "optionshapes",
             "urls",
             "usual",
             "configfiles",
