@@ -3,8 +3,11 @@ Everybody who is connected by HTTP, and how many that may be: in all, and of one
 
 Who waits, for its first request or its next or the rest of one, may have to go for a newcomer where
 all places are taken, the one that has waited for longest first; so connections that say nothing, or
-take a minute for each letter, keep nobody out.  Who is being answered stays.  It is the same among
-those of one address, which may be a gateway with many nodes behind it.
+take a minute for each letter, keep nobody out.  It is the same among those of one address, which
+may be a gateway with many nodes behind it.
+
+Who is being answered stays.  But a file can be read as slowly as one likes: where everybody is
+being answered, the address that has most connections gives up its oldest for one that has fewer.
 
 Pure, but for sending away.
 """
@@ -12,7 +15,7 @@ Pure, but for sending away.
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from itertools import islice
 from typing import Protocol
@@ -20,6 +23,8 @@ from typing import Protocol
 _TOLD_S = 60.0
 #: The part of all that goes at once: a flood that fills all places is not met one by one.
 _GOING = 64
+#: The part of all beyond which an address has many: no more than so many can.
+_LARGE = 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,10 +45,15 @@ class Guest(Protocol):
 
 @dataclass(slots=True)
 class _Party:
-    """How many come from one address, and who of them waits, for longest first."""
+    """Who comes from one address, and who of them waits, the oldest and for longest first."""
 
-    count: int = 0
+    everybody: dict[Guest, None] = field(default_factory=dict)
     waiting: OrderedDict[Guest, None] = field(default_factory=OrderedDict)
+
+    @property
+    def count(self) -> int:
+        """How many."""
+        return len(self.everybody)
 
 
 class Guests:
@@ -61,6 +71,7 @@ class Guests:
         self._told = float("-inf")
         self._at: dict[Guest, str] = {}
         self._of: dict[str, _Party] = {}
+        self._large: dict[str, _Party] = {}
         self._waiting: OrderedDict[Guest, None] = OrderedDict()
 
     def __len__(self) -> int:
@@ -77,18 +88,33 @@ class Guests:
             if not self._make_room(party.waiting, 1, told):
                 return False
         told = f"all {most.connections} HTTP connections are in use"
-        if len(self._at) >= most.connections and not self._make_room(
-            self._waiting, max(1, most.connections // _GOING), told
-        ):
-            return False
+        if len(self._at) >= most.connections:
+            count = max(1, most.connections // _GOING) if self._waiting else 1
+            going = self._waiting or self._of_who_has_most(address)
+            if not self._make_room(going, count, told):
+                return False
         self._at[guest] = address
-        self._of.setdefault(address, _Party()).count += 1
+        party = self._of.setdefault(address, _Party())
+        party.everybody[guest] = None
+        if party.count > most.connections // _LARGE:
+            self._large[address] = party
         return True
+
+    def _of_who_has_most(self, address: str) -> Iterable[Guest]:
+        """The guests of the address that has most, nobody where *address* had as many then."""
+        if not self._large:
+            return ()
+        largest = max(self._large.values(), key=lambda party: party.count)
+        own = self._of[address].count if address in self._of else 0
+        return largest.everybody if own + 1 < largest.count else ()
 
     def hand_over(self, guest: Guest, other: Guest) -> None:
         """*other* goes on with the connection of *guest*."""
         self.answered(guest)
-        self._at[other] = self._at.pop(guest)
+        address = self._at[other] = self._at.pop(guest)
+        everybody = self._of[address].everybody
+        del everybody[guest]
+        everybody[other] = None
 
     def leave(self, guest: Guest) -> None:
         """It has ended; once is enough, and twice does no harm."""
@@ -97,7 +123,9 @@ class Guests:
         if address is None:
             return
         party = self._of[address]
-        party.count -= 1
+        del party.everybody[guest]
+        if party.count <= self.most.connections // _LARGE:
+            self._large.pop(address, None)
         if not party.count:
             del self._of[address]
 
@@ -122,9 +150,9 @@ class Guests:
         self._refuse(f"the bodies of HTTP requests fill {self.most.held >> 20} MiB of memory")
         return False
 
-    def _make_room(self, waiting: OrderedDict[Guest, None], count: int, why: str) -> bool:
-        """Whether somebody of *waiting* could go, at most so many; *why* is told in any case."""
-        going = list(islice(waiting, count))
+    def _make_room(self, those: Iterable[Guest], count: int, why: str) -> bool:
+        """Whether somebody of *those* could go, at most so many; *why* is told in any case."""
+        going = list(islice(those, count))
         for guest in going:
             guest.send_away()
             self.leave(guest)

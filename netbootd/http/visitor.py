@@ -59,6 +59,7 @@ class Visitor:
         "_connection",
         "_door",
         "_here",
+        "_is_lent",
         "_known",
         "_number",
         "_peer",
@@ -84,6 +85,7 @@ class Visitor:
         self._number = number
         self._here: tuple[str, int] = connection.getsockname()
         self._known = False
+        self._is_lent = False
         #: When it has waited for too long, by the site's clock.
         self.until = 0.0
         self._body: tuple[Served | None, float] = (None, 0.0)
@@ -103,8 +105,12 @@ class Visitor:
         self._connection.close()
 
     def send_away(self) -> None:
-        """Its place is wanted."""
-        self._reset()
+        """Its place is wanted; the thread for bodies lets go of the connection first."""
+        if self._is_lent:
+            with contextlib.suppress(OSError):  # it is gone
+                self._connection.shutdown(socket.SHUT_RDWR)
+        else:
+            self._reset()
 
     def _leave(self) -> None:
         if self._known:
@@ -202,6 +208,7 @@ class Visitor:
             self._hand_over(data, made)
             return
         self._leave()
+        self._is_lent = True
         part, site = answer.body, self._door.site
         self._body = answer.event if isinstance(answer.event, Served) else None, begun
         done = site.bodies.lend(self, self._connection, part, first[sent:])
@@ -223,6 +230,7 @@ class Visitor:
 
     def _take_back(self, sent: Sent, answer: Answer, part: Part, close: bool, begun: float) -> None:
         """The connection is ours again."""
+        self._is_lent = False
         part.content.close()
         whole = sent.count == part.count
         if whole and not close:

@@ -60,8 +60,9 @@ class Server:
     def url(self, path):
         return f"http://127.0.0.1:{self.port}/{path}"
 
-    def connect(self, receive_buffer=0):
+    def connect(self, receive_buffer=0, source="127.0.0.1"):
         connection = socket.socket()
+        connection.bind((source, 0))
         if receive_buffer:
             connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
         connection.settimeout(30)
@@ -152,6 +153,7 @@ def main():
     parser.add_argument("--handshakes", type=int, default=0)
     parser.add_argument("--handshake", type=float, default=0.0)
     parser.add_argument("--of-one", type=int, default=4096)
+    parser.add_argument("--connections", type=int, default=16_384)
     options = parser.parse_args()
 
     from twisted.internet import reactor
@@ -178,7 +180,7 @@ def main():
     service = HttpService(
         reactor, live, events, lambda: {"version": "test"}, allowed=lambda _: not options.nowhere
     )
-    service.limit(Most(of_one=options.of_one))
+    service.limit(Most(options.connections, options.of_one))
     service._bodies._stall_s = options.stall
     helper._SWEEP_S = min(helper._SWEEP_S, options.stall / 4)
     body.PER_TURN = options.turn or body.PER_TURN

@@ -337,6 +337,24 @@ def test_a_client_that_is_reset_is_told_with_what_it_took(own_server):
     assert MIB <= event["sent"] < MIB + 4 * 65536
 
 
+@pytest.mark.parametrize("request_line", [b"GET /big HTTP/1.1", b"GET /big HTTP/1.0"])
+def test_clients_that_read_nothing_keep_nobody_else_out(own_server, request_line):
+    """Simple requests, and those for Twisted: either way the thread for bodies has all places."""
+    server = own_server("--connections", "12", "--of-one", "6")
+    before = server.descriptors()
+    crowd = [server.connect(4096, f"127.0.0.{number}") for number in (2, 3) for _ in range(6)]
+    for one in crowd:
+        one.sendall(request_line + b"\r\nHost: x\r\n\r\n")
+        read_head(one)
+    others = [server.connect(source="127.0.0.4") for _ in range(4)]
+    for other in others:
+        _, got = fetch(other, "big")
+        assert got == PATTERN * (BIG // MIB)
+    for one in (*crowd, *others):
+        one.close()
+    assert settled(server, before)
+
+
 def test_a_slow_client_is_not_given_up_as_long_as_it_takes_something(own_server):
     server = own_server("--stall", "2", "--turn", "65536")
     with server.connect(receive_buffer=65536) as connection:

@@ -91,6 +91,19 @@ def test_who_is_being_answered_stays():
     assert [one.stays for one in book.come(2)] == [True, False]
 
 
+def test_addresses_with_many_that_are_being_answered_give_up_some_for_those_with_fewer():
+    """Whoever reads a byte now and then is being answered for ever."""
+    book = Book(connections=10, of_one=5)
+    crowds = [book.come(5, address) for address in ("192.0.2.7", "192.0.2.8")]
+    newcomers = book.come(4, "198.51.100.7")
+    assert [one.stays for one in newcomers] == [True, True, True, False]
+    gone = [[one.gone for one in crowd] for crowd in crowds]
+    assert sorted(map(sum, gone)) == [1, 2]
+    assert all(crowd == sorted(crowd, reverse=True) for crowd in gone), "the oldest go first"
+    assert not any(one.gone for one in newcomers)
+    assert len(book.guests) == 10
+
+
 def test_a_connection_that_is_handed_over_is_one_still():
     book = Book(connections=10, of_one=1)
     (visitor,) = book.come(1, "192.0.2.7", waits=True)
@@ -231,6 +244,7 @@ def test_nothing_is_left_of_addresses_that_have_gone():
         (one,) = book.come(1, f"198.18.0.{number}")
         book.guests.leave(one)
     assert not book.guests._of
+    assert not book.guests._large
     assert not book.guests._waiting
 
 
