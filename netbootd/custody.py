@@ -44,7 +44,7 @@ def wrong(file: Path, status: os.stat_result, user: User) -> str:
     groups = {0: 0, user.uid: user.gid, **_of_service()}
     others = status.st_mode & 0o077
     if status.st_uid not in groups:
-        told = f"{file} belongs to {_named(status.st_uid)}, not to root or user {user.name}"
+        told = f"{file} belongs to {named(status.st_uid)}, not to root or user {user.name}"
     elif others and not (others == 0o040 and status.st_gid in groups.values()):
         who = "everybody" if others & 0o007 else f"group {_group(status.st_gid)}"
         told = f"{who} may use {file} (its mode is {stat.S_IMODE(status.st_mode):04o})"
@@ -100,6 +100,11 @@ def acting_as(user: User) -> Iterator[None]:
         os.setgroups(ours)
 
 
+def named(uid: int) -> str:
+    """A user, for a message."""
+    return "another user" if uid == _OVERFLOW else f"user {_user(uid)}"
+
+
 def _mended(file: Path, owner: int, user: User) -> str:
     """The unit's user need not be able to change it; with others their group may be everybody's."""
     name = shlex.quote(str(file))
@@ -116,10 +121,6 @@ def _of_service() -> dict[int, int]:
     except KeyError:
         return {}
     return {found.pw_uid: found.pw_gid}
-
-
-def _named(uid: int) -> str:
-    return "another user" if uid == _OVERFLOW else f"user {_user(uid)}"
 
 
 def _user(uid: int) -> str:

@@ -1,6 +1,12 @@
 """
 The folders of a daemon that root has started and that becomes a plain user (``privilege``): those
 that it writes are handed to that user, of those that it reads it is found out what keeps it out.
+
+Handed over is what is root's, and of what netbootd makes what is ``nobody``'s: so it was run before
+the host had a user for it.  A process of nobody may have put something there, and gains nothing by
+that: whoever owns a file can let everybody read and write it, and the daemon would use it as well;
+no setting of ours asks for the owner of what we make.  With what else lies there it may be
+otherwise (a secret's file must be root's or the daemon's), so that stays nobody's.
 """
 
 from __future__ import annotations
@@ -8,15 +14,16 @@ from __future__ import annotations
 import contextlib
 import os
 import re
+import shlex
 import stat
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, fields, is_dataclass, replace
-from pathlib import Path
+from pathlib import Path, PurePath
 
-from netbootd import heldfolder
+from netbootd import heldfolder, privilege
 from netbootd.config import Config
-from netbootd.custody import barrier
+from netbootd.custody import barrier, named
 from netbootd.dropins.reading import FOLDER
 from netbootd.errors import NetbootdError
 from netbootd.printable import printable
@@ -93,10 +100,15 @@ class _Written:
             return []
         return sorted(name for name in names if not self.ours.fullmatch(name))
 
+    def makes(self, *steps: str) -> bool:
+        """Whether what is at *steps* below it is ours by its name; without them it is itself."""
+        return not steps or self.ours.fullmatch(steps[0]) is not None
+
 
 def hand_over(config: Config, file: Path, user: User) -> tuple[list[Path], list[str]]:
     """
-    Give *user* what the daemon writes: the paths that were root's, and what is wrong with others.
+    Give *user* what the daemon writes: the folders where that was another's, and what is wrong with
+    others.
 
     *file* is the configuration, with its machines.d.  Raises NotOurs where a folder is somebody
     else's, as when its name is misspelt; then nothing must be served.
@@ -106,7 +118,7 @@ def hand_over(config: Config, file: Path, user: User) -> tuple[list[Path], list[
     troubles: list[str] = []
     for one in _written(config, file):
         try:
-            if _give_folder(one, user):
+            if _give_folder(one, user, troubles.append):
                 changed.append(one.folder)
         except NotOurs as problem:
             if one.needed:
@@ -131,9 +143,9 @@ def _written(config: Config, file: Path) -> Iterator[_Written]:
             yield _Written(one.parent, ours, file=one, mode=_READ_BY_ALL, needed=needed)
 
 
-def _give_folder(one: _Written, user: User) -> bool:
+def _give_folder(one: _Written, user: User, tell: Callable[[str], None]) -> bool:
     """
-    Hand over *one* folder, made where it is missing, with what is root's in it; False for nothing.
+    Hand over *one* folder, made where it is missing, with what is in it; False for nothing.
 
     A file with a second name stays whose it is, since that may lie anywhere; and no link is
     followed but root's own on the way there.
@@ -152,7 +164,10 @@ def _give_folder(one: _Written, user: User) -> bool:
             return _leave(one, user, _not_alone(one.folder), descriptor)
         if others := one.others(os.listdir(descriptor)):
             return _leave(one, user, _anothers(one, user, others), descriptor)
-        return _give_all(one, descriptor, user)
+        given = _give_all(one, descriptor, user)
+        if one.needed and (told := _of_another(one, descriptor, user)):
+            tell(told)
+        return given
     finally:
         os.close(descriptor)
 
@@ -162,11 +177,23 @@ def _leave(one: _Written, user: User, why: str, opened: int | None = None) -> bo
     It stays whose it is, which will do if *user* may write there; NotOurs if not.  Where it is
     *opened*, what keeps others from the way there may be open to the daemon.
     """
-    path: str | Path = "." if opened is not None else one.folder
-    with acting_as(user.uid, user.gid):
-        if os.access(path, os.W_OK | os.X_OK, dir_fd=opened, effective_ids=True):
-            return False
+    if _may_write("." if opened is not None else one.folder, user, opened):
+        return False
     raise NotOurs(why)
+
+
+def _may_write(path: str | Path, user: User, opened: int | None) -> bool:
+    with acting_as(user.uid, user.gid):
+        return os.access(path, os.W_OK | os.X_OK, dir_fd=opened, effective_ids=True)
+
+
+def _of_another(one: _Written, folder: int, user: User) -> str:
+    """What to type where the daemon was another user before, whom we cannot know; empty else."""
+    owner = os.fstat(folder).st_uid
+    if owner in (0, user.uid) or _may_write(".", user, folder):
+        return ""
+    line = f"chown -R {user.name} {shlex.quote(str(one.folder))}"
+    return f"{one.folder} belongs to {named(owner)}, and {user.name} cannot write there: {line}"
 
 
 def _shared(folder: Path, real: Path) -> str:
@@ -194,33 +221,42 @@ def _anothers(one: _Written, user: User, others: list[str]) -> str:
 
 
 def _give_all(one: _Written, folder: int, user: User) -> bool:
-    given = 0
-    for _, below, names, descriptor in os.fwalk(".", follow_symlinks=False, dir_fd=folder):
-        given += _give(descriptor, user)
-        wanted = filter(one.given.fullmatch, names)
-        given += sum(_give_file(name, descriptor, user) for name in wanted)
+    before, given = {0, privilege.last_resort() or 0} - {user.uid}, 0
+    for place, below, names, descriptor in os.fwalk(".", follow_symlinks=False, dir_fd=folder):
+        steps = PurePath(place).parts
+        given += _give(descriptor, user, before if one.makes(*steps) else {0})
+        for name in filter(one.given.fullmatch, names):
+            owners = before if one.makes(*steps, name) else {0}
+            given += _give_file(name, descriptor, user, owners)
         if not one.deep:
             below.clear()
     return given > 0
 
 
-def _give_file(name: str, folder: int, user: User) -> bool:
+def _give_file(name: str, folder: int, user: User, owners: set[int]) -> bool:
     flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
     with contextlib.suppress(OSError):  # a link, a socket, or one that has just gone
         descriptor = os.open(name, flags, dir_fd=folder)
         try:
-            return _give(descriptor, user)
+            return _give(descriptor, user, owners)
         finally:
             os.close(descriptor)
     return False
 
 
-def _give(descriptor: int, user: User) -> bool:
+def _give(descriptor: int, user: User, owners: set[int]) -> bool:
     status = os.fstat(descriptor)
     alone = stat.S_ISDIR(status.st_mode) or (stat.S_ISREG(status.st_mode) and status.st_nlink == 1)
-    if status.st_uid != 0 or not alone:
+    if status.st_uid not in owners or not alone:
         return False
-    os.fchown(descriptor, user.uid, user.gid)
+    try:
+        os.fchown(descriptor, user.uid, user.gid)
+    except PermissionError:
+        if status.st_uid == 0:
+            raise
+        return (
+            False  # whoever is unknown to a user namespace looks like nobody (user_namespaces(7))
+        )
     return True
 
 

@@ -111,6 +111,14 @@ def chosen(name: str, file: Path) -> User:
     )
 
 
+def last_resort() -> int | None:
+    """Number of the user that a daemon is where the host has no other for it; None for none."""
+    try:
+        return pwd.getpwnam(_NOBODY).pw_uid
+    except KeyError:
+        return None
+
+
 def become(user: User, *, reading: bool, group: str = "") -> None:
     """
     Be *user* from here on, in this thread and what it starts, and of the socket's *group* if one is

@@ -72,10 +72,13 @@ def _read_and_descend(file: Path, only_interfaces: tuple[str, ...], lock: Lock) 
     What *file* says; whoever may read it, we are nobody's root from here on, and have the *lock*.
     """
     registry = rehearsed(file, only_interfaces)
+    state = registry.config.state
+    if os.path.exists(state):  # what is another daemon's, which runs, must not be handed over
+        lock.take(state)
     if privilege.is_root():
         with privilege.ending_with_parent():
             descent.descend(registry, file)
-    lock.take(registry.config.state)
+    lock.take(state)
     return registry
 
 

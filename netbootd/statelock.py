@@ -38,6 +38,8 @@ class Lock:
 
     def take(self, folder: Path) -> None:
         """Have *folder*, which is made where it is missing, to ourselves; raises InUse."""
+        if self._descriptor is not None:
+            return
         try:
             folder.mkdir(parents=True, exist_ok=True)
             opened = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
