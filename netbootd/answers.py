@@ -362,7 +362,7 @@ def _undefined(registry: Registry, used: _Used) -> Iterator[Finding]:
         if not alone or not isinstance(template, TextTemplate):
             continue
         if known is None:
-            known = _all_names(registry)
+            known = all_names(registry)
         for wanted in sorted(template.wants() - known):
             told = f'nothing defines "{wanted}": no machine, target, "vars" or section has it'
             place = _first_mention(template, wanted, registry)
@@ -370,7 +370,7 @@ def _undefined(registry: Registry, used: _Used) -> Iterator[Finding]:
             yield Finding(level, "template-name-unknown", told, place)
 
 
-def _all_names(registry: Registry) -> set[str]:
+def all_names(registry: Registry) -> set[str]:
     """Every name that a template could know for some machine."""
     stranger = Facts(mac=STRANGER, base="", retry="", extras=registry.extras, peer=ITS_ADDRESS)
     known = {*stranger.names(), *registry.variables}

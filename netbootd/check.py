@@ -6,10 +6,10 @@ is wrong.  A template that would fail at boot fails here first.
 from __future__ import annotations
 
 import subprocess
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Container, Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
-from functools import partial
+from functools import cache, partial
 from ipaddress import IPv4Network, IPv6Network
 from pathlib import Path
 
@@ -38,9 +38,13 @@ from netbootd.rendering import told_of
 from netbootd.scripts.script import Fragment, interpreter, rendered
 from netbootd.targets.base import HOST_NAME
 from netbootd.targets.ipxe import MAGIC
+from netbootd.targets.placeholders import Unfilled
 from netbootd.targets.vlan import NoVlan
 
 _A_TOKEN = "0" * 32  # for that of a boot attempt
+
+
+Names = Callable[[], Container[str]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,7 +135,8 @@ def _no_program(fragment: Fragment, text: str, folder: Path) -> Iterator[Finding
 
 
 def _render_all(registry: Registry) -> list[Finding]:
-    found = [one for machine in everybody(registry) for one in _render(machine, registry)]
+    known = _names_in(registry)
+    found = [one for machine in everybody(registry) for one in _render(machine, registry, known)]
     return [*found, *_first(registry)]
 
 
@@ -147,10 +152,10 @@ def rehearse(registry: Registry) -> tuple[Finding, ...]:
     What keeps boot scripts from being made, tried with one machine of each kind; and what may keep
     machines with Secure Boot from booting.
     """
-    found = list(_first(registry))
+    found, known = list(_first(registry)), _names_in(registry)
     for machine in scripts.one_of_each_kind(registry):
-        found += _render(machine, registry)
-    broken = (one for one in found if one.level is Level.RELOAD)
+        found += _render(machine, registry, known)
+    broken = (one for one in found if one.level >= Level.TARGET)
     return *broken, *secureboot.remarks(registry), *trust.remarks(registry)
 
 
@@ -158,12 +163,18 @@ def tried(machines: Iterable[Machine], registry: Registry) -> tuple[Finding, ...
     """What keeps *machines* from booting, each tried by itself, as ``check`` tries all."""
     cards = [one if one.mac else one.for_card(STRANGER) for one in machines]
     laid_over = [one for one in cards if overlays.is_overlaid(one)]
-    found = [fault for one in cards for fault in _render(one, registry)]
+    known = _names_in(registry)
+    found = [fault for one in cards for fault in _render(one, registry, known)]
     found += answers.faults(registry, cards) + overlays.faults(registry, laid_over)
     return *found, *scripts.faults(registry, cards)
 
 
-def _render(machine: Machine, registry: Registry) -> list[Finding]:
+def _names_in(registry: Registry) -> Names:
+    """All that is known of any machine, gathered once somebody asks."""
+    return cache(partial(answers.all_names, registry))
+
+
+def _render(machine: Machine, registry: Registry, known: Names) -> list[Finding]:
     """What keeps a machine's script from being made; else what its target thinks of it."""
     assert machine.mac is not None
     target, place = machine.target, machine.place
@@ -177,9 +188,9 @@ def _render(machine: Machine, registry: Registry) -> list[Finding]:
         except NoVlan:
             return []  # which was said where it is written
         except RenderError as fault:
-            told = f"{target.title}: {fault}"
+            told, level = f"{target.title}: {fault}", _level(fault, known)
     else:
-        return [Finding(Level.TARGET, "placeholder-empty", told, place, path)]
+        return [Finding(level, "placeholder-empty", told, place, path)]
     if problem is not None:
         told = f"{target.title}: {problem}"
         return [Finding(Level.RELOAD, "template-error", told, place, path)]
@@ -188,6 +199,12 @@ def _render(machine: Machine, registry: Registry) -> list[Finding]:
         for remark in target.remarks(facts)
     ]
     return [*_no_name(machine), *told_by_target, *otherloaders.remarks(machine, registry, facts)]
+
+
+def _level(fault: RenderError, known: Names) -> Level:
+    """What one machine lacks is its own matter; what no machine has was mistyped."""
+    mistyped = isinstance(fault, Unfilled) and fault.name not in known()
+    return Level.RELOAD if mistyped else Level.TARGET
 
 
 def _no_name(machine: Machine) -> Iterator[Finding]:

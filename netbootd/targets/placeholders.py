@@ -25,13 +25,21 @@ SHORT = {
 }
 
 
+class Unfilled(RenderError):
+    """No value for a placeholder; *name* is that of the thing, as templates know it."""
+
+    def __init__(self, text: str, name: str) -> None:
+        super().__init__(text)
+        self.name = name
+
+
 def fill(text: str, names: Mapping[str, Any]) -> str:
     """
     *text* with its placeholders replaced by what *names* gives for them.
 
-    Raises RenderError for one that is unknown or empty, or whose value has a blank in it, which
-    would make two arguments of one, a ``${``, which iPXE would replace, or a placeholder, as values
-    are not filled in themselves.  It does not say the value: that may be a password.
+    Raises Unfilled for one that is unknown or empty, RenderError where the value has a blank in it,
+    which would make two arguments of one, a ``${``, which iPXE would replace, or a placeholder, as
+    values are not filled in themselves.  It does not say the value: that may be a password.
     """
     if "__" not in text:
         return text
@@ -39,9 +47,11 @@ def fill(text: str, names: Mapping[str, Any]) -> str:
 
 
 def _value(name: str, names: Mapping[str, Any]) -> str:
-    value = names.get(SHORT.get(name, name))
+    meant = SHORT.get(name, name)
+    value = names.get(meant)
     if not _is_text(value):
-        raise RenderError(f"__{name}__ has no value for this machine; there are: {_known(names)}")
+        told = f"__{name}__ has no value for this machine; there are: {_known(names)}"
+        raise Unfilled(told, meant)
     text = str(value)
     if re.search(r"[\s\x00-\x1f\x7f]", text):
         raise RenderError(f"the value of __{name}__ has a blank in it")

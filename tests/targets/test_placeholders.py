@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from netbootd.errors import RenderError
+from netbootd.check import rehearse
+from netbootd.errors import Level, RenderError
 from netbootd.targets.placeholders import fill
 
 from .conftest import NODE, OWN
@@ -147,3 +148,24 @@ def test_a_host_name_that_is_none_is_told(site, type_, name):
 def test_check_knows_that_a_boot_has_an_address_and_a_token(site):
     site.load({"any/a": BASE | {"boot_args": "__ip__ __token__"}})
     assert site.codes() == set()
+
+
+# -- before anybody boots --------------------------------------------------------------------------
+
+
+def test_one_that_nothing_defines_keeps_a_reload_out_as_a_missing_fragment_does(site):
+    registry = site.load({"any/a": BASE | {"boot_args": "x=__nothere__"}})
+    found = rehearse(registry)
+    assert {one.level for one in found} == {Level.RELOAD}
+    assert {one.code for one in found} == {"placeholder-empty"}
+    assert all("any/a: __nothere__ has no value" in one.text for one in found)
+    assert "placeholder-empty" in site.codes(Level.RELOAD)
+
+
+@pytest.mark.parametrize("value", ["4", ""])
+def test_one_that_a_machine_lacks_costs_that_machine_and_is_told_at_each_reload(site, value):
+    registry = site.load({"any/a": BASE | {"boot_args": "x=__rack__"}}, {"rack": value})
+    found = rehearse(registry)
+    assert found
+    assert {(one.level, one.code) for one in found} == {(Level.TARGET, "placeholder-empty")}
+    assert any(one.path == "machines.default" for one in found)
