@@ -9,6 +9,8 @@ from netbootd.mac import MAC
 _SEPARATORS = ":-."
 _LOOKALIKES = {"o": "0", "O": "0", "l": "1", "I": "1", "i": "1", "S": "5", "s": "5", "Z": "2"}
 _OCTETS = 6
+#: What stands between the parts, and what the fingers hit instead.
+_STRAY = re.compile(r"[:.,;_\s-]")
 
 
 def slip(text: str) -> str:
@@ -58,15 +60,18 @@ def _shape(text: str, separator: str) -> str:
 def resembles_mac(text: str) -> bool:
     """
     Whether *text*, which is no MAC, was probably meant as one: six parts or nearly so, or twelve
-    digits or nearly so, of which most are hexadecimal.
+    digits or nearly so, of which most are hexadecimal.  One with a star at its end, which is no
+    beginning of a MAC, was meant as that if all but one of its letters are.
     """
-    parts = re.split("[:.-]", text)
+    parts = _STRAY.split(text.rstrip("*:.-") if text.endswith("*") else text)
     letters = "".join(parts)
     if not (letters.isascii() and letters.isalnum()):
         return False
     foreign = len(re.sub("[0-9a-fA-F]", "", letters))
-    if _OCTETS - 1 <= len(parts) <= _OCTETS + 1:
-        return foreign <= _OCTETS // 2 and max(map(len, parts)) <= 3
+    if text.endswith("*"):
+        return foreign <= 1
+    if _OCTETS - 1 <= len(parts) <= _OCTETS + 1 and max(map(len, parts)) <= 3:
+        return foreign <= _OCTETS // 2
     return foreign <= 1 and abs(len(letters) - 2 * _OCTETS) <= 1
 
 

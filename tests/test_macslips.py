@@ -56,14 +56,28 @@ def test_any_text_can_be_shown(text):
 
 @pytest.mark.parametrize(
     "text",
-    ["00:25:90:27:dg:b4", "00:25:90:27:db", "00-25-9O-27-db-b4", "00259027dgb4", "0025.9027.dgb4"],
+    [
+        *("00:25:90:27:dg:b4", "00:25:90:27:db", "00-25-9O-27-db-b4", "00259027dgb4"),
+        *("0025.9027.dgb4", "00:25:90:27:dbb4", "00:25:90;27:db:b4", "00:25:90:27: db:b4"),
+        *("00_25_90_27_db_b4", "00:25:9g:*", "00:25:*:*"),
+    ],
 )
 def test_a_mac_with_a_slip_resembles_one(text):
     assert resembles_mac(text)
 
 
 @pytest.mark.parametrize(
-    "text", ["node1", "node-0001-a12", "compute-1-2", "rack1.example.com", "1-a-node-of-b-c", ""]
+    "text",
+    [
+        "node1",
+        "node-0001-a12",
+        "compute-1-2",
+        "rack1.example.com",
+        "1-a-node-of-b-c",
+        "",
+        "node*",
+        "*",
+    ],
 )
 def test_a_name_does_not_resemble_a_mac(text):
     assert not resembles_mac(text)

@@ -22,7 +22,7 @@ from netbootd.macslips import resembles_mac, slip
 from netbootd.registry import marks
 from netbootd.registry.machine import Machine
 from netbootd.registry.wildcards import prefix_of
-from netbootd.relaxedjson import Object, path_of
+from netbootd.relaxedjson import Array, Object, path_of
 
 DEFAULT = "default"
 #: Keys that hold cards of one machine.
@@ -101,8 +101,12 @@ def _entry(key: str, value: Any, owner: Object, report: Report) -> Entry | None:
         return Entry(Kind.PREFIX, f"{prefix}*", None, key, value, owner)
     mac = MAC.maybe(key.strip()[:-1])
     if mac is None and isinstance(value, Object) and value.keys() & IDENTITY:
+        if key.count(":") and _is_typing_error(key):
+            told = f'"{key}" is no MAC ({slip(key.strip())}): it is taken for a name'
+            report(_about(Level.RELOAD, "mac-invalid", told, owner.place_of(key), key))
         return Entry(Kind.NAME, key.strip(), None, key, value, owner)
-    level = Level.WARNING if mac or not _is_typing_error(key) else Level.TARGET
+    # Its machine would become a stranger, and boot the default: maybe an installer.
+    level = Level.WARNING if mac or not _is_typing_error(key) else Level.RELOAD
     report(_about(level, "mac-invalid", _nobody(key, mac), owner.place_of(key), key))
     return Entry(Kind.CARD, mac, mac, key, value, owner, off=True) if mac else None
 
@@ -111,7 +115,10 @@ def _nobody(key: str, mac: MAC | None) -> str:
     if mac:
         return f'"{key}" is a MAC plus one character: the entry is switched off'
     if _is_typing_error(key):
-        return f'"{key}" is no MAC ({slip(key.strip())}): its entry is nobody\'s'
+        return (
+            f'"{key}" is no MAC ({slip(key.strip())}): its entry is nobody\'s; to switch it off,'
+            " put one character behind its MAC"
+        )
     return (
         f'"{key}" is neither "default" nor a MAC such as 00:25:90:27:db:b4, and its entry holds no '
         f"mac, uuid, client_id, serial or asset; never matches"
@@ -138,14 +145,26 @@ def _written_cards(entry: Entry, report: Report) -> Iterator[MAC]:
     for word in CARDS:
         if word in entry.value:
             written = entry.value[word]
-            for text in written if isinstance(written, list) else [written]:
+            for at, text in enumerate(written if isinstance(written, list) else [written]):
                 mac = MAC.maybe(text) if isinstance(text, str) else None
                 if mac and not mac.reserved:
                     yield mac
                 else:
-                    told = f'"{word}" must hold MACs such as 00:25:90:27:db:b5, not {text!r:.40}'
-                    place = entry.value.place_of(word)
-                    report(_about(Level.WARNING, "mac-invalid", told, place, entry.key, word))
+                    _no_card(entry, word, at, text, report)
+
+
+def _no_card(entry: Entry, word: str, at: int, text: Any, report: Report) -> None:
+    """Say that what stands at *at* of *word* is no MAC: a slip of the fingers, or nonsense."""
+    told, level = (
+        f'"{word}" must hold MACs such as 00:25:90:27:db:b5, not {text!r:.40}',
+        Level.WARNING,
+    )
+    if isinstance(text, str) and _is_typing_error(text) and MAC.maybe(text.strip()[:-1]) is None:
+        told, level = f"{told}: {slip(text.strip())}", Level.RELOAD
+    written = entry.value[word]
+    in_array = isinstance(written, Array)
+    place = written.place_of(at) if in_array else entry.value.value_place_of(word)
+    report(_about(level, "mac-invalid", told, place, entry.key, word))
 
 
 def mark(entry: Entry, word: str, report: Report) -> str:
@@ -160,8 +179,9 @@ def mark(entry: Entry, word: str, report: Report) -> str:
         return found if word != "circuit_id" else _at_switch(entry, found)
     except ValueError as problem:
         told = f'no machine is known by this "{word}": {problem}'
-        place = entry.value.place_of(word)
-        report(_about(Level.WARNING, "mark-unusable", told, place, entry.key, word))
+        mistyped = word == "uuid" and isinstance(text, str) and marks.resembles_uuid(text)
+        level, place = Level.RELOAD if mistyped else Level.WARNING, entry.value.place_of(word)
+        report(_about(level, "mark-unusable", told, place, entry.key, word))
         return ""
 
 

@@ -42,6 +42,8 @@ MOST = 128
 
 _GUID = 8  # bytes of an InfiniBand port's GUID
 _SHORTEST_ID = 2  # bytes, RFC 2132, section 9.14
+_UUID_DIGITS = 32
+_SLIPS = 2  # of the fingers, in a UUID
 
 #: In lower case.
 _SHARED_STRINGS = frozenset(
@@ -159,6 +161,17 @@ def _uuid(text: str) -> str:
         told = "is what boards have whose maker did not give them one"
         raise ValueError(f"{UUID(bytes=said)} {told}")
     return found
+
+
+def resembles_uuid(text: str) -> bool:
+    """Whether *text* is no UUID, but probably meant as one: but for two of its digits or so."""
+    digits = re.sub("[^0-9a-zA-Z]", "", text)
+    foreign = len(re.sub("[0-9a-fA-F]", "", digits))
+    try:
+        _bytes(text.strip())
+    except ValueError:
+        return foreign <= _SLIPS and abs(len(digits) - _UUID_DIGITS) <= _SLIPS
+    return False
 
 
 @functools.lru_cache(maxsize=64)

@@ -141,8 +141,20 @@ def machines(entry, targets=TARGETS):
         (
             machines("{}").replace("00:25:90:27:db:b4", "00:25:90:27:dg:b4"),
             "mac-invalid",
-            Level.TARGET,
+            Level.RELOAD,
             "column 14: 'g' is no hexadecimal digit",
+        ),
+        (
+            machines("{}").replace("00:25:90:27:db:b4", "00:25:9g:*"),
+            "mac-invalid",
+            Level.RELOAD,
+            "column 8: 'g' is no hexadecimal digit",
+        ),
+        (
+            machines('{"uuid": "x"}').replace("00:25:90:27:db:b4", "00:25:90:27:dg:b4"),
+            "mac-invalid",
+            Level.RELOAD,
+            "taken for a name",
         ),
         (
             machines("{}").replace("00:25:90:27:db:b4", "x00:25:90:27:db:b4"),
@@ -282,6 +294,26 @@ def test_a_machine_with_two_cards_is_one_machine(loaded):
 @pytest.mark.parametrize("macs", ['"nonsense"', '["01:00:5e:00:00:01"]', "[7]"])
 def test_a_second_card_that_is_no_mac_is_a_warning(loaded, macs):
     assert of(loaded(machines('{"macs": %s}' % macs)).findings, "mac-invalid")
+
+
+@pytest.mark.parametrize(
+    ("card", "level"),
+    [
+        ("00:25:90:27:dg:b5", Level.RELOAD),
+        ("00:25:90:27:db", Level.RELOAD),
+        ("00:25:90:27:db:b5x", Level.WARNING),  # switched off
+        ("to come", Level.WARNING),
+    ],
+)
+def test_a_second_card_with_a_slip_of_the_fingers_keeps_a_reload_out(loaded, card, level):
+    text = machines('{\n"mac": "%s", "macs": [\n"00:25:90:27:db:b6",\n  "%s"]}' % (card, card))
+    in_array, alone = sorted(
+        of(loaded(text).findings, "mac-invalid"), key=lambda one: -one.place.line
+    )
+    assert in_array.level is alone.level is level
+    assert in_array.place.line == alone.place.line + 2
+    assert (in_array.place.column, alone.place.column) == (3, 8)
+    assert ("column" in in_array.text) == (level is Level.RELOAD)
 
 
 def test_a_card_of_two_machines_is_an_error(loaded):

@@ -231,6 +231,13 @@ def test_what_tells_no_machine_apart_never_matches_and_is_said(loaded, mark, tex
     assert who(registry, **{mark: text}) is None
 
 
+@pytest.mark.parametrize("text", [UUID_TEXT[:-1], UUID_TEXT.replace("0", "O", 1), f"{UUID_TEXT}1"])
+def test_a_uuid_with_a_slip_of_the_fingers_keeps_a_reload_out(loaded, text):
+    (finding,) = of(loaded({"m": {**A, "uuid": text}}), "mark-unusable")
+    assert finding.level is Level.RELOAD
+    assert "is no UUID of 32 hexadecimal digits" in finding.text
+
+
 @pytest.mark.parametrize("mark", [7, None, ["x"]])
 def test_a_mark_is_a_string(loaded, mark):
     assert of(loaded({"m": {**A, "serial": mark}}), "mark-unusable")
