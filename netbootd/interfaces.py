@@ -39,6 +39,7 @@ _MAIN_TABLE = 254
 _UNICAST = 1  # RTN_UNICAST: a route that leads somewhere, not "unreachable" or "prohibit"
 # linux/if_addr.h: temporary, failed in duplicate address detection, deprecated, not yet detected.
 _UNUSABLE = 0x01 | 0x08 | 0x20 | 0x40
+_MOST_NAMED = 8  # interfaces, in a message
 _PERMANENT = 0x80  # written by the administrator, and not learned from a router
 
 
@@ -122,7 +123,10 @@ def _chosen(
     by_name = {interface.name: interface for interface in interfaces}
     if wanted_names:
         wanted = dict.fromkeys(wanted_names)
-        unserved += [(name, "no such interface") for name in wanted if name not in by_name]
+        # Those without an address come and go with virtual machines, and each would be news.
+        there = sorted(one.name for one in interfaces if one.addresses and not one.loopback)
+        told = f"no such interface; there are: {', '.join(there[:_MOST_NAMED]) or 'none'}"
+        unserved += [(name, told) for name in wanted if name not in by_name]
         return [by_name[name] for name in wanted if name in by_name]
     outward = [interface for interface in interfaces if not interface.loopback]
     if holding := [one for one in outward if _holds(one, boot_server_addresses)]:

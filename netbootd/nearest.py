@@ -54,6 +54,12 @@ def _switched_off(name: str, known: Collection[str]) -> bool:
     return name.endswith("x") and name[:-1] in known
 
 
+def there_are(name: str, known: Iterable[str]) -> str:
+    """``there are: nfs/debian12``: what looks like *name*, else the first five that there are."""
+    names = sorted(known)
+    return f"there are: {', '.join(nearest(name, names) or names[:5]) or 'none'}"
+
+
 def did_you_mean(name: str, known: Iterable[str]) -> str:
     """``; did you mean "machines"?``, or nothing."""
     found = nearest(name, known)

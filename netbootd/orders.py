@@ -19,7 +19,7 @@ from netbootd.boot.decision import identify
 from netbootd.dropins.reading import survey
 from netbootd.errors import ConfigErrors, NetbootdError
 from netbootd.mac import MAC
-from netbootd.nearest import nearest
+from netbootd.nearest import there_are
 from netbootd.printable import counted
 from netbootd.record import database, outside
 from netbootd.record.standing import FRESH, Armed
@@ -170,9 +170,7 @@ def _must_boot(registry: Registry, target: str, config: Path) -> None:
     if isinstance(found, Notice):
         raise BadOrder(f"{target} cannot boot: 'netbootd check {config}' says why")
     if found is None:
-        close = nearest(target, registry.targets) or sorted(registry.targets)[:5]
-        listed = ", ".join(close) or "none"
-        raise BadOrder(f"{config} has no target {target}; there are: {listed}")
+        raise BadOrder(f"{config} has no target {target}; {there_are(target, registry.targets)}")
 
 
 def _give(folder: Path, verb: str, key: str, told: str) -> str:

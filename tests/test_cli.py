@@ -33,7 +33,7 @@ def config(tmp_path):
         (GOOD.replace("{ }", "{").replace(" } }", " "), 2, "json-syntax"),
         (GOOD.replace('"machines"', '"machine"'), 2, "unknown-section"),
         (GOOD.replace('"machines"', '"site": 1, "machines"'), 0, "unknown-section"),
-        (GOOD.replace('"default"', '"00:25:90:27:dg:b4": {}, "default"'), 1, "column 14: 'g'"),
+        (GOOD.replace('"default"', '"00:25:90:27:dg:b4": {}, "default"'), 2, "column 14: 'g'"),
     ],
 )
 def test_check_tells_how_bad_it_is_by_its_exit_status(config, capsys, text, status, says):
@@ -142,6 +142,15 @@ def test_check_takes_the_usual_file_where_none_is_said(config, capsys, monkeypat
     monkeypatch.setenv("NETBOOTD_CONFIG", str(config(GOOD)))
     assert main(["check"]) == 0
     assert f"{config(GOOD)}: " in capsys.readouterr().out
+
+
+def test_check_is_told_its_file_as_other_commands_are_too(config, capsys):
+    good, broken = config(GOOD), config("{", "d.json")
+    assert main(["check", "--config", good]) == 0
+    assert main(["check", good, "--config", broken]) == 2
+    told = capsys.readouterr().out
+    assert told.count(f"{good}: ") == 2
+    assert "json-syntax" in told
 
 
 @pytest.mark.parametrize("command", ["run", "check", "show", "simulate", "status"])

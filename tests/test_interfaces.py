@@ -52,7 +52,13 @@ ALL = (LO, ADMIN, STORAGE, BARE, DOWN)
         (["eth1"], ["192.0.2.1"], "eth0", ["eth1"], []),
         (["eth1", "eth0", "eth1"], [], None, ["eth1", "eth0"], []),
         (["lo"], [], None, ["lo"], []),
-        (["eth7"], ["192.0.2.1"], "eth0", [], [("eth7", "no such interface")]),
+        (
+            ["eth7"],
+            ["192.0.2.1"],
+            "eth0",
+            [],
+            [("eth7", "no such interface; there are: eth0, eth1, eth3")],
+        ),
         (["eth2", "eth0"], [], None, ["eth0"], [("eth2", "has no IPv4 address yet")]),
         (["eth3"], [], None, [], [("eth3", "is down")]),
         # else the address of a boot server, any of the interface's

@@ -18,14 +18,16 @@ from netbootd.errors import Finding, Level
 from netbootd.usual import DEFAULT_FILE
 
 _CHECK_MORE = """\
-Renders the script of every machine, so that what would fail at boot fails here.
+Renders the script of every machine, so that what would fail at boot fails here.  Files that are not
+there, such as a kernel, are warnings, since they may come later: who asks before they do gets a
+404.  'netbootd simulate' fetches what one machine would, and fails without it.
 
 examples:
   netbootd check /etc/netbootd/netbootd.json
   netbootd check --json --network etc/*.json
 
-exit status: 0 nothing wrong (warnings at most), 1 a machine or target cannot boot,
-2 a file cannot be used, or would not be taken by a reload.
+exit status: 0 nothing wrong (warnings at most, files that are missing among them), 1 a machine or
+target cannot boot, 2 a file cannot be used, or would not be taken by a reload.
 """
 
 
@@ -38,6 +40,14 @@ def add(commands: Commands) -> None:
         type=Path,
         metavar="FILE",
         help=f"a configuration (default: what {VARIABLE} says, else {DEFAULT_FILE})",
+    )
+    parser.add_argument(
+        "--config",
+        action="append",
+        default=[],
+        type=Path,
+        metavar="FILE",
+        help="the same, as the other commands spell it",
     )
     parser.add_argument("--json", action="store_true", help="findings as a JSON array")
     parser.add_argument(
@@ -53,7 +63,7 @@ def _check(arguments: argparse.Namespace) -> int:
 
     findings: list[Finding] = []
     summaries = []
-    for file in arguments.files or [usual_config()]:
+    for file in [*arguments.files, *arguments.config] or [usual_config()]:
         report = check(file, network=arguments.network)
         findings += report.findings
         summaries.append(f"{file}: {report.summary}")
