@@ -19,10 +19,12 @@ from netbootd.api.edit import Done, key_of
 from netbootd.api.entry import patched
 from netbootd.api.leases import address_of, line
 from netbootd.api.no import No, not_found, wrong
+from netbootd.errors import Level
 from netbootd.http.apicall import JSON, Call, machine_of, nothing, told
 from netbootd.http.apireading import in_thread, lease_book, queue_of
 from netbootd.http.resource import Answer, Awaited
 from netbootd.leases.lease import Address
+from netbootd.nearest import there_are
 from netbootd.printable import counted
 from netbootd.record.standing import Armed
 from netbootd.registry.machine import Machine
@@ -30,6 +32,7 @@ from netbootd.registry.snapshot import Registry
 from netbootd.targets.notice import Notice
 
 _MOST_TIMES = 1000
+_MOST_STANDING = 50  # errors that a reload tells one by one
 _LATEST = 253_402_300_799  # the last second that has a date of four digits in its year
 _CSV = ("text/csv", "text/tab-separated-values", "text/plain")
 
@@ -189,9 +192,11 @@ def _armed_of(call: Call, said: Mapping[str, Any]) -> Armed:
     if until and until <= call.desk.now():
         raise wrong('"until" is in the past')
     call.deed.note(f"{target}, {counted(times, 'time')}")
-    found = call.desk.live.snapshot.targets.get(target)
+    targets = call.desk.live.snapshot.targets
+    found = targets.get(target)
     if found is None or isinstance(found, Notice):
-        why = "cannot boot; /api/v1/findings says why" if found else "does not exist"
+        why = f"does not exist; {there_are(target, targets)}"
+        why = "cannot boot; /api/v1/findings says why" if found else why
         told_so = f"target {target:.100} {why}"
         raise No(HTTPStatus.UNPROCESSABLE_ENTITY, "target-unknown", told_so)
     return Armed(target=target, times=times, until=float(until))
@@ -298,7 +303,15 @@ async def _reloaded(call: Call) -> Answer:
         raise No(HTTPStatus.CONFLICT, "reload-refused", told_so, refused)
     desk = call.desk
     call.deed.note(desk.told.last_reload)
-    return told({"generation": desk.live.snapshot.generation, "changes": desk.told.last_reload})
+    registry, changes = desk.live.snapshot, desk.told.last_reload
+    return told({"generation": registry.generation, "changes": changes, **_standing(registry)})
+
+
+def _standing(registry: Registry) -> dict[str, Any]:
+    """What costs machines or targets in *registry*: how many, and the worst of them."""
+    grave = [one for one in registry.findings if one.level >= Level.TARGET]
+    worst_first = sorted(grave, key=lambda one: -one.level)[:_MOST_STANDING]
+    return {"errors": len(grave), "findings": [one.as_dict() for one in worst_first]}
 
 
 # -- bodies ----------------------------------------------------------------------------------------

@@ -50,7 +50,8 @@ class Audit:
             tally.untold += 1
             return
         tally.told += 1
-        self._publish(AuditedRefusal(peer=peer, by=by, deed=deed, result=f"refused, {why}"))
+        result = "refused" if why == "refused" else f"refused, {why}"
+        self._publish(AuditedRefusal(peer=peer, by=by, deed=deed, result=result))
 
     def _tally(self, peer: str) -> _Tally:
         now = self._seconds()

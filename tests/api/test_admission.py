@@ -273,6 +273,7 @@ def test_what_is_refused_has_its_line_and_says_why(lan):
     lan.raw("PUT", "/vms/web.json", b"{}", prefix="", Authorization="Bearer no")
     at(lan, "198.51.100.7")
     lan.ask("PUT", f"/machines/{MAC}/next", {"target": "nfs/none"})
+    lan.ask("PATCH", f"/machines/{MAC}", {"target": "nfs/none"})
     assert lan.audited == [
         "audit: API token ops from 192.0.2.77: POST reload: refused, boot-network",
         "audit: 192.0.2.77: POST reload: refused, token-missing",
@@ -281,6 +282,7 @@ def test_what_is_refused_has_its_line_and_says_why(lan):
         "audit: 192.0.2.77: PUT /vms/web.json: refused, token-wrong",
         f"audit: API token ops from 198.51.100.7: PUT machines/{MAC}/next (nfs/none, 1 time): "
         "refused, target-unknown",
+        f"audit: API token ops from 198.51.100.7: PATCH machines/{MAC}: refused",
     ]
 
 

@@ -408,8 +408,16 @@ def test_a_reload_that_is_refused_says_why_and_changes_nothing(rig):
     assert rig.get("/findings").json["refused"][0]["line"] == 2
     rig.file.write_text(good)
     done = rig.ask("POST", "/reload")
-    assert done.json == {"generation": 2, "changes": "0 added, 0 removed, 0 changed"}
+    told = {key: done.json[key] for key in ("generation", "changes")}
+    assert told == {"generation": 2, "changes": "0 added, 0 removed, 0 changed"}
     assert rig.get("/findings").json["refused"] == []
+
+
+def test_a_reload_tells_the_errors_that_stand(rig):
+    done = rig.ask("POST", "/reload").json
+    assert done["errors"] == len(done["findings"]) > 0
+    assert {one["level"] for one in done["findings"]} == {"target error"}
+    assert done["findings"][0] == rig.get("/findings").json["findings"][0]
 
 
 def test_no_answer_has_what_json_has_not(rig):

@@ -247,7 +247,8 @@ def test_a_boot_is_armed_and_taken_back_over_the_socket(site):
     assert "next: localboot/disk, 2 times" in good(site.run("machines"))
     assert "nothing is armed any more" in good(site.run("next", "node7", "--cancel"))
     assert "nothing is armed\n" in good(site.run("next", "node7", "--cancel"))
-    assert "localboot/dsk" in bad(site.run("next", "node7", "localboot/dsk"))
+    told = bad(site.run("next", "node7", "localboot/dsk"))
+    assert "target localboot/dsk does not exist; there are: localboot/disk\n" in told
     assert "is not held" in good(site.run("release", NODE))
     assert good(site.run("release", "all")) == "may boot again: nobody\n"
     machine = json.loads(good(site.run("next", NODE, "localboot/disk", "--json")))
@@ -279,9 +280,43 @@ def test_a_reload_tells_what_changed_and_what_keeps_it_out(site):
     site.file.write_text(site.file.read_text().replace('"groups":', '"groups" oops', 1))
     told = bad(site.run("reload"))
     assert "netbootd.json:1" in told
+    assert told.count("json-syntax") == 1
+    assert told.splitlines()[-1].startswith("netbootd: reload refused")
     error = json.loads(site.run("reload", "--json").stdout)["error"]
     assert error["findings"]
     assert keys(site) == [NODE, OTHER]
+
+
+def test_a_slip_of_the_fingers_in_a_mac_takes_no_machine_away(site):
+    site.write({**HANDMADE, "machines": {"00:25:90:27:dg:b4": HANDMADE["machines"][NODE]}})
+    told = bad(site.run("reload"))
+    assert re.search(r"netbootd\.json:1: error: .*column 14: 'g' is no hexadecimal digit", told)
+    assert keys(site) == [NODE]
+    assert "column 14" in good(site.run("status"))
+    site.write(HANDMADE)
+    assert "generation" in good(site.run("reload"))
+
+
+def test_a_placeholder_that_nothing_defines_keeps_a_reload_out(site):
+    targets = {"nfs": {"one": {"kernel": "k", "boot_args": "root=/dev/nfs x=__nothere__"}}}
+    site.write({**HANDMADE, "targets": {**HANDMADE["targets"], **targets}})
+    assert "__nothere__ has no value" in bad(site.run("reload"))
+    assert "reload refused" in site.daemon.text
+    site.write(HANDMADE)
+    assert "generation" in good(site.run("reload"))
+
+
+def test_a_reload_tells_the_errors_that_stand_also_when_it_changes_nothing(site):
+    assert "stand" not in good(site.run("reload"))
+    broken = {NODE: {"type": "nfs", "name": "onne"}, OTHER: {"type": "nfs", "name": "onne"}}
+    site.write({**HANDMADE, "machines": broken})
+    site.run("reload")
+    changed, stand, *errors = good(site.run("reload")).splitlines()
+    assert "0 changed; generation" in changed
+    assert stand == "2 errors stand:"
+    assert len(errors) == 2
+    assert all("netbootd.json:1: target error: " in one for one in errors)
+    assert all('no target "onne"' in one for one in errors)
 
 
 def test_status_has_what_everybody_may_see_and_more(site):
