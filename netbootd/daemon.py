@@ -142,6 +142,7 @@ class Daemon:
             self._events.publish,
             changed=self._leases_changed,
         )
+        served = Served()
         self._logs = NodeLogs(
             self._reactor,
             self._live,
@@ -150,6 +151,7 @@ class Daemon:
             self._logs_changed,
             time.time,
             self._leasing,
+            served.is_ours,
         )
         self._naming = Naming(
             self._live, told=lambda: self._reactor.callFromThread(self._naming_changed)
@@ -173,7 +175,6 @@ class Daemon:
         familiar = Familiar(self._lists)
         decided(familiar, *Familiar.KINDS)
         config = registry.config
-        served = Served()
         dhcp = DhcpService(self._reactor, self._live, self._events, ledger=self._leasing)
         dhcp6 = Dhcp6Service(
             self._reactor, self._live, self._events, self._leasing, partial(_duid, config)

@@ -10,6 +10,7 @@ firmware screens, the dots of switches, and the single digits that illumos print
 from __future__ import annotations
 
 import re
+import secrets
 from typing import Self
 
 _OCTETS = re.compile(r"[0-9a-f]{1,2}(?:([:-])[0-9a-f]{1,2}(?:\1[0-9a-f]{1,2}){4})")
@@ -17,6 +18,8 @@ _HARDWARE_TYPE = re.compile(r"01([:-])(?=[0-9a-f]{2}(?:\1[0-9a-f]{2}){5}$)")
 _CISCO = re.compile(r"[0-9a-f]{4}\.[0-9a-f]{4}\.[0-9a-f]{4}")
 _USUAL = (":::::", "-----")
 _BARE = re.compile(r"(?:01)?([0-9a-f]{12})")
+#: How those that nobody has begin: locally administered, and of no maker of virtual machines.
+_MADE_UP = bytes.fromhex("026e62")
 
 
 class MAC(bytes):
@@ -75,6 +78,16 @@ class MAC(bytes):
     def raw(self) -> str:
         """``00259027dbb4``."""
         return self.hex()
+
+    @classmethod
+    def make_up(cls) -> Self:
+        """One by chance for a machine that there is not, as ``netbootd doctor`` asks for."""
+        return cls(_MADE_UP + secrets.token_bytes(3))
+
+    @property
+    def is_made_up(self) -> bool:
+        """Whether it is one of ``make_up``, here or on another host."""
+        return self[:3] == _MADE_UP
 
     @property
     def reserved(self) -> str | None:

@@ -47,7 +47,7 @@ class Leases(Protocol):
 class NodeLogs:
     """
     *publish* is told of floods; *changed* is called when ``trouble`` is new, or over; *leases* has
-    those that we gave.
+    those that we gave, and *is_ours* tells whether an address is this host's.
 
     A listener of the Stream, which goes behind *chronicle*: that knows the boot by then.
     """
@@ -61,6 +61,7 @@ class NodeLogs:
         changed: Callable[[], None],
         now: Callable[[], float],
         leases: Leases | None = None,
+        is_ours: Callable[[str], bool] = lambda _: False,
     ) -> None:
         self._reactor = reactor
         self._live = live
@@ -75,6 +76,7 @@ class NodeLogs:
             chronicle,
             neighbours.of,
             partial(_holder, leases) if leases else no_leases,
+            is_ours,
         )
         self._inbox = Inbox(self.book, self._filer, chronicle.note)
         self.service = SyslogService(reactor, self._inbox, self._filer, neighbours, publish, now)

@@ -102,7 +102,7 @@ class Teller:
     def _is_worth_it(self, event: Event, at: float) -> bool:
         """Whether it is a known machine's or the daemon's own, or one of not too many others."""
         if event.mac is None:
-            known = not event.peer or self._book.knows(event.peer)
+            known = not (event.peer or event.asker) or self._book.knows(event.peer)
         else:
             known = self._live.snapshot.lists(event.mac)
         if known or self._strangers.takes("", at):

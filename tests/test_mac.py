@@ -78,6 +78,13 @@ def test_an_ordinary_address_is_not_reserved():
     assert SAME.reserved is None
 
 
+def test_made_up_addresses_are_known_and_could_be_a_machines():
+    made = {MAC.make_up() for _ in range(3)}
+    assert len(made) > 1
+    assert all(one.is_made_up and one.reserved is None for one in made)
+    assert not SAME.is_made_up
+
+
 def test_a_mac_has_six_octets():
     with pytest.raises(ValueError, match="6 octets"):
         MAC(b"12345")

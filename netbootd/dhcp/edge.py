@@ -204,8 +204,8 @@ class Edge:
     def _pass_over(self, asked: Asked) -> None:
         request, arrival = asked.request, asked.arrival
         told = f"DHCP is off where it comes from, {_link(request, arrival, asked.to)}"
-        mac, peer = pxe.mac_of(request), telling.peer_of(arrival.source)
-        self.events.publish(Passed(mac=mac, peer=peer, protocol="DHCP", reason=told))
+        asker = telling.asker(request, arrival)
+        self.events.publish(Passed(**asker, protocol="DHCP", reason=told))
 
     def _proxy(self, asked: Asked, heard: Heard) -> None:
         request, arrival, to, registry = asked[:4]

@@ -419,11 +419,9 @@ def _about(asking: Asking, boot: served.Boot | None = None) -> dict[str, Any]:
     if boot is not None and boot.decision is not None:
         machine = boot.decision.machine
     ciaddr = asking.request.ciaddr
-    of_this_host = telling.is_of_this_host(asking.request, asking.arrival)
     return {
-        "mac": None if of_this_host else asking.client.mac,
+        **telling.who(asking.client.mac, str(ciaddr) if int(ciaddr) else ""),
         "target": machine.title if machine else "",
-        "peer": str(ciaddr) if int(ciaddr) else "",
     }
 
 

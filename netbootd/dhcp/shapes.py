@@ -223,7 +223,7 @@ class Shapes:
         if listed is None and not _by_macs_alone(registry):
             return
         template = _template(answer, told, heard.payload, cut)
-        if template is None:
+        if template is None or told.event.peer != telling.peer_of(heard.source):
             return
         key = where, cut.ends, cut.shape(heard.payload), *_alike(listed)
         kind = self._kinds.get(key)

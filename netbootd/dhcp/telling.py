@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from ipaddress import IPv4Address
+from typing import Any
 
 from netbootd.boot.decision import Refusal
 from netbootd.dhcp import pxe
@@ -19,6 +20,8 @@ from netbootd.events.event import Event, Loaderless, Offered, Passed, Unserved
 from netbootd.events.witness import NotNetboot, Requested
 from netbootd.mac import MAC
 
+#: As log lines call it.
+DOCTOR = "netbootd doctor"
 _LONGEST = 255  # characters kept of a client's own words
 
 
@@ -32,14 +35,12 @@ def told(request: Message, arrival: Arrival, answer: Answer | Ignored) -> Event:
         return _requested(request, arrival, answer, server)
     if answer.code != NOT_NETBOOT:
         return Passed(
-            mac=_card(request, arrival),
-            peer=peer_of(arrival.source),
+            **asker(request, arrival),
             protocol="DHCP",
             reason=answer.reason,
         )
     return NotNetboot(
-        mac=_card(request, arrival),
-        peer=peer_of(arrival.source),
+        **asker(request, arrival),
         protocol="DHCP",
         reason=answer.reason,
         vendor_class=request.vendor_class[:_LONGEST],
@@ -61,9 +62,8 @@ def peer_of(source: Endpoint) -> str:
 
 def _offered(request: Message, arrival: Arrival, answer: Answer) -> Offered:
     return Offered(
-        mac=None if is_of_this_host(request, arrival) else answer.client.mac,
+        **asker(request, arrival),
         target=_target(answer),
-        peer=peer_of(arrival.source),
         arch=str(answer.client.arch or answer.client.stage.value),
         file=answer.file,
         server=dotted(arrival.address),
@@ -78,29 +78,37 @@ def _offered(request: Message, arrival: Arrival, answer: Answer) -> Offered:
     )
 
 
-def is_of_this_host(request: Message, arrival: Arrival) -> bool:
+def asker(request: Message, arrival: Arrival) -> dict[str, Any]:
     """
-    Whether a client asks from our own address: ``netbootd doctor``, whose machines are made up.
+    Who asks, for an event.
 
-    A relay on this host asks from there as well, and gives its address.
+    Our own address is no client's: ``netbootd simulate`` asks from there, in the name of a machine
+    that has none yet.
     """
+    ours = _is_from_here(request, arrival)
+    return who(pxe.mac_of(request), "" if ours else peer_of(arrival.source))
+
+
+def who(mac: MAC | None, peer: str) -> dict[str, Any]:
+    """As ``asker``: ``netbootd doctor``, on whatever host, is no machine, and leads to none."""
+    if mac is not None and mac.is_made_up:
+        return {"asker": DOCTOR}
+    return {"mac": mac, "peer": peer}
+
+
+def _is_from_here(request: Message, arrival: Arrival) -> bool:
+    """A relay on this host asks from our own address as well, and gives it."""
     if int(request.giaddr) or int(request.ciaddr):
         return False
     return arrival.source[0] == dotted(arrival.address)
-
-
-def _card(request: Message, arrival: Arrival) -> MAC | None:
-    """Whose the event is; nobody's, and so remembered nowhere, where this host asks itself."""
-    return None if is_of_this_host(request, arrival) else pxe.mac_of(request)
 
 
 def _unserved(request: Message, arrival: Arrival, answer: Ignored) -> Unserved:
     step, client = answer.decision.step if answer.decision else None, answer.client
     kind = Loaderless if isinstance(step, Refusal) and step.missing else Unserved
     return kind(
-        mac=_card(request, arrival),
+        **asker(request, arrival),
         target=_target(answer),
-        peer=peer_of(arrival.source),
         protocol="DHCP",
         reason=answer.reason,
         code=answer.code,
@@ -136,8 +144,7 @@ def _other_server(request: Message, arrival: Arrival) -> str:
 def _requested(request: Message, arrival: Arrival, answer: Ignored, server: str) -> Requested:
     address = request.options.get(Option.REQUESTED_ADDRESS, b"")
     return Requested(
-        mac=_card(request, arrival),
-        peer=peer_of(arrival.source),
+        **asker(request, arrival),
         server=server,
         address=str(IPv4Address(address)) if len(address) == 4 and any(address) else "",
         interface=arrival.interface,

@@ -44,7 +44,7 @@ class Heard:
 
 
 class Questions:
-    """One for each kind of firmware, by made-up machines (locally administered addresses)."""
+    """One for each kind of firmware, by made-up machines (``MAC.make_up``)."""
 
     def __init__(self, interface: Interface) -> None:
         self._interface = interface
@@ -64,8 +64,7 @@ class Questions:
             return heard
 
     def _packet(self, xid: int, firmware: Firmware) -> bytes:
-        mac = MAC(b"\x02" + secrets.token_bytes(5))
-        discover = firmware.discover(mac)._replace(xid=xid)
+        discover = firmware.discover(MAC.make_up())._replace(xid=xid)
         ours = str(self._interface.addresses[0].ip)
         return frame.build(wire.encode(discover), (ours, _CLIENT), (EVERYBODY, _SERVER))
 

@@ -25,7 +25,6 @@ _DHCP, _BOOT_SERVER, _TFTP = 67, 4011, 69
 _PATIENCE_S = 2.0
 _FORWARDING = "3"  # BR_STATE_FORWARDING, linux/if_bridge.h
 _STATES = {"0": "disabled", "1": "listening", "2": "learning", "4": "blocking"}
-_DEAD = MAC(bytes.fromhex("020000000001"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,7 +110,7 @@ def answers_on_4011(server: str) -> bool:
         try:
             client.connect((server, _BOOT_SERVER))
             ours = client.getsockname()[0]
-            client.send(wire.encode(KINDS["efi"].boot_server_request(_DEAD, ours)))
+            client.send(wire.encode(KINDS["efi"].boot_server_request(MAC.make_up(), ours)))
             wire.decode(client.recv(2048))
         except (OSError, WireError):
             return False

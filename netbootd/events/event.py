@@ -21,7 +21,8 @@ class Event:
     """
     The common part: who, and from where.
 
-    *target* is ``type/name``, empty for a machine nobody knows; *peer* the address it used.
+    *target* is ``type/name``, empty for a machine nobody knows; *peer* the address it used;
+    *asker* who it is that is no machine and has neither.
     """
 
     level: ClassVar[str] = "info"
@@ -31,6 +32,7 @@ class Event:
     mac: MAC | None = None
     target: str = ""
     peer: str = ""
+    asker: str = ""
 
     def __init_subclass__(cls) -> None:
         cls.kind = cls.__name__.lower()
@@ -39,7 +41,7 @@ class Event:
     def who(self) -> str:
         """The machine as log lines begin: ``00:25:90:27:db:b4 (nfs/Centos6.2_x64)``."""
         known = f" ({printable(self.target)})" if self.target else ""
-        return f"{self.mac or self.peer or 'somebody'}{known}"
+        return f"{self.mac or self.peer or self.asker or 'somebody'}{known}"
 
     def __str__(self) -> str:
         return f"{self.who} {self.what}"

@@ -63,8 +63,9 @@ class _Known(NamedTuple):
 class Filer:
     """
     *registry* gives the photograph that is in force, *neighbour* the card of an address on our own
-    networks, *holder* the one that has a lease of ours.  ``names`` are the machines that have a
-    host name for themselves.
+    networks, *holder* the one that has a lease of ours, *is_ours* whether an address is this
+    host's: a simulated boot from here makes no machine of it.  ``names`` are the machines that have
+    a host name for themselves.
     """
 
     def __init__(
@@ -74,6 +75,7 @@ class Filer:
         boots: Boots,
         neighbour: Callable[[str], MAC | None],
         holder: Callable[[str], MAC | None] = no_leases,
+        is_ours: Callable[[str], bool] = lambda _: False,
     ) -> None:
         self.names: Mapping[str, Machine] = {}
         self._registry = registry
@@ -81,6 +83,7 @@ class Filer:
         self._boots = boots
         self._neighbour = neighbour
         self._holder = holder
+        self._is_ours = is_ours
         self._known: OrderedDict[str, _Known] = OrderedDict()
         self._cards: OrderedDict[tuple[MAC, str], _Known] = OrderedDict()
 
@@ -111,6 +114,9 @@ class Filer:
 
     def _of_address(self, peer: str) -> Filed:
         registry = self._registry()
+        if self._is_ours(peer):
+            owner = registry.by_address(peer)
+            return self._filed(owner, owner.mac, "ip") if owner else Filed(NOBODY)
         key, mac, boot = self._boots.at(peer)
         holder = self._holder(peer)
         if holder is not None and holder != mac:  # who used it before has it no more

@@ -25,6 +25,7 @@ from netbootd.events.stream import Stream
 from netbootd.events.witness import NotNetboot, Requested
 from netbootd.interfaces import Interface
 from netbootd.loaders import Choice
+from netbootd.mac import MAC
 from netbootd.registry.live import LiveRegistry
 from netbootd.registry.load import load
 
@@ -151,6 +152,30 @@ def test_a_boot_server_answers_from_the_address_it_was_asked_at():
 def test_a_broadcast_is_answered_from_the_network_of_its_source():
     edge = Edge().receive(discover(source=("198.51.100.50", 68)))
     assert edge.peer.sent[0][1] == "198.51.100.2"
+
+
+def _by(name: str, card: MAC) -> bytes:
+    """The DISCOVER of a capture, as of *card*."""
+    datagram = captures.capture(name).payload
+    return datagram[:28] + card + datagram[34:]
+
+
+@pytest.mark.parametrize("source", [NOBODY, ("192.168.77.2", 68), ("192.168.77.9", 68)])
+def test_doctor_is_answered_and_no_machine(source):
+    """Wherever it asks; a machine may have booted there."""
+    edge, name = Edge(), "qemu-ovmf-x64-pxe-discover"
+    asked = [_by(name, MAC.make_up()) for _ in range(3)]
+    edge.receive(*((datagram, TO_ALL, source) for datagram in (*asked, asked[0])))
+    assert len(edge.peer.sent) == 4
+    assert {(one.mac, one.peer) for one in edge.events} == {(None, "")}
+    assert {str(one).partition(" (")[0] for one in edge.events} == {"netbootd doctor"}
+
+
+def test_a_simulated_client_on_this_host_is_the_machine_and_has_no_address():
+    cards = [MAC.parse(f"52:54:00:aa:00:0{number}") for number in (2, 3, 4)]
+    asked = [_by("qemu-ovmf-x64-pxe-discover", card) for card in cards]
+    edge = Edge().receive(*((datagram, TO_ALL, ("192.168.77.2", 68)) for datagram in asked))
+    assert [(one.mac, one.peer) for one in edge.events] == [(card, "") for card in cards]
 
 
 def test_an_address_that_was_added_counts_from_the_next_packet():

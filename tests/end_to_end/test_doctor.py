@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import os
 import subprocess
+import time
+from pathlib import Path
 
 import pytest
 
@@ -75,6 +77,38 @@ def test_all_is_well_and_no_address_is_taken(lab, config):
     assert "offered undionly.kpxe" in daemon.text
     assert doctor(lab)[0] == 0
     assert _remembered(lab, config) == ([], [])
+
+
+def test_no_machine_is_taken_for_the_host_that_asks(lab, config):
+    """The boot of a machine is simulated at an address, and doctor asks from there."""
+    lab.dhcp()
+    node = "00:25:90:27:db:b4"
+    config["machines"][node] = {"type": "localboot", "name": "disk", "hostname": "node1"}
+    daemon = lab.netbootd(config)
+    for place, address in (("boot", BOOT_SERVER), ("lan", LAN_SERVER)):
+        words = ("simulate", "--interface", "eth0", "--firmware", "bios", node)
+        lab.run(place, str(NETBOOTD), *words, f"--config={lab.folder}/netbootd.json")
+        before = len(daemon.text)
+        doctor(lab, place=place)
+        lab.run(place, "logger", "-n", BOOT_SERVER, "-d", "-t", "cron", f"from {place}")
+        daemon.wait_for("netbootd doctor .*offered undionly.kpxe", 10, after=before)
+        assert node not in daemon.text[before:]
+        [machine], unknown = _remembered(lab, config)
+        assert (machine["state"], machine["address"], unknown) == ("up", address, [])
+    assert _hosts(config, "from boot", "from lan") == ["", "node1"]
+
+
+def _hosts(config: dict, *messages: str) -> list[str]:
+    """The machines that the lines with *messages* are filed under."""
+    logs = Path(config["netbootd"]["state"]) / "logs"
+    for _ in range(50):
+        text = "".join(file.read_text() for file in logs.rglob("*") if file.is_file())
+        lines = [json.loads(line) for line in text.splitlines() if line.startswith("{")]
+        found = {line["message"]: line.get("host", {}).get("name", "") for line in lines}
+        if found.keys() >= set(messages):
+            break
+        time.sleep(0.2)
+    return [found[message] for message in messages]
 
 
 def test_another_host_sees_the_boot_server_too(lab, config):

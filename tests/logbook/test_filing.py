@@ -15,6 +15,7 @@ from netbootd.registry.load import load
 from netbootd.registry.sightings import Sightings
 
 ONE, TWO, SPARE = (MAC.parse(f"52:54:00:00:00:0{n}") for n in (1, 2, 3))
+OURS = {"192.0.2.10", "192.0.2.8"}
 STRANGER = MAC.parse("52:54:00:99:00:01")
 
 
@@ -63,14 +64,14 @@ def filer(tmp_path, boots, leases):
                         "timezone": "Europe/Berlin",
                     },
                     str(TWO): {**machine, "hostname": "two"},
-                    str(SPARE): {**machine, "hostname": "two"},
+                    str(SPARE): {**machine, "hostname": "two", "ip": "192.0.2.8"},
                 },
             }
         )
     )
     registry = load(file)
     beside = {"192.0.2.50": TWO}
-    filer = Filer(lambda: registry, Sightings(), boots, beside.get, leases.get)
+    filer = Filer(lambda: registry, Sightings(), boots, beside.get, leases.get, OURS.__contains__)
     filer.names = registry.called
     return filer
 
@@ -84,6 +85,21 @@ def test_what_a_sender_says_of_its_card_counts_first(filer, boots):
     boots.boots("192.0.2.1", TWO, 4)
     assert found(filer, "192.0.2.1", str(SPARE)) == (str(SPARE), "mac")
     assert found(filer, "192.0.2.1", "no mac") == (str(TWO), "boot")
+
+
+def test_no_boot_from_here_and_no_lease_makes_a_machine_of_the_boot_server(filer, boots, leases):
+    boots.boots("192.0.2.10", TWO, 4)
+    leases["192.0.2.10"] = TWO
+    assert found(filer, "192.0.2.10") == ("", "")
+    assert found(filer, "192.0.2.10", str(SPARE)) == (str(SPARE), "mac")
+    boots.boots("192.0.2.9", TWO, 4)
+    leases["192.0.2.9"] = TWO
+    assert found(filer, "192.0.2.9") == (str(TWO), "boot")
+
+
+def test_the_boot_server_may_have_an_entry_with_its_address(filer, boots):
+    boots.boots("192.0.2.8", TWO, 4)
+    assert found(filer, "192.0.2.8") == (str(SPARE), "ip")
 
 
 def test_who_booted_from_an_address_comes_before_whose_it_is(filer, boots):
