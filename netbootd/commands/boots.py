@@ -23,7 +23,9 @@ examples:
 
 _WHY_MORE = """\
 Says how far the machine came, which packet should have come next, the likely causes with their
-reasons, and what to do.
+reasons, and what to do.  The number before a cause, such as (88 %), is how far what was seen speaks
+for it: 100 would be proof.  Each is judged alone, so they need not add up to 100; the likeliest is
+the first.
 
 examples:
   netbootd why 00:25:90:27:db:b4

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any
 
 from netbootd.dropins.layers import Layers, Merged
@@ -29,6 +30,7 @@ MEMBERSHIP = ("group", "groups")
 #: Names that are added to those of the target.
 LISTS = ("scripts", "overlays", "vms")
 VARS = "vars"
+_SHOWN = 8  # groups of all, in a message
 #: Says who or where one machine is.
 _ONE_MACHINE = IDENTITY | {"ip", *MEMBERSHIP}
 
@@ -88,7 +90,7 @@ class Groups:
     def _unknown(self, entry: Entry, word: str, name: object) -> Finding:
         told = f'"{word}" must be the name of a group, not {kind(name)}'
         if isinstance(name, str):
-            told = f'no group "{name.strip()}"{did_you_mean(name.strip(), self.written)}'
+            told = _not_there(name.strip(), self.written)
         place = entry.value.place_of(word)
         return Finding(Level.TARGET, "group-unknown", told, place, entry.path(word))
 
@@ -163,9 +165,20 @@ def limited(layers: Layers, known: Collection[str]) -> Iterator[Finding]:
         return
     for name in written:
         if name not in known:
-            told = f'no group "{name}"{did_you_mean(name, known)}'
+            told = _not_there(name, known)
             path = path_of("netbootd", "pace", "groups", name)
             yield Finding(Level.WARNING, "group-unknown", told, written.place_of(name), path)
+
+
+def _not_there(name: str, known: Collection[str]) -> str:
+    """With the groups that there are: which is meant where one is alike, else the first."""
+    told = f'no group "{name}"'
+    if meant := did_you_mean(name, known):
+        return told + meant
+    if not known:
+        return f'{told}: there are no groups (section "groups")'
+    more = f", and {len(known) - _SHOWN} more" if len(known) > _SHOWN else ""
+    return f"{told}; there are: {', '.join(islice(known, _SHOWN))}{more}"
 
 
 def _flat(values: list[Any]) -> Any:

@@ -74,6 +74,8 @@ class Memory:
                 self._address = found or _free(net, registry)
                 if found is None:
                     self.name += f"; the server's address, {self._address}, is made up"
+        if self._address == IPv4Address(_SERVER_ADDRESS) and not _own_address(registry):
+            self.name += f"; {self._address} stands for the boot server's own address"
         self._because: tuple[str, ...] = ()
         self._has_loaded = False  # our loader: the iPXE that asks from then on is ours
 

@@ -88,7 +88,7 @@ class Evidence:
     """
     *key* is the machine's, or a MAC that is not listed; *name* what its admin calls it.  *machine*
     is its entry, None for none; *known*: it is listed by itself, and did not get a default.
-    *enabled*: its entry is not switched off.
+    *enabled*: its entry is not switched off.  *groups* are those that there are, for any machine.
 
     *boots* are its last ones, newest first; *standing* is what is remembered beyond them.
     *console* are the last lines that it sent, with their times, oldest first.
@@ -115,6 +115,7 @@ class Evidence:
     machine: Machine | None = None
     known: bool = False
     enabled: bool = True
+    groups: tuple[str, ...] = ()
     standing: Standing = FRESH
     boots: tuple[Boot, ...] = ()
     target: TargetFacts = field(default_factory=TargetFacts)

@@ -92,6 +92,7 @@ def gather(
         machine=machine,
         known=known,
         enabled=not (machine is not None and is_off(machine)),
+        groups=registry.groups,
         standing=standing,
         boots=tuple(boots),
         target=_target_facts(target, registry, standing, boots) if target else TargetFacts(),

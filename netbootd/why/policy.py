@@ -94,8 +94,15 @@ def unknown(case: Case) -> Iterator[Cause]:
         sentence=sentence,
         confidence=78 if evidence.refused and evidence.in_refused is not False else 97,
         because=because(*turned_away[-2:]) or (f"generation {evidence.generation} has no {mac}",),
-        advice=f"{slip} it: netbootd machines add {mac} --group GROUP",
+        advice=f"{slip} it: netbootd machines add {mac} {_what_it_boots(evidence.groups)}",
     )
+
+
+def _what_it_boots(groups: tuple[str, ...]) -> str:
+    """The option that says so; groups are for those who have some."""
+    if not groups:
+        return "--target TYPE/NAME"
+    return f"--group {printable(groups[0], 80) if len(groups) == 1 else 'GROUP'}"
 
 
 def refused_reload(case: Case) -> Iterator[Cause]:

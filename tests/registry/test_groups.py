@@ -165,6 +165,19 @@ def test_an_unknown_group_is_a_notice_with_the_nearest_name(loaded):
     assert script.status == 500
 
 
+@pytest.mark.parametrize(
+    ("groups", "told"),
+    [
+        ((), 'no group "GROUP": there are no groups (section "groups")'),
+        (("b7", "a1"), 'no group "GROUP"; there are: b7, a1'),
+        (map(str, range(10)), 'no group "GROUP"; there are: 0, 1, 2, 3, 4, 5, 6, 7, and 2 more'),
+    ],
+)
+def test_an_unknown_group_is_told_with_those_that_there_are(loaded, groups, told):
+    registry = loaded({str(NODE): {"group": "GROUP"}}, {name: {} for name in groups})
+    assert [finding.text for finding in of(registry, "group-unknown")] == [told]
+
+
 @pytest.mark.parametrize("written", [7, ["compute", 7], None, ""])
 def test_a_group_is_a_name(loaded, written):
     registry = loaded({str(NODE): {"group": written}}, {"compute": {}})

@@ -55,3 +55,10 @@ def test_a_file_made_of_a_template_is_the_machines_own(tmp_path):
     for path, reason in (("bad", "500: bad.j2:1: 'x' is undefined"), ("none", "404")):
         with pytest.raises(Unreachable, match=reason):
             memory.http(f"{base}/{NODE.dashed}/{path}", "iPXE/1")
+
+
+def test_an_address_that_stands_for_the_boot_servers_is_told_at_once(memory, tmp_path):
+    assert memory.name.endswith("; 192.0.2.1 stands for the boot server's own address")
+    file = tmp_path / "d.json"
+    file.write_text('{ "boot_servers" : { "default" : "192.0.2.1:3000" } }')
+    assert Memory(load(file), "d.json").name == "d.json, in memory"

@@ -105,6 +105,12 @@ def test_the_target_is_that_of_the_boot_and_not_what_would_be_booted_now(registr
     assert target.is_install
 
 
+def test_the_groups_that_there_are_are_known(tmp_path):
+    content = {**config(tmp_path), "groups": {"rack1": {}}}
+    (tmp_path / "netbootd.json").write_text(json.dumps(content))
+    assert look(load(tmp_path / "netbootd.json")).groups == ("rack1",)
+
+
 def test_files_on_other_servers_and_their_names_are_known(registry):
     target = look(registry, boots=[Story().has(target="linux/far")]).target
     assert target.elsewhere == ("http://mirror.example/vmlinuz",)

@@ -670,6 +670,15 @@ def test_a_machine_that_nobody_lists_and_that_never_asked_is_called_unknown():
     assert KEY in diagnosis.causes[0].advice
 
 
+@pytest.mark.parametrize(
+    ("groups", "words"),
+    [((), "--target TYPE/NAME"), (("rack1",), "--group rack1"), (("a", "b"), "--group GROUP")],
+)
+def test_the_advice_for_an_unknown_machine_names_no_group_where_there_is_none(groups, words):
+    of = replace(evidence(known=False, machine=None, facts={}, boots_target=OFF), groups=groups)
+    assert diagnose(of).causes[0].advice == f"Add it: netbootd machines add {KEY} {words}"
+
+
 def test_a_machine_that_never_asked_is_called_unknown_where_others_get_a_default():
     default = replace(machine(OFF), known=False, macs=())
     causes = diagnose(evidence(known=False, machine=default)).causes
