@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any, Protocol
 from urllib.parse import urlsplit
 
-from netbootd import apitoken, settings
+from netbootd import apitoken, privilege, settings
 from netbootd.config import Config
 from netbootd.dropins.reading import survey
 from netbootd.errors import NetbootdError
@@ -124,7 +124,7 @@ def _in_the_way(folder: Path) -> str:
 
 def _of_group(about: os.stat_result, wanted: int) -> str:
     """Whom to belong to; *wanted* is the bit by which a group would be let in."""
-    if not about.st_mode & wanted or about.st_gid == 0:
+    if not about.st_mode & wanted or about.st_gid == 0 or privilege.is_for_all(about.st_gid):
         return "try sudo"
     try:
         group = grp.getgrgid(about.st_gid).gr_name

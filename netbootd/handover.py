@@ -221,7 +221,8 @@ def _anothers(one: _Written, user: User, others: list[str]) -> str:
 
 
 def _give_all(one: _Written, folder: int, user: User) -> bool:
-    before, given = {0, privilege.last_resort() or 0} - {user.uid}, 0
+    nobody, given = privilege.last_resort(), 0
+    before = {0, nobody.uid if nobody else 0} - {user.uid}
     for place, below, names, descriptor in os.fwalk(".", follow_symlinks=False, dir_fd=folder):
         steps = PurePath(place).parts
         given += _give(descriptor, user, before if one.makes(*steps) else {0})

@@ -111,12 +111,21 @@ def chosen(name: str, file: Path) -> User:
     )
 
 
-def last_resort() -> int | None:
-    """Number of the user that a daemon is where the host has no other for it; None for none."""
+def last_resort() -> User | None:
+    """
+    Who a daemon is where the host has no other user for it; None for none.  Others may be so, too.
+    """
     try:
-        return pwd.getpwnam(_NOBODY).pw_uid
+        found = pwd.getpwnam(_NOBODY)
     except KeyError:
         return None
+    return User(found.pw_name, found.pw_uid, found.pw_gid)
+
+
+def is_for_all(group: int) -> bool:
+    """Whether anybody's programs may be in *group*, with nothing in common but that."""
+    nobody = last_resort()
+    return nobody is not None and nobody.gid == group
 
 
 def become(user: User, *, reading: bool, group: str = "") -> None:

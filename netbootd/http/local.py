@@ -2,7 +2,9 @@
 """
 The Unix socket: the API for whoever may open it, with all rights.
 
-Who that is, the kernel says (SO_PEERCRED, unix(7)); may, whoever its file's group and mode let in.
+Who that is, the kernel says (SO_PEERCRED, unix(7)); may, whoever its file's group and mode let in:
+root, our user, and our group or the one that the configuration names.  Where ours is nobody's, in
+which any program may be, no group may that is not named.
 """
 
 from __future__ import annotations
@@ -21,7 +23,7 @@ from twisted.internet import tcp, unix
 from twisted.internet.error import CannotListenError
 from twisted.internet.interfaces import IProtocolFactory
 
-from netbootd import urls
+from netbootd import privilege, urls
 from netbootd.content import parts_of
 from netbootd.errors import Forbidden
 from netbootd.http.resource import Asked, Reply, refused
@@ -33,7 +35,7 @@ from netbootd.urls import Kind
 
 #: In the state folder, where the configuration names no other.
 SOCKET = "api.sock"
-MODE = 0o660
+_MODE, _WITHOUT_GROUP = 0o660, 0o600
 _BACKLOG = 64
 _READING = (b"GET", b"HEAD")
 _ACL = "system.posix_acl_access"  # acl(5); setfacl(1)
@@ -76,7 +78,8 @@ class _Port(unix.Port):
     """
 
     def __init__(self, reactor: Any, file: Path, site: LocalSite) -> None:
-        super().__init__(os.fsencode(file), cast(IProtocolFactory, site), _BACKLOG, MODE, reactor)
+        factory = cast(IProtocolFactory, site)
+        super().__init__(os.fsencode(file), factory, _BACKLOG, _mode(), reactor)
         self._file = file
 
     def startListening(self) -> None:
@@ -114,8 +117,12 @@ def belongs(file: Path, group: str) -> OSError | None:
     """
     try:
         number = grp.getgrnam(group).gr_gid if group else os.getegid()
-        if file.stat().st_gid != number:
+        status, wanted = file.stat(), _mode(group)
+        mode = stat.S_IMODE(status.st_mode)
+        if status.st_gid != number or mode == _WITHOUT_GROUP:
+            file.chmod(mode & wanted)  # at no moment it is for more than before or then
             os.chown(file, -1, number)
+            file.chmod(wanted)
         if group and _keeps_out(file.parent, number):
             return OSError(
                 f'the group "{group}" has it, but cannot get into its folder: set "api_socket" to '
@@ -134,6 +141,10 @@ def belongs(file: Path, group: str) -> OSError | None:
             )
         return problem
     return None
+
+
+def _mode(group: str = "") -> int:
+    return _MODE if group or not privilege.is_for_all(os.getegid()) else _WITHOUT_GROUP
 
 
 def _keeps_out(folder: Path, group: int) -> bool:

@@ -39,7 +39,7 @@ import os, sys
 from pathlib import Path
 from netbootd.apiclient import Api
 from netbootd.apidoors import UnixSocket
-os.setgroups([]); os.setgid(65534); os.setuid(65534)
+os.setgroups([]); os.setgid(65533); os.setuid(65534)
 try:
     Api(UnixSocket(Path(sys.argv[1]))).get("status")
 except Exception as problem:
@@ -56,6 +56,7 @@ except Exception as problem:
         (0o600, 4, 0o755, "try sudo"),
         (0o660, 4, 0o700, "state: try sudo"),
         (0o660, 4, 0o750, "state: it is for the group adm"),
+        (0o660, 65534, 0o750, "state: try sudo"),
     ],
 )
 def test_who_may_not_open_the_socket_is_told_who_may(mode, group, folder, told):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import grp
 import os
 import subprocess
 from pathlib import Path
@@ -60,6 +61,11 @@ def owners(folder: Path) -> dict[str, tuple[int, int]]:
     return found
 
 
+def belongs(socket: Path) -> tuple[tuple[int, int], int]:
+    status = socket.stat()
+    return (status.st_uid, status.st_gid), status.st_mode & 0o777
+
+
 def order(tmp_path: Path) -> str:
     argv = [str(NETBOOTD), "next", NODE, "localboot/disk"]
     done = subprocess.run(
@@ -103,6 +109,35 @@ def test_what_it_made_as_nobody_is_handed_over(spawn, tmp_path):
     assert set(owners(elsewhere).values()) == {NOBODY}
     assert set(owners(drop_ins).values()) == {SERVICE}
     second.wait_for("boots localboot/disk next", 10)  # the order, which nobody has kept
+
+
+def test_no_group_has_the_socket_of_nobody_but_one_that_is_named(spawn, config, tmp_path):
+    """Any program may be in nobody's; the service's is its own, and who is in it is meant."""
+    socket = tmp_path / "state" / "api.sock"
+    file = tmp_path / "netbootd.json"
+    games = grp.getgrnam("games").gr_gid
+    nobodys = ready(spawn(service=False))
+    assert belongs(socket) == (NOBODY, 0o600)
+    order(tmp_path)  # root's commands are not kept out
+    config["netbootd"]["api_group"] = "games"
+    write_config(file, config)
+    nobodys.reload()
+    assert belongs(socket) == (NOBODY, 0o600)  # it is not in that group
+    nobodys.close()
+    nobodys = ready(spawn(service=False))
+    assert belongs(socket) == ((NOBODY[0], games), 0o660)
+    del config["netbootd"]["api_group"]
+    write_config(file, config)
+    nobodys.reload()
+    assert belongs(socket) == (NOBODY, 0o600)
+    nobodys.close()
+    config["netbootd"]["api_group"] = grp.getgrgid(NOBODY[1]).gr_name
+    nobodys = ready(spawn(service=False))
+    assert belongs(socket) == (NOBODY, 0o660)
+    nobodys.close()
+    del config["netbootd"]["api_group"]
+    ready(spawn(service=True))
+    assert belongs(socket) == (SERVICE, 0o660)
 
 
 def test_of_one_that_runs_nothing_is_handed_over(spawn, config, tmp_path):
