@@ -6,6 +6,7 @@ import difflib
 from collections.abc import Collection, Iterable, Iterator
 from functools import lru_cache
 
+_SHORTEST = 5  # letters of a name of which one may be wrong
 _TOO_MANY = 500  # names, beyond which looking through all of them takes longer than it helps
 
 
@@ -43,6 +44,34 @@ def _swapped(name: str) -> Iterator[str]:
     """*name* with each two neighbours in the other order."""
     for at in range(len(name) - 1):
         yield f"{name[:at]}{name[at + 1]}{name[at]}{name[at + 2 :]}"
+
+
+@lru_cache(maxsize=4096)
+def mistyped(name: str, known: frozenset[str]) -> str | None:
+    """
+    The known name of which one letter was hit wrong, left out or doubled in *name*, or two changed
+    places; None for none.  Stricter than ``misspelt``, for names that others are rightly like: its
+    plural, its singular, one with a number.
+    """
+    if len(name) < _SHORTEST or name[-1].isdigit() or _switched_off(name, known):
+        return None
+    swapped = {word for word in _swapped(name.lower()[:100]) if word in known}
+    close = (
+        word for word in known if len(word) >= _SHORTEST and edits(name[:100].lower(), word) <= 1
+    )
+    numbers = {f"{name}s", name.removesuffix("s")}
+    return min({*swapped, *close} - numbers, default=None)
+
+
+def edits(one: str, other: str) -> int:
+    """How many characters have to be added, dropped or replaced between the two (Levenshtein)."""
+    row = list(range(len(other) + 1))
+    for count, character in enumerate(one, 1):
+        above, row = row, [count]
+        for index, wanted in enumerate(other):
+            replaced = above[index] + (character != wanted)
+            row.append(min(replaced, above[index + 1] + 1, row[index] + 1))
+    return row[-1]
 
 
 def probably(name: str, known: Collection[str]) -> str:

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from netbootd import settings
 from netbootd.errors import Finding, Level, Place
-from netbootd.nearest import nearest, probably
+from netbootd.nearest import edits, nearest, probably
 from netbootd.relaxedjson import Array, Object, Value, kind, path_of
 
 INCLUDES = "includes"
@@ -88,16 +88,5 @@ def _wrong_type(level: Level, wanted: str, value: Value, place: Place, *path: st
 
 def _nearest_section(name: str) -> str:
     """A known section within two edits of *name* that looks like it; empty for none."""
-    close = (known for known in nearest(name, SECTIONS) if _edits(name.lower(), known) <= 2)
+    close = (known for known in nearest(name, SECTIONS) if edits(name.lower(), known) <= 2)
     return next(close, "")
-
-
-def _edits(one: str, other: str) -> int:
-    """How many characters have to be added, dropped or replaced between the two (Levenshtein)."""
-    row = list(range(len(other) + 1))
-    for count, character in enumerate(one, 1):
-        above, row = row, [count]
-        for index, wanted in enumerate(other):
-            replaced = above[index] + (character != wanted)
-            row.append(min(replaced, above[index + 1] + 1, row[index] + 1))
-    return row[-1]

@@ -20,10 +20,10 @@ from typing import Any
 from netbootd.dropins.layers import Layers, Merged
 from netbootd.dropins.sections import GROUPS
 from netbootd.errors import Finding, Level
-from netbootd.nearest import did_you_mean, misspelt
+from netbootd.nearest import did_you_mean
 from netbootd.registry.entries import IDENTITY, Entry, Report
 from netbootd.relaxedjson import Object, kind, path_of
-from netbootd.targets.settings import EXTRA_ARGS, VARIABLES
+from netbootd.targets.settings import EXTRA_ARGS
 
 #: Keys by which a machine names its groups.
 MEMBERSHIP = ("group", "groups")
@@ -38,9 +38,8 @@ _ONE_MACHINE = IDENTITY | {"ip", *MEMBERSHIP}
 class Groups:
     """``written`` has the groups by name; a machine's entry is laid over those that it names."""
 
-    def __init__(self, layers: Layers, known_keys: frozenset[str], report: Report) -> None:
+    def __init__(self, layers: Layers, report: Report) -> None:
         self._report = report
-        self._known_keys = known_keys
         self.written: dict[str, Object] = {}
         for name, entry in {entry.key.strip(): entry for entry in layers.entries(GROUPS)}.items():
             if isinstance(entry.value, Object):
@@ -53,13 +52,9 @@ class Groups:
 
     def _check(self, name: str, group: Object) -> None:
         for key in group:
-            path = path_of(GROUPS, name, key)
             if key in _ONE_MACHINE:
-                told = f'"{key}" has no meaning in a group'
+                told, path = f'"{key}" has no meaning in a group', path_of(GROUPS, name, key)
                 self._report(Finding(Level.WARNING, "group-key", told, group.place_of(key), path))
-            elif key not in VARIABLES and (meant := misspelt(key, self._known_keys)):
-                told = f'"{key}" is free data; did you mean "{meant}"?'
-                self._report(Finding(Level.NOTE, "key-misspelt", told, group.place_of(key), path))
 
     def whole(self, entry: Entry) -> Whole | None:
         """

@@ -32,6 +32,7 @@ from netbootd.registry import (
     reservations,
     scripts,
     secrets,
+    slips,
     subnets,
     subnets6,
     variables,
@@ -176,6 +177,7 @@ def _registry(
         *hostnames.remarks(registry),
         *variables.remarks(layers, machines, targets, library),
         *keyfiles.remarks(layers, config),
+        *slips.remarks(layers, machines, targets, registry),
     ):
         findings.add(remark)
     origins = Origins(layers, machines, targets)

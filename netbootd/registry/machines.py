@@ -18,7 +18,6 @@ from netbootd.dropins.sections import MACHINES
 from netbootd.errors import Finding, Level
 from netbootd.loaders import NO_CHOICE, Choice
 from netbootd.mac import MAC
-from netbootd.nearest import misspelt
 from netbootd.registry import entries
 from netbootd.registry.choice import CHOOSING, Choices
 from netbootd.registry.entries import DEFAULT, IDENTITY, Entry, Kind, Report
@@ -29,7 +28,7 @@ from netbootd.registry.targets import Targets
 from netbootd.relaxedjson import Object, kind, path_of
 from netbootd.targets.base import Target
 from netbootd.targets.catalogue import unusable
-from netbootd.targets.settings import DHCP_OPTIONS, LOADER, PRIORITY, READ, SECRET, VARIABLES
+from netbootd.targets.settings import DHCP_OPTIONS, LOADER, PRIORITY, READ, SECRET
 
 #: How a proxy tells the machine's firmware of its boot file (``replies``).
 REPLY_STYLE = "reply_style"
@@ -61,7 +60,7 @@ class Machines:
         self._report = report
         self._templates = targets.templates
         self.entries = entries.winners(layers, report)
-        self.groups = Groups(layers, KNOWN_KEYS, report)
+        self.groups = Groups(layers, report)
         self.choices = Choices(targets, self.groups, self.entries.get(DEFAULT), report)
         self.default: Machine | None = None
         #: Whether an entry or a group says that anything is secret.
@@ -164,7 +163,6 @@ class Machines:
         if isinstance(whole, Target):
             notice = whole
             return Machine(mac, notice, entry.place, written=entry.key, named=named, macs=macs)
-        self._note_misspelt(entry)
         scripts, overlays, vms = self._lists(whole)
         target = self.choices.target(whole)
         loader = self._loader(whole)
@@ -299,14 +297,6 @@ class Machines:
         return tuple(dict.fromkeys(found))
 
     # -- findings ------------------------------------------------------------------------------
-
-    def _note_misspelt(self, entry: Entry) -> None:
-        """A key of no meaning is free data, but one that nearly has a meaning is worth a word."""
-        for word in entry.value.keys() - KNOWN_KEYS - VARIABLES:
-            if meant := misspelt(word, KNOWN_KEYS):
-                told = f'"{word}" is free data; did you mean "{meant}"?'
-                place = entry.value.place_of(word)
-                self._report(Finding(Level.NOTE, "key-misspelt", told, place, entry.path(word)))
 
     def _remark_on_default(self) -> None:
         if not self._layers.has(MACHINES):

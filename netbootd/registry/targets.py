@@ -11,7 +11,6 @@ from typing import Any
 from netbootd.content import Library
 from netbootd.dropins.layers import Layers
 from netbootd.errors import Finding, Level, Place
-from netbootd.nearest import misspelt
 from netbootd.relaxedjson import Object, kind, path_of
 from netbootd.targets import catalogue
 from netbootd.targets.base import Target
@@ -21,7 +20,6 @@ from netbootd.targets.settings import (
     KNOWN_KEYS,
     READ,
     TARGET_KEYS,
-    VARIABLES,
     Names,
     Settings,
     Sourced,
@@ -77,15 +75,7 @@ class Targets:
                 self._say(Level.TARGET, "control-character", told, place, *path)
             else:
                 written.setdefault(type_, {})[name] = entry.value
-                self._note_misspelt(entry.value, entry.kind, entry.name)
         return written
-
-    def _note_misspelt(self, entry: Object, *path: str) -> None:
-        """A key of no meaning is free data, but one that nearly has a meaning is worth a word."""
-        for key in entry:
-            if key not in VARIABLES and (meant := misspelt(key, KNOWN)):
-                told = f'"{key}" is free data; did you mean "{meant}"?'
-                self._say(Level.NOTE, "key-misspelt", told, entry.place_of(key), *path, key)
 
     def _say(self, level: Level, code: str, text: str, place: Place, *path: str) -> None:
         self._report(Finding(level, code, text, place, path_of("targets", *path)))

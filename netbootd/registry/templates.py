@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from netbootd.registry.scripts import built_in
 from netbootd.registry.snapshot import Registry
 from netbootd.rendering import TextTemplate
-from netbootd.targets.ipxe import ScriptTemplate
+from netbootd.targets.ipxe import ScriptTemplate, Templates
 from netbootd.unhurried import unhurried
 
 
@@ -21,8 +22,17 @@ def warm(registry: Registry) -> None:
         template.warm()
 
 
+def sources(registry: Registry) -> Iterator[str]:
+    """The texts of those that are the operator's."""
+    scripts, fragments = Templates(), [one.text for one in built_in().values()]
+    for template in _templates(registry):
+        ours = isinstance(template, ScriptTemplate) and template == scripts.file(template.name)
+        if not ours and template not in fragments:
+            yield template.source
+
+
 def _templates(registry: Registry) -> Iterator[ScriptTemplate | TextTemplate]:
-    """Boot scripts come first, which nodes wait for."""
+    """All of them; boot scripts come first, which nodes wait for."""
     yield registry.first_template
     yield registry.waiting_template
     yield registry.notice_template

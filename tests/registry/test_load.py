@@ -598,10 +598,50 @@ def test_a_file_on_a_failing_disk_is_a_warning(loaded, monkeypatch):
         (machines("{}").replace('"boot_args"', '"initrds": "i", "boot_args"'), "initrd"),
     ],
 )
-def test_a_slip_of_the_fingers_in_a_key_is_noted(loaded, text, meant):
-    [note] = of(loaded(text).findings, "key-misspelt")
+def test_a_slip_of_the_fingers_in_a_key_is_told(loaded, text, meant):
+    [told] = of(loaded(text).findings, "key-misspelt")
+    assert told.level is Level.WARNING
+    assert f'no template uses; did you mean "{meant}"' in told.text
+
+
+@pytest.mark.parametrize("key", ["hostnmae", "hostnam", "host_name", "Hostnane", "tiemzone"])
+def test_a_slip_in_the_name_of_a_usual_variable_is_told(loaded, key):
+    section = f'"groups": {{"g": {{"{key}": 1}}}}, {TARGETS}'
+    registry = loaded(machines(f'{{"{key}": "n1"}}', section))
+    told = of(registry.findings, "key-misspelt")
+    assert {one.path for one in told} == {f'machines."{NODE}".{key}', f"groups.g.{key}"}
+    assert {one.level for one in told} == {Level.WARNING}
+
+
+@pytest.mark.parametrize("key", ["hostnames", "host", "hostnamex", "interface", "dsn", "domain2"])
+def test_a_name_that_is_only_like_a_usual_variable_is_the_admin_s(loaded, key):
+    assert not of(loaded(machines('{"%s": "x"}' % key)).findings, "key-misspelt")
+
+
+def test_one_of_several_that_are_numbered_is_only_noted(loaded):
+    [note] = of(loaded(machines('{"initrd2": "x"}')).findings, "key-misspelt")
     assert note.level is Level.NOTE
-    assert f'did you mean "{meant}"' in note.text
+
+
+@pytest.mark.parametrize(
+    ("file", "text"),
+    [
+        ("root/install/a.j2", "{{ hostnmae }}"),
+        ("root/install/a.j2", "{% if machine.hostnmae %}{% endif %}"),
+        ("scripts/own.j2", "echo {{ hostnmae|sh }}"),
+        ("nfs.ipxe", "#!ipxe\necho {{ hostnmae }}\n"),
+    ],
+)
+def test_a_key_that_a_template_uses_is_the_admin_s(loaded, tmp_path, file, text):
+    (tmp_path / file).parent.mkdir(parents=True, exist_ok=True)
+    (tmp_path / file).write_text(text)
+    registry = loaded(machines('{"hostnmae": "n1", "intird": "x"}'))
+    assert [one.path[-6:] for one in of(registry.findings, "key-misspelt")] == ["intird"]
+
+
+def test_a_key_that_stands_as_a_placeholder_is_the_admin_s(loaded):
+    registry = loaded(machines('{"hostnmae": "n1", "boot_args": "root=x h=__hostnmae__"}'))
+    assert not of(registry.findings, "key-misspelt")
 
 
 def test_free_data_is_left_alone(loaded):
