@@ -111,7 +111,8 @@ def show_findings(paper: Paper, findings: Iterable[Mapping[str, Any]]) -> None:
     """Remarks on the configuration, as ``netbootd check`` prints them."""
     looks = {"error": Look.BAD, "target error": Look.BAD, "warning": Look.WARN}
     for one in findings:
-        where = ":".join(str(part) for part in (one.get("file"), one.get("line")) if part)
+        place = (one.get("file"), one.get("line"), one.get("column"))
+        where = ":".join(str(part) for part in place if part)
         level = str(one.get("level", "note"))
         code = f" [{one['code']}]" if one.get("code") else ""
         paper.line(f"{where}: " if where else "", Bit(level, looks.get(level, Look.FAINT)),

@@ -196,8 +196,10 @@ def test_why_of_a_machine_with_nothing_wrong_is_status_0(site):
 
 
 def test_logs_are_the_lines_of_the_node_and_of_its_boot(site):
-    good(site.run("machines", "add", TALKS, "--target", "nfs/one", "hostname=talks"))
-    site.boots(TALKS)  # who had this address last is who logs from it
+    good(
+        site.run("machines", "add", TALKS, "--target", "nfs/one", "hostname=talks", "ip=127.0.0.1")
+    )
+    site.boots(TALKS)
     site.logs("hello\x1b[2J from the node", severity=3)
     told = until(lambda: "hello" in (found := site.run("logs", "talks").stdout) and found)
     line = next(line for line in told.splitlines() if "hello" in line)
@@ -290,11 +292,23 @@ def test_a_reload_tells_what_changed_and_what_keeps_it_out(site):
 def test_a_slip_of_the_fingers_in_a_mac_takes_no_machine_away(site):
     site.write({**HANDMADE, "machines": {"00:25:90:27:dg:b4": HANDMADE["machines"][NODE]}})
     told = bad(site.run("reload"))
-    assert re.search(r"netbootd\.json:1: error: .*column 14: 'g' is no hexadecimal digit", told)
+    assert re.search(r"netbootd\.json:1:\d+: error: .*column 14: 'g' is no hexadecimal digit", told)
     assert keys(site) == [NODE]
     assert "column 14" in good(site.run("status"))
     site.write(HANDMADE)
     assert "generation" in good(site.run("reload"))
+
+
+def test_a_slip_of_the_fingers_in_a_mac_keeps_no_other_from_booting_at_the_start(tmp_path):
+    site = Site(tmp_path)
+    slip = {"00:25:90:27:dg:b5": HANDMADE["machines"][NODE]}
+    site.write({**HANDMADE, "machines": {**HANDMADE["machines"], **slip}})
+    try:
+        site.start()
+        assert "error: mac-invalid" in site.daemon.text
+        assert keys(site) == [NODE]
+    finally:
+        site.stop()
 
 
 def test_a_placeholder_that_nothing_defines_keeps_a_reload_out(site):
@@ -315,7 +329,7 @@ def test_a_reload_tells_the_errors_that_stand_also_when_it_changes_nothing(site)
     assert "0 changed; generation" in changed
     assert stand == "2 errors stand:"
     assert len(errors) == 2
-    assert all("netbootd.json:1: target error: " in one for one in errors)
+    assert all(re.search(r"netbootd\.json:1:\d+: target error: ", one) for one in errors)
     assert all('no target "onne"' in one for one in errors)
 
 
