@@ -20,6 +20,8 @@ from pathlib import Path
 from netbootd import privilege
 from netbootd.privilege import ROOT, SERVICE, NotGivenUp, User
 
+#: At its start it keeps the right to read what is named then.
+_RESTART = "restart netbootd, which root starts and then reads it, or type: "
 _OVERFLOW = 65534  # of whoever is unknown to a user namespace, as the unit's (user_namespaces(7))
 
 
@@ -53,24 +55,27 @@ def wrong(file: Path, status: os.stat_result, user: User) -> str:
     return f"{told}: {_mended(file, status.st_uid, user)}"
 
 
-def kept_out(file: Path, barrier: Path, user: User) -> str:
-    """That *barrier*, *file* or a folder, keeps *user* from reading it, and what mends that."""
+def kept_out(file: Path, barrier: Path, user: User, way: str = "") -> str:
+    """
+    That *barrier*, *file* or a folder, keeps *user* from reading it, and what mends that: another
+    *way*, if there is one, before the line to type.
+    """
     if barrier != file:
         group, folder = _group(user.gid), shlex.quote(str(barrier))
         line = f"chgrp {group} {folder} && chmod g+rx {folder}"
-        return f"user {user.name} cannot enter {barrier}, where {file} lies: {line}"
+        return f"user {user.name} cannot enter {barrier}, where {file} lies: {way}{line}"
     owner = file.stat().st_uid
-    return f"user {user.name} cannot read {file}: {_mended(file, owner, user)}"
+    return f"user {user.name} cannot read {file}: {way}{_mended(file, owner, user)}"
 
 
 def refused(file: Path) -> str:
     """Why we may not read *file*, and what mends it."""
     user, real = myself(), file.resolve()
     if found := barrier(real):
-        return kept_out(real, found, user)
+        return kept_out(real, found, user, _RESTART if privilege.was_root() else "")
     return (
-        f"user {user.name} may not read {file}, though its mode lets it: a daemon that root has"
-        " started reads what a reload names elsewhere after a restart"
+        f"user {user.name} may not read {file}, whatever its mode: a daemon that root has started"
+        " reads what a reload names elsewhere after a restart"
     )
 
 

@@ -96,14 +96,15 @@ def _hand_over(registry: Registry, file: Path, user: User) -> None:
 
 
 def _tell_kept_out(in_the_way: Mapping[Path, Path], user: User, *, confined: bool) -> None:
-    where = "of what is served, the program and the system" if confined else "of everything"
+    needed = "what is served, the program and the system's own folders"
     log.warn(
-        "user {user} is kept out of {paths}: so the right to read all files {where} stays"
-        " (CAP_DAC_READ_SEARCH); other folders are read after a restart. Let {user} read there, as"
-        ' with chmod, or name somebody who may with "user" in section netbootd',
+        "user {user} is kept out of {paths}. So netbootd keeps a third right, to read files that"
+        " are closed to {user} (CAP_DAC_READ_SEARCH): {where}. What a reload names elsewhere is"
+        " read after a restart. To do without that right, let {user} read there, as with chmod, or"
+        ' name somebody who may with "user" in section netbootd',
         user=user.name,
         paths=_listed(in_the_way),
-        where=where,
+        where=f"only in {needed}" if confined else "in all folders of this host",
     )
 
 

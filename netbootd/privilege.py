@@ -50,7 +50,8 @@ _TO_BECOME = frozenset({Capability.SETGID, Capability.SETUID, Capability.SETPCAP
 
 # prctl(2)
 _SET_PDEATHSIG, _GET_PDEATHSIG = 1, 2
-_SET_KEEPCAPS, _CAPBSET_READ, _CAPBSET_DROP, _SET_SECUREBITS = 8, 23, 24, 28
+_SET_KEEPCAPS, _CAPBSET_READ, _CAPBSET_DROP = 8, 23, 24
+_GET_SECUREBITS, _SET_SECUREBITS = 27, 28
 _SET_NO_NEW_PRIVS, _CAP_AMBIENT, _CAP_AMBIENT_RAISE = 38, 47, 2
 # User 0 is a user as any other (SECBIT_NOROOT), and nothing is added to the ambient set; for ever.
 _NOROOT, _NOROOT_LOCKED, _FIXUP_LOCKED, _KEEP_CAPS_LOCKED = 1, 2, 8, 32
@@ -77,6 +78,11 @@ class User(NamedTuple):
 def is_root() -> bool:
     """Whether there is anything to give up."""
     return os.geteuid() == 0
+
+
+def was_root() -> bool:
+    """Whether this process, or who started it, became what it is by ``become``."""
+    return _prctl(_GET_SECUREBITS) == _SECUREBITS
 
 
 def may_become() -> bool:
@@ -242,12 +248,14 @@ def _bits(numbers: Iterable[int]) -> int:
     return sum(1 << number for number in numbers)
 
 
-def _prctl(option: int, *arguments: int) -> None:
+def _prctl(option: int, *arguments: int) -> int:
     four = [*arguments, 0, 0, 0, 0][:4]
-    _call("prctl", option, *map(ctypes.c_ulong, four))
+    return _call("prctl", option, *map(ctypes.c_ulong, four))
 
 
-def _call(name: str, *arguments: object) -> None:
-    if getattr(ctypes.CDLL(None, use_errno=True), name)(*arguments) < 0:
+def _call(name: str, *arguments: object) -> int:
+    result: int = getattr(ctypes.CDLL(None, use_errno=True), name)(*arguments)
+    if result < 0:
         number = ctypes.get_errno()
         raise OSError(number, os.strerror(number))
+    return result

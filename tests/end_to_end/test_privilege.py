@@ -169,7 +169,9 @@ def test_where_the_user_may_not_read_the_right_to_read_stays_for_what_is_served(
     lab, config, tmp_path
 ):
     daemon = lab.netbootd(config)
-    assert re.search(r"user nobody is kept out of \S+: so the right to read", daemon.text)
+    told = " ".join(daemon.text.split())
+    assert re.search(r"user nobody is kept out of \S+\. So netbootd keeps a third right", told)
+    assert "(CAP_DAC_READ_SEARCH): only in what is served, the program" in told
     for one in statuses(daemon.pid):
         assert_is(one, NOBODY.pw_uid, NOBODY.pw_gid, SOCKETS | READING, READING)
     told = told_by_hook(lab, tmp_path)
@@ -197,6 +199,34 @@ def test_where_reading_is_confined_what_is_put_in_place_anew_is_read(
     ask = f"openssl s_client -connect {BOOT_SERVER}:8443 </dev/null | openssl x509 -noout -subject"
     assert "second" in lab.run("lan", "sh", "-c", ask)
     assert "is gone" not in told
+
+
+@pytest.mark.parametrize(("what", "good"), [("secret", "reloaded"), ("key", "listening +HTTPS")])
+def test_of_what_root_alone_may_read_a_reload_says_both_ways_out(
+    house, config, tmp_path, what, good
+):
+    """And each is one."""
+    file = tmp_path / what
+    daemon = house()
+    if what == "key":
+        signed("boot", BOOT_SERVER).write(file)
+        config["netbootd"]["tls"] = {"certificate": str(file), "port": 8443}
+    else:
+        config["machines"][NODE]["password"] = {"secret_file": str(file)}
+    write_config(tmp_path / "netbootd.json", config)
+    os.kill(child_of(daemon), signal.SIGHUP)
+    line = f"chown nobody {file} && chmod 0600 {file}"
+    ways = f"restart netbootd, which root starts and then reads it, or type: {line}"
+    told = f"user nobody cannot read {file}: {ways}"
+    until(lambda: told in " ".join(daemon.text.split()))
+    subprocess.run(["sh", "-c", line], check=True)
+    os.kill(child_of(daemon), signal.SIGHUP)
+    daemon.wait_for(good, 20)
+    daemon.close()
+    os.chown(file, 0, 0)
+    daemon = house()
+    assert f"cannot read {file}" not in daemon.text
+    assert f"is kept out of {file}." in daemon.text
 
 
 def test_root_who_wants_to_stay_root_is_warned(lab, config):
