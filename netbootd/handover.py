@@ -160,6 +160,8 @@ def _give_folder(one: _Written, user: User, tell: Callable[[str], None]) -> bool
     try:
         if why := _shared(one.folder, heldfolder.path_of(descriptor)):
             return _leave(one, user, why)
+        if os.fstatvfs(descriptor).f_flag & os.ST_RDONLY:
+            return False  # nothing can be given there, and whoever writes tells that
         if os.fstat(descriptor).st_mode & stat.S_ISVTX:
             return _leave(one, user, _not_alone(one.folder), descriptor)
         if others := one.others(os.listdir(descriptor)):

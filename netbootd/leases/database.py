@@ -22,8 +22,6 @@ from contextlib import closing, suppress
 from dataclasses import dataclass
 from ipaddress import ip_address
 from pathlib import Path
-from shutil import copyfile
-from tempfile import TemporaryDirectory
 from typing import Any, NamedTuple
 
 from netbootd import sqlitefile
@@ -120,16 +118,16 @@ def load(connection: sqlite3.Connection, now: Reading) -> list[Lease]:
 
 def read(file: Path, now: Reading) -> list[Lease]:
     """
-    As load, of a *file* that cannot be written: a copy of it is read, since SQLite makes files
-    beside one in WAL mode.
+    As load, of a *file* that cannot be written, nor can anything beside it: where SQLite has left
+    no log there, all is in the file itself (https://www.sqlite.org/wal.html#read_only_databases).
     """
-    with TemporaryDirectory(prefix="netbootd-") as folder:
-        copy = Path(folder) / FILE
-        copyfile(file, copy)
-        with suppress(FileNotFoundError):
-            copyfile(f"{file}-wal", f"{copy}-wal")
-        with closing(connect(copy)) as connection:
-            return load(connection, now)
+    file.stat()  # raises FileNotFoundError
+    how = "mode=ro" if file.with_name(f"{file.name}-wal").exists() else "immutable=1"
+    there = sqlite3.connect(f"{file.absolute().as_uri()}?{how}", uri=True)
+    copy = sqlite3.connect(":memory:", isolation_level=None)
+    with closing(there), closing(copy):
+        there.backup(copy)
+        return load(copy, now)
 
 
 def write(connection: sqlite3.Connection, leases: Iterable[Lease], now: Reading) -> None:

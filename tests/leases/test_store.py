@@ -220,7 +220,7 @@ def test_a_folder_that_is_read_only_is_read_and_said(start, tmp_path, closed):
     if closed:
         rig.store.close()
     else:
-        shutil.copytree(folder, tmp_path / "copy", ignore=shutil.ignore_patterns("*-shm"))
+        shutil.copytree(folder, tmp_path / "copy")
         folder = tmp_path / "copy"
     program = READ_ONLY.format(root=ROOT, folder=str(folder), number=5)
     assert str(folder / FILE) in mounted(sys.executable, "-c", program)
