@@ -74,7 +74,7 @@ class Ipxe:
     def _ask_why(self, url: str) -> None:
         """iPXE gets a script whatever is wrong; the status behind it is for all others."""
         if _scheme(url) == "HTTP":
-            self._network.http(url, _PLAIN_AGENT)
+            self._network.look(url, _PLAIN_AGENT)
 
     def _fetch(self, script_url: str, command: str, location: str) -> bool:
         """Carry out one command of the script at *script_url*, to which *location* is relative."""

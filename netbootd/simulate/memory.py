@@ -191,6 +191,9 @@ class Memory:
         finally:
             content.close()
 
+    def look(self, url: str, user_agent: str) -> None:
+        self.http(url, user_agent)
+
     def _content(self, route: urls.Route, base: str, user_agent: str, choice: str = "") -> Content:
         match route.kind:
             case urls.Kind.FIRST:

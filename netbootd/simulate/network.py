@@ -85,5 +85,8 @@ class Network(Protocol):
     def http(self, url: str, user_agent: str) -> File:
         """GET a file whole, a HEAD before it."""
 
+    def look(self, url: str, user_agent: str) -> None:
+        """Whether there is something, which nobody fetches: no boot begins with it."""
+
     def why(self) -> tuple[str, ...]:
         """The reasons behind the last DHCP answer, where this world knows them."""

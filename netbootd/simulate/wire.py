@@ -15,6 +15,7 @@ import ssl
 import struct
 import time
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from urllib.parse import urlsplit
 
 from netbootd.dhcp import wire as dhcp_wire
@@ -98,20 +99,34 @@ class Wire:
     # -- HTTP ----------------------------------------------------------------------------------
 
     def http(self, url: str, user_agent: str) -> File:
-        parts = urlsplit(url)
-        if parts.scheme not in _CONNECTIONS or not parts.hostname:
-            raise Unreachable(f"{url}: only http:// and https:// are fetched here")
-        connection = _CONNECTIONS[parts.scheme](parts.hostname, parts.port, timeout=_HTTP_S)
-        path = parts.path + (f"?{parts.query}" if parts.query else "")
-        try:
-            return _get(connection, path or "/", {"User-Agent": user_agent})
-        except ssl.SSLCertVerificationError as problem:
-            told = f"{problem.verify_message} (SSL_CERT_FILE=ca.pem names an authority to trust)"
-            raise Unreachable(f"{parts.netloc}: {told}") from None
-        except (OSError, http.client.HTTPException) as problem:
-            raise Unreachable(f"{parts.netloc}: {problem}") from None
-        finally:
-            connection.close()
+        with _connected(url) as (connection, path):
+            return _get(connection, path, {"User-Agent": user_agent})
+
+    def look(self, url: str, user_agent: str) -> None:
+        with _connected(url) as (connection, path):
+            connection.request("HEAD", path, headers={"User-Agent": user_agent})
+            status = connection.getresponse().status
+        if status != http.client.OK:
+            self.http(url, user_agent)  # which is told why
+
+
+@contextmanager
+def _connected(url: str) -> Iterator[tuple[http.client.HTTPConnection, str]]:
+    """A connection to where *url* is, and its path; raises Unreachable for whatever fails there."""
+    parts = urlsplit(url)
+    if parts.scheme not in _CONNECTIONS or not parts.hostname:
+        raise Unreachable(f"{url}: only http:// and https:// are fetched here")
+    connection = _CONNECTIONS[parts.scheme](parts.hostname, parts.port, timeout=_HTTP_S)
+    path = parts.path + (f"?{parts.query}" if parts.query else "")
+    try:
+        yield connection, path or "/"
+    except ssl.SSLCertVerificationError as problem:
+        told = f"{problem.verify_message} (SSL_CERT_FILE=ca.pem names an authority to trust)"
+        raise Unreachable(f"{parts.netloc}: {told}") from None
+    except (OSError, http.client.HTTPException) as problem:
+        raise Unreachable(f"{parts.netloc}: {problem}") from None
+    finally:
+        connection.close()
 
 
 def _names_a_file(message: Message) -> bool:

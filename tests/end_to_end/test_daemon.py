@@ -7,8 +7,10 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import socket
+import subprocess
 import time
 from pathlib import Path
 
@@ -134,6 +136,29 @@ def test_a_client_on_the_boot_server_itself_walks_it_too(lab, config):
     told = lab.run("boot", str(NETBOOTD), "simulate", "--interface", "eth0", NODE)
     assert "DHCPACK from port 4011" in told
     assert "The kernel starts." in told
+
+
+def test_a_simulated_boot_that_ends_in_its_script_is_one_boot(lab, config):
+    """The local disk: the script exits, and why it does is asked without another boot."""
+    config["targets"]["localboot"] = {"disk": {}}
+    config["machines"][NODE] = {"type": "localboot", "name": "disk"}
+    daemon = lab.netbootd(config)
+    for _ in range(2):
+        told = lab.run("lan", str(NETBOOTD), "simulate", "--interface", "eth0", NODE)
+        assert "boots its own disk" in told
+    end = len(daemon.text)
+    lab.run("lan", "curl", "-sS", f"http://{BOOT_SERVER}:3000/none")
+    daemon.wait_for("/none", 5, after=end)
+    assert daemon.text.count("got its boot script") == 2
+
+
+def test_a_simulated_boot_that_gets_a_notice_says_why(lab, config):
+    config["machines"][NODE] = {"group": "none"}
+    lab.netbootd(config)
+    argv = lab.inside("lan", str(NETBOOTD), "simulate", "--interface", "eth0", NODE)
+    done = subprocess.run(argv, capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert re.search(r"500: .*there is no such group", done.stdout + done.stderr)
 
 
 def test_each_step_is_one_line_with_the_machine_first(lab, config):
