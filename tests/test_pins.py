@@ -124,6 +124,33 @@ def test_a_file_that_is_not_the_pinned_one_is_not_installed(level, tmp_path):
     assert "the pinned one" in (there / "tried.py").read_text()
 
 
+def test_a_second_environment_needs_no_network(tmp_path):
+    """What is there by then is looked at by its hash as well."""
+    for place in ("tools/pins", "env/bin", "server"):
+        (tmp_path / place).mkdir(parents=True)
+    (tmp_path / "env" / "bin" / "python").symlink_to(sys.executable)
+
+    def install(server: str, target: str) -> int:
+        return subprocess.run(
+            [ROOT / "tools" / "pip", "env", "run"],
+            cwd=tmp_path,
+            env={**os.environ, "PIP_NO_INDEX": "1", "PIP_FIND_LINKS": str(tmp_path / server)}
+            | {"PIP_TARGET": str(tmp_path / target), "PIP_NO_CACHE_DIR": "1"}
+            | {"PIP_CONFIG_FILE": os.devnull},
+            capture_output=True,
+        ).returncode
+
+    digest = wheel(tmp_path / "server", "the pinned one")
+    (tmp_path / "tools" / "pins" / "run.txt").write_text(f"tried==1 --hash=sha256:{digest}\n")
+    assert install("server", "first") == 0
+    assert install("away", "second") == 0
+    assert "the pinned one" in (tmp_path / "second" / "tried.py").read_text()
+    wheel(tmp_path / ".cache" / "wheels", "another one")
+    assert install("away", "third") != 0
+    assert not (tmp_path / "third" / "tried.py").exists()
+    assert install("server", "third") == 0
+
+
 def licence_of(name: str) -> str:
     """As the package's metadata says it, in short."""
     told = metadata(name)
