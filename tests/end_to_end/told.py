@@ -52,8 +52,8 @@ def one_boot(node: Node, *wanted: Stage, outcome: Outcome = Outcome.OPEN) -> dic
     The only boot of *node* since it was powered on, once it has the stages *wanted* and *outcome*.
 
     Whatever the road, it must be told as one that goes well: each stage behind those that come
-    before it (a script of first contact aside, by which a loader finds its own), every file whole,
-    no trouble.
+    before it (but for a script of first contact, by which a loader finds its own, and for the
+    offer that iPXE has in its VLAN, after a script that sent it there), every file whole, no trouble.
     """
     deadline = now() + PATIENCE_S
     while True:
@@ -67,7 +67,13 @@ def one_boot(node: Node, *wanted: Stage, outcome: Outcome = Outcome.OPEN) -> dic
     told = json.dumps(found, indent=1)
     assert len(found) == 1, told
     (boot,) = found
-    way = [Stage(step["stage"]) for step in boot["steps"] if step["note"] != FIRST]
+    home = boot["steps"][0]["interface"]
+    way = [
+        Stage(step["stage"])
+        for step in boot["steps"]
+        if step["note"] != FIRST
+        and (step["stage"] != Stage.IPXE_OFFER or step["interface"] == home)
+    ]
     way = [stage for stage in way if stage is not Stage.FILES]
     assert way == sorted(way, key=_place), told
     began = [step["at"] for step in boot["steps"]]
