@@ -46,6 +46,15 @@ def test_of_a_flood_of_strangers_so_many_are_told_and_the_rest_is_counted(made):
     assert sum("were left out" in line for line in lines) == 2
 
 
+def test_who_forges_the_questions_of_doctor_gets_no_more_lines(made):
+    teller, lines = made
+    forged = Unserved(asker="netbootd doctor", protocol="DHCP", reason="nobody knows it")
+    for _ in range(10_000):
+        teller.event(forged, 100.0)
+    assert lines[0] == "netbootd doctor DHCP request not answered: nobody knows it"
+    assert len(lines) == telling._STRANGERS_BURST + 1
+
+
 def test_listed_machines_are_told_of_all_the_same(made):
     teller, lines = made
     strangers(teller, 20_000, 100.0)
