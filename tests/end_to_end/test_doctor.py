@@ -86,9 +86,10 @@ def test_no_machine_is_taken_for_the_host_that_asks(lab, config):
     config["machines"][node] = {"type": "localboot", "name": "disk", "hostname": "node1"}
     daemon = lab.netbootd(config)
     for place, address in (("boot", BOOT_SERVER), ("lan", LAN_SERVER)):
+        began = len(daemon.text)
         words = ("simulate", "--interface", "eth0", "--firmware", "bios", node)
         lab.run(place, str(NETBOOTD), *words, f"--config={lab.folder}/netbootd.json")
-        before = len(daemon.text)
+        before = daemon.wait_for("got its boot script", 10, after=began).end()
         doctor(lab, place=place)
         lab.run(place, "logger", "-n", BOOT_SERVER, "-d", "-t", "cron", f"from {place}")
         daemon.wait_for("netbootd doctor .*offered undionly.kpxe", 10, after=before)
