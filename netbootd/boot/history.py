@@ -135,8 +135,8 @@ def note(
     key = machine.key
     if not surely and lives_elsewhere(machine, record.of(key), client.address):
         return False
-    twice = not (script.armed or machine.target.common.once)
-    if twice and may_claim(machine, registry, record) and doubt(machine, client.address, tie):
+    repeatable = not (script.armed or machine.target.common.once)
+    if repeatable and may_claim(machine, registry, record) and doubt(machine, client.address, tie):
         return False
     if script.holds:
         standing = holds(record.of(key), script.holds)
