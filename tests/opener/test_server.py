@@ -270,6 +270,7 @@ def test_a_socket_that_lingers_ends_it_at_worst(running):
 
     def leave():
         with socket.socket() as listening:
+            listening.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)  # and no more later
             listening.bind(("127.0.0.1", 0))
             listening.listen()
             sending = socket.create_connection(listening.getsockname())
@@ -279,7 +280,8 @@ def test_a_socket_that_lingers_ends_it_at_worst(running):
             with contextlib.suppress(TimeoutError):  # the other end's buffer is full as well
                 while True:
                     sending.send(bytes(65536))
-            with connected(running.path) as line:
+            with connected(running.path), connected(running.path) as line:
+                # The opener waits for the first one's words, while we close ours.
                 socket.send_fds(line, [AT_67], [sending.fileno()])
                 os.close(sending.detach())
                 line.recv(99)
