@@ -376,6 +376,8 @@ def all_names(registry: Registry) -> set[str]:
     known = {*stranger.names(), *registry.variables}
     for target in registry.targets.values():
         known |= target.common.variables.keys()
+    for subnet in registry.subnets:
+        known |= subnet.variables.keys()
     for machine in everybody(registry):
         known |= registry.variables_of(machine).keys()
     return known

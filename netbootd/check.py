@@ -31,6 +31,7 @@ from netbootd.registry.facts import (
 )
 from netbootd.registry.load import load
 from netbootd.registry.machine import Machine
+from netbootd.registry.marks import MARKS
 from netbootd.registry.snapshot import Registry
 from netbootd.registry.subnets import Subnet
 from netbootd.relaxedjson import path_of
@@ -38,10 +39,13 @@ from netbootd.rendering import told_of
 from netbootd.scripts.script import Fragment, interpreter, rendered
 from netbootd.targets.base import HOST_NAME
 from netbootd.targets.ipxe import MAGIC
-from netbootd.targets.placeholders import Unfilled
+from netbootd.targets.placeholders import SHORT, Unfilled
+from netbootd.targets.settings import VARIABLES
 from netbootd.targets.vlan import NoVlan
 
 _A_TOKEN = "0" * 32  # for that of a boot attempt
+#: Nobody mistyped these, even where no machine has one: the last that had it may have been removed.
+_WELL_KNOWN = VARIABLES | {*MARKS, *SHORT.values()}
 
 
 Names = Callable[[], Container[str]]
@@ -203,8 +207,9 @@ def _render(machine: Machine, registry: Registry, known: Names) -> list[Finding]
 
 def _level(fault: RenderError, known: Names) -> Level:
     """What one machine lacks is its own matter; what no machine has was mistyped."""
-    mistyped = isinstance(fault, Unfilled) and fault.name not in known()
-    return Level.RELOAD if mistyped else Level.TARGET
+    if not isinstance(fault, Unfilled) or fault.name in _WELL_KNOWN:
+        return Level.TARGET
+    return Level.TARGET if fault.name in known() else Level.RELOAD
 
 
 def _no_name(machine: Machine) -> Iterator[Finding]:

@@ -61,7 +61,8 @@ def resembles_mac(text: str) -> bool:
     """
     Whether *text*, which is no MAC, was probably meant as one: six parts or nearly so, or twelve
     digits or nearly so, of which most are hexadecimal.  One with a star at its end, which is no
-    beginning of a MAC, was meant as that if all but one of its letters are.
+    beginning of a MAC, was meant as that if all but one of its letters are, and it has a colon or
+    six of them: ``web*`` is a name.  A whole MAC with a word behind it, as ``off``, is none.
     """
     parts = _STRAY.split(text.rstrip("*:.-") if text.endswith("*") else text)
     letters = "".join(parts)
@@ -69,8 +70,9 @@ def resembles_mac(text: str) -> bool:
         return False
     foreign = len(re.sub("[0-9a-fA-F]", "", letters))
     if text.endswith("*"):
-        return foreign <= 1
-    if _OCTETS - 1 <= len(parts) <= _OCTETS + 1 and max(map(len, parts)) <= 3:
+        return foreign <= 1 and (":" in text or len(letters) >= _OCTETS)
+    longest = 2 if len(parts) > _OCTETS else 3
+    if _OCTETS - 1 <= len(parts) <= _OCTETS + 1 and max(map(len, parts)) <= longest:
         return foreign <= _OCTETS // 2
     return foreign <= 1 and abs(len(letters) - 2 * _OCTETS) <= 1
 

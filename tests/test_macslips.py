@@ -59,7 +59,7 @@ def test_any_text_can_be_shown(text):
     [
         *("00:25:90:27:dg:b4", "00:25:90:27:db", "00-25-9O-27-db-b4", "00259027dgb4"),
         *("0025.9027.dgb4", "00:25:90:27:dbb4", "00:25:90;27:db:b4", "00:25:90:27: db:b4"),
-        *("00_25_90_27_db_b4", "00:25:9g:*", "00:25:*:*"),
+        *("00_25_90_27_db_b4", "00:25:9g:*", "00:25:*:*", "00259g*", "00:25:90:27:db:b4:g0"),
     ],
 )
 def test_a_mac_with_a_slip_resembles_one(text):
@@ -76,7 +76,12 @@ def test_a_mac_with_a_slip_resembles_one(text):
         "1-a-node-of-b-c",
         "",
         "node*",
+        "web*",
+        "pc*",
         "*",
+        "00:25:90:27:db:b4 off",
+        "00:25:90:27:db:b4_old",
+        "00:25:90:27:db:b4-off",
     ],
 )
 def test_a_name_does_not_resemble_a_mac(text):

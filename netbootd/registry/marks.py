@@ -164,11 +164,16 @@ def _uuid(text: str) -> str:
 
 
 def resembles_uuid(text: str) -> bool:
-    """Whether *text* is no UUID, but probably meant as one: but for two of its digits or so."""
+    """
+    Whether *text* is no UUID, but probably meant as one: but for two of its digits or so.
+
+    One with a character behind it that is no digit is switched off, as a MAC is by that.
+    """
     digits = re.sub("[^0-9a-zA-Z]", "", text)
     foreign = len(re.sub("[0-9a-fA-F]", "", digits))
+    whole = re.sub("[^0-9a-fA-F]$", "", text.strip())
     try:
-        _bytes(text.strip())
+        _bytes(whole)
     except ValueError:
         return foreign <= _SLIPS and abs(len(digits) - _UUID_DIGITS) <= _SLIPS
     return False

@@ -10,7 +10,7 @@ from netbootd.arch import EFI_X64
 from netbootd.boot.client import Client, Stage
 from netbootd.boot.decision import Refusal, Script, identify, next_step, refusal
 from netbootd.boot.script import boot_script, first_script
-from netbootd.check import check
+from netbootd.check import check, rehearse
 from netbootd.diff import as_text, diff
 from netbootd.errors import ConfigErrors, Level
 from netbootd.explain import explain, remembered
@@ -408,6 +408,13 @@ def test_check_looks_at_defaults_of_subnets_where_they_are(written):
     report = check(written(bad, targets=targets, machines=machines))
     [finding] = [one for one in report.findings if one.code == "placeholder-empty"]
     assert RACK in finding.path
+
+
+def test_what_only_another_subnet_defines_costs_one_machine_and_no_reload(loaded):
+    targets = {"nfs": {"a": {"kernel": "k", "boot_args": "rack=__rack__"}}}
+    machines = {str(NODE): {"type": "nfs", "name": "a", "ip": OUTSIDE}}
+    found = rehearse(loaded({RACK: {"vars": {"rack": 4}}}, targets=targets, machines=machines))
+    assert {(one.level, one.code) for one in found} == {(Level.TARGET, "placeholder-empty")}
 
 
 def test_a_record_of_a_stranger_is_found_by_where_it_asks_from(loaded):

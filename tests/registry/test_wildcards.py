@@ -238,6 +238,11 @@ def test_a_uuid_with_a_slip_of_the_fingers_keeps_a_reload_out(loaded, text):
     assert "is no UUID of 32 hexadecimal digits" in finding.text
 
 
+def test_a_uuid_with_a_character_behind_it_is_switched_off(loaded):
+    (finding,) = of(loaded({"m": {**A, "uuid": f"{UUID_TEXT}x"}}), "mark-unusable")
+    assert finding.level is Level.WARNING
+
+
 @pytest.mark.parametrize("mark", [7, None, ["x"]])
 def test_a_mark_is_a_string(loaded, mark):
     assert of(loaded({"m": {**A, "serial": mark}}), "mark-unusable")

@@ -162,6 +162,13 @@ def test_one_that_nothing_defines_keeps_a_reload_out_as_a_missing_fragment_does(
     assert "placeholder-empty" in site.codes(Level.RELOAD)
 
 
+@pytest.mark.parametrize("word", ["hostname", "vlan", "serial", "uuid", "answer"])
+def test_a_well_known_one_that_no_machine_has_any_more_keeps_no_reload_out(site, word):
+    registry = site.load({"any/a": BASE | {"boot_args": f"x=__{word}__"}})
+    found = rehearse(registry)
+    assert {(one.level, one.code) for one in found} == {(Level.TARGET, "placeholder-empty")}
+
+
 @pytest.mark.parametrize("value", ["4", ""])
 def test_one_that_a_machine_lacks_costs_that_machine_and_is_told_at_each_reload(site, value):
     registry = site.load({"any/a": BASE | {"boot_args": "x=__rack__"}}, {"rack": value})
