@@ -41,6 +41,7 @@ _MOST_FOLDERS = 500  # watched for new templates
 _URL = re.compile(r"https?://[^/\s;]+/([^\s;?#]*)", re.IGNORECASE)
 #: Where iPXE, or we when the script is made, fill in the machine's name.
 _SETTING = re.compile(r"\$\{[^}]*\}|__[a-z]+__")
+_A_TOKEN = "0" * 32  # for that of a boot: a script with __token__ in it cannot be made without
 _UNDEFINED = re.compile(r"'([^']+)' is undefined")
 
 Report = Callable[[Finding], None]
@@ -283,7 +284,8 @@ class _Used:
 
     def _script(self, machine: Machine) -> str:
         with contextlib.suppress(Exception):  # a script that fails is found and told elsewhere
-            return machine.target.script(for_a_look(machine, self._registry))
+            facts = replace(for_a_look(machine, self._registry), token=_A_TOKEN)
+            return machine.target.script(facts)
         return ""
 
     def kinds(self) -> list[Machine]:

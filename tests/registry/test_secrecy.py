@@ -6,6 +6,7 @@ import json
 
 import pytest
 
+from netbootd.answers import asks_for
 from netbootd.errors import Level
 from netbootd.mac import MAC
 from netbootd.registry import secrecy
@@ -88,6 +89,15 @@ def test_a_seed_and_a_file_that_boot_args_name_are_secret(registry_of):
         registry.secret_files
     )
     assert "linux" not in registry.secret_files
+
+
+@pytest.mark.parametrize(
+    "words", ["ks=__base__/install/b.cfg?token=__token__", "__token__ ks=__install__/b.cfg"]
+)
+def test_a_file_beside_the_token_of_the_boot_is_named_as_well(registry_of, words):
+    registry = registry_of({"words": {"boot_args": words, "secret": True}}, {ONE: entry("words")})
+    assert "install/b.cfg" in registry.secret_files
+    assert asks_for("install/b.cfg", registry.machines[MAC.parse(ONE)], registry)
 
 
 @pytest.mark.parametrize("written", ["yes", 1, ["answers"], None])
