@@ -248,6 +248,11 @@ def told_note(note: Note) -> str:
     return f"{clock(note.at)} {printable(note.text, 160)}{_times(note.times, note.until)}"
 
 
+def arming(case: Case) -> str:
+    """What helps a machine that was refused what is secret."""
+    return f"Arm its next boot, and have the machine itself boot: netbootd next {case.evidence.key}"
+
+
 def because(*what: Step | Note | str | None) -> tuple[str, ...]:
     """The lines of what there is among *what*."""
     return tuple(_line(one) for one in what if one)

@@ -11,7 +11,7 @@ from netbootd.boot.waiting import SAYS as WAITS
 from netbootd.boots.boot import Code, Note, Stage
 from netbootd.printable import printable
 from netbootd.record.claims import SECOND
-from netbootd.why.case import Case, Signature, because, text, told_note
+from netbootd.why.case import Case, Signature, arming, because, text, told_note
 from netbootd.why.diagnosis import Cause, State
 
 
@@ -226,7 +226,9 @@ def broken_target(case: Case) -> Iterator[Cause]:
         f"cannot be booted: {printable(reason, 300)}",
         confidence=96,
         because=because(step) or (printable(reason, 300),),
-        advice="Mend the target: 'netbootd check' says where; then: netbootd reload",
+        advice=arming(case)
+        if " has secrets for " in reason
+        else "Mend the target: 'netbootd check' says where; then: netbootd reload",
     )
 
 

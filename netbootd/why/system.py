@@ -17,6 +17,7 @@ from netbootd.why.case import (
     AT_ONCE_S,
     Case,
     Signature,
+    arming,
     because,
     number,
     some,
@@ -126,6 +127,7 @@ def answer_refused(case: Case) -> Iterator[Cause]:
     path = printable(text(last, "path"), 160)
     reason = printable(text(last, "reason") or last.text, 200)
     made = status >= HTTPStatus.INTERNAL_SERVER_ERROR
+    secret = status == HTTPStatus.FORBIDDEN and ("it is secret" in reason or "claimant" in reason)
     yield Cause(
         code="answer-file-broken" if made else "answer-file-missing",
         sentence=f"The answer file of {case.called}, {path}, "
@@ -134,6 +136,8 @@ def answer_refused(case: Case) -> Iterator[Cause]:
         because=(told_note(last),),
         advice="'netbootd check' renders it for every machine and says the line."
         if made
+        else arming(case)
+        if secret
         else "Put it there below the folder 'files', or correct \"answer\" in the target.",
     )
 

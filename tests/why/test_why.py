@@ -805,3 +805,20 @@ def test_an_answer_file_that_a_second_claimant_is_refused_is_nothing_to_correct(
     by_guard = Standing(held="3 installations in a row")
     codes = [one.code for one in diagnose(evidence(refused, standing=by_guard)).causes]
     assert "answer-file-missing" in codes
+
+
+@pytest.mark.parametrize(
+    "reason",
+    ["it is secret, and this boot was not armed with 'netbootd next'", "second claimant: a thief"],
+)
+def test_what_helps_where_a_secret_was_refused_is_another_armed_boot(reason):
+    refused = {**not_found(f"/x/{ANSWER}", 403), "reason": reason}
+    story = Story(boots=target("install", answer=ANSWER)).to_system().note(Code.REFUSED, **refused)
+    cause = diagnose(evidence(story)).causes[0]
+    assert cause.code == "answer-file-missing"
+    assert "netbootd next" in cause.advice
+    said = "install/it has secrets for 00:25:90:27:db:b4 alone, and this boot was not armed"
+    cause = diagnose(evidence(Story().to_script(trouble=said))).causes[0]
+    assert cause.code == "target-broken"
+    assert "netbootd next" in cause.advice
+    assert "check" not in cause.advice
