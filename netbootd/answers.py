@@ -23,7 +23,7 @@ from netbootd.content import Library
 from netbootd.errors import Finding, Forbidden, Level, NotFound, Place, RenderError
 from netbootd.mac import MAC
 from netbootd.registry import secrecy
-from netbootd.registry.facts import ITS_ADDRESS, STRANGER, everybody, for_a_look
+from netbootd.registry.facts import ITS_ADDRESS, STRANGER, everybody, for_a_look, looks
 from netbootd.registry.machine import Machine
 from netbootd.registry.snapshot import Registry
 from netbootd.relaxedjson import path_of
@@ -272,8 +272,10 @@ class _Used:
         """The templates that *machine* will ask for."""
         found = self._named.get(id(machine.target))
         if found is None:
-            found = named_by(machine.target, self._script(machine), self._registry.answers)
-            self._named[id(machine.target)] = found
+            script = self._script(machine)
+            found = named_by(machine.target, script, self._registry.answers)
+            if script:  # another of its machines may have what this one lacks
+                self._named[id(machine.target)] = found
             self.names.update(found)
         return found
 
@@ -283,9 +285,9 @@ class _Used:
         return level if ours else Level.NOTE  # a tree for nodes may hold anybody's templates
 
     def _script(self, machine: Machine) -> str:
-        with contextlib.suppress(Exception):  # a script that fails is found and told elsewhere
-            facts = replace(for_a_look(machine, self._registry), token=_A_TOKEN)
-            return machine.target.script(facts)
+        for facts in looks(machine, self._registry, _A_TOKEN):
+            with contextlib.suppress(Exception):  # a script that fails is found and told elsewhere
+                return machine.target.script(facts)
         return ""
 
     def kinds(self) -> list[Machine]:
@@ -378,8 +380,7 @@ def all_names(registry: Registry) -> set[str]:
     known = {*stranger.names(), *registry.variables}
     for target in registry.targets.values():
         known |= target.common.variables.keys()
-    for subnet in registry.subnets:
-        known |= subnet.variables.keys()
+    known.update(*(subnet.variables for subnet in registry.subnets))
     for machine in everybody(registry):
         known |= registry.variables_of(machine).keys()
     return known

@@ -21,13 +21,12 @@ from netbootd.printable import counted
 from netbootd.probe import probe
 from netbootd.registry import addressing, overlays, scripts
 from netbootd.registry.facts import (
-    ITS_ADDRESS,
     OUR_ADDRESS,
     STRANGER,
+    addresses,
     everybody,
     facts_of,
     for_a_look,
-    its_address,
 )
 from netbootd.registry.load import load
 from netbootd.registry.machine import Machine
@@ -184,7 +183,7 @@ def _render(machine: Machine, registry: Registry, known: Names) -> list[Finding]
     target, place = machine.target, machine.place
     path = path_of("machines", machine.written)
     problem, facts = None, None
-    for address in _addresses(machine, registry):
+    for address in addresses(machine, registry):
         facts = facts_of(machine.mac, machine, registry, OUR_ADDRESS, address, _A_TOKEN)
         try:
             problem = _trouble(target.template.name, partial(target.script, facts))
@@ -219,17 +218,6 @@ def _no_name(machine: Machine) -> Iterator[Finding]:
         told = f"hostname {name!r:.80} is no host name: letters, digits and hyphens (RFC 1123)"
         path = path_of("machines", machine.written, "hostname")
         yield Finding(Level.WARNING, "hostname-invalid", told, machine.place, path)
-
-
-def _addresses(machine: Machine, registry: Registry) -> Iterator[str]:
-    """
-    Where *machine* may ask from: one that does not say it may be in any subnet, and have what it
-    needs from there.
-    """
-    first = its_address(machine, registry)
-    yield first
-    if first == ITS_ADDRESS:
-        yield from (subnet.first for subnet in registry.subnets if subnet.variables)
 
 
 def _trouble(name: str, render: Callable[[], str]) -> str | None:

@@ -4,6 +4,7 @@ What a template may know of a machine; also for a look at what it would make, wh
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -113,3 +114,21 @@ def own_address(machine: Machine) -> str:
     """The address that its entry gives it, empty where it gives none."""
     own = machine.variables.get("ip")
     return own.strip() if isinstance(own, str) else ""
+
+
+def addresses(machine: Machine, registry: Registry) -> Iterator[str]:
+    """
+    Where *machine* may ask from: one that does not say it may be in any subnet, and have what it
+    needs from there.
+    """
+    first = its_address(machine, registry)
+    yield first
+    if first == ITS_ADDRESS:
+        yield from (subnet.first for subnet in registry.subnets if subnet.variables)
+
+
+def looks(machine: Machine, registry: Registry, token: str) -> Iterator[Facts]:
+    """As ``for_a_look``, for each of its ``addresses``."""
+    assert machine.mac is not None
+    for address in addresses(machine, registry):
+        yield facts_of(machine.mac, machine, registry, OUR_ADDRESS, address, token)

@@ -100,6 +100,24 @@ def test_a_file_beside_the_token_of_the_boot_is_named_as_well(registry_of, words
     assert asks_for("install/b.cfg", registry.machines[MAC.parse(ONE)], registry)
 
 
+def test_a_machine_without_what_its_script_needs_hides_no_file_of_the_others(registry_of):
+    registry = registry_of(
+        {"words": {"boot_args": "ks=__install__/b.cfg h=__hostname__", "secret": True}},
+        {ONE: entry("words"), TWO: entry("words", hostname="two")},
+    )
+    assert "install/b.cfg" in registry.secret_files
+
+
+def test_what_a_subnet_has_may_stand_beside_a_file(registry_of):
+    registry = registry_of(
+        {"words": {"boot_args": "ks=__install__/b.cfg s=__site__", "secret": True}},
+        {ONE: entry("words")},
+        subnets={"10.1.0.0/24": {"vars": {"site": "x"}}},
+    )
+    assert "install/b.cfg" in registry.secret_files
+    assert asks_for("install/b.cfg", registry.machines[MAC.parse(ONE)], registry)
+
+
 @pytest.mark.parametrize("written", ["yes", 1, ["answers"], None])
 def test_nonsense_boots_nothing_rather_than_give_it_away(registry_of, written):
     registry = registry_of({"a": {"answer": "install/a.cfg"}}, {ONE: entry("a", secret=written)})
